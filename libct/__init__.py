@@ -1,0 +1,150 @@
+"""libct: Linux containers from Python, with nothing but Python.
+
+    config, process = libct.from_bundle("/path/to/bundle")
+    with libct.create("/run/containers", "one", config) as container:
+        container.run(process)
+        print(process.wait())
+
+The public names are below; each is loaded when it is first used (PEP 562),
+for start-up is a feature.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .cgroups.devices import ALLOWED_DEVICES
+    from .config import (
+        NEWCGROUP,
+        NEWIPC,
+        NEWNET,
+        NEWNS,
+        NEWPID,
+        NEWTIME,
+        NEWUSER,
+        NEWUTS,
+        Capabilities,
+        Cgroup,
+        Config,
+        CPUAffinity,
+        Device,
+        DeviceRule,
+        Hook,
+        Hooks,
+        IDMap,
+        IOPriority,
+        MemoryPolicy,
+        Mount,
+        MountIDMapping,
+        Namespace,
+        Network,
+        Personality,
+        RecAttr,
+        Resources,
+        Rlimit,
+        Route,
+        Scheduler,
+        Seccomp,
+        TimeOffset,
+    )
+    from .container import Container, create, list_containers, load, plan
+    from .errors import (
+        CgroupError,
+        ConfigError,
+        ContainerExists,
+        ContainerNotFound,
+        ContainerNotPaused,
+        ContainerNotRunning,
+        ContainerPaused,
+        ContainerRunning,
+        Error,
+        Finding,
+        InvalidID,
+        ServerError,
+        StepError,
+        Unsupported,
+    )
+    from .oci.bundle import from_bundle
+    from .process import Process, ProcessState
+
+__version__ = "0.1.0"
+
+# The Python that runs the bootstrap server; "" is sys.executable.  For host
+# programs whose sys.executable is no Python (embedded, frozen).
+interpreter = ""
+
+_HOMES = {
+    "cgroups.devices": ("ALLOWED_DEVICES",),
+    "config": (
+        "NEWCGROUP",
+        "NEWIPC",
+        "NEWNET",
+        "NEWNS",
+        "NEWPID",
+        "NEWTIME",
+        "NEWUSER",
+        "NEWUTS",
+        "Capabilities",
+        "Cgroup",
+        "Config",
+        "CPUAffinity",
+        "Device",
+        "DeviceRule",
+        "Hook",
+        "Hooks",
+        "IDMap",
+        "IOPriority",
+        "MemoryPolicy",
+        "Mount",
+        "MountIDMapping",
+        "Namespace",
+        "Network",
+        "Personality",
+        "RecAttr",
+        "Resources",
+        "Rlimit",
+        "Route",
+        "Scheduler",
+        "Seccomp",
+        "TimeOffset",
+    ),
+    "container": ("Container", "create", "list_containers", "load", "plan"),
+    "errors": (
+        "CgroupError",
+        "ConfigError",
+        "ContainerExists",
+        "ContainerNotFound",
+        "ContainerNotPaused",
+        "ContainerNotRunning",
+        "ContainerPaused",
+        "ContainerRunning",
+        "Error",
+        "Finding",
+        "InvalidID",
+        "ServerError",
+        "StepError",
+        "Unsupported",
+    ),
+    "oci.bundle": ("from_bundle",),
+    "process": ("Process", "ProcessState"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [*sorted(_MODULE_OF), "interpreter"]  # noqa: PLE0604  # names, computed
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # "plan" is a function here and a package below: importlib, unlike
+    # __import__ with a fromlist, cannot mistake the one for the other.
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,63 @@
+"""Files of the host's /proc, opened so that nothing can stand in for them.
+
+What is written below /proc decides about confinement.  So it is opened below
+the descriptor that root.open_proc() has verified, through no other mount and
+no magic link, and checked to be on procfs (CVE-2019-16884, CVE-2025-52881).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import StepProblem
+from ..syscalls.files import (
+    RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
+    openat2,
+)
+from ..syscalls.mounts import PROC_SUPER_MAGIC, fstatfs
+
+_RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
+
+
+def open_proc_file(proc: int, path: str, flags: int) -> int:
+    """Open path below proc, a descriptor of /proc's root; close-on-exec.
+
+    "self", where path begins with it, is the one symbolic link that is followed.
+    """
+    resolve = _RESOLVE if path.startswith("self/") else _RESOLVE | RESOLVE_NO_SYMLINKS
+    try:
+        fd = openat2(path, dirfd=proc, flags=flags | os.O_CLOEXEC, resolve=resolve)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        raise StepProblem(
+            f"/proc/{path} is covered by another mount",
+            "unmount what lies over /proc/sys, or run where /proc is whole",
+        ) from None
+    if fstatfs(fd).type != PROC_SUPER_MAGIC:
+        os.close(fd)
+        raise StepProblem(f"/proc/{path} is not on a proc file system")
+    return fd
+
+
+def write_proc_file(proc: int, path: str, text: str) -> None:
+    """Write text to an existing file, in the one write that such files take."""
+    fd = open_proc_file(proc, path, os.O_WRONLY)
+    try:
+        data = os.fsencode(text)
+        if os.write(fd, data) != len(data):
+            raise StepProblem(f"/proc/{path} took only a part of {text!r}")
+    except OSError as error:
+        error.filename = f"/proc/{path}"
+        raise
+    finally:
+        os.close(fd)
+
+
+def open_call(path: str, access: str) -> str:
+    """How open_proc_file() shows in a plan."""
+    return f'openat2("{path}", {access}|O_CLOEXEC, RESOLVE_BENEATH|RESOLVE_NO_XDEV)'

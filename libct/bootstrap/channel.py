@@ -1,0 +1,112 @@
+"""The conversation of a start: messages between the runtime and who performs a plan.
+
+One stream socket, made for one plan, carries it.  The server, the stage and the
+first process hold one end, one after the other; the runtime holds the other.
+A message is a length (8 bytes), then a tuple in marshal's format, with
+descriptors by SCM_RIGHTS.  Both ends are the same interpreter and the same
+copy of libct, so the format of marshal, which costs no import and no parser,
+is no matter of compatibility.
+
+From the performing side:
+    ("turn", traces)             the steps up to a runtime's turn are done
+    ("cloned", process, pid)     with the pidfd of the process just cloned
+    ("traced", traces)           what was performed, before execve
+    ("failed", number, errno, text, path, hint, traces)
+From the runtime:
+    ("perform", names, segments, trace)  with the descriptors of those names
+    ("go",)                      the runtime's turn is over
+The end of the stream says that the other side has ended, or has become the
+container's command.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import marshal
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+REQUESTS = 3  # the server's descriptor of the socket that requests come by
+_LENGTH = 8  # bytes, little-endian
+_MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
+
+
+class Channel:
+    """One end of the conversation; owns its descriptor."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: _socket.socket) -> None:
+        self._socket = sock
+
+    @classmethod
+    def of(cls, fd: int) -> Channel:
+        """The end that fd refers to; fd is the channel's now."""
+        return cls(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd))
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
+        return cls(ends[0]), cls(ends[1])
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def move_above(self, lowest: int) -> None:
+        """Take another descriptor, of at least this number."""
+        moved = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest)
+        self._socket.close()
+        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, moved)
+
+    def send(self, message: tuple[Any, ...], fds: tuple[int, ...] | list[int] = ()) -> None:
+        """Send a message and copies of fds; BrokenPipeError when the other side has gone."""
+        if len(fds) > _MOST_DESCRIPTORS:
+            raise ValueError(f"{len(fds)} descriptors for one message; {_MOST_DESCRIPTORS} fit")
+        body = marshal.dumps(message)
+        rights = []
+        if fds:
+            packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+            rights.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed))
+        data = len(body).to_bytes(_LENGTH, "little") + body
+        sent = self._socket.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
+        if sent < len(data):
+            self._socket.sendall(memoryview(data)[sent:], _socket.MSG_NOSIGNAL)
+
+    def receive(self) -> tuple[tuple[Any, ...], list[int]]:
+        """The next message and its descriptors, close-on-exec, now the caller's.
+
+        Raises EOFError when the other side has gone.
+        """
+        room = _socket.CMSG_LEN(4 * _MOST_DESCRIPTORS)
+        header, rights, flags, _ = self._socket.recvmsg(_LENGTH, room, _socket.MSG_CMSG_CLOEXEC)
+        fds = [
+            int.from_bytes(packed[at : at + 4], sys.byteorder)
+            for _, _, packed in rights
+            for at in range(0, len(packed) - 3, 4)
+        ]
+        if flags & _socket.MSG_CTRUNC:
+            for fd in fds:
+                os.close(fd)
+            raise OSError(0, "descriptors were lost on the way: RLIMIT_NOFILE is too low")
+        header += self._exactly(_LENGTH - len(header)) if header else b""
+        if not header:
+            raise EOFError
+        return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = self._socket.recv(min(size, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)

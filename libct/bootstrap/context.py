@@ -1,0 +1,37 @@
+"""What the steps of one process share while they are performed."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Context:
+    """Descriptors by name, and what earlier steps have found out.
+
+    fds: descriptors by the name that the plan gives them ("root", "proc",
+        "source 3", ...); close-on-exec, and the context's to close.
+    values: findings of a step that a later one needs ("uid", "program", ...).
+    pid: on the runtime's side, the host's number of the process cloned last.
+    """
+
+    __slots__ = ("fds", "pid", "values")
+
+    def __init__(self, fds: dict[str, int] | None = None) -> None:
+        self.fds: dict[str, int] = fds if fds is not None else {}
+        self.values: dict[str, Any] = {}
+        self.pid = 0
+
+    def keep(self, name: str, fd: int) -> None:
+        """Hold fd under name; what had the name before is closed."""
+        if name in self.fds:
+            os.close(self.fds[name])
+        self.fds[name] = fd
+
+    def release(self, name: str) -> None:
+        """Close the descriptor of this name, if there is one."""
+        if name in self.fds:
+            os.close(self.fds.pop(name))

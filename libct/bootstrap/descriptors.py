@@ -1,0 +1,95 @@
+"""The descriptors of the container's command: stdio, those passed on, and no others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from ..plan.step import operation
+from ..rootfs.paths import open_in_root
+from ..syscalls.files import close_range
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .context import Context
+
+STDIO = ("stdin", "stdout", "stderr")
+_HIGHEST = 0xFFFFFFFF
+_NULL = os.makedev(1, 3)
+
+
+@operation("put standard input, output and error and {0} more descriptors in their places")
+def install_descriptors(context: Context, extra: int) -> None:
+    """"stdin", "stdout", "stderr" become 0, 1, 2 and "extra 0"... 3 and up, kept by execve.
+
+    A standard descriptor that the plan has none for stays /dev/null.
+    """
+    names = [*STDIO, *(f"extra {n}" for n in range(extra))]
+    # What now lies where others shall come moves up first.
+    for name, fd in list(context.fds.items()):
+        if fd < len(names):
+            context.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(names))
+            os.close(fd)
+    channel = context.values["channel"]
+    if channel.fileno() < len(names):
+        channel.move_above(len(names))
+    for number, name in enumerate(names):
+        if name in context.fds:
+            os.dup2(context.fds[name], number, inheritable=True)
+            context.release(name)
+
+
+@install_descriptors.calls
+def _(extra: int) -> list[str]:
+    return []
+
+
+@operation("open the container's own /dev/null in place of the host's")
+def reopen_null(context: Context) -> None:
+    """A standard descriptor on /dev/null would otherwise hold the host's /dev open."""
+    for number in range(3):
+        found = os.fstat(number)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
+            continue
+        try:
+            null = open_in_root(context.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
+        except FileNotFoundError:
+            return
+        try:
+            if os.fstat(null).st_rdev == _NULL:
+                os.dup2(null, number, inheritable=True)
+        finally:
+            os.close(null)
+
+
+@reopen_null.calls
+def _() -> list[str]:
+    return []
+
+
+@operation("close all other descriptors")
+def close_descriptors(context: Context, kept: int) -> None:
+    """All from kept on (3 and those passed on), so that no directory stays open as a way out.
+
+    The channel and the start fifo are left to execve, which closes them: that
+    is how the other side learns that it has succeeded.  CVE-2024-21626.
+    """
+    ours = sorted(
+        fd for fd in (context.values["channel"].fileno(), context.fds.get("start", -1)) if fd >= kept
+    )
+    first = kept
+    for fd in ours:
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first, _HIGHEST)
+    start = context.fds.get("start")
+    context.fds.clear()
+    if start is not None:
+        context.fds["start"] = start
+
+
+@close_descriptors.calls
+def _(kept: int) -> list[str]:
+    return ["close_range(4294967295)"]

@@ -1,0 +1,181 @@
+"""The last steps: the command is found, the start awaited, and the command executed."""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import stat
+
+from ..errors import StepProblem
+from ..plan.step import operation
+from ..syscalls.files import ExecArguments, execve
+from ..syscalls.flags import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .context import Context
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+
+
+@operation("enter the working directory {0}")
+def change_directory(context: Context, path: str) -> None:
+    """Before the change of user, as runc does it; what only the user may enter waits for it."""
+    try:
+        os.chdir(path)
+    except PermissionError:
+        context.values["directory refused"] = True
+
+
+@change_directory.calls
+def _(path: str) -> list[str]:
+    return [f'chdir("{path}")']
+
+
+@operation("check that the working directory {0} is inside the rootfs")
+def verify_directory(context: Context, path: str) -> None:
+    """A directory reached through a leaked descriptor has no path from our root (CVE-2024-21626)."""
+    if context.values.pop("directory refused", False):
+        os.chdir(path)
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    if not here.startswith("/"):
+        raise StepProblem(f"the working directory {path!r} is outside of the rootfs")
+
+
+@verify_directory.calls
+def _(path: str) -> list[str]:
+    return ["getcwd()"]
+
+
+@operation("set the umask to {0:04o}")
+def set_umask(context: Context, umask: int) -> None:
+    os.umask(umask)
+
+
+@set_umask.calls
+def _(umask: int) -> list[str]:
+    return [f"umask({umask:#03o})"]
+
+
+@operation("find the command {0}")
+def find_command(context: Context, name: str, search: str) -> None:
+    """Look name up as the user that will run it; search is the PATH of its environment.
+
+    The texts are those that container engines look for, to tell a command
+    that is missing (127) from one that may not be executed (126).
+    """
+    if "/" in name:
+        problem = _why_not(name)
+        if problem:
+            verb = "stat" if problem == errno.ENOENT else "exec"
+            raise StepProblem(f'exec: "{name}": {verb} {name}: {os.strerror(problem).lower()}')
+        context.values["program"] = name
+        return
+    denied = False
+    for directory in (search or _DEFAULT_PATH).split(":"):
+        # An empty element means the working directory, which is no place to
+        # find commands in by chance: as Go and runc, do without it.
+        if not directory.startswith("/"):
+            continue
+        path = f"{directory}/{name}"
+        problem = _why_not(path)
+        if not problem:
+            context.values["program"] = path
+            return
+        denied = denied or problem == errno.EACCES
+    if denied:
+        raise StepProblem(f'exec: "{name}": permission denied')
+    raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
+
+
+@find_command.calls
+def _(name: str, search: str) -> list[str]:
+    return []
+
+
+def _why_not(path: str) -> int:
+    """The errno that executing path would give, as far as can be told before; 0 if it may."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return error.errno or errno.ENOENT
+    if stat.S_ISDIR(found.st_mode):
+        return errno.EISDIR
+    return 0 if os.access(path, os.X_OK, effective_ids=True) else errno.EACCES
+
+
+@operation("wait for the start")
+def await_start(context: Context) -> None:
+    """Open exec.fifo to write, which blocks until somebody reads it, and say "0".
+
+    The descriptor stays open until execve: the reader sees its end, or why
+    there was no execve.
+    """
+    fifo = context.fds["fifo"]
+    # It was passed with O_PATH; only the host's /proc can open it (its link
+    # leads there however the container's files look).
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    start = os.open(f"self/fd/{fifo}", flags, dir_fd=context.fds["proc"])
+    context.keep("start", start)
+    os.write(start, b"0")
+
+
+@await_start.calls
+def _() -> list[str]:
+    return ['openat("self/fd/", O_WRONLY|O_CLOEXEC)', 'write("0")']
+
+
+@operation("execute {0}")
+def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
+    """execve(2).  The traces go first: nothing can be said after."""
+    program = context.values["program"]
+    if not _value(env, "HOME"):
+        env = (*(one for one in env if not one.startswith("HOME=")), "HOME=" + context.values["home"])
+    for number in _IGNORED_BY_PYTHON:
+        _signal.signal(number, _signal.SIG_DFL)
+    prepared = ExecArguments(program, args, env)
+    trace = context.values["trace"]
+    if trace.on:
+        try:
+            context.values["channel"].send(("traced", trace.take()))
+        except OSError:
+            trace.on = False  # the runtime that asked for it has ended
+    try:
+        execve(prepared)
+    except OSError as error:
+        error.hint = _execve_hint(error.errno, program)  # type: ignore[attr-defined]
+        raise
+
+
+@execute.calls
+def _(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
+    return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]
+
+
+def _value(env: tuple[str, ...], name: str) -> str:
+    for one in reversed(env):
+        if one.startswith(name + "="):
+            return one[len(name) + 1 :]
+    return ""
+
+
+def _execve_hint(code: int | None, program: str) -> str:
+    """What execve's errno means for a program that was there a moment ago."""
+    if code == errno.ENOEXEC:
+        return "no #! line and no executable format that this kernel and machine know"
+    if code != errno.ENOENT:
+        return ""
+    try:
+        with open(program, "rb", buffering=0) as file:
+            head = file.read(256)
+    except OSError:
+        head = b""
+    if head.startswith(b"#!"):
+        interpreter = os.fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
+        return f"its interpreter {interpreter!r} is not in the rootfs"
+    return "its program loader (PT_INTERP, for another C library or machine) is not in the rootfs"

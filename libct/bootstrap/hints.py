@@ -1,0 +1,93 @@
+"""What to do about a failed step, where that can be told from outside of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan.step import Step
+    from .performer import Failure
+
+_NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
+
+
+def hint_for(step: Step, failure: Failure) -> str:
+    """A remedy for this failure, or "" where none is sure to be right."""
+    code = failure.errno
+    if step.op in ("clone_init", "clone_stage", "unshare_user"):
+        return _for_clone(step, code)
+    if step.op == "mount_filesystem":
+        return _for_mount(step, code)
+    if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
+        return "root.path of the configuration must be an existing directory"
+    if step.op in ("bind", "open_source"):
+        if code == errno.ENOENT:
+            return "the source of a bind mount must exist on the host"
+        if code == errno.EACCES:
+            return "the user that the container's root is on the host may not enter a directory of it"
+    if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no right to this control group: run as root, or have it delegated to this user"
+    if code == errno.ENOSYS:
+        return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
+    if step.op == "set_rlimit" and code == errno.EPERM:
+        return "raising a hard limit needs CAP_SYS_RESOURCE"
+    if step.op == "set_oom_score_adj" and code in (errno.EACCES, errno.EPERM):
+        return "a lower score than the caller's needs CAP_SYS_RESOURCE"
+    return ""
+
+
+def _for_clone(step: Step, code: int | None) -> str:
+    if code in (errno.ENOSPC, errno.EUSERS):
+        return _namespace_limit()
+    if code == errno.EPERM:
+        if os.geteuid() != 0 and "CLONE_NEWUSER" not in " ".join(step.calls):
+            return _NEEDS_USERNS
+        return _userns_restriction()
+    if code == errno.EAGAIN:
+        return "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
+    if code == errno.EINVAL:
+        return "this kernel lacks one of these namespaces"
+    return ""
+
+
+def _namespace_limit() -> str:
+    """ENOSPC is no full disk here: a limit of /proc/sys/user is."""
+    directory = "/proc/sys/user"
+    for name in sorted(os.listdir(directory)):
+        if name.endswith("_namespaces") and _read(f"{directory}/{name}") == "0":
+            return f"{directory}/{name} is 0: write a larger number to it"
+    return f"a limit is reached: see {directory}/max_*_namespaces"
+
+
+def _userns_restriction() -> str:
+    if _read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return "user namespaces are for root only: sysctl kernel.unprivileged_userns_clone=1"
+    if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor restricts user namespaces: give the interpreter a profile with userns,"
+            " or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
+    return "a seccomp filter, a chroot or a security module forbids new namespaces here"
+
+
+def _for_mount(step: Step, code: int | None) -> str:
+    fstype = step.args[1]
+    if code == errno.EPERM and fstype in ("proc", "sysfs", "mqueue"):
+        own = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}[fstype]
+        return (
+            f"{fstype} in a user namespace needs a new {own} namespace"
+            + (", and a host whose own /proc is not partly covered" if fstype == "proc" else "")
+        )
+    if code == errno.ENODEV:
+        return f"this kernel has no file system {fstype!r}: see /proc/filesystems"
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""

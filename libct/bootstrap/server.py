@@ -1,0 +1,106 @@
+"""The bootstrap server: a fresh interpreter that clones containers' processes.
+
+Started by client.py with the socket of requests as descriptor 3, nothing else
+open but /dev/null as 0, 1 and 2.  It loads everything that a step may need,
+then closes the door: from there on it, and everything cloned from it, imports
+nothing, for an import inside a container would run the container's files with
+the host's rights (DESIGN.md 3.1).  It ends when its owner does, or closes the
+socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import os
+import sys
+
+from ..syscalls.files import close_range
+from ..syscalls.process import set_dumpable, set_name
+from . import operations  # noqa: F401  # everything that can be performed
+from .channel import REQUESTS, Channel
+from .context import Context
+from .performer import Failure, Trace, carry_on
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
+
+
+def main() -> None:
+    """Serve until the owner goes; never returns."""
+    try:
+        _close_the_door()
+        _serve(Channel.of(REQUESTS))
+    except EOFError:
+        os._exit(0)
+    finally:
+        os._exit(70)  # EX_SOFTWARE: whatever it was, no host code runs on the way out
+
+
+def _close_the_door() -> None:
+    # What the owner left inheritable (a shell's descriptors) is not ours.
+    close_range(REQUESTS + 1, _HIGHEST)
+    os.set_inheritable(REQUESTS, False)
+    set_name("libct:server")
+    if os.geteuid() == 0:
+        # An ordinary user's maps are written through /proc/PID, whose files
+        # belong to root while a process is not dumpable; there, the first
+        # process closes itself once it is mapped (namespaces.py).
+        set_dumpable(False)
+    # Text is decoded with these two; any other codec would be an import.
+    b"".decode("utf-8"), b"".decode("ascii")
+    sys.path.clear()
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
+    os.umask(0)
+    # Nothing is collected after a fork: the pages stay shared.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _serve(requests: Channel) -> None:
+    while True:
+        (_, names, segments, trace), fds = requests.receive()
+        channel = Channel.of(fds[0])
+        context = Context(dict(zip(names, fds[1:])))
+        context.values["requests"] = requests
+        perform_request(segments, context, channel, Trace(trace))
+        channel.close()
+        for fd in context.fds.values():
+            os.close(fd)
+
+
+def perform_request(
+    segments: list[Any], context: Context, channel: Channel, trace: Trace
+) -> None:
+    """Perform the server's part; in what it clones, the rest, which never returns here."""
+    try:
+        try:
+            carry_on(segments, context, channel, trace)
+        except Failure as failure:
+            report(failure, context, channel, trace)
+        except (EOFError, OSError):
+            pass  # the runtime is gone, and with it who would hear of it
+    finally:
+        if context.values.get("is clone"):
+            os._exit(1)  # the stage, done; or a first process that has failed
+
+
+def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -> None:
+    """Tell whoever may be listening: the runtime, or the one who has released the fifo."""
+    message = ("failed", *failure.values(), trace.take())
+    try:
+        channel.send(message)
+    except OSError:
+        pass  # the runtime that created the container has ended long ago
+    start = context.fds.get("start", -1)
+    if start >= 0:
+        try:
+            os.write(start, marshal.dumps(failure.values()))
+        except OSError:
+            pass  # nobody waits for the command to begin

@@ -1,0 +1,157 @@
+"""Reaching the files of control groups.
+
+Every file is opened without following a symbolic link, and is then verified to
+be on a cgroup file system, so a mount point that is not what it was taken for
+fails, and is not written to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# How often, and how long at first, a group that is still busy is tried again:
+# 1 s in all.  Processes leave their group a moment after they have died.
+_REMOVE_TRIES, _REMOVE_PAUSE = 14, 0.00025
+# A join that fails with EINVAL (the process is exiting, or changing to
+# a real-time policy) is tried this often, after this long.
+_JOIN_TRIES, _JOIN_PAUSE = 5, 0.03
+
+
+def open_file(path: str, flags: int) -> int:
+    """Open a file or directory of a control group; the descriptor is the caller's.
+
+    Raises OSError; errno EXDEV for what is on no cgroup file system.
+    """
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _explained(error, f'openat("{path}")', path) from None
+    if not on_cgroup_filesystem(fd):
+        os.close(fd)
+        raise OSError(errno.EXDEV, f'openat("{path}"): not on a cgroup file system', path)
+    return fd
+
+
+def on_cgroup_filesystem(fd: int) -> bool:
+    """Whether the file fd is on a cgroup file system of either version."""
+    # Loads ctypes, for which planning has no use.
+    from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
+    from ..syscalls.mounts import fstatfs
+
+    return fstatfs(fd).type in (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
+
+
+def read(path: str) -> str:
+    """The whole of a file."""
+    fd = open_file(path, os.O_RDONLY)
+    try:
+        pieces = []
+        while piece := os.read(fd, 65536):
+            pieces.append(piece)
+    except OSError as error:
+        raise _explained(error, "read()", path) from None
+    finally:
+        os.close(fd)
+    return b"".join(pieces).decode()
+
+
+def write(path: str, *values: str) -> None:
+    """Write each value with one write(2); the kernel takes one setting a call."""
+    fd = open_file(path, os.O_WRONLY)
+    try:
+        for value in values:
+            try:
+                os.write(fd, value.encode())
+            except OSError as error:
+                raise _explained(error, f'write("{value}")', path) from None
+    finally:
+        os.close(fd)
+
+
+def write_pid(path: str, pid: int) -> None:
+    """Move a process into the group whose cgroup.procs is path."""
+    for attempt in range(1, _JOIN_TRIES + 1):
+        try:
+            return write(path, str(pid))
+        except OSError as error:
+            if error.errno != errno.EINVAL or attempt == _JOIN_TRIES:
+                raise
+        time.sleep(_JOIN_PAUSE)
+
+
+def pids(directory: str) -> list[int]:
+    """The processes in one group, those in groups below it left out.
+
+    A group of threads alone (cgroup.type "threaded") gives the ids of threads.
+    """
+    try:
+        listed = read(f"{directory}/cgroup.procs")
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        listed = read(f"{directory}/cgroup.threads")
+    return [int(word) for word in listed.split()]
+
+
+def tree(directory: str) -> Iterator[str]:
+    """The group and all below it, the lowest first."""
+    try:
+        # A directory has a link more for each one in it: most groups need no listing.
+        if os.lstat(directory).st_nlink > 2:
+            with os.scandir(directory) as entries:
+                below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for path in below:
+                yield from tree(path)
+    except FileNotFoundError:  # it went meanwhile
+        return
+    yield directory
+
+
+def tree_pids(directory: str) -> list[int]:
+    """The processes in a group and in those below it."""
+    found: dict[int, None] = {}
+    for path in tree(directory):
+        try:
+            found.update(dict.fromkeys(pids(path)))
+        except OSError as error:
+            # ENODEV: the group went between open and read.
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+    return list(found)
+
+
+def remove(directory: str) -> None:
+    """Remove a group and those below it; none there is fine.
+
+    Waits up to a second for processes that are on their way out.
+    Raises OSError with errno EBUSY if there are processes after that.
+    """
+    pause = _REMOVE_PAUSE
+    for attempt in range(1, _REMOVE_TRIES + 1):
+        try:
+            return os.rmdir(directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or attempt == _REMOVE_TRIES:
+                raise _explained(error, f'rmdir("{directory}")', directory) from None
+        for path in tree(directory):
+            if path != directory:
+                try:
+                    os.rmdir(path)
+                except OSError:  # the next attempt, or the last error, tells
+                    pass
+        if attempt > 1:
+            time.sleep(pause)
+            pause *= 2
+
+
+def _explained(error: OSError, call: str, path: str) -> OSError:
+    assert error.errno is not None
+    return OSError(error.errno, f"{call}: {os.strerror(error.errno)}", path)

@@ -1,0 +1,466 @@
+"""The steps of control groups: make, limit, enter.
+
+Those that make and limit are the runtime's.  A process gets into its groups in
+one of three ways:
+
+- v2: it is cloned into the group (CLONE_INTO_CGROUP), no step is needed.
+- v1: cgroup_open before the clone, and cgroup_enter as one of the first steps
+  of the process itself, which writes "0" to the `tasks` files.  A thread that
+  moves itself needs no lock; moving another process, or a whole one, takes
+  cgroup_threadgroup_rwsem, which on an idle machine waits 10 to 20 ms for an
+  RCU grace period (cgroup_procs_write_start in kernel/cgroup/cgroup.c; Linux
+  5.6, "cgroup: Optimize single thread migration").  So the process must have
+  one thread.
+- cgroup_join, where neither can be done: the runtime writes the process's id.
+
+Where an argument says optional, a refusal for want of permission, or of the
+file, is no error: without privilege a container has the groups it can get.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import StepProblem
+from ..plan.step import operation
+from . import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+# Context.values[MADE]: the directories made so far, in order (remove_made).
+MADE = "cgroups made"
+
+_DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
+# Not allowed, or the file system is read-only, as in containers.
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def quote(text: str) -> str:
+    """A string as strace prints it.  Only texts for people need the module."""
+    from ..syscalls import flags
+
+    return flags.quote(text)
+
+
+def remove_made(context: Context) -> None:
+    """Remove what cgroup_mkdir has made, after a later step has failed.
+
+    Groups that were there before, and those that have got others' processes or
+    groups meanwhile, stay.
+    """
+    made: list[str] = context.values.pop(MADE, [])
+    for directory in reversed(made):
+        above = any(other.startswith(directory + "/") for other in made)
+        try:
+            if above:  # others may have put groups there
+                os.rmdir(directory)
+            else:
+                files.remove(directory)
+        except OSError:  # the error that is being reported is the one that matters
+            continue
+
+
+# --- making -----------------------------------------------------------------
+
+
+@operation("make the control group {1} in {0}")
+def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
+    """Make a group and the levels above it that are missing.
+
+    One that is there is taken if nothing runs in it and it is not frozen.
+    """
+    directory = f"{mount}/{below}"
+    made = context.values.setdefault(MADE, [])
+    try:
+        try:
+            os.mkdir(directory, 0o755)
+            made.append(directory)
+        except FileNotFoundError:
+            _make_levels(mount, below, made)
+    except FileExistsError:
+        _refuse_used(directory)
+    except OSError as error:
+        failed = f"mkdir({quote(directory)}): {error.strerror}"
+        if error.errno not in _REFUSALS:
+            raise OSError(error.errno, failed, directory) from None
+        if not optional:
+            raise _refused(error, failed) from error
+
+
+@cgroup_mkdir.calls
+def _(mount: str, below: str, optional: int) -> list[str]:
+    return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
+
+
+def _make_levels(mount: str, below: str, made: list[str]) -> None:
+    directory, already = mount, len(made)
+    for name in below.split("/"):
+        directory += f"/{name}"
+        try:
+            os.mkdir(directory, 0o755)
+            made.append(directory)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and directory != f"{mount}/{below}":
+                continue
+            while len(made) > already:
+                os.rmdir(made.pop())
+            raise
+
+
+def _refuse_used(directory: str) -> None:
+    used = files.tree_pids(directory)
+    if used:
+        listed = " ".join(map(str, used[:5])) + (" ..." if used[5:] else "")
+        raise StepProblem(
+            f"container's cgroup is not empty: processes {listed} are in {directory!r}",
+            "choose another linux.cgroupsPath, or end them",
+        )
+    for file, values in (("freezer.state", ("FROZEN", "FREEZING")), ("cgroup.freeze", ("1",))):
+        try:
+            if files.read(f"{directory}/{file}").strip() in values:
+                raise StepProblem(
+                    f"container's cgroup is frozen: {directory!r}",
+                    "choose another linux.cgroupsPath, or remove that group",
+                )
+        except FileNotFoundError:
+            continue
+
+
+@operation("enable the controllers for the control group {1} in {0}")
+def cgroup_enable_controllers(
+    context: Context, mount: str, below: str, needed: tuple[str, ...]
+) -> None:
+    """Let the groups on the way to this v2 group distribute all controllers there are.
+
+    needed: the controllers that limits were asked of; only without these it fails.
+    """
+    if not os.path.isdir(f"{mount}/{below}"):  # it was refused, and optional
+        return
+    offered = files.read(f"{mount}/cgroup.controllers").split()
+    level, refused_by, problem = mount, mount, None
+    for name in below.split("/"):
+        error = _enable(level, offered) if offered else None
+        if error is not None:
+            refused_by, problem = level, error
+            offered = files.read(f"{level}/cgroup.subtree_control").split()
+        level += f"/{name}"
+    _make_threaded(f"{mount}/{below}", needed)
+    missing = [controller for controller in needed if controller not in offered]
+    if missing:
+        raise _not_enabled(refused_by, missing, problem) from problem
+
+
+@cgroup_enable_controllers.calls
+def _(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
+
+
+def _enable(level: str, controllers: list[str]) -> OSError | None:
+    """Enable all of them, or each that can be; the last error."""
+    file = f"{level}/cgroup.subtree_control"
+    wanted = [f"+{controller}" for controller in controllers]
+    try:
+        files.write(file, " ".join(wanted))
+        return None
+    except PermissionError as error:
+        return error
+    except OSError as error:
+        problem = error
+    for controller in wanted:
+        try:
+            files.write(file, controller)
+        except OSError as error:
+            problem = error
+    return problem
+
+
+def _make_threaded(directory: str, needed: tuple[str, ...]) -> None:
+    """A group below one of threads must be one too (cgroup-v2, Threads)."""
+    if files.read(f"{directory}/cgroup.type").strip() != "domain invalid":
+        return
+    whole = [name for name in needed if name not in ("cpu", "cpuset", "pids")]
+    if whole:
+        raise StepProblem(
+            f"{directory!r} is in a threaded control group, where {' and '.join(whole)} cannot be"
+            " limited",
+            "choose another linux.cgroupsPath",
+        )
+    files.write(f"{directory}/cgroup.type", "threaded")
+
+
+def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> StepProblem:
+    message = f"'{level}/cgroup.subtree_control' cannot enable {' and '.join(missing)}"
+    if problem is None:
+        return StepProblem(message, "the groups above do not offer it (cgroup.controllers)")
+    message += f": {problem.strerror}"
+    if problem.errno == errno.EBUSY:
+        hint = "there are processes in that group itself; choose another linux.cgroupsPath"
+    elif problem.errno in _REFUSALS:
+        hint = _DELEGATE
+    else:
+        hint = ""
+    return StepProblem(message, hint)
+
+
+@operation("give the control group {0} to user {1}")
+def cgroup_chown(context: Context, directory: str, uid: int) -> None:
+    """Delegate a v2 group: the directory, and the files that the kernel lists for it."""
+    try:
+        with open("/sys/kernel/cgroup/delegate", encoding="ascii") as listed:
+            names = listed.read().split()
+    except FileNotFoundError:  # Linux 4.15
+        names = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
+    fd = files.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fchown(fd, uid, -1)
+        for name in names:
+            try:
+                os.chown(name, uid, -1, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:  # of a controller that is not enabled
+                continue
+    finally:
+        os.close(fd)
+
+
+@cgroup_chown.calls
+def _(directory: str, uid: int) -> list[str]:
+    return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
+
+
+# --- limiting ---------------------------------------------------------------
+
+
+@operation("write {1} to {0}")
+def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> None:
+    """Write a setting.  if_there: a file that is not there has nothing to be set."""
+    try:
+        files.write(path, value)
+    except FileNotFoundError as error:
+        if not if_there:
+            raise _missing(path) from error
+    except OSError as error:
+        raise _refined(path, error) from error
+
+
+@cgroup_write.calls
+def _(path: str, value: str, if_there: int = 0) -> list[str]:
+    return [f"openat({quote(path)}, O_WRONLY)"] + [f"write({quote(value)})"] * (not if_there)
+
+
+@operation("set {1[0][0]} and what depends on it in {0}")
+def cgroup_write_group(
+    context: Context, directory: str, settings: tuple[tuple[str, str], ...]
+) -> None:
+    """Write settings, (file, value) each, that are judged by each other's present values.
+
+    What is refused with EINVAL is written again after the others: a limit of
+    memory above that of memory and swap, a period or burst the old quota does not fit.
+    """
+    left = settings
+    while left:
+        refused = []
+        for file, value in left:
+            path = f"{directory}/{file}"
+            try:
+                files.write(path, value)
+            except FileNotFoundError as error:
+                raise _missing(path) from error
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise _refined(path, error) from error
+                refused.append((file, value))
+                problem = error
+        if len(refused) == len(left):
+            raise problem
+        left = tuple(refused)
+
+
+@cgroup_write_group.calls
+def _(directory: str, settings: tuple[tuple[str, str], ...]) -> list[str]:
+    return [
+        call
+        for file, value in settings
+        for call in (f"openat({quote(f'{directory}/{file}')}, O_WRONLY)", f"write({quote(value)})")
+    ]
+
+
+@operation("set the CPUs and memory nodes of {0}/{1}")
+def cgroup_cpuset_v1(
+    context: Context, mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int
+) -> None:
+    """Fill a new v1 cpuset, which is empty and takes no process so.
+
+    cpus, mems: "" to take over those of the level above, as is done first for
+    empty levels on the way.  prefix: of the files, "cpuset." or "".
+    """
+    try:
+        for file, value in ((f"{prefix}cpus", cpus), (f"{prefix}mems", mems)):
+            directory, inherited = mount, ""
+            *above, last = below.split("/")
+            for name in above:
+                upper, directory = directory, f"{directory}/{name}"
+                present = files.read(f"{directory}/{file}").strip()
+                if not present:
+                    inherited = inherited or files.read(f"{upper}/{file}").strip()
+                    files.write(f"{directory}/{file}", inherited)
+                else:
+                    inherited = present
+            if not value:
+                value = inherited or files.read(f"{directory}/{file}").strip()
+            cgroup_write.perform(context, f"{directory}/{last}/{file}", value)
+    except (OSError, StepProblem) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if optional and isinstance(cause, OSError) and cause.errno in (*_REFUSALS, errno.ENOENT):
+            return
+        raise
+
+
+@cgroup_cpuset_v1.calls
+def _(mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int) -> list[str]:
+    directory = f"{mount}/{below}"
+    calls = []
+    for file, value in ((f"{prefix}cpus", cpus), (f"{prefix}mems", mems)):
+        calls.append(f"openat({quote(f'{directory}/{file}')}, O_WRONLY)")
+        if value:
+            calls.append(f"write({quote(value)})")
+    return calls
+
+
+@operation("check that {0} uses less memory than {1} bytes")
+def cgroup_check_memory(context: Context, directory: str, limit: int) -> None:
+    """Refuse a v2 limit that would kill at once (linux.resources.memory.checkBeforeUpdate)."""
+    used = int(files.read(f"{directory}/memory.current"))
+    if used > limit:
+        raise StepProblem(
+            f"the control group uses {used} bytes, more than the new limit of {limit}"
+        )
+
+
+@cgroup_check_memory.calls
+def _(directory: str, limit: int) -> list[str]:
+    return [f"openat({quote(f'{directory}/memory.current')}, O_RDONLY)"]
+
+
+# --- entering ---------------------------------------------------------------
+
+
+@operation("open the control groups for the first process")
+def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Open the `tasks` files of v1 groups, for cgroup_enter in the process cloned next.
+
+    Both processes have the descriptors then; they are close-on-exec.
+    """
+    for directory in required + optional:
+        try:
+            fd = files.open_file(f"{directory}/tasks", os.O_WRONLY)
+        except OSError as error:
+            if directory in optional and error.errno in (*_REFUSALS, errno.ENOENT):
+                continue
+            raise
+        context.keep(f"cgroup {directory}", fd)
+
+
+@cgroup_open.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
+
+
+@operation("enter the control groups")
+def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Move this process, which has one thread, into the groups that were opened."""
+    for directory in required + optional:
+        name = f"cgroup {directory}"
+        if name not in context.fds:
+            continue
+        try:
+            os.write(context.fds[name], b"0")
+        except OSError as error:
+            if directory in required or error.errno not in _REFUSALS:
+                raise _unjoinable(error, 'write("0")', f"{directory}/tasks") from None
+        context.release(name)
+
+
+@cgroup_enter.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return ['write("0")'] * len(required)
+
+
+@operation("close the files of the control groups")
+def cgroup_close(context: Context, directories: tuple[str, ...]) -> None:
+    """Let go of what cgroup_open has opened, in the process that did."""
+    for directory in directories:
+        context.release(f"cgroup {directory}")
+
+
+@operation("put the process into its control groups")
+def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Move the process context.pid, from outside, into groups of either version."""
+    for directory in required + optional:
+        path = f"{directory}/cgroup.procs"
+        try:
+            files.write_pid(path, context.pid)
+        except OSError as error:
+            if directory in optional and error.errno in (*_REFUSALS, errno.ENOENT):
+                continue
+            raise _unjoinable(error, f'write("{context.pid}")', path) from error
+
+
+@cgroup_join.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/cgroup.procs')}, O_WRONLY)" for path in required + optional]
+
+
+# --- errors -----------------------------------------------------------------
+
+
+def _refused(error: OSError, message: str) -> StepProblem:
+    hint = (
+        "the control groups are mounted read-only here"
+        if error.errno == errno.EROFS
+        else f"an ordinary user can only limit groups of their own; {_DELEGATE}"
+    )
+    return StepProblem(message, hint)
+
+
+def _missing(path: str) -> StepProblem:
+    file = os.path.basename(path)
+    return StepProblem(
+        f"{path!r} is not there",
+        f"the {file.split('.')[0]} controller is not enabled for this group, or this kernel does"
+        f" not have {file}",
+    )
+
+
+def _refined(path: str, error: OSError) -> OSError | StepProblem:
+    """The error of a write to a limit, or a better one."""
+    call = error.strerror or ""
+    directory, file = os.path.split(path)
+    if error.errno in _REFUSALS:
+        return _refused(error, f"{path!r}: {call}")
+    if error.errno == errno.EBUSY and file.startswith("memory."):
+        used, most = (
+            files.read(f"{directory}/memory.{name}_in_bytes").strip()
+            for name in ("usage", "max_usage")
+        )
+        return StepProblem(
+            f"{path!r}: {call}", f"{used} bytes are in use and cannot be freed, at most {most} were"
+        )
+    if file.endswith(("cpus", "mems")) and error.errno in (errno.EINVAL, errno.ERANGE):
+        return StepProblem(f"{path!r}: {call}", "use numbers that the group above has as well")
+    return error
+
+
+def _unjoinable(error: OSError, call: str, path: str) -> OSError | StepProblem:
+    text = f"{path!r}: {call}: {os.strerror(error.errno or 0)}"
+    if error.errno == errno.EINVAL:
+        return StepProblem(
+            text, "a real-time process needs a group with linux.resources.cpu.realtimeRuntime"
+        )
+    if error.errno == errno.EBUSY:
+        return StepProblem(text, "the v2 group distributes controllers to groups below it")
+    if error.errno == errno.ENOSPC:
+        return StepProblem(text, "the cpuset has no CPUs or no memory nodes")
+    return OSError(error.errno, f"{call}: {os.strerror(error.errno or 0)}", path)

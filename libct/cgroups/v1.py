@@ -1,0 +1,304 @@
+"""Control groups version 1: one tree for each controller, limits in files of old names.
+
+Where a version 2 tree is mounted beside (the hybrid layout), the container has
+a group in it as well: it has no limits, but is what a process can be cloned
+into, and is killed by one write.
+
+Sources: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/
+sched-bwc.rst; REFERENCE.md, 3.2.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import CgroupError
+from . import convert, files, steps
+from .manager import (
+    PATH_PLACE,
+    Manager,
+    asked_limits,
+    backoff,
+    device_access,
+    failure,
+    group_path,
+    place,
+    read_count,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config.cgroup import Cgroup, Resources
+    from ..plan.step import Step
+    from .layout import Hierarchy, Layout
+    from .manager import DeviceAccess, Problem
+
+# The controller whose group lists the processes: what all_pids and freeze must
+# agree on.  The others are for hosts without it.
+_MAIN = ("freezer", "devices", "pids", "memory", "cpu")
+
+# Limits of cpu.shares: the kernel would take the nearest without a word.
+_SHARES = (2, 262144)
+
+
+def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
+    """The manager of a container to be made, on a host without v2, or the hybrid one."""
+    path, problems = group_path(cgroup, container_id)
+    below = path.strip("/")
+    hierarchies = dict(layout.controllers)
+    if layout.unified is not None:
+        hierarchies[""] = layout.unified
+    paths = {name: f"{found.mount}/{below}" for name, found in hierarchies.items()}
+    access, found = device_access(cgroup.resources)
+    problems += _limit_problems(cgroup.resources, hierarchies) + found
+    if access is not None and "devices" not in hierarchies and not cgroup.rootless:
+        what = "the devices controller is not mounted, so access to devices cannot be limited"
+        problems.append((place("devices"), what))
+    manager = V1Manager(cgroup, paths, problems)
+    manager.place(hierarchies, below, access if not layout.userns else None)
+    return manager
+
+
+def _limit_problems(resources: Resources, hierarchies: dict[str, Hierarchy]) -> list[Problem]:
+    problems = [
+        (where, f"the {controller} controller of cgroup v1 is not mounted")
+        for controller, where in asked_limits(resources)
+        if controller not in hierarchies
+    ]
+    low, high = _SHARES
+    if resources.cpu_shares and not low <= resources.cpu_shares <= high:
+        what = f"must be from {low} to {high}, is {resources.cpu_shares}"
+        problems.append((place("cpu.shares"), what))
+    return problems
+
+
+class V1Manager(Manager):
+    """Groups of version 1, in every hierarchy there is.
+
+    In every one, limits or not: a container that mounts the hierarchies gets
+    to see its own groups, and must not have the host's root group as one.
+    """
+
+    __slots__ = ("_access", "_below", "_hierarchies")
+
+    def place(
+        self, hierarchies: dict[str, Hierarchy], below: str, access: DeviceAccess | None
+    ) -> None:
+        """What create_steps needs to know, and a loaded manager does not."""
+        self._hierarchies, self._below, self._access = hierarchies, below, access
+
+    # --- planning ---
+
+    def create_steps(self) -> list[Step]:
+        self._check_plannable()
+        resources = self.cgroup.resources
+        mounts: dict[str, int] = {}  # mount point -> whether the group there is optional
+        for name, hierarchy in self._hierarchies.items():
+            optional = int(not self._is_required(name))
+            mounts[hierarchy.mount] = mounts.get(hierarchy.mount, 1) and optional
+        asked = dict(asked_limits(resources))
+        planned = [
+            steps.cgroup_mkdir(mount, self._below, optional, why=PATH_PLACE)
+            for mount, optional in mounts.items()
+        ]
+        if "cpuset" in self._hierarchies:
+            found = self._hierarchies["cpuset"]
+            planned.append(
+                steps.cgroup_cpuset_v1(
+                    found.mount,
+                    self._below,
+                    resources.cpuset_cpus,
+                    resources.cpuset_mems,
+                    "" if found.noprefix else "cpuset.",
+                    mounts[found.mount],
+                    why=asked.get("cpuset", PATH_PLACE),
+                )
+            )
+        return planned + self._limits(resources) + self._devices(self._access, fresh=1)
+
+    def limit_steps(self, resources: Resources) -> list[Step]:
+        planned = []
+        for file, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
+            if value:
+                path = f"{self._directory('cpuset', f'cpu.{file}')}/cpuset.{file}"
+                planned.append(steps.cgroup_write(path, value, why=place(f"cpu.{file}")))
+        access, _ = device_access(resources)
+        return planned + self._limits(resources) + self._devices(access, fresh=0)
+
+    def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
+        required, optional = self._joined(without_v2=True)
+        if not required + optional:
+            return [], [], []
+        return (
+            [steps.cgroup_open(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_enter(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_close(required + optional, why=PATH_PLACE)],
+        )
+
+    def join_steps(self) -> list[Step]:
+        required, optional = self._joined(without_v2=False)
+        return (
+            [steps.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
+        )
+
+    def _is_required(self, controller: str) -> bool:
+        """Whether the container may not start without its group there."""
+        if controller == "":  # the v2 tree of a hybrid layout, which limits nothing
+            return False
+        if not self.cgroup.rootless:
+            return True
+        return any(controller == asked for asked, _ in asked_limits(self.cgroup.resources))
+
+    def _joined(self, *, without_v2: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The directories to put a process into, those that must be and those that may."""
+        required = [path for name, path in self._paths.items() if self._is_required(name)]
+        optional = [
+            path
+            for name, path in self._paths.items()
+            if path not in required and not (without_v2 and name == "")
+        ]
+        return tuple(dict.fromkeys(required)), tuple(dict.fromkeys(optional))
+
+    def _directory(self, controller: str, where: str) -> str:
+        try:
+            return self._paths[controller]
+        except KeyError:
+            raise CgroupError(
+                f"{place(where)}: the {controller} controller of cgroup v1 is not mounted"
+            ) from None
+
+    def _limits(self, resources: Resources) -> list[Step]:
+        return [*self._memory(resources), *self._cpu(resources), *self._pids(resources)]
+
+    def _memory(self, resources: Resources) -> list[Step]:
+        memory, swap = resources.memory, resources.memory_swap
+        planned = []
+        settings = []
+        if memory:
+            settings.append(("memory.limit_in_bytes", str(memory)))
+        if swap:
+            settings.append(("memory.memsw.limit_in_bytes", str(swap)))
+        if not settings and not resources.memory_reservation:
+            return []
+        directory = self._directory("memory", "memory.limit" if memory else "memory.swap")
+        if memory == -1 and not swap:
+            # No limit of memory needs none of memory and swap, which may be an old one.
+            planned.append(
+                steps.cgroup_write(
+                    f"{directory}/memory.memsw.limit_in_bytes", "-1", 1, why=place("memory.limit")
+                )
+            )
+        if settings:
+            why = place("memory.limit" if memory else "memory.swap")
+            planned.append(steps.cgroup_write_group(directory, tuple(settings), why=why))
+        if resources.memory_reservation:
+            planned.append(
+                steps.cgroup_write(
+                    f"{directory}/memory.soft_limit_in_bytes",
+                    str(resources.memory_reservation),
+                    why=place("memory.reservation"),
+                )
+            )
+        return planned
+
+    def _cpu(self, resources: Resources) -> list[Step]:
+        planned = []
+        if resources.cpu_shares and resources.cpu_idle != 1:  # an idle group takes no shares
+            path = f"{self._directory('cpu', 'cpu.shares')}/cpu.shares"
+            shares = str(resources.cpu_shares)
+            planned.append(steps.cgroup_write(path, shares, why=place("cpu.shares")))
+        settings, where = [], ""
+        if resources.cpu_period:
+            settings.append(("cpu.cfs_period_us", str(resources.cpu_period)))
+            where = "cpu.period"
+        if resources.cpu_burst is not None:
+            settings.append(("cpu.cfs_burst_us", str(resources.cpu_burst)))
+            where = "cpu.burst"
+        if resources.cpu_quota:
+            settings.append(("cpu.cfs_quota_us", str(resources.cpu_quota)))
+            where = "cpu.quota"
+        if settings:
+            directory = self._directory("cpu", where)
+            planned.append(steps.cgroup_write_group(directory, tuple(settings), why=place(where)))
+        if resources.cpu_idle is not None:
+            path = f"{self._directory('cpu', 'cpu.idle')}/cpu.idle"
+            idle = str(resources.cpu_idle)
+            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
+        return planned
+
+    def _pids(self, resources: Resources) -> list[Step]:
+        if resources.pids_limit is None:
+            return []
+        path = f"{self._directory('pids', 'pids.limit')}/pids.max"
+        return [
+            steps.cgroup_write(
+                path, convert.pids_value(resources.pids_limit), why=place("pids.limit")
+            )
+        ]
+
+    def _devices(self, access: DeviceAccess | None, *, fresh: int) -> list[Step]:
+        # The kernel lets only root of the initial user namespace write these.
+        if access is None or self.cgroup.rootless or "devices" not in self._paths:
+            return []
+        from .devices.apply_v1 import cgroup_devices_v1
+
+        return [cgroup_devices_v1(self._paths["devices"], *access, fresh, why=place("devices"))]
+
+    # --- live ---
+
+    def main_directory(self) -> str | None:
+        for name in (*_MAIN, *self._paths):
+            if name in self._paths and (
+                not self.cgroup.rootless or os.path.isdir(self._paths[name])
+            ):
+                return self._paths[name]
+        return None
+
+    def frozen(self) -> bool:
+        return self._freezer_state() != "THAWED"
+
+    def freeze(self) -> None:
+        """Write FROZEN until it is so: processes that fork meanwhile can escape the first try."""
+        if "freezer" not in self._paths:
+            raise CgroupError("cannot freeze: the freezer controller of cgroup v1 is not mounted")
+        attempts = 0
+        waiting = backoff(10.0)
+        try:
+            while True:
+                files.write(f"{self._paths['freezer']}/freezer.state", "FROZEN")
+                if self._freezer_state() == "FROZEN":
+                    return
+                if not next(waiting):
+                    break
+                attempts += 1
+                if attempts % 50 == 0:  # a process may wait for one that is frozen
+                    self.thaw()
+                    next(waiting)
+        except OSError as error:
+            raise failure("freeze", error) from error
+        self.thaw()
+        raise CgroupError("cannot freeze: some process does not stop")
+
+    def thaw(self) -> None:
+        if "freezer" not in self._paths:
+            return
+        try:
+            files.write(f"{self._paths['freezer']}/freezer.state", "THAWED")
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise failure("thaw", error) from error
+
+    def _freezer_state(self) -> str:
+        """THAWED, FREEZING or FROZEN."""
+        if "freezer" not in self._paths:
+            return "THAWED"
+        try:
+            return files.read(f"{self._paths['freezer']}/freezer.state").strip()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
+                return "THAWED"
+            raise failure("tell whether the processes are frozen", error) from error
+
+    def oom_kill_count(self) -> int:
+        return read_count(f"{self._paths.get('memory', '')}/memory.oom_control", "oom_kill")

@@ -1,0 +1,103 @@
+"""Config: everything that is configured about a container."""
+
+from __future__ import annotations
+
+from .attributes import (
+    Capabilities,
+    CPUAffinity,
+    IntelRdt,
+    IOPriority,
+    MemoryPolicy,
+    Personality,
+    Rlimit,
+    Scheduler,
+)
+from .cgroup import Cgroup
+from .device import Device
+from .hooks import Hooks
+from .mount import Mount
+from .namespace import IDMap, Namespace, TimeOffset
+from .record import Record
+from .seccomp import Seccomp
+
+
+class NetDevice(Record):
+    """A network device of the host to move into the container; name: there, "" as on the host."""
+
+    name: str = ""
+
+
+class Network(Record):
+    """A network set up at the start.  Only type "loopback" exists; the rest is legacy."""
+
+    type: str = "loopback"
+    name: str = ""
+    bridge: str = ""
+    mac_address: str = ""
+    address: str = ""
+    gateway: str = ""
+    ipv6_address: str = ""
+    ipv6_gateway: str = ""
+    mtu: int = 0
+    tx_queue_len: int = 0
+    host_interface_name: str = ""
+    hairpin_mode: bool = False
+
+
+class Route(Record):
+    """A route added at the start; destination in CIDR notation, "" is the default route."""
+
+    destination: str = ""
+    source: str = ""
+    gateway: str = ""
+    interface_name: str = ""
+
+
+class Config(Record):
+    """A container.  Fields and meanings are libcontainer's, in snake_case.
+
+    Absolute paths are required where a path is said; flags are MS_* numbers;
+    None and empty values leave things as they are.
+    """
+
+    rootfs: str  # absolute, without symlinks
+    no_pivot_root: bool = False  # move and chroot instead; for an initramfs, which cannot pivot
+    parent_death_signal: int = 0
+    umask: int | None = None  # None: 0o022
+    readonlyfs: bool = False
+    root_propagation: int = 0  # MS_*; 0: recursive slave while building
+    mounts: list[Mount] = []
+    devices: list[Device] = []  # nodes; the rules of access are in cgroups.resources
+    net_devices: dict[str, NetDevice] = {}  # host name -> device
+    mount_label: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    namespaces: list[Namespace] = []
+    capabilities: Capabilities | None = None
+    networks: list[Network] = []
+    routes: list[Route] = []
+    cgroups: Cgroup | None = None
+    apparmor_profile: str = ""
+    process_label: str = ""
+    rlimits: list[Rlimit] = []
+    oom_score_adj: int | None = None  # -1000 to 1000
+    uid_mappings: list[IDMap] = []
+    gid_mappings: list[IDMap] = []
+    mask_paths: list[str] = []
+    readonly_paths: list[str] = []
+    sysctl: dict[str, str] = {}
+    seccomp: Seccomp | None = None
+    no_new_privileges: bool = False
+    hooks: Hooks | None = None
+    version: str = ""  # of the runtime-spec the bundle is written for
+    labels: list[str] = []  # "key=value"
+    no_new_keyring: bool = False
+    intel_rdt: IntelRdt | None = None
+    memory_policy: MemoryPolicy | None = None
+    rootless_euid: bool = False
+    rootless_cgroups: bool = False
+    time_offsets: dict[str, TimeOffset] = {}  # "monotonic", "boottime"
+    scheduler: Scheduler | None = None
+    personality: Personality | None = None
+    io_priority: IOPriority | None = None
+    exec_cpu_affinity: CPUAffinity | None = None

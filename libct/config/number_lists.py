@@ -1,0 +1,44 @@
+"""Lists of numbers as the kernel writes them: "0-3,8" (cpuset(7), FORMATS, List format)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def parse_numbers(text: str, limit: int = 1024) -> list[int]:
+    """The numbers of a list, in order, each once.
+
+    limit: all must be below; CPUs are, by default, as cpu_set_t ends there.
+    Spaces around numbers and empty elements are allowed.
+    Raises ValueError with a message about text, also for a list without numbers.
+    """
+    found: set[int] = set()
+    for element in text.split(","):
+        first, dash, last = (part.strip() for part in element.partition("-"))
+        if not first and not dash:
+            continue
+        if not dash:
+            last = first
+        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+            raise ValueError(f"not a list of numbers like '0-3,8': {text!r}")
+        if len(last) > 9 or len(first) > 9 or int(last) >= limit:
+            raise ValueError(f"{last} is too large, the highest is {limit - 1}: {text!r}")
+        if int(first) > int(last):
+            raise ValueError(f"a range that ends before it starts: {text!r}")
+        found.update(range(int(first), int(last) + 1))
+    if not found:
+        raise ValueError(f"no number in it: {text!r}")
+    return sorted(found)
+
+
+def format_numbers(numbers: Iterable[int]) -> str:
+    """The list of the numbers, with ranges."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)

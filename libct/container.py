@@ -1,0 +1,667 @@
+"""Containers: made, run, looked at, and removed (DESIGN.md 5).
+
+create() and load() give a Container.  Its state is on disk (state.py), what is
+allowed when is in lifecycle.py, what a start does in plan/container.py.
+"""
+
+from __future__ import annotations
+
+import _signal
+import marshal
+import os
+import select
+
+from . import lifecycle
+from .bootstrap import client
+from .bootstrap.context import Context
+from .bootstrap.descriptors import STDIO
+from .bootstrap.performer import Failure
+from .config.namespace import NEWPID, NEWUSER
+from .errors import (
+    ConfigError,
+    ContainerNotFound,
+    ContainerNotRunning,
+    Error,
+    StepError,
+)
+from .lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED
+from .plan.container import plan_exec, plan_start
+from .plan.host import Host, host
+from .plan.unsupported import refuse_unsupported
+from .process import Process, ProcessState
+from .state import Directory, Record, default_root, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from .cgroups.manager import Manager
+    from .config import Config
+    from .config.cgroup import Resources
+    from .plan.step import Plan
+
+EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
+_SPEC_VERSION = "1.3.0"
+
+
+def create(
+    root: str, id: str, config: Config, *, bundle: str = ""
+) -> Container:
+    """Register a container under root; nothing is started yet.
+
+    root: the directory of states; "" is default_root().
+    bundle: the directory of its config.json, for state().
+
+    Raises ConfigError with every finding, InvalidID, ContainerExists.
+    """
+    directory = Directory(root or default_root(), id)
+    check(config)
+    directory.make()
+    record = Record(id, config, bundle)
+    container = Container(directory, record)
+    try:
+        manager = container._new_manager(host())
+        if manager is not None:
+            _refuse_problems(manager)
+            record.cgroup_paths = manager.paths()
+        directory.write(record)
+    except BaseException:
+        directory.remove()
+        raise
+    return container
+
+
+def load(root: str, id: str) -> Container:
+    """The container of this id; ContainerNotFound when there is none."""
+    directory = Directory(root or default_root(), id)
+    return Container(directory, directory.read())
+
+
+def list_containers(root: str = "") -> list[Container]:
+    """All containers under root whose state can be read, by id."""
+    root = root or default_root()
+    try:
+        names = sorted(os.listdir(root))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        try:
+            found.append(load(root, name))
+        except Error:
+            continue  # being made or removed just now, or no container's
+    return found
+
+
+def plan(config: Config, process: Process | None = None, *, id: str = "container") -> Plan:
+    """What a start would do, step by step; nothing is done.
+
+    Without a process the plan is for one that runs /bin/sh as root.
+    """
+    process = process or Process(["/bin/sh"], init=True)
+    check(config, process)
+    facts = host()
+    manager = _manager(config, id, facts)
+    if manager is not None:
+        _refuse_problems(manager)
+    return plan_start(config, process, facts, manager, id)
+
+
+def check(config: Config, process: Process | None = None) -> None:
+    """Raise ConfigError with every finding about config, and process where given."""
+    from .config.validate import facts_of_host, validate, validate_process
+
+    facts = facts_of_host()
+    findings = validate(config, facts)
+    if process is not None:
+        findings += validate_process(process, config)
+    findings = [finding for finding in findings if finding.level == "error"]
+    if findings:
+        raise ConfigError(findings)
+    refuse_unsupported(config, process)
+
+
+def _manager(config: Config, id: str, facts: Host) -> Manager | None:
+    if config.cgroups is None:
+        return None
+    from .cgroups import manager
+
+    return manager.new(config.cgroups, id, facts.layout)
+
+
+def _refuse_problems(manager: Manager) -> None:
+    problems = manager.problems()
+    if problems:
+        from .errors import Finding
+
+        raise ConfigError([Finding(*problem) for problem in problems])
+
+
+class Container:
+    """A container.  As a context manager it is removed at the end, by force.
+
+    id, config, bundle: as created.  Every method may be called by any thread;
+    those that change the container take its lock on disk.
+    """
+
+    def __init__(self, directory: Directory, record: Record) -> None:
+        self._directory = directory
+        self._record = record
+        self._manager: Manager | None = None
+        # The channel of a start that somebody here may want to see the end of.
+        self._started: client.Started | None = None
+        self.trace = False
+        self.traces: list[tuple[int, int, int, str]] = []
+
+    def __repr__(self) -> str:
+        return f"<Container {self.id!r} in {os.path.dirname(self._directory.path)!r}>"
+
+    @property
+    def id(self) -> str:
+        return self._record.id
+
+    @property
+    def config(self) -> Config:
+        return self._record.config
+
+    @property
+    def bundle(self) -> str:
+        return self._record.bundle
+
+    # --- looking ---
+
+    def status(self) -> str:
+        """"creating", "created", "running", "paused" or "stopped"."""
+        record = self._refresh()
+        if record.status == CREATING:
+            # Its maker holds the lock; one that is gone has made nothing.
+            lock = self._directory.lock(wait=False)
+            if lock is None:
+                return CREATING
+            lock.__exit__()
+            return STOPPED
+        return self._live_status(record)
+
+    def _live_status(self, record: Record) -> str:
+        if record.status != CREATED or start_time(record.pid) != record.start:
+            return STOPPED
+        manager = self.manager
+        if manager is not None and manager.frozen():
+            return PAUSED
+        return CREATED if os.path.exists(self._directory.fifo) else RUNNING
+
+    def state(self) -> dict[str, Any]:
+        """The state of the runtime-spec (runtime.md, State), with rootfs, created and owner."""
+        status = self.status()
+        record = self._record
+        annotations = dict(label.partition("=")[::2] for label in record.config.labels)
+        annotations.pop("bundle", None)
+        if status == STOPPED and record.exit_status is not None:
+            annotations[EXIT_STATUS] = str(record.exit_status)
+        state: dict[str, Any] = {
+            "ociVersion": record.config.version or _SPEC_VERSION,
+            "id": record.id,
+            "pid": 0 if status in (STOPPED, CREATING) else record.pid,
+            "status": status,
+            "bundle": record.bundle,
+            "rootfs": record.config.rootfs,
+            "created": record.created,
+            "owner": _user_name(record.owner),
+        }
+        if annotations:
+            state["annotations"] = annotations
+        return state
+
+    def processes(self) -> list[int]:
+        """The processes in the container, by their numbers in the caller's pid namespace."""
+        manager = self.manager
+        if manager is not None and manager.exists():
+            return sorted(manager.all_pids())
+        record = self._refresh()
+        if not record.pid or start_time(record.pid) != record.start:
+            return []
+        return _in_pid_namespace_of(record.pid)
+
+    @property
+    def manager(self) -> Manager | None:
+        """The manager of the container's control groups; None where it has none."""
+        if self._manager is None and self._record.cgroup_paths and self.config.cgroups is not None:
+            from .cgroups import manager
+
+            self._manager = manager.load(self.config.cgroups, self._record.cgroup_paths)
+        return self._manager
+
+    # --- running ---
+
+    def run(self, process: Process) -> None:
+        """start(), and then exec() if the process is the container's first."""
+        self.start(process)
+        if process.init:
+            self.exec()
+
+    def start(self, process: Process) -> None:
+        """Make a process: the first one waits to be released by exec(), others run.
+
+        Raises StepError naming the step that failed; the process is gone then,
+        and what the start had made is undone.
+        """
+        if process._pid:
+            raise Error("a Process can be started once")
+        if process.init:
+            check(self.config, process)
+            with self._locked():
+                self._start_init(process)
+        else:
+            self._start_further(process)
+
+    def _start_init(self, process: Process) -> None:
+        record = self._refresh()
+        status = STOPPED if record.status == CREATING else self._live_status(record)
+        lifecycle.require("start", status, self.id)
+        facts = host()
+        manager = self._new_manager(facts)
+        steps = plan_start(self.config, process, facts, manager, self.id)
+        record.status, record.pid, record.exit_status = CREATING, 0, None
+        context = Context()
+        try:
+            context.fds["fifo"] = self._directory.make_fifo(*_host_root(self.config))
+            _lend(context, process)
+
+            def record_created() -> None:
+                record.pid, record.start = context.pid, start_time(context.pid)
+                record.status = CREATED
+                self._directory.write(record)
+
+            context.values["record created"] = record_created
+            self._started = client.carry_out(steps, context, trace=self.trace)
+        except BaseException:
+            self._undo(context)
+            raise
+        finally:
+            _close_own(context)
+        self.traces += self._started.traces
+        self._manager = manager
+        process._on_exit = self._record_exit
+        process._started(self._started.pid, self._started.pidfd)
+
+    def _start_further(self, process: Process, *, ignore_paused: bool = False) -> None:
+        record = self._refresh()
+        lifecycle.require("enter paused" if ignore_paused else "enter", self.status(), self.id)
+        from .config.validate import validate_process
+
+        findings = [at for at in validate_process(process, self.config) if at.level == "error"]
+        if findings:
+            raise ConfigError(findings)
+        context = Context()
+        try:
+            context.fds["target"] = self._open_init()
+            flags = _other_namespaces(record.pid)
+            _lend(context, process)
+            steps = plan_exec(self.config, process, host(), self.manager, self.id, flags, record.pid)
+            started = client.carry_out(steps, context, trace=self.trace)
+        finally:
+            _close_own(context)
+        self.traces += started.traces
+        try:
+            started.finish()
+        except BaseException:
+            client.reap(started.pidfd)
+            raise
+        self.traces += started.traces
+        process._started(started.pid, started.pidfd)
+
+    def exec(self) -> None:
+        """Release the first process to execute its command, and see that it does.
+
+        Raises StepError when the command cannot be executed.
+        """
+        lifecycle.require("exec", self.status(), self.id)
+        fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            pidfd = self._open_init()
+            try:
+                said = _hear(fifo, pidfd)
+            finally:
+                os.close(pidfd)
+        finally:
+            os.close(fifo)
+        started, self._started = self._started, None
+        if said[:1] == b"0":
+            _unlink(self._directory.fifo)
+        if len(said) > 1 or said[:1] != b"0":
+            failed = marshal.loads(said[1:]) if len(said) > 1 else None
+            raise self._exec_failure(started, failed)
+        if started is not None:
+            started.finish()
+            self.traces += started.traces[len(self.traces) :]
+
+    def _exec_failure(self, started: client.Started | None, failed: Any) -> Error:
+        if failed is None:
+            return ContainerNotRunning(f"cannot start container {self.id!r}: container process is already dead")
+        if started is not None:
+            started.close()
+            return client.step_error(started.plan, Failure(*failed))
+        _, code, text, path, hint = failed
+        from .plan.step import INIT
+
+        return StepError(
+            number=failed[0],
+            total=failed[0],
+            process=INIT,
+            phase="start",
+            op="execute",
+            title="execute the command",
+            errno=code,
+            problem="" if code else text,
+            path=path,
+            place="process.args",
+            hint=hint,
+        )
+
+    # --- changing ---
+
+    def signal(self, signal: int) -> None:
+        """Send a signal to the first process.
+
+        SIGKILL goes to all processes where there is no pid namespace to end
+        with the first.  Raises ContainerNotRunning when there is none.
+        """
+        status = self.status()
+        lifecycle.require("signal", status, self.id)
+        manager = self.manager
+        if signal == _signal.SIGKILL and not self._has_own(NEWPID) and manager is not None:
+            manager.kill()
+            return
+        pidfd = self._open_init()
+        try:
+            _signal.pidfd_send_signal(pidfd, signal)
+        except ProcessLookupError:
+            raise ContainerNotRunning(
+                f"cannot signal container {self.id!r}: os: process already finished"
+            ) from None
+        finally:
+            os.close(pidfd)
+        if signal == _signal.SIGKILL and status == PAUSED and manager is not None:
+            manager.thaw()  # on cgroup v1 a frozen process does not die
+
+    def pause(self) -> None:
+        """Freeze all processes of the container."""
+        with self._locked():
+            self._refresh()
+            lifecycle.require("pause", self.status(), self.id)
+            self._needed_manager("pause").freeze()
+
+    def resume(self) -> None:
+        """Thaw them."""
+        with self._locked():
+            self._refresh()
+            lifecycle.require("resume", self.status(), self.id)
+            self._needed_manager("resume").thaw()
+
+    def set(self, config: Config) -> None:
+        """Change the limits to those of config.cgroups.resources; on failure the old ones stay."""
+        if config.cgroups is None:
+            raise ConfigError("the configuration has no cgroups to set")
+        with self._locked():
+            record = self._refresh()
+            lifecycle.require("set", self.status(), self.id)
+            manager = self._needed_manager("update")
+            assert record.config.cgroups is not None
+            before: Resources = record.config.cgroups.resources
+            try:
+                manager.set(config.cgroups.resources)
+            except BaseException:
+                manager.set(before)
+                raise
+            changed = record.config.copy()
+            assert changed.cgroups is not None
+            changed.cgroups.resources = config.cgroups.resources
+            record.config, record._config_text = changed, ""
+            self._directory.write(record)
+
+    def destroy(self, *, force: bool = False) -> None:
+        """Remove what is left of the container; with force, end it first.
+
+        Raises ContainerRunning when it lives.  A container that is only created
+        is ended without force.
+        """
+        if not self._directory.exists():
+            if force:
+                return
+            raise ContainerNotFound(f"container does not exist: {self.id!r}")
+        with self._locked():
+            try:
+                record = self._refresh()
+            except ContainerNotFound:
+                record = self._record
+            status = self._live_status(record) if record.status == CREATED else STOPPED
+            if not force and status != CREATED:
+                lifecycle.require("destroy", status, self.id)
+            if self._started is not None:
+                self._started.close()
+                self._started = None
+            if status != STOPPED:
+                self._kill()
+            manager = self.manager
+            if manager is not None:
+                if not self._has_own(NEWPID) or force:
+                    manager.kill()
+                manager.destroy()
+            self._directory.remove()
+
+    def _kill(self) -> None:
+        """End the first process and wait until it is gone."""
+        pidfd = self._open_init()
+        try:
+            _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+            manager = self.manager
+            if manager is not None and manager.frozen():
+                manager.thaw()
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(10_000):
+                raise Error(f"container {self.id!r}: its process does not end within 10 s of SIGKILL")
+        finally:
+            os.close(pidfd)
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.destroy(force=True)
+
+    # --- helpers ---
+
+    def _locked(self) -> Any:
+        return self._directory.lock()
+
+    def _refresh(self) -> Record:
+        """The record as it is on disk now, where another process may have changed it."""
+        if self._record.status != CREATED or self._started is None:
+            self._record = self._directory.read()
+        return self._record
+
+    def _new_manager(self, facts: Host) -> Manager | None:
+        return _manager(self.config, self.id, facts)
+
+    def _needed_manager(self, verb: str) -> Manager:
+        manager = self.manager
+        if manager is None:
+            raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
+        return manager
+
+    def _has_own(self, kind: str) -> bool:
+        return any(space.type == kind and not space.path for space in self.config.namespaces)
+
+    def _open_init(self) -> int:
+        """A pidfd of the first process, checked to be of it and no later one of its number."""
+        record = self._record
+        try:
+            pidfd = os.pidfd_open(record.pid)
+        except ProcessLookupError:
+            pidfd = -1
+        if pidfd < 0 or start_time(record.pid) != record.start:
+            if pidfd >= 0:
+                os.close(pidfd)
+            raise ContainerNotRunning(f"container {self.id!r}: container not running")
+        return pidfd
+
+    def _record_exit(self, state: ProcessState) -> None:
+        """Keep the exit status for a later state(); the container may be gone by now."""
+        try:
+            with self._locked():
+                record = self._directory.read()
+                record.status, record.exit_status = STOPPED, state.status
+                self._directory.write(record)
+                self._record = record
+        except ContainerNotFound:
+            pass
+
+    def _undo(self, context: Context) -> None:
+        """After a failed start: the fifo and the control groups that it has made go."""
+        _unlink(self._directory.fifo)
+        if self.config.cgroups is not None:
+            from .cgroups import steps
+
+            steps.remove_made(context)
+
+
+def _host_root(config: Config) -> tuple[int, int]:
+    """The ids, outside, of the container's root."""
+    if not any(space.type == NEWUSER and not space.path for space in config.namespaces):
+        return 0, 0
+
+    def outside(mappings: Any) -> int:
+        for at in mappings:
+            if at.container_id == 0:
+                return int(at.host_id)
+        return 0
+
+    return outside(config.uid_mappings), outside(config.gid_mappings)
+
+
+def _lend(context: Context, process: Process) -> None:
+    """Put the process's descriptors into the context, by the names that the plan uses."""
+    lent = context.values.setdefault("lent", set())
+    given = dict(zip(STDIO, (process.stdin, process.stdout, process.stderr)))
+    if process.terminal:
+        if process.console_socket is None:
+            raise Error("a process with a terminal needs a console_socket to send it to")
+        given = {"console socket": process.console_socket}
+    for number, name in enumerate(STDIO):
+        if name in given and given[name] is None and _is_open(number):
+            given[name] = number
+    given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
+    for name, file in given.items():
+        if file is not None:
+            context.fds[name] = file if isinstance(file, int) else file.fileno()
+            lent.add(name)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _close_own(context: Context) -> None:
+    """Close what the context holds, but for what it was lent."""
+    lent = context.values.get("lent", ())
+    for name, fd in context.fds.items():
+        if name not in lent:
+            os.close(fd)
+    context.fds.clear()
+
+
+def _hear(fifo: int, pidfd: int) -> bytes:
+    """What the first process says between its release and its execve: "0", and why not."""
+    poll = select.poll()
+    poll.register(fifo, select.POLLIN)
+    poll.register(pidfd, select.POLLIN)
+    said = b""
+    while True:
+        ready = dict(poll.poll())
+        events = ready.get(fifo, 0)
+        if events & select.POLLIN:
+            part = os.read(fifo, 65536)
+            if part:
+                said += part
+                continue
+        if events or pidfd in ready:
+            # The end of the fifo: execve has closed it.  Or the process has
+            # ended; what it wrote before that is still to be read.
+            while pidfd in ready:
+                try:
+                    part = os.read(fifo, 65536)
+                except BlockingIOError:
+                    part = b""
+                if not part:
+                    break
+                said += part
+            return said
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+_PROC_FLAGS = (
+    ("user", 0x10000000),
+    ("mnt", 0x00020000),
+    ("uts", 0x04000000),
+    ("ipc", 0x08000000),
+    ("net", 0x40000000),
+    ("pid", 0x20000000),
+    ("cgroup", 0x02000000),
+    ("time", 0x00000080),
+)
+
+
+def _other_namespaces(pid: int) -> int:
+    """CLONE_NEW* of the namespaces that pid is in and this process is not."""
+    flags = 0
+    for name, flag in _PROC_FLAGS:
+        try:
+            theirs = os.stat(f"/proc/{pid}/ns/{name}").st_ino
+            ours = os.stat(f"/proc/self/ns/{name}").st_ino
+        except FileNotFoundError:
+            continue
+        if theirs != ours:
+            flags |= flag
+    return flags
+
+
+def _in_pid_namespace_of(pid: int) -> list[int]:
+    """All processes in the pid namespace of pid, for a container without control groups."""
+    wanted = os.stat(f"/proc/{pid}/ns/pid").st_ino
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+                    found.append(int(name))
+            except OSError:
+                continue  # ended meanwhile, or not ours to look at
+    return sorted(found)
+
+

@@ -1,0 +1,148 @@
+"""The exceptions of libct: one tree, below Error.
+
+A message says, in one line, what was attempted, on what, why it failed and
+what to do (STYLE.md, Errors).  Nothing below the command line prints.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Error(Exception):
+    """Whatever libct refuses or fails to do; str() is one line for a person."""
+
+
+class Finding:
+    """One thing that is wrong with a configuration.
+
+    place: where, in the words of the runtime-spec ('linux.namespaces[2].path').
+    message: what, in one line.
+    level: "error", or "warning" for what is suspicious and yet performed.
+    """
+
+    __slots__ = ("level", "message", "place")
+
+    def __init__(self, place: str, message: str, level: str = "error") -> None:
+        self.place, self.message, self.level = place, message, level
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+    def __repr__(self) -> str:
+        return f"Finding({self.place!r}, {self.message!r}, {self.level!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Finding) and repr(self) == repr(other)
+
+    __hash__ = None  # type: ignore[assignment]  # a value, compared and not looked up
+
+
+class ConfigError(Error):
+    """The configuration is bad; findings lists every problem with its place."""
+
+    def __init__(self, findings: Iterable[Finding] | str) -> None:
+        if isinstance(findings, str):
+            findings = [Finding("", findings)]
+        self.findings = list(findings)
+        super().__init__("; ".join(str(finding) for finding in self.findings))
+
+
+class Unsupported(ConfigError):
+    """The configuration asks for what this version, kernel or host does not have."""
+
+
+class InvalidID(Error):
+    """A container id that is empty, or has other characters than [A-Za-z0-9_+-.]."""
+
+
+class ContainerExists(Error):
+    """There is a container of this id under this root already."""
+
+
+class ContainerNotFound(Error):
+    """There is no container of this id under this root."""
+
+
+class ContainerNotRunning(Error):
+    """The operation needs a live container."""
+
+
+class ContainerRunning(Error):
+    """The operation needs a container that has stopped."""
+
+
+class ContainerPaused(Error):
+    """The operation needs a container that is not paused."""
+
+
+class ContainerNotPaused(Error):
+    """Only a paused container can be resumed."""
+
+
+class CgroupError(Error):
+    """A control group could not be made, changed or removed."""
+
+
+class ServerError(Error):
+    """The bootstrap server could not be started, or died."""
+
+
+class StepProblem(Error):
+    """What a performer found wrong that no errno tells; hint: what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class StepError(Error):
+    """A step of a plan failed; everything done before it has been undone.
+
+    number, total: the step's place in the plan, from 1.
+    process, phase, op, title: which step it is (libct.plan.step).
+    call: the call that failed with its arguments, or "" where no call did.
+    path: the path the call was about, or None.
+    errno: the error number, or None; strerror: its text, or the problem found.
+    place: where the configuration asks for the step, or "".
+    hint: what to do about it, or "".
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        total: int,
+        process: str,
+        phase: str,
+        op: str,
+        title: str,
+        call: str = "",
+        path: str | None = None,
+        errno: int | None = None,
+        problem: str = "",
+        place: str = "",
+        hint: str = "",
+    ) -> None:
+        self.number, self.total = number, total
+        self.process, self.phase, self.op, self.title = process, phase, op, title
+        self.call, self.path, self.errno, self.place, self.hint = call, path, errno, place, hint
+        self.strerror = problem or (os.strerror(errno) if errno else "")
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        parts = [f"cannot {self.title}"]
+        if self.call:
+            parts.append(self.call)
+        parts.append(self.strerror or "failed")
+        if self.path is not None and self.path not in parts[0] + self.call:
+            parts[-1] += f": {self.path!r}"
+        text = ": ".join(parts)
+        if self.hint:
+            text += f" ({self.hint})"
+        origin = f", from {self.place}" if self.place else ""
+        return f"{text} [step {self.number} of {self.total}{origin}]"

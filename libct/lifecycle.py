@@ -1,0 +1,59 @@
+"""The rules of a container's life, in one table (runtime.md, Lifecycle; libcontainer's states).
+
+                 creating -> created -> running -> stopped
+                                 \\         |  ^
+                                  `-> paused -'
+"""
+
+from __future__ import annotations
+
+from .errors import (
+    ContainerNotPaused,
+    ContainerNotRunning,
+    ContainerPaused,
+    ContainerRunning,
+    Error,
+)
+
+CREATING = "creating"
+CREATED = "created"
+RUNNING = "running"
+PAUSED = "paused"
+STOPPED = "stopped"
+
+# operation: (the statuses it is allowed in, what it is called in messages)
+_ALLOWED = {
+    "start": ((STOPPED,), "create a process in"),
+    "exec": ((CREATED,), "start"),
+    "enter": ((CREATED, RUNNING), "execute a process in"),
+    "enter paused": ((CREATED, RUNNING, PAUSED), "execute a process in"),
+    "signal": ((CREATED, RUNNING, PAUSED), "signal"),
+    "pause": ((CREATED, RUNNING), "pause"),
+    "resume": ((PAUSED,), "resume"),
+    "set": ((CREATED, RUNNING, PAUSED), "update"),
+    "destroy": ((STOPPED,), "delete"),
+}
+
+
+def require(operation: str, status: str, container_id: str) -> None:
+    """Raise the error that fits when operation is not allowed in this status.
+
+    The texts hold the words that container engines look for.
+    """
+    allowed, verb = _ALLOWED[operation]
+    if status in allowed:
+        return
+    start = f"cannot {verb} container {container_id!r}"
+    if operation == "resume":
+        raise ContainerNotPaused(f"{start}: container not paused: it is {status}")
+    if status == STOPPED:
+        raise ContainerNotRunning(f"{start}: container not running: it has stopped")
+    if status == CREATING:
+        raise Error(f"{start}: it is just being created")
+    if status == PAUSED:
+        raise ContainerPaused(f"{start}: it is paused: resume it first")
+    if operation == "start":
+        raise ContainerRunning(f"{start}: the container already has an init process")
+    if operation == "exec":
+        raise ContainerRunning(f"{start}: it is {status}, not created")
+    raise ContainerRunning(f"{start}: it is {status}: stop it first, or use force")

@@ -1,0 +1,125 @@
+"""JSON text to values and back, without the json module.
+
+Importing json costs as much as starting the interpreter.  Its scanner and its
+string encoder are C functions that do the work alone; json is imported only
+where they are missing (PyPy), and to say what is wrong with a bad text.
+"""
+
+from __future__ import annotations
+
+from ..errors import ConfigError, Finding
+
+try:
+    import _json
+except ImportError:  # pragma: no cover - another implementation than CPython
+    _json = None  # type: ignore[assignment]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_WHITESPACE = " \t\n\r"
+
+
+def loads(text: bytes | str, name: str) -> Any:
+    """The value of a JSON text; bytes are UTF-8.
+
+    name: of the file, for messages: "config.json".
+    Raises ConfigError with the place of a mistake: "config.json:12:5".
+    """
+    if isinstance(text, bytes):
+        text = _decode(text, name)
+    if _json is not None:
+        # Without surrounding whitespace the scanner's end is the text's end.
+        stripped = text.strip(_WHITESPACE)
+        try:
+            value, end = _json.make_scanner(_SCANNING)(stripped, 0)
+            if end == len(stripped):
+                return value
+        except (StopIteration, ValueError, RecursionError):
+            pass  # the json module finds the same, and says where
+    return _loads_slowly(text, name)
+
+
+def _decode(text: bytes, name: str) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise ConfigError([Finding(f"{name}:{line}", "not UTF-8")]) from None
+
+
+class _Scanning:
+    """What the scanner is told, by the attributes that it looks at."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+
+    @staticmethod
+    def parse_constant(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
+
+_SCANNING: Any = _Scanning()
+
+
+def _loads_slowly(text: str, name: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text, parse_constant=_Scanning.parse_constant)
+    except json.JSONDecodeError as error:
+        place = f"{name}:{error.lineno}:{error.colno}"
+        raise ConfigError([Finding(place, error.msg)]) from None
+    except RecursionError:
+        raise ConfigError([Finding(name, "nested too deeply")]) from None
+    except ValueError as error:  # a constant, or an integer of thousands of digits
+        raise ConfigError([Finding(name, str(error))]) from None
+
+
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """The JSON text of None, bool, int, float, str, lists, tuples, and dicts with str keys.
+
+    indent: spaces for each level; None for one line without spaces.
+    Raises TypeError for other types.
+    """
+    if _json is None:
+        import json
+
+        separators = (",", ":") if indent is None else (",", ": ")
+        return json.dumps(value, indent=indent, separators=separators)
+    return "".join(_encode(value, "" if indent is None else " " * indent, "\n"))
+
+
+def _encode(value: Any, indent: str, newline: str) -> Iterator[str]:
+    """newline: a line break and the indentation of the value's own level."""
+    if isinstance(value, str):
+        yield _json.encode_basestring_ascii(value)
+    elif value is None:
+        yield "null"
+    elif isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, (int, float)):
+        yield repr(value)
+    elif isinstance(value, (dict, list, tuple)):
+        opening, closing = "{}" if isinstance(value, dict) else "[]"
+        if not value:
+            yield opening + closing
+            return
+        inner = newline + indent if indent else ""
+        separator = opening + inner
+        for item in value:
+            yield separator
+            separator = "," + inner
+            if isinstance(value, dict):
+                yield _json.encode_basestring_ascii(item)
+                yield ": " if indent else ":"
+                item = value[item]
+            yield from _encode(item, indent, newline + indent)
+        yield (newline if indent else "") + closing
+    else:
+        raise TypeError(f"no JSON for {type(value).__name__}")

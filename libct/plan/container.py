@@ -1,0 +1,281 @@
+"""The plan of a container's start, and of a further process in it.
+
+Order is the design: the lines of these functions are the steps, and their
+comments give the reasons for the order.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..attributes import limits, scheduling, sysctl, uts
+from ..bootstrap import descriptors, execute
+from ..bootstrap import namespaces as ns
+from ..config.namespace import NEWCGROUP, NEWUSER
+from ..network import steps as network
+from ..rootfs import cgroup_mounts, console, devices, idmapped, masks, mounts, root
+from ..security import capabilities, keyring, users
+from ..syscalls.namespaces import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER
+from .step import INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+    from ..cgroups.manager import Manager
+    from ..config import Config
+    from ..process import Process
+    from .host import Host
+
+DEFAULT_UMASK = 0o022
+
+
+def plan_start(
+    config: Config, process: Process, host: Host, manager: Manager | None, container_id: str
+) -> Plan:
+    """Process 1 of a container, from its control group to execve.
+
+    manager: of its control groups, None for a container without any.
+    """
+    plan = Plan()
+    flags = ns.new_flags(config)
+    new_user = bool(flags & CLONE_NEWUSER)
+    joins = ns.join_steps(config)
+    offsets = ns.time_offset_steps(config)
+    staged = bool(joins or offsets)
+
+    entry = _cgroup(plan, manager)
+    into = manager is not None and manager.cgroup_directory() is not None
+    # With rights over the file systems of the host, which the container lacks.
+    plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
+    clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
+    maps = ns.id_map_steps(config, host) if new_user else []
+    if staged:
+        plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
+        # The host's /proc, before another mount namespace hides it.
+        plan.add(STAGE, "join", [root.open_proc(), *joins])
+        if offsets:
+            # The time namespace is to belong to the user namespace, and takes
+            # its offsets before anybody is inside.
+            if new_user:
+                plan.add(STAGE, "join", [ns.unshare_user(why="linux.namespaces")])
+                plan.add(RUNTIME, "attach", maps)
+                plan.add(STAGE, "join", [ns.become_root()])
+                maps = []
+                flags &= ~CLONE_NEWUSER
+            plan.add(STAGE, "join", offsets)
+            flags &= ~CLONE_NEWTIME
+            clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, False, why="linux.namespaces")
+        elif into:
+            clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, False, why="linux.namespaces")
+        plan.add(STAGE, "clone", [clone])
+    else:
+        plan.add(SERVER, "clone", [clone])
+    plan.add(RUNTIME, "attach", maps)
+
+    plan.add(INIT, "identity", [] if staged else [root.open_proc()])
+    # While /proc/self still belongs to the user that may write it.
+    plan.add(INIT, "identity", limits.oom_score_steps(config.oom_score_adj))
+    plan.add(INIT, "identity", entry)
+    if host.euid != 0:
+        plan.add(INIT, "identity", [ns.make_undumpable()])
+    plan.add(INIT, "identity", _identity(config, bool(maps), flags, container_id))
+    plan.add(INIT, "network", network.network_steps(config))
+    plan.add(INIT, "rootfs", root.prepare_steps(config))
+    # While the host's files can still be sources of mounts.
+    plan.add(INIT, "rootfs", _mounts(config, host, manager, early=bool(maps)))
+    plan.add(INIT, "rootfs", devices.device_steps(config))
+    plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
+    # From here on the host's files are out of reach.
+    plan.add(INIT, "enter", root.enter_steps(config))
+    if process.terminal:
+        size = (process.console_height, process.console_width)
+        plan.add(INIT, "enter", [console.make_console(*size, True, why="process.terminal")])
+    # All that fills them has been made.
+    plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
+    if config.readonlyfs:
+        plan.add(INIT, "system", [root.make_root_read_only(False, why="root.readonly")])
+    plan.add(INIT, "system", uts.uts_steps(config))
+    plan.add(INIT, "system", sysctl.sysctl_steps(config))
+    plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
+    plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
+    late = _process(plan, config, process, new_user or _joins_user(config))
+    plan.add(RUNTIME, "created", [*late, record_created()])
+    # The container is "created" until this returns.
+    plan.add(INIT, "start", [execute.await_start()])
+    plan.add(INIT, "start", _execute(process))
+    return plan
+
+
+def plan_exec(
+    config: Config,
+    process: Process,
+    host: Host,
+    manager: Manager | None,
+    container_id: str,
+    flags: int,
+    pid: int,
+) -> Plan:
+    """A further process in a running container.
+
+    flags: CLONE_NEW* of the namespaces that its first process, pid, is in and
+        the runtime is not.
+    """
+    plan = Plan()
+    entry: list[Step] = []
+    into = False
+    if manager is not None:
+        before, entry, _ = manager.entry_steps()
+        plan.add(RUNTIME, "cgroup", before)
+        directory = manager.cgroup_directory()
+        if directory is not None:
+            into = True
+            plan.add(RUNTIME, "cgroup", [open_cgroup(directory)])
+    in_user = bool(flags & CLONE_NEWUSER)
+    plan.add(SERVER, "clone", [ns.clone_stage(into)])
+    # In the groups before the container's cgroup namespace hides their files,
+    # and with the rights that opened them.
+    early = [root.open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
+    plan.add(STAGE, "join", early)
+    # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
+    plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
+    plan.add(STAGE, "join", [ns.join_process(flags)])
+    plan.add(STAGE, "clone", [ns.clone_init(0, False)])
+    if flags & CLONE_NEWNS:
+        plan.add(INIT, "identity", [root.open_root("/")])
+    else:
+        plan.add(INIT, "identity", [root.open_root(f"/proc/{pid}/root"), root.change_root()])
+    plan.add(INIT, "identity", [ns.new_session()])
+    if not config.no_new_keyring:
+        plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
+    if process.terminal:
+        size = (process.console_height, process.console_width)
+        plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
+    late = _process(plan, config, process, in_user)
+    plan.add(RUNTIME, "created", late)
+    plan.add(INIT, "start", _execute(process))
+    return plan
+
+
+def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
+    """Make the groups before there is a process to limit; return how the process enters them."""
+    if manager is None:
+        return []
+    plan.add(RUNTIME, "cgroup", manager.create_steps())
+    before, entry, _ = manager.entry_steps()
+    plan.add(RUNTIME, "cgroup", before)
+    directory = manager.cgroup_directory()
+    if directory is not None:
+        plan.add(RUNTIME, "cgroup", [open_cgroup(directory)])
+    return entry
+
+
+def _identity(config: Config, mapped: bool, flags: int, container_id: str) -> list[Step]:
+    """Session, ids, cgroup namespace and keyring."""
+    steps = [ns.new_session()]
+    if config.parent_death_signal:
+        steps.append(ns.set_death_signal(config.parent_death_signal))
+    if mapped:
+        # As the caller for files still, so that his directories can be mounted.
+        steps += mounts.early_sources(config)
+        steps.append(ns.become_root(why="linux.uidMappings"))
+    if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
+        steps.append(ns.unshare_cgroup(why="linux.namespaces"))
+    if not config.no_new_keyring:
+        steps += keyring.keyring_steps(
+            container_id, new=True, user_namespace=bool(flags & CLONE_NEWUSER) or mapped
+        )
+    return steps
+
+
+def _mounts(config: Config, host: Host, manager: Manager | None, *, early: bool) -> list[Step]:
+    steps: list[Step] = []
+    for index, mount in enumerate(config.mounts):
+        if mount.device in ("cgroup", "cgroup2"):
+            steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
+        else:
+            opened = early or mount.id_mapping is not None
+            steps += mounts.mount_steps(mount, index, opened=opened)
+    return steps
+
+
+def _joins_user(config: Config) -> bool:
+    return any(space.type == NEWUSER for space in config.namespaces)
+
+
+def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> list[Step]:
+    """What the command is given; returns the rlimits that are left to the runtime.
+
+    in_user: the process is in a user namespace of the container's.  Raising a
+    hard limit needs rights outside of it, so the runtime sets the limits then;
+    it may, for it owns the namespace.  Otherwise the process does, before it
+    becomes another user, which would forbid it.
+    """
+    rlimits = process.rlimits or config.rlimits
+    privileges = process.no_new_privileges
+    if privileges is None:
+        privileges = config.no_new_privileges
+    plan.add(INIT, "process", [descriptors.install_descriptors(len(process.extra_files))])
+    plan.add(INIT, "process", [descriptors.reopen_null()])
+    groups = tuple(process.additional_groups)
+    plan.add(INIT, "process", [users.resolve_user(process.user, groups, why="process.user")])
+    plan.add(
+        INIT,
+        "process",
+        scheduling.scheduling_steps(
+            process.scheduler or config.scheduler,
+            process.io_priority or config.io_priority,
+            config.memory_policy,
+            config.personality,
+        ),
+    )
+    plan.add(INIT, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
+    if privileges:
+        plan.add(INIT, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
+    masks_ = process.capabilities or config.capabilities
+    plan.add(INIT, "process", capabilities.bounding_steps(masks_))
+    plan.add(INIT, "process", [execute.change_directory(process.cwd, why="process.cwd")])
+    plan.add(INIT, "process", [users.own_stdio(why="process.user")])
+    plan.add(INIT, "process", [users.become_user(why="process.user")])
+    plan.add(INIT, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
+    # What setresuid has taken away, given back as far as it is configured.
+    plan.add(INIT, "process", capabilities.capability_steps(masks_))
+    if config.parent_death_signal:
+        # A change of ids resets it: prctl(2), PR_SET_PDEATHSIG.
+        plan.add(INIT, "process", [ns.set_death_signal(config.parent_death_signal)])
+    umask = process.umask if process.umask is not None else config.umask
+    umask = DEFAULT_UMASK if umask is None else umask
+    plan.add(INIT, "process", [execute.set_umask(umask, why="process.user.umask")])
+    search = ""
+    for one in process.env:
+        if one.startswith("PATH="):
+            search = one[5:]
+    plan.add(INIT, "process", [execute.find_command(process.args[0], search, why="process.args")])
+    return limits.rlimit_steps(rlimits, own=False) if in_user else []
+
+
+def _execute(process: Process) -> list[Step]:
+    kept = len(descriptors.STDIO) + len(process.extra_files)
+    return [
+        # A directory left open is a way out.
+        descriptors.close_descriptors(kept),
+        execute.execute(tuple(process.args), tuple(process.env), why="process.args"),
+    ]
+
+
+@operation("open the control group {0}")
+def open_cgroup(context: Context, directory: str) -> None:
+    """Held under "cgroup", for clone3(2) to put the process into."""
+    context.keep("cgroup", os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+@open_cgroup.calls
+def _(directory: str) -> list[str]:
+    return [f'openat("{directory}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
+
+
+@operation("record that the container is created")
+def record_created(context: Context) -> None:
+    """The runtime's: its state file says so from here on."""
+    record = context.values.get("record created")
+    if record is not None:
+        record()

@@ -1,0 +1,135 @@
+"""Steps and plans: what a container's start consists of, as plain values.
+
+An operation is a kind of step: a short function that performs it, and next to
+it the function that says which system calls that makes.  Calling an operation
+does not perform it; it gives a Step, which is the operation's name, plain
+arguments (str, bytes, int, None, tuples of these) and the place of the
+configuration that asks for it.
+
+A Plan is an ordered list of steps, each stamped with its phase and with the
+process that performs it.  The order of the list is the order in time, also
+between processes: where the performing process changes, the one hands over to
+the other (bootstrap/channel.py).  The plan is what goes over the wire, what
+`libct plan` prints and what `--trace` times (DESIGN.md, 1).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+# The processes of a start.  The runtime is the caller; the server clones the
+# first process, or a stage where namespaces are to be joined before that.
+RUNTIME = "runtime"
+SERVER = "server"
+STAGE = "stage"
+INIT = "init"
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+class Operation:
+    """A kind of step.
+
+    perform(context, *args) does it.  calls(*args) gives the system calls it
+    makes, as text in the manner of strace ('mount("proc", ...)'), flags by
+    name and strings quoted; it makes none itself.  title is a format string
+    over the arguments ('mount {0} on {1}').
+    """
+
+    __slots__ = ("_calls", "name", "perform", "title")
+
+    def __init__(self, name: str, title: str, perform: Callable[..., Any]) -> None:
+        self.name, self.title, self.perform = name, title, perform
+        self._calls: Callable[..., list[str]] | None = None
+
+    def __call__(self, *args: Any, why: str = "") -> Step:
+        return Step(self.name, args, why)
+
+    def calls(self, function: Callable[..., list[str]]) -> Callable[..., list[str]]:
+        """Decorator for the function that lists the operation's system calls."""
+        self._calls = function
+        return function
+
+    def describe_calls(self, args: tuple[Any, ...]) -> list[str]:
+        return self._calls(*args) if self._calls else []
+
+
+def operation(title: str) -> Callable[[Callable[..., Any]], Operation]:
+    """Make the decorated performer an operation of the function's name."""
+
+    def register(perform: Callable[..., Any]) -> Operation:
+        name = perform.__name__
+        if name in OPERATIONS:
+            raise ValueError(f"two operations are called {name!r}")
+        OPERATIONS[name] = made = Operation(name, title, perform)
+        return made
+
+    return register
+
+
+class Step:
+    """One step: operation name, arguments, and why (a place in the configuration).
+
+    process and phase are stamped by the plan that holds the step.
+    """
+
+    __slots__ = ("args", "op", "phase", "process", "why")
+
+    def __init__(
+        self, op: str, args: tuple[Any, ...] = (), why: str = "", process: str = "", phase: str = ""
+    ) -> None:
+        self.op, self.args, self.why = op, args, why
+        self.process, self.phase = process, phase
+
+    def __repr__(self) -> str:
+        return f"Step({self.op!r}, {self.args!r}, {self.why!r}, {self.process!r}, {self.phase!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and repr(self) == repr(other)
+
+    __hash__ = None  # type: ignore[assignment]  # steps are values, compared and not looked up
+
+    @property
+    def title(self) -> str:
+        """What the step does, in words: 'mount proc on /proc'."""
+        return OPERATIONS[self.op].title.format(*self.args)
+
+    @property
+    def calls(self) -> list[str]:
+        """The system calls it makes, in order, in the manner of strace."""
+        return OPERATIONS[self.op].describe_calls(self.args)
+
+
+class Plan:
+    """The steps of a start or of an exec, in order."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def add(self, process: str, phase: str, steps: Iterable[Step]) -> None:
+        for step in steps:
+            step.process, step.phase = process, phase
+            self.steps.append(step)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def segments(self) -> list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]]:
+        """Runs of steps with one performer: (process, [(number, op, args)]).
+
+        Numbers count from 1 over the whole plan.
+        """
+        found: list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]] = []
+        for number, step in enumerate(self.steps, 1):
+            if not found or found[-1][0] != step.process:
+                found.append((step.process, []))
+            found[-1][1].append((number, step.op, step.args))
+        return found

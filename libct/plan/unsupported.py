@@ -1,0 +1,51 @@
+"""What this version parses and validates, and does not do yet: refused, never ignored."""
+
+from __future__ import annotations
+
+from ..errors import Finding, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..process import Process
+
+_HOOKS = (
+    ("prestart", "prestart"),
+    ("create_runtime", "createRuntime"),
+    ("create_container", "createContainer"),
+    ("start_container", "startContainer"),
+    ("poststart", "poststart"),
+    ("poststop", "poststop"),
+)
+
+
+def refuse_unsupported(config: Config, process: Process | None) -> None:
+    """Raise Unsupported naming every such place."""
+    found = [
+        place
+        for place, asked in (
+            ("linux.seccomp", config.seccomp),
+            ("linux.intelRdt", config.intel_rdt),
+            ("linux.netDevices", config.net_devices),
+            ("linux.mountLabel", config.mount_label),
+            ("process.selinuxLabel", config.process_label or (process and process.label)),
+            (
+                "process.apparmorProfile",
+                config.apparmor_profile or (process and process.apparmor_profile),
+            ),
+            ("process.execCPUAffinity", process and not process.init and process.cpu_affinity),
+        )
+        if asked
+    ]
+    found += [f"mounts[{index}].options" for index, at in enumerate(config.mounts) if at.relabel]
+    if config.hooks is not None:
+        found += [f"hooks.{name}" for field, name in _HOOKS if getattr(config.hooks, field)]
+    findings = [Finding(place, "not supported yet") for place in found]
+    if config.cgroups is not None:
+        from ..cgroups.manager import unsupported
+
+        findings += [Finding(*problem) for problem in unsupported(config.cgroups.resources)]
+        if config.cgroups.systemd:
+            findings.append(Finding("linux.cgroupsPath", "the systemd driver is not there yet"))
+    if findings:
+        raise Unsupported(findings)

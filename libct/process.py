@@ -1,0 +1,180 @@
+"""Processes of containers: what to run, and the running process."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+
+from .errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
+
+    class HasFileno(Protocol):
+        def fileno(self) -> int: ...
+
+_WALL = 0x40000000  # __WALL of waitid(2): our processes have no exit signal
+
+
+class ProcessState:
+    """How a process ended: exit_code (0 to 255) or signal, the other one None."""
+
+    __slots__ = ("exit_code", "signal")
+
+    def __init__(self, exit_code: int | None, signal: int | None) -> None:
+        self.exit_code, self.signal = exit_code, signal
+
+    @property
+    def status(self) -> int:
+        """As a shell says it: the exit code, or 128 and the signal's number."""
+        return 128 + self.signal if self.signal is not None else self.exit_code or 0
+
+    @property
+    def success(self) -> bool:
+        return self.status == 0
+
+    def __repr__(self) -> str:
+        if self.signal is not None:
+            return f"ProcessState(signal={self.signal})"
+        return f"ProcessState(exit_code={self.exit_code})"
+
+
+class Process:
+    """A process to run in a container, once; after that, the handle of it.
+
+    args: the command and its arguments; looked up in PATH of env.
+    env: NAME=VALUE strings; the last of a name counts.  HOME is added.
+    cwd: in the container; made when missing.
+    user: "name", "uid", "uid:gid" or "name:group", of the container's
+        /etc/passwd and /etc/group; a number is always an id.  "" is root.
+    additional_groups: ids or names.
+    stdin, stdout, stderr: a descriptor, an object with fileno(), or None for
+        the caller's own.  Borrowed: they may be closed after the start.
+    extra_files: descriptors that become 3 and up.
+    terminal: run on a new terminal; its master goes to console_socket, a
+        connected AF_UNIX socket, by SCM_RIGHTS.
+    console_width, console_height: of the terminal, in characters; 0 leaves it.
+    capabilities ... umask: where given, instead of the container's.
+    init: the first process of the container; else a further one.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        *,
+        env: Sequence[str] = (),
+        cwd: str = "/",
+        user: str = "",
+        additional_groups: Sequence[int | str] = (),
+        stdin: HasFileno | int | None = None,
+        stdout: HasFileno | int | None = None,
+        stderr: HasFileno | int | None = None,
+        extra_files: Sequence[HasFileno | int] = (),
+        terminal: bool = False,
+        console_socket: HasFileno | int | None = None,
+        pidfd_socket: HasFileno | int | None = None,
+        console_width: int = 0,
+        console_height: int = 0,
+        capabilities: Capabilities | None = None,
+        apparmor_profile: str = "",
+        label: str = "",
+        no_new_privileges: bool | None = None,
+        rlimits: Sequence[Rlimit] = (),
+        scheduler: Scheduler | None = None,
+        io_priority: IOPriority | None = None,
+        cpu_affinity: CPUAffinity | None = None,
+        umask: int | None = None,
+        init: bool = False,
+    ) -> None:
+        self.args, self.env, self.cwd = list(args), list(env), cwd or "/"
+        self.user, self.additional_groups = user, list(additional_groups)
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.extra_files = list(extra_files)
+        self.terminal, self.console_socket, self.pidfd_socket = terminal, console_socket, pidfd_socket
+        self.console_width, self.console_height = console_width, console_height
+        self.capabilities, self.rlimits = capabilities, list(rlimits)
+        self.apparmor_profile, self.label = apparmor_profile, label
+        self.no_new_privileges, self.umask = no_new_privileges, umask
+        self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
+        self.init = init
+        self._pid = 0
+        self._pidfd = -1
+        self._state: ProcessState | None = None
+        self._on_exit: Callable[[ProcessState], None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process's number in the caller's pid namespace."""
+        if not self._pid:
+            raise Error("the process has not been started")
+        return self._pid
+
+    @property
+    def pidfd(self) -> int:
+        """A descriptor that polls readable when the process ends; the Process's own."""
+        if self._pidfd < 0:
+            raise Error("the process has not been started, or has been waited for")
+        return self._pidfd
+
+    def signal(self, signal: int) -> None:
+        """Send a signal; ProcessLookupError when the process has ended."""
+        if self._state is not None:
+            raise ProcessLookupError("os: process already finished")
+        _signal.pidfd_send_signal(self.pidfd, signal)
+
+    def wait(self, timeout: float | None = None) -> ProcessState:
+        """Wait for the end and return how it was; TimeoutError after timeout seconds.
+
+        May be called again, and gives the same then.
+        """
+        if self._state is None:
+            if timeout is not None:
+                poll = select.poll()
+                poll.register(self.pidfd, select.POLLIN)
+                if not poll.poll(timeout * 1000):
+                    raise TimeoutError(f"the process {self._pid} is still running")
+            self._reap()
+        assert self._state is not None
+        return self._state
+
+    async def wait_async(self) -> ProcessState:
+        """wait(), for asyncio: the pidfd is watched by the running loop."""
+        import asyncio
+
+        if self._state is None:
+            loop = asyncio.get_running_loop()
+            ended = loop.create_future()
+            watched = os.dup(self.pidfd)  # two may wait at once
+            loop.add_reader(watched, lambda: ended.done() or ended.set_result(None))
+            try:
+                await ended
+            finally:
+                loop.remove_reader(watched)
+                os.close(watched)
+        return self.wait()
+
+    def _started(self, pid: int, pidfd: int) -> None:
+        self._pid, self._pidfd = pid, pidfd
+
+    def _reap(self) -> None:
+        pidfd = self._pidfd
+        result: Any = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | _WALL)
+        if self._state is not None:
+            return  # another thread was faster
+        if result.si_code == os.CLD_EXITED:
+            self._state = ProcessState(result.si_status, None)
+        else:
+            self._state = ProcessState(None, result.si_status)
+        self._pidfd = -1
+        os.close(pidfd)
+        if self._on_exit is not None:
+            self._on_exit(self._state)
+
+    def __del__(self) -> None:
+        if getattr(self, "_pidfd", -1) >= 0:
+            os.close(self._pidfd)

@@ -1,0 +1,93 @@
+"""The terminal of a container (REFERENCE 1.17, Console; CVE-2025-52565).
+
+The pseudo terminal is of the container's own devpts.  Its other side is got
+from the master by TIOCGPTPEER, never by a path that could be exchanged.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import stat
+import sys
+
+from ..errors import StepProblem
+from ..plan.step import operation
+from ..syscalls.mounts import DEVPTS_SUPER_MAGIC, fstatfs
+from ..syscalls.terminals import open_peer, set_controlling, set_window_size, unlock
+from .attach import attach
+from .mounts import clone_tree
+from .paths import make_in_root, open_in_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+_PTMX = os.makedev(5, 2)
+
+
+@operation("make the terminal")
+def make_console(context: Context, rows: int, columns: int, bind_console: bool) -> None:
+    """A pseudo terminal becomes standard input, output and error; its master is sent away.
+
+    The master goes to the socket "console socket", with the name of the
+    terminal as payload.  rows and columns: the size, 0 leaves it.
+    bind_console: the terminal is /dev/console too (not for exec).
+    """
+    master = open_in_root(context.fds["root"], "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    try:
+        found = os.fstat(master)
+        on_devpts = fstatfs(master).type == DEVPTS_SUPER_MAGIC
+        if not on_devpts or found.st_ino != 2 or found.st_rdev != _PTMX:
+            raise StepProblem("/dev/pts/ptmx is not the multiplexer of a devpts file system")
+        unlock(master)
+        peer = open_peer(master, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        if rows or columns:
+            set_window_size(master, rows, columns)
+        if bind_console:
+            _bind(context, peer)
+        _send(context.fds["console socket"], master)
+    finally:
+        os.close(master)
+    context.release("console socket")
+    context.keep("stdin", peer)
+    context.keep("stdout", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
+    context.keep("stderr", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
+    set_controlling(peer)
+
+
+@make_console.calls
+def _(rows: int, columns: int, bind_console: bool) -> list[str]:
+    calls = ['openat2("/dev/pts/ptmx", O_RDWR|O_NOCTTY, RESOLVE_IN_ROOT)']
+    calls += ["ioctl(TIOCSPTLCK)", "ioctl(TIOCGPTPEER)"]
+    if rows or columns:
+        calls.append("ioctl(TIOCSWINSZ)")
+    if bind_console:
+        calls.append('openat2("/dev/console", O_PATH, RESOLVE_IN_ROOT)')
+        calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
+    return [*calls, "sendmsg(SCM_RIGHTS)", "ioctl(TIOCSCTTY)"]
+
+
+def _bind(context: Context, peer: int) -> None:
+    tree = clone_tree("", recursive=False, dirfd=peer)
+    try:
+        place = make_in_root(context.fds["root"], "/dev/console", directory=False)
+        try:
+            if stat.S_ISDIR(os.fstat(place).st_mode):
+                raise StepProblem("/dev/console is a directory")
+            attach(context, tree, place, "/dev/console")
+        finally:
+            os.close(place)
+    finally:
+        os.close(tree)
+
+
+def _send(to: int, master: int) -> None:
+    """The master, as runc sends it: one descriptor, and a name that says what it is."""
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(to))
+    try:
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, master.to_bytes(4, sys.byteorder))]
+        socket.sendmsg([b"/dev/ptmx"], rights, _socket.MSG_NOSIGNAL)
+    finally:
+        socket.close()

@@ -1,0 +1,122 @@
+"""Id-mapped bind mounts (mount_setattr(2), ID-mapped mounts; Linux 5.12).
+
+Made by the server before it clones the first process: only who has rights over
+the file system's own user namespace may map a mount of it.  The mount is left
+detached, and the first process inherits its descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_REC
+from ..config.namespace import NEWUSER
+from ..plan.step import Step, operation
+from ..syscalls.mounts import AT_EMPTY_PATH, AT_RECURSIVE, mount_setattr
+from ..syscalls.namespaces import CLONE_NEWUSER, clone3
+from .mounts import clone_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+    from ..config import Config, IDMap
+
+_SIGCHLD = 17  # on every architecture of libct; signal(7)
+
+
+def idmapped_source_steps(config: Config) -> list[Step]:
+    """The server's: the sources of all id-mapped mounts, opened and mapped.
+
+    Without mappings of its own a mount takes those of the container.
+    """
+    steps = []
+    for index, mount in enumerate(config.mounts):
+        mapping = mount.id_mapping
+        if mapping is None:
+            continue
+        path = mapping.userns_path
+        uids, gids = _text(mapping.uid_mappings), _text(mapping.gid_mappings)
+        if not path and not uids:
+            path = _joined_user_namespace(config)
+            uids, gids = _text(config.uid_mappings), _text(config.gid_mappings)
+        steps.append(
+            open_idmapped(
+                f"source {index}",
+                mount.source,
+                bool(mount.flags & MS_REC),
+                mapping.recursive,
+                path,
+                uids,
+                gids,
+                why=f"mounts[{index}]",
+            )
+        )
+    return steps
+
+
+def _joined_user_namespace(config: Config) -> str:
+    for namespace in config.namespaces:
+        if namespace.type == NEWUSER:
+            return namespace.path
+    return ""
+
+
+def _text(mappings: list[IDMap]) -> str:
+    return "".join(f"{at.container_id} {at.host_id} {at.size}\n" for at in mappings)
+
+
+@operation("open {1} with its ids mapped")
+def open_idmapped(
+    context: Context,
+    slot: str,
+    source: str,
+    recursive: bool,
+    map_recursive: bool,
+    path: str,
+    uids: str,
+    gids: str,
+) -> None:
+    """path: a user namespace to map by; "" makes one with the maps uids and gids."""
+    if path:
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    else:
+        namespace = _namespace_with(uids, gids)
+    try:
+        tree = clone_tree(source, recursive=recursive)
+        context.keep(slot, tree)
+        flags = AT_EMPTY_PATH | (AT_RECURSIVE if map_recursive else 0)
+        mount_setattr("", dirfd=tree, flags=flags, attr_set=MOUNT_ATTR_IDMAP, userns_fd=namespace)
+    finally:
+        os.close(namespace)
+
+
+@open_idmapped.calls
+def _(
+    slot: str, source: str, recursive: bool, map_recursive: bool, path: str, uids: str, gids: str
+) -> list[str]:
+    rec = "|AT_RECURSIVE" if recursive else ""
+    map_rec = "|AT_RECURSIVE" if map_recursive else ""
+    return [
+        f'openat("{path}", O_RDONLY|O_CLOEXEC)' if path else "clone3({flags=CLONE_NEWUSER})",
+        f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{rec})',
+        f'mount_setattr("", AT_EMPTY_PATH{map_rec}, MOUNT_ATTR_IDMAP)',
+    ]
+
+
+def _namespace_with(uids: str, gids: str) -> int:
+    """A descriptor of a new user namespace with these maps, held by a process that ends here."""
+    read, write = os.pipe()
+    pid, _ = clone3(CLONE_NEWUSER, _SIGCHLD)
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)  # until the other side is done, or gone
+        os._exit(0)
+    try:
+        os.close(read)
+        for name, text in (("uid_map", uids), ("gid_map", gids)):
+            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+                file.write(text.encode())
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(write)
+        os.waitpid(pid, 0)

@@ -1,0 +1,144 @@
+"""Masked and read-only paths (config-linux.md, Masked Paths, Readonly Paths)."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..config.mount_flags import MOUNT_ATTR_RDONLY
+from ..errors import StepProblem
+from ..plan.step import Step, operation
+from ..syscalls.mounts import (
+    MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH,
+    fsconfig_create,
+    fsconfig_set_flag,
+    fsconfig_set_string,
+    fsmount,
+    fsopen,
+    move_mount,
+)
+from .attach import remount_attached, set_attributes
+from .mounts import clone_tree
+from .paths import inside, open_in_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+_ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+
+
+def read_only_path_steps(paths: list[str]) -> list[Step]:
+    return [
+        make_read_only(inside(path), why=f"linux.readonlyPaths[{index}]")
+        for index, path in enumerate(paths)
+    ]
+
+
+def masked_path_steps(paths: list[str]) -> list[Step]:
+    return [
+        mask(inside(path), why=f"linux.maskedPaths[{index}]") for index, path in enumerate(paths)
+    ]
+
+
+@operation("make {0} read-only")
+def make_read_only(context: Context, path: str) -> None:
+    """Bind path on itself, read-only; a path that is not there needs no protection."""
+    place = _existing(context, path)
+    if place < 0:
+        return
+    try:
+        tree = clone_tree("", recursive=True, dirfd=place)
+        try:
+            late = not set_attributes(tree, MOUNT_ATTR_RDONLY, 0)
+            move_mount(tree, "", place, "", _ONTO)
+            if late:
+                remount_attached(context, tree, MOUNT_ATTR_RDONLY, 0)
+        finally:
+            os.close(tree)
+    finally:
+        os.close(place)
+
+
+@make_read_only.calls
+def _(path: str) -> list[str]:
+    return [
+        f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)',
+        'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
+        'mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)',
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
+
+
+@operation("mask {0}")
+def mask(context: Context, path: str) -> None:
+    """Cover a directory with an empty read-only tmpfs, anything else with /dev/null.
+
+    All directories share one tmpfs.  /dev/null is the container's, taken by
+    descriptor and checked to be device 1:3 (CVE-2025-31133).
+    """
+    place = _existing(context, path)
+    if place < 0:
+        return
+    try:
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            tree = clone_tree("", recursive=False, dirfd=_null(context))
+        elif "mask" in context.fds:
+            tree = clone_tree("", recursive=False, dirfd=context.fds["mask"])
+        else:
+            tree = _empty_tmpfs()
+            context.keep("mask", os.dup(tree))
+        try:
+            move_mount(tree, "", place, "", _ONTO)
+        finally:
+            os.close(tree)
+    finally:
+        os.close(place)
+
+
+@mask.calls
+def _(path: str) -> list[str]:
+    return [
+        f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)',
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
+
+
+def _existing(context: Context, path: str) -> int:
+    """An O_PATH descriptor of path, or -1 where there is nothing."""
+    try:
+        return open_in_root(context.fds["root"], path)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+
+
+def _null(context: Context) -> int:
+    """The container's /dev/null, verified, open for all the masks."""
+    if "null" not in context.fds:
+        try:
+            null = open_in_root(context.fds["root"], "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise StepProblem("the container has no /dev/null to mask files with") from None
+        context.keep("null", null)
+        found = os.fstat(null)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+            raise StepProblem("/dev/null in the container is not the null device")
+    return context.fds["null"]
+
+
+def _empty_tmpfs() -> int:
+    """A detached tmpfs with room for nothing but its root directory.
+
+    Some kernels (Ubuntu's 5.4) count one inode more, so a second is allowed.
+    """
+    fs = fsopen("tmpfs")
+    try:
+        fsconfig_set_string(fs, "source", "tmpfs")
+        fsconfig_set_string(fs, "nr_blocks", "1")
+        fsconfig_set_string(fs, "nr_inodes", "2")
+        fsconfig_set_flag(fs, "ro")
+        fsconfig_create(fs)
+        return fsmount(fs, MOUNT_ATTR_RDONLY)
+    finally:
+        os.close(fs)

@@ -1,0 +1,246 @@
+"""The user that a process becomes: found in the container's own files, without NSS.
+
+NSS would load libraries that the image chooses (CVE-2019-14271).  The files are
+the image's, so their size is bounded, and what is no plain entry is skipped.
+A user or group written as a number is that number, whatever entries are called
+(CVE-2016-3697); it is read strictly (CVE-2026-30892).
+
+Source: passwd(5), group(5), credentials(7), user_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ..attributes.procfs import open_call, open_proc_file
+from ..errors import StepProblem
+from ..plan.step import operation
+from ..rootfs.paths import open_in_root
+from ..syscalls.credentials import setgroups, setresgid, setresuid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+_MOST_BYTES = 1 << 20
+_MOST_ID = (1 << 32) - 2  # the number above means "leave as it is" to setresuid(2)
+
+
+@operation("look up the user {0!r}")
+def resolve_user(context: Context, user: str, groups: tuple[int | str, ...]) -> None:
+    """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve().
+
+    Also "may set groups", read here and not later, when the number of open
+    files may be limited.
+    """
+    uid, gid, found, home = resolve(context.fds["root"], user, groups)
+    context.values.update(uid=uid, gid=gid, groups=found, home=home)
+    context.values["may set groups"] = _may_set_groups(context.fds["proc"])
+
+
+@resolve_user.calls
+def _(user: str, groups: tuple[int | str, ...]) -> list[str]:
+    # /etc/group is read only where a name asks for it; HOME is always looked up.
+    return [
+        'openat2("/etc/passwd", O_NONBLOCK|O_CLOEXEC, RESOLVE_IN_ROOT)',
+        open_call("self/setgroups", "O_RDONLY"),
+    ]
+
+
+@operation("make the standard streams the user's")
+def own_stdio(context: Context) -> None:
+    """Descriptors 0 to 2, so that /dev/stdout can be opened again; the group stays.
+
+    The null device is everybody's.  What may not be changed stays as it is:
+    not ours (EPERM), read-only (EROFS), or of an id without a mapping (EINVAL).
+    """
+    uid = context.values["uid"]
+    for fd in (0, 1, 2):
+        found = os.fstat(fd)
+        null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
+        if null or found.st_uid == uid:
+            continue
+        try:
+            os.fchown(fd, uid, -1)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EROFS, errno.EINVAL):
+                raise
+
+
+@operation("become the user")
+def become_user(context: Context) -> None:
+    """Groups first: once the user is another, they cannot be changed."""
+    uid, gid, groups = (context.values[name] for name in ("uid", "gid", "groups"))
+    if context.values["may set groups"]:
+        try:
+            setgroups(groups)
+        except OSError as error:
+            _refuse_unmapped(error, "one of the groups", groups)
+            raise
+    elif groups:
+        raise StepProblem(
+            "the user namespace does not allow supplementary groups (setgroups is denied)",
+            "leave process.user.additionalGids empty, or map groups with newgidmap",
+        )
+    try:
+        setresgid(gid, gid, gid)
+    except OSError as error:
+        _refuse_unmapped(error, "group", gid)
+        raise
+    try:
+        setresuid(uid, uid, uid)
+    except OSError as error:
+        _refuse_unmapped(error, "user", uid)
+        raise
+
+
+@become_user.calls
+def _() -> list[str]:
+    # setgroups() comes first, but where the user namespace denies it.
+    return ["setresgid()", "setresuid()"]
+
+
+def _may_set_groups(proc: int) -> bool:
+    """/proc/self/setgroups says "deny" where an ordinary user wrote the gid map."""
+    try:
+        fd = open_proc_file(proc, "self/setgroups", os.O_RDONLY)
+    except FileNotFoundError:
+        return True  # a kernel without user namespaces
+    try:
+        return not os.read(fd, 16).startswith(b"deny")
+    finally:
+        os.close(fd)
+
+
+def _refuse_unmapped(error: OSError, what: str, number: object) -> None:
+    if error.errno == errno.EINVAL:
+        maps = "linux.uidMappings" if what == "user" else "linux.gidMappings"
+        raise StepProblem(
+            f"{what} {number} is not mapped in the user namespace", f"add it to {maps}"
+        ) from None
+
+
+def resolve(
+    root: int, user: str, additional_groups: tuple[int | str, ...] = ()
+) -> tuple[int, int, list[int], str]:
+    """(uid, gid, supplementary groups, home directory) of a user in the container.
+
+    root: a descriptor of its root directory, borrowed.
+    user: "" (root), "uid", "uid:gid", "name", "name:group", "uid:group" or "name:gid".
+        Without a group it is that of the user's entry in /etc/passwd, or 0.  A
+        name without a group also brings the groups that list it as a member;
+        a number does not, it says nothing about who is meant.
+    additional_groups: numbers and names.
+
+    The home directory is that of the first entry with the uid, or "/".
+    StepProblem: a name or a group is not there, or a number is out of range.
+    """
+    person, _, group = user.partition(":")
+    if ":" in group:
+        raise StepProblem(f"not a user: {user!r}", "write it as user, or as user:group")
+    users = _entries(root, "/etc/passwd", 7)
+    uid = 0 if person == "" else _number(person)
+    entry: list[bytes] | None = None
+    if uid is None:
+        entry = _find(users, person)
+        uid = _id_of(entry, 2) if entry else None
+        if entry is None or uid is None:
+            raise StepProblem(f"no user {person!r} in the container's /etc/passwd", _HINT)
+    by_uid = next((one for one in users if _id_of(one, 2) == uid), None)
+    groups: list[int] = []
+    gid: int | None = 0
+    if group:
+        gid = _group(root, group)
+    elif entry is not None:
+        gid = _id_of(entry, 3)
+        groups = _groups_of(root, person)
+    elif person and by_uid is not None:
+        gid = _id_of(by_uid, 3)
+    for one in additional_groups:
+        groups.append(_group(root, one))
+    home = os.fsdecode(by_uid[5]) if by_uid is not None else ""
+    return uid, gid or 0, list(dict.fromkeys(groups)), home or "/"
+
+
+_HINT = "name one that is there, or write the number"
+
+
+def _number(text: str) -> int | None:
+    """The id that text is, or None if it is a name.  Only ASCII digits make a number."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    if len(digits) > 10 or int(digits) > _MOST_ID:
+        raise StepProblem(f"not an id: {text} is above {_MOST_ID}")
+    return int(digits)
+
+
+def _group(root: int, group: int | str) -> int:
+    """The number of a group that is given by number or by name."""
+    if isinstance(group, int):
+        if not 0 <= group <= _MOST_ID:
+            raise StepProblem(f"not a group id: {group}")
+        return group
+    number = _number(group)
+    if number is None:
+        entry = _find(_entries(root, "/etc/group", 4), group)
+        number = _id_of(entry, 2) if entry else None
+    if number is None:
+        raise StepProblem(f"no group {group!r} in the container's /etc/group", _HINT)
+    return number
+
+
+def _groups_of(root: int, name: str) -> list[int]:
+    """The groups that list name as a member."""
+    wanted = os.fsencode(name)
+    found = []
+    for entry in _entries(root, "/etc/group", 4):
+        number = _id_of(entry, 2)
+        if number is not None and wanted in entry[3].split(b","):
+            found.append(number)
+    return found
+
+
+def _find(entries: list[list[bytes]], name: str) -> list[bytes] | None:
+    wanted = os.fsencode(name)
+    return next((entry for entry in entries if entry[0] == wanted), None)
+
+
+def _id_of(entry: list[bytes], index: int) -> int | None:
+    """The id in a field, or None where there is no valid one."""
+    try:
+        return _number(entry[index].decode("ascii"))
+    except (UnicodeDecodeError, StepProblem):
+        return None
+
+
+def _entries(root: int, path: str, fields: int) -> list[list[bytes]]:
+    """The lines of a file like passwd(5) that have a name and this many fields."""
+    split = [line.split(b":") for line in _read(root, path).split(b"\n")]
+    return [entry for entry in split if len(entry) == fields and entry[0]]
+
+
+def _read(root: int, path: str) -> bytes:
+    """The contents of a file of the container; none where it does not exist."""
+    # Not to block on a FIFO, nor to get a terminal for our own.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        fd = open_in_root(root, path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise StepProblem(f"the container's {path} is not a regular file")
+        parts: list[bytes] = []
+        size = 0
+        while size <= _MOST_BYTES:
+            part = os.read(fd, _MOST_BYTES)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+    finally:
+        os.close(fd)
+    raise StepProblem(f"the container's {path} is larger than {_MOST_BYTES} bytes")

@@ -1,0 +1,257 @@
+"""The state of a container on disk: a directory of its own below a root.
+
+    <root>/<id>/state.json   the record, replaced atomically
+    <root>/<id>/exec.fifo    while the container is created and not started
+    <root>/<id>/lock         held by who changes the container
+
+The record is written before anything else of the container exists, so whatever
+instant the runtime is killed at, the container can be found and removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+
+from .errors import ContainerExists, ContainerNotFound, Error, InvalidID
+from .oci import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .config import Config
+
+STATE, FIFO, LOCK = "state.json", "exec.fifo", "lock"
+_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
+_LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
+
+
+def default_root() -> str:
+    """/run/libct, or for an ordinary user $XDG_RUNTIME_DIR/libct."""
+    if os.geteuid() == 0:
+        return "/run/libct"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return os.path.join(runtime, "libct") if runtime else f"/tmp/libct-{os.geteuid()}"
+
+
+def check_id(container_id: str) -> None:
+    if not container_id:
+        raise InvalidID("the container id is empty")
+    if container_id in (".", "..") or not _ALLOWED.issuperset(container_id):
+        raise InvalidID(
+            f"invalid container id {container_id!r}: letters, digits and _ + - . are allowed"
+        )
+    if len(container_id) > _LONGEST_ID:
+        raise InvalidID(f"the container id is longer than {_LONGEST_ID} characters")
+
+
+class Record:
+    """What state.json holds.
+
+    status: "creating", "created" (or started: the fifo tells), or "stopped".
+    pid, start: of the first process, in the pid namespace of who created it;
+        start is field 22 of /proc/PID/stat, which no later process of the same
+        number shares.
+    """
+
+    __slots__ = (
+        "_config_text",
+        "bundle",
+        "cgroup_paths",
+        "config",
+        "created",
+        "exit_status",
+        "id",
+        "owner",
+        "pid",
+        "start",
+        "status",
+    )
+
+    def __init__(self, container_id: str, config: Config, bundle: str = "") -> None:
+        self.id, self.config, self.bundle = container_id, config, bundle
+        self.status = "creating"
+        self.pid = self.start = 0
+        self.created = _now()
+        self.owner = os.geteuid()
+        self.exit_status: int | None = None
+        self.cgroup_paths: dict[str, str] | None = None
+        self._config_text = ""
+
+    def dump(self) -> str:
+        """As JSON.  The configuration, its largest part, is converted once."""
+        if not self._config_text:
+            self._config_text = jsontext.dumps(self.config.to_dict())
+        head = {name: getattr(self, name) for name in _PLAIN}
+        return jsontext.dumps(head)[:-1] + ',"config":' + self._config_text + "}\n"
+
+    @classmethod
+    def parse(cls, text: bytes, path: str) -> Record:
+        from .config import Config
+
+        try:
+            found: dict[str, Any] = jsontext.loads(text, path)
+            record = cls(found["id"], Config.from_dict(found["config"]))
+            for name in _PLAIN:
+                setattr(record, name, found[name])
+        except (Error, KeyError, TypeError, AttributeError) as error:
+            raise Error(f"{path} is damaged: {error} (delete --force removes the container)") from None
+        return record
+
+
+_PLAIN = tuple(
+    name for name in Record.__slots__ if name not in ("config", "_config_text")
+)
+
+
+def _now() -> str:
+    """RFC 3339 in UTC, with nanoseconds."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"
+
+
+class Directory:
+    """The directory of one container."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, root: str, container_id: str) -> None:
+        check_id(container_id)
+        self.path = os.path.join(os.path.abspath(root), container_id)
+
+    def make(self) -> None:
+        """Make it; ContainerExists when the id is in use."""
+        root = os.path.dirname(self.path)
+        try:
+            try:
+                os.mkdir(self.path, 0o711)
+            except FileNotFoundError:
+                os.makedirs(root, 0o700, exist_ok=True)
+                os.mkdir(self.path, 0o711)
+        except FileExistsError:
+            name = os.path.basename(self.path)
+            raise ContainerExists(
+                f"container with given ID already exists: {name!r} in {root}"
+            ) from None
+        except OSError as error:
+            raise Error(
+                f"cannot make the state directory {self.path!r}: {error.strerror}"
+                + _remedy(error.errno)
+            ) from error
+
+    def exists(self) -> bool:
+        return os.path.isdir(self.path)
+
+    def write(self, record: Record) -> None:
+        """Replace state.json."""
+        new, path = f"{self.path}/.{STATE}", f"{self.path}/{STATE}"
+        data = record.dump().encode("utf-8", "surrogateescape")
+        try:
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                while data:
+                    data = data[os.write(fd, data) :]
+            finally:
+                os.close(fd)
+            os.rename(new, path)
+        except OSError as error:
+            raise Error(
+                f"cannot write {path!r}: {error.strerror}" + _remedy(error.errno)
+            ) from error
+
+    def read(self) -> Record:
+        """The record; ContainerNotFound when there is none."""
+        path = f"{self.path}/{STATE}"
+        try:
+            with open(path, "rb", buffering=0) as file:
+                return Record.parse(file.readall(), path)
+        except (FileNotFoundError, NotADirectoryError):
+            name = os.path.basename(self.path)
+            raise ContainerNotFound(
+                f"container does not exist: {name!r} in {os.path.dirname(self.path)}"
+            ) from None
+        except OSError as error:
+            raise Error(f"cannot read {path!r}: {error.strerror}") from error
+
+    def lock(self, *, wait: bool = True) -> Lock | None:
+        """Hold the container's lock; None when somebody else does and wait is false."""
+        return Lock.take(f"{self.path}/{LOCK}", wait=wait)
+
+    @property
+    def fifo(self) -> str:
+        return f"{self.path}/{FIFO}"
+
+    def make_fifo(self, uid: int, gid: int) -> int:
+        """Make exec.fifo, writable by the container's first process; an O_PATH descriptor of it."""
+        os.mkfifo(self.fifo, 0o622)
+        os.chmod(self.fifo, 0o622)  # past the umask
+        if (uid, gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
+            os.chown(self.fifo, uid, gid)
+        return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
+
+    def remove(self) -> None:
+        """Remove all that is libct's in it, and then itself; what is gone already is fine."""
+        try:
+            for name in os.listdir(self.path):
+                os.unlink(f"{self.path}/{name}")
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise Error(f"cannot remove {self.path!r}: {error.strerror}") from error
+
+
+class Lock:
+    """A container's lock, released when closed or when its holder ends (flock(2))."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def take(cls, path: str, *, wait: bool) -> Lock | None:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                raise ContainerNotFound(
+                    f"container does not exist: {os.path.basename(os.path.dirname(path))!r}"
+                ) from None
+            raise Error(f"cannot open {path!r}: {error.strerror}" + _remedy(error.errno)) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _remedy(code: int | None) -> str:
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return " (choose another place with --root)"
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return " (the file system is full: free space or choose another place with --root)"
+    return ""
+
+
+def start_time(pid: int) -> int:
+    """Field 22 of /proc/PID/stat: when the process started, in clock ticks; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -1,0 +1,1 @@
+"""One function per system call, bound through ctypes; no decisions (see core.py)."""

@@ -1,0 +1,176 @@
+"""Processes in new namespaces: clone3(2), unshare(2), setns(2).
+
+Documents: the man pages named, namespaces(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from .constants import (
+    CLONE_CLEAR_SIGHAND as CLONE_CLEAR_SIGHAND,
+    CLONE_FILES as CLONE_FILES,
+    CLONE_FS as CLONE_FS,
+    CLONE_INTO_CGROUP as CLONE_INTO_CGROUP,
+    CLONE_NEWCGROUP as CLONE_NEWCGROUP,
+    CLONE_NEWIPC as CLONE_NEWIPC,
+    CLONE_NEWNET as CLONE_NEWNET,
+    CLONE_NEWNS as CLONE_NEWNS,
+    CLONE_NEWPID as CLONE_NEWPID,
+    CLONE_NEWTIME as CLONE_NEWTIME,
+    CLONE_NEWUSER as CLONE_NEWUSER,
+    CLONE_NEWUTS as CLONE_NEWUTS,
+    CLONE_PARENT as CLONE_PARENT,
+    CLONE_PIDFD as CLONE_PIDFD,
+    CLONE_SYSVSEM as CLONE_SYSVSEM,
+    CLONE_THREAD as CLONE_THREAD,
+    CLONE_VFORK as CLONE_VFORK,
+    CLONE_VM as CLONE_VM,
+)
+from .core import bind, bind_syscall, fail, number
+from .flags import clone_names
+
+# The types of Config.namespaces, and the flag that makes or joins one of each.
+NAMESPACE_FLAGS: dict[str, int] = {
+    "NEWNS": CLONE_NEWNS,
+    "NEWCGROUP": CLONE_NEWCGROUP,
+    "NEWUTS": CLONE_NEWUTS,
+    "NEWIPC": CLONE_NEWIPC,
+    "NEWUSER": CLONE_NEWUSER,
+    "NEWPID": CLONE_NEWPID,
+    "NEWNET": CLONE_NEWNET,
+    "NEWTIME": CLONE_NEWTIME,
+}
+
+
+class CloneArgs(ctypes.Structure):
+    """struct clone_args, include/uapi/linux/sched.h; third published version."""
+
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("pidfd", ctypes.c_uint64),
+        ("child_tid", ctypes.c_uint64),
+        ("parent_tid", ctypes.c_uint64),
+        ("exit_signal", ctypes.c_uint64),
+        ("stack", ctypes.c_uint64),
+        ("stack_size", ctypes.c_uint64),
+        ("tls", ctypes.c_uint64),
+        ("set_tid", ctypes.c_uint64),
+        ("set_tid_size", ctypes.c_uint64),
+        ("cgroup", ctypes.c_uint64),
+    )
+
+
+_NR_CLONE3 = number("clone3")
+_clone3 = bind_syscall(ctypes.POINTER(CloneArgs), ctypes.c_size_t, locked=True)
+
+_before_fork = ctypes.pythonapi["PyOS_BeforeFork"]
+_after_fork_parent = ctypes.pythonapi["PyOS_AfterFork_Parent"]
+_after_fork_child = ctypes.pythonapi["PyOS_AfterFork_Child"]
+for _hook in (_before_fork, _after_fork_parent, _after_fork_child):
+    _hook.restype, _hook.argtypes = None, ()
+
+
+def clone3(
+    flags: int, exit_signal: int = 0, cgroup: int = -1, set_tid: tuple[int, ...] = ()
+) -> tuple[int, int]:
+    """Make a child process, as fork(2) with namespaces.  Return (pid, pidfd).
+
+    In the child both have other values: (0, -1).  The process must have one
+    thread, for no other would be in the child to release what it holds.  As
+    os.fork does, this runs the functions of os.register_at_fork.
+
+    flags: CLONE_* bits.  None that share memory or a stack: CLONE_VM,
+        CLONE_VFORK, CLONE_THREAD, CLONE_SETTLS.  pidfd is -1 without CLONE_PIDFD;
+        otherwise it is the caller's, and close-on-exec.
+    exit_signal: sent to the parent at the end, SIGCHLD as a rule; must be 0
+        with CLONE_PARENT, which inherits the caller's.
+    cgroup: a descriptor of a cgroup v2 directory, borrowed; CLONE_INTO_CGROUP
+        is added to flags.
+    set_tid: the pid to have, in the innermost pid namespace first.
+
+    Raises OSError with errno
+        EAGAIN      RLIMIT_NPROC, pids.max of the cgroup or kernel.threads-max;
+        EACCES, EPERM  no right to put a process into the cgroup;
+        EBUSY       the cgroup has controllers enabled for its children;
+        EEXIST      a pid of set_tid is taken;
+        EINVAL      flags that exclude each other, or without kernel support;
+        ENOSPC      more namespaces than /proc/sys/user/max_*_namespaces allows,
+                    or more than 32 nested;
+        EOPNOTSUPP  the cgroup is in the state "domain invalid";
+        EPERM       namespaces without CAP_SYS_ADMIN, or CLONE_NEWUSER in a chroot;
+        EUSERS      as ENOSPC, before Linux 4.9;
+        ENOSYS      a seccomp filter hides the call, or Linux is older than 5.3.
+
+    Source: clone(2), The clone3() system call.
+    """
+    pidfd = ctypes.c_int(-1)
+    args = CloneArgs(flags=flags, exit_signal=exit_signal)
+    if flags & CLONE_PIDFD:
+        args.pidfd = ctypes.addressof(pidfd)
+    if cgroup >= 0:
+        args.flags |= CLONE_INTO_CGROUP
+        args.cgroup = cgroup
+    tids = (ctypes.c_int32 * len(set_tid))(*set_tid)  # pid_t
+    if set_tid:
+        args.set_tid, args.set_tid_size = ctypes.addressof(tids), len(set_tid)
+    size = ctypes.sizeof(args)
+    pointer = ctypes.byref(args)
+    _before_fork()
+    pid = _clone3(_NR_CLONE3, pointer, size)
+    if pid == 0:
+        _after_fork_child()
+        return 0, -1
+    code = ctypes.get_errno()  # the functions run next may call others
+    _after_fork_parent()
+    if pid == -1:
+        into = f", cgroup={cgroup}" if cgroup >= 0 else ""
+        tid = f", set_tid={list(set_tid)}" if set_tid else ""
+        text = f"clone3({{flags={clone_names(args.flags)}, exit_signal={exit_signal}{into}{tid}}})"
+        fail(text, code=code, since="5.3")
+    return pid, pidfd.value
+
+
+_unshare = bind("unshare", ctypes.c_int, ctypes.c_int)
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces, or stop sharing CLONE_FS or CLONE_FILES.
+
+    CLONE_NEWPID and CLONE_NEWTIME are only for the children made afterwards.
+
+    Raises OSError with errno
+        EINVAL  an unknown flag; or CLONE_NEWUSER with more than one thread;
+        ENOSPC  more namespaces than /proc/sys/user/max_*_namespaces allows,
+                or more than 32 nested;
+        EPERM   no CAP_SYS_ADMIN; or CLONE_NEWUSER in a chroot, or by an id
+                that the user namespace does not map.
+
+    Source: unshare(2).
+    """
+    if _unshare(flags) == -1:
+        fail(f"unshare({clone_names(flags)})")
+
+
+_setns = bind("setns", ctypes.c_int, ctypes.c_int, ctypes.c_int)
+
+
+def setns(fd: int, flags: int = 0) -> None:
+    """Move this process into a namespace; a pid or time namespace, its children.
+
+    fd: a namespace file (/proc/PID/ns/...), or a pidfd of the process whose
+        namespaces are to be joined (Linux 5.8).  Borrowed.
+    flags: the type that a namespace file has to be of, 0 for any; with a pidfd,
+        all types to join, at once or not at all.
+
+    Raises OSError with errno
+        EINVAL  fd is of another type; or more than one thread, or a shared
+                CLONE_FS, with a user, mount or time namespace; or it is our
+                own user namespace;
+        EPERM   no CAP_SYS_ADMIN there, and for a mount namespace no CAP_SYS_CHROOT;
+        ESRCH   the process of the pidfd is gone.
+
+    Source: setns(2).
+    """
+    if _setns(fd, flags) == -1:
+        fail(f"setns({fd}, {clone_names(flags)})")

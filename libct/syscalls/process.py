@@ -1,0 +1,382 @@
+"""What a process is: prctl(2), personality(2), prlimit(2), pidfds.
+
+No call here waits; os.waitid with os.P_PIDFD does, for pidfds too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from .constants import (
+    PER_LINUX as PER_LINUX,
+    PER_LINUX32 as PER_LINUX32,
+    PER_QUERY,
+    PIDFD_NONBLOCK as PIDFD_NONBLOCK,
+    PIDFD_THREAD as PIDFD_THREAD,
+    PR_CAP_AMBIENT,
+    PR_CAP_AMBIENT_CLEAR_ALL,
+    PR_CAP_AMBIENT_IS_SET,
+    PR_CAP_AMBIENT_LOWER,
+    PR_CAP_AMBIENT_RAISE,
+    PR_CAPBSET_DROP,
+    PR_CAPBSET_READ,
+    PR_GET_CHILD_SUBREAPER,
+    PR_GET_DUMPABLE,
+    PR_GET_KEEPCAPS,
+    PR_GET_NAME,
+    PR_GET_NO_NEW_PRIVS,
+    PR_GET_PDEATHSIG,
+    PR_GET_SECUREBITS,
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
+    PR_SET_KEEPCAPS,
+    PR_SET_NAME,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    PR_SET_SECUREBITS,
+    RLIM_INFINITY as RLIM_INFINITY,
+    RLIMITS as RLIMITS,
+    SECBIT_KEEP_CAPS as SECBIT_KEEP_CAPS,
+    SECBIT_KEEP_CAPS_LOCKED as SECBIT_KEEP_CAPS_LOCKED,
+    SECBIT_NO_CAP_AMBIENT_RAISE as SECBIT_NO_CAP_AMBIENT_RAISE,
+    SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED as SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+    SECBIT_NO_SETUID_FIXUP as SECBIT_NO_SETUID_FIXUP,
+    SECBIT_NO_SETUID_FIXUP_LOCKED as SECBIT_NO_SETUID_FIXUP_LOCKED,
+    SECBIT_NOROOT as SECBIT_NOROOT,
+    SECBIT_NOROOT_LOCKED as SECBIT_NOROOT_LOCKED,
+)
+from .core import bind, bind_syscall, fail, number
+from .flags import SECBIT_NAMES, capability_name, names, quote, rlimit_name
+
+# prctl(2) is variadic, and the kernel looks at all of its five words: many
+# operations refuse unused ones that are not 0.
+_prctl = bind(
+    "prctl",
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+)
+
+
+def set_pdeathsig(signal: int) -> None:
+    """Have the kernel send us signal when the thread that made us ends; 0 for none.
+
+    Forgotten when we gain rights: a set-user-id program, and any change of our
+    effective or file system ids or capabilities, so set it after those.  Not
+    inherited by children.  A parent that ended before this call is not noticed.
+
+    Raises OSError with errno EINVAL for a bad signal.
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    if _prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_PDEATHSIG, {signal})")
+
+
+def get_pdeathsig() -> int:
+    """The signal of set_pdeathsig, 0 for none.  Source: prctl(2), PR_GET_PDEATHSIG."""
+    signal = ctypes.c_int()
+    if _prctl(PR_GET_PDEATHSIG, ctypes.addressof(signal), 0, 0, 0) == -1:
+        fail("prctl(PR_GET_PDEATHSIG)")
+    return signal.value
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Let other processes of our user trace us and read our /proc/PID, or not.
+
+    execve and a change of the effective ids set it anew.  The files of /proc/PID
+    of a process that is not dumpable belong to root.
+
+    Source: prctl(2), PR_SET_DUMPABLE; ptrace(2).
+    """
+    if _prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_DUMPABLE, {int(dumpable)})")
+
+
+def get_dumpable() -> int:
+    """0, 1, or 2: readable by root alone.  Source: prctl(2), PR_GET_DUMPABLE."""
+    value: int = _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+    if value == -1:
+        fail("prctl(PR_GET_DUMPABLE)")
+    return value
+
+
+def set_no_new_privs() -> None:
+    """Make execve give us and our children no rights ever more; no way back.
+
+    Source: prctl(2), PR_SET_NO_NEW_PRIVS; no_new_privs.rst of the kernel.
+    """
+    if _prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1:
+        fail("prctl(PR_SET_NO_NEW_PRIVS, 1)")
+
+
+def get_no_new_privs() -> bool:
+    """Whether set_no_new_privs is in force.  Source: prctl(2), PR_GET_NO_NEW_PRIVS."""
+    value: int = _prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+    if value == -1:
+        fail("prctl(PR_GET_NO_NEW_PRIVS)")
+    return value == 1
+
+
+def set_keepcaps(keep: bool) -> None:
+    """Keep the permitted capabilities, or not, when all user ids become other than 0.
+
+    The effective ones go all the same.  execve turns it off.
+
+    Raises OSError with errno EPERM: locked by SECBIT_KEEP_CAPS_LOCKED.
+    Source: prctl(2), PR_SET_KEEPCAPS; capabilities(7).
+    """
+    if _prctl(PR_SET_KEEPCAPS, keep, 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_KEEPCAPS, {int(keep)})")
+
+
+def get_keepcaps() -> bool:
+    """The flag of set_keepcaps.  Source: prctl(2), PR_GET_KEEPCAPS."""
+    value: int = _prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0)
+    if value == -1:
+        fail("prctl(PR_GET_KEEPCAPS)")
+    return value == 1
+
+
+def set_name(name: str | bytes) -> None:
+    """Name this thread, as /proc/PID/comm has it; the kernel keeps 15 bytes.
+
+    Source: prctl(2), PR_SET_NAME.
+    """
+    buffer = ctypes.create_string_buffer(name if isinstance(name, bytes) else name.encode())
+    if _prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_NAME, {quote(name)})")
+
+
+def get_name() -> bytes:
+    """The name of this thread, at most 15 bytes.  Source: prctl(2), PR_GET_NAME."""
+    buffer = ctypes.create_string_buffer(16)
+    if _prctl(PR_GET_NAME, ctypes.addressof(buffer), 0, 0, 0) == -1:
+        fail("prctl(PR_GET_NAME)")
+    return buffer.value
+
+
+def set_child_subreaper(subreaper: bool) -> None:
+    """Become, or not, the parent of our descendants whose parents end.  Not inherited.
+
+    Source: prctl(2), PR_SET_CHILD_SUBREAPER.
+    """
+    if _prctl(PR_SET_CHILD_SUBREAPER, subreaper, 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_CHILD_SUBREAPER, {int(subreaper)})")
+
+
+def get_child_subreaper() -> bool:
+    """The flag of set_child_subreaper.  Source: prctl(2), PR_GET_CHILD_SUBREAPER."""
+    value = ctypes.c_int()
+    if _prctl(PR_GET_CHILD_SUBREAPER, ctypes.addressof(value), 0, 0, 0) == -1:
+        fail("prctl(PR_GET_CHILD_SUBREAPER)")
+    return value.value == 1
+
+
+def capbset_read(capability: int) -> bool:
+    """Whether the bounding set has the capability.
+
+    Raises OSError with errno EINVAL for one that the kernel does not know.
+    Source: prctl(2), PR_CAPBSET_READ.
+    """
+    value: int = _prctl(PR_CAPBSET_READ, capability, 0, 0, 0)
+    if value == -1:
+        fail(f"prctl(PR_CAPBSET_READ, {capability_name(capability)})")
+    return value == 1
+
+
+def capbset_drop(capability: int) -> None:
+    """Take a capability out of this thread's bounding set for good.
+
+    Raises OSError with errno
+        EINVAL  the kernel does not know it;
+        EPERM   no CAP_SETPCAP.
+
+    Source: prctl(2), PR_CAPBSET_DROP.
+    """
+    if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == -1:
+        fail(f"prctl(PR_CAPBSET_DROP, {capability_name(capability)})")
+
+
+def cap_ambient_raise(capability: int) -> None:
+    """Put a capability into the ambient set, which execve keeps.
+
+    Raises OSError with errno
+        EINVAL  the kernel does not know it;
+        EPERM   it is not both permitted and inheritable, or
+                SECBIT_NO_CAP_AMBIENT_RAISE is set.
+
+    Source: prctl(2), PR_CAP_AMBIENT.
+    """
+    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == -1:
+        fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {capability_name(capability)})")
+
+
+def cap_ambient_lower(capability: int) -> None:
+    """Take a capability out of the ambient set.
+
+    Raises OSError with errno EINVAL for one that the kernel does not know.
+    Source: prctl(2), PR_CAP_AMBIENT.
+    """
+    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, capability, 0, 0) == -1:
+        fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, {capability_name(capability)})")
+
+
+def cap_ambient_clear_all() -> None:
+    """Empty the ambient set.  Source: prctl(2), PR_CAP_AMBIENT."""
+    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1:
+        fail("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)")
+
+
+def cap_ambient_is_set(capability: int) -> bool:
+    """Whether the ambient set has the capability.
+
+    Raises OSError with errno EINVAL for one that the kernel does not know.
+    Source: prctl(2), PR_CAP_AMBIENT.
+    """
+    value: int = _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0)
+    if value == -1:
+        fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, {capability_name(capability)})")
+    return value == 1
+
+
+def get_securebits() -> int:
+    """SECBIT_* bits.  Source: prctl(2), PR_GET_SECUREBITS; capabilities(7)."""
+    value: int = _prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
+    if value == -1:
+        fail("prctl(PR_GET_SECUREBITS)")
+    return value
+
+
+def set_securebits(bits: int) -> None:
+    """Set the SECBIT_* bits, which say what user id 0 is worth.
+
+    Raises OSError with errno EPERM: no CAP_SETPCAP, or a bit is locked.
+    Source: prctl(2), PR_SET_SECUREBITS; capabilities(7).
+    """
+    if _prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) == -1:
+        fail(f"prctl(PR_SET_SECUREBITS, {names(bits, SECBIT_NAMES)})")
+
+
+_personality = bind("personality", ctypes.c_int, ctypes.c_ulong)
+
+
+def personality(persona: int = PER_QUERY) -> int:
+    """Set the execution domain and its flags (PER_*), and return the former one.
+
+    Without an argument it stays as it is.
+
+    Raises OSError with errno EINVAL: the kernel could not change it.
+    Source: personality(2).
+    """
+    former: int = _personality(persona)
+    if former == -1:
+        fail(f"personality({persona:#x})")
+    return former
+
+
+class Rlimit64(ctypes.Structure):
+    """struct rlimit64, include/uapi/linux/resource.h: soft limit, hard limit."""
+
+    _fields_ = (("soft", ctypes.c_uint64), ("hard", ctypes.c_uint64))
+
+
+# glibc calls it prlimit64 or prlimit, musl prlimit: the system call has one name.
+_NR_PRLIMIT64 = number("prlimit64")
+_prlimit64 = bind_syscall(
+    ctypes.c_int, ctypes.c_uint, ctypes.POINTER(Rlimit64), ctypes.POINTER(Rlimit64)
+)
+
+
+def prlimit(pid: int, resource: int, soft: int = -1, hard: int = -1) -> tuple[int, int]:
+    """Set a resource limit of a process; return the former (soft, hard).
+
+    pid: 0 for ourselves.  resource: a number of RLIMITS.
+    soft, hard: in the units of getrlimit(2), 64 bits wide; RLIM_INFINITY for
+        none.  Without them the limit stays as it is.
+
+    Raises OSError with errno
+        EINVAL  no such resource, or the soft limit is above the hard one;
+        EPERM   the hard limit would rise without CAP_SYS_RESOURCE, RLIMIT_NOFILE
+                would exceed /proc/sys/fs/nr_open, or the process is another user's;
+        ESRCH   no such process.
+
+    Source: prlimit(2).
+    """
+    former = Rlimit64()
+    new = None if soft == hard == -1 else ctypes.pointer(Rlimit64(soft, hard))
+    if _prlimit64(_NR_PRLIMIT64, pid, resource, new, ctypes.byref(former)) == -1:
+        asked = f"{{rlim_cur={_limit(soft)}, rlim_max={_limit(hard)}}}" if new else "NULL"
+        fail(f"prlimit64({pid}, {rlimit_name(resource)}, {asked})")
+    return former.soft, former.hard
+
+
+def _limit(value: int) -> str:
+    return "RLIM64_INFINITY" if value == RLIM_INFINITY else str(value)
+
+
+# glibc wraps these since 2.36, Python has pidfd_open from 3.9 on and needs
+# Linux headers of 5.3 for it when it is built.
+_NR_PIDFD_OPEN = number("pidfd_open")
+_pidfd_open = bind_syscall(ctypes.c_int, ctypes.c_uint)
+
+
+def pidfd_open(pid: int, flags: int = 0) -> int:
+    """Return a descriptor of a process, the caller's, close-on-exec.
+
+    It becomes readable, for poll(2), when the process ends.
+    flags: PIDFD_NONBLOCK (Linux 5.10) for waitid(2); PIDFD_THREAD (Linux 6.9).
+
+    Raises OSError with errno
+        EINVAL  an unknown flag; or pid is a thread, but not the first of its process;
+        ESRCH   no such process;
+        ENOSYS  hidden by a seccomp filter, or Linux before 5.3.
+
+    Source: pidfd_open(2).
+    """
+    fd: int = _pidfd_open(_NR_PIDFD_OPEN, pid, flags)
+    if fd == -1:
+        fail(f"pidfd_open({pid}, {flags:#x})", since="5.3")
+    return fd
+
+
+_NR_PIDFD_SEND_SIGNAL = number("pidfd_send_signal")
+_pidfd_send_signal = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
+
+
+def pidfd_send_signal(pidfd: int, signal: int, flags: int = 0) -> None:
+    """Send a signal to the process of a pidfd; 0 only asks whether that is possible.
+
+    Raises OSError with errno
+        EINVAL  a bad signal or flag; or the process is in no pid namespace of ours;
+        EPERM   no right to;
+        ESRCH   it has ended and been waited for;
+        ENOSYS  hidden by a seccomp filter, or Linux before 5.1.
+
+    Source: pidfd_send_signal(2).
+    """
+    if _pidfd_send_signal(_NR_PIDFD_SEND_SIGNAL, pidfd, signal, None, flags) == -1:
+        fail(f"pidfd_send_signal({pidfd}, {signal}, NULL, {flags:#x})", since="5.1")
+
+
+_NR_PIDFD_GETFD = number("pidfd_getfd")
+_pidfd_getfd = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_uint)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """Return a duplicate of another process's descriptor, the caller's, close-on-exec.
+
+    Raises OSError with errno
+        EBADF   one of them is not open;
+        EPERM   no right to trace the process (PTRACE_MODE_ATTACH_REALCREDS);
+        ESRCH   it has ended and been waited for;
+        ENOSYS  hidden by a seccomp filter, or Linux before 5.6.
+
+    Source: pidfd_getfd(2).
+    """
+    duplicate: int = _pidfd_getfd(_NR_PIDFD_GETFD, pidfd, fd, 0)
+    if duplicate == -1:
+        fail(f"pidfd_getfd({pidfd}, {fd}, 0)", since="5.6")
+    return duplicate

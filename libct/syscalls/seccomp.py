@@ -1,0 +1,94 @@
+"""seccomp(2): load a filter, ask what the kernel can do."""
+
+from __future__ import annotations
+
+import ctypes
+
+from .core import bind_syscall, fail, number
+from .flags import SECCOMP_FILTER_FLAG_NAMES, names
+
+# include/uapi/linux/seccomp.h
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_GET_ACTION_AVAIL = 2
+SECCOMP_GET_NOTIF_SIZES = 3
+
+
+class SockFprog(ctypes.Structure):
+    """struct sock_fprog, include/uapi/linux/filter.h."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+class NotifSizes(ctypes.Structure):
+    """struct seccomp_notif_sizes, include/uapi/linux/seccomp.h."""
+
+    _fields_ = (
+        ("notif", ctypes.c_uint16),
+        ("resp", ctypes.c_uint16),
+        ("data", ctypes.c_uint16),
+    )
+
+
+_NR_SECCOMP = number("seccomp")
+_seccomp = bind_syscall(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, locked=True)
+
+
+class Filter:
+    """A filter's program, laid out in memory before it is loaded.
+
+    instructions: struct sock_filter of 8 bytes each (code, jt, jf, k), in this
+        machine's byte order; at most 4096 of them.
+    """
+
+    __slots__ = ("_program", "address", "length")
+
+    def __init__(self, instructions: bytes) -> None:
+        code = ctypes.create_string_buffer(instructions, len(instructions))
+        self.length = len(instructions) // 8
+        self._program = SockFprog(self.length, ctypes.addressof(code)), code  # kept alive
+        self.address = ctypes.c_void_p(ctypes.addressof(self._program[0]))
+
+
+def seccomp_set_mode_filter(program: Filter, flags: int = 0) -> int:
+    """Put this thread, and what it executes, under one more filter, for good.
+
+    flags: SECCOMP_FILTER_FLAG_*.  With NEW_LISTENER the answer is the
+        descriptor that notifications come by, the caller's, close-on-exec;
+        otherwise 0.
+
+    Raises OSError with errno
+        EACCES  neither no_new_privs nor CAP_SYS_ADMIN;
+        EBUSY   NEW_LISTENER, and a filter with a listener is there;
+        EINVAL  an unknown flag, or an invalid program;
+        ENOMEM  filters of more than 32768 instructions altogether;
+        ESRCH   SECCOMP_FILTER_FLAG_TSYNC: another thread's filters differ;
+        ENOSYS  a kernel without CONFIG_SECCOMP_FILTER.
+
+    Source: seccomp(2).
+    """
+    result: int = _seccomp(_NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, program.address)
+    if result == -1:
+        text = f"{names(flags, SECCOMP_FILTER_FLAG_NAMES)}, {{len={program.length}}}"
+        fail(f"seccomp(SECCOMP_SET_MODE_FILTER, {text})")
+    return result
+
+
+def seccomp_get_action_avail(action: int) -> None:
+    """Ask whether the kernel has a filter action, SECCOMP_RET_*.
+
+    Raises OSError with errno EOPNOTSUPP: it has not.  Source: seccomp(2).
+    """
+    value = ctypes.c_uint32(action)
+    if _seccomp(_NR_SECCOMP, SECCOMP_GET_ACTION_AVAIL, 0, ctypes.addressof(value)) == -1:
+        fail(f"seccomp(SECCOMP_GET_ACTION_AVAIL, 0, [{action:#x}])")
+
+
+def seccomp_get_notif_sizes() -> tuple[int, int, int]:
+    """The sizes, in bytes, of a notification, of its answer and of seccomp_data.
+
+    Source: seccomp(2), SECCOMP_GET_NOTIF_SIZES.
+    """
+    sizes = NotifSizes()
+    if _seccomp(_NR_SECCOMP, SECCOMP_GET_NOTIF_SIZES, 0, ctypes.addressof(sizes)) == -1:
+        fail("seccomp(SECCOMP_GET_NOTIF_SIZES, 0)")
+    return sizes.notif, sizes.resp, sizes.data

@@ -1,0 +1,40 @@
+"""The names of a UTS namespace: sethostname(2), setdomainname(2).  os.uname reads them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from .core import bind, fail
+from .flags import quote
+
+_sethostname = bind("sethostname", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
+_setdomainname = bind("setdomainname", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
+
+
+def sethostname(name: str | bytes) -> None:
+    """Set the host name of this UTS namespace, at most 64 bytes.
+
+    Raises OSError with errno
+        EINVAL  longer;
+        EPERM   no CAP_SYS_ADMIN in the user namespace that owns it.
+
+    Source: sethostname(2).
+    """
+    encoded = os.fsencode(name)
+    if _sethostname(encoded, len(encoded)) == -1:
+        fail(f"sethostname({quote(name)}, {len(encoded)})")
+
+
+def setdomainname(name: str | bytes) -> None:
+    """Set the NIS domain name of this UTS namespace, at most 64 bytes.
+
+    Raises OSError with errno
+        EINVAL  longer;
+        EPERM   no CAP_SYS_ADMIN in the user namespace that owns it.
+
+    Source: setdomainname(2).
+    """
+    encoded = os.fsencode(name)
+    if _setdomainname(encoded, len(encoded)) == -1:
+        fail(f"setdomainname({quote(name)}, {len(encoded)})")

@@ -1,0 +1,55 @@
+"""Fixtures, and the hook that judges what tests require."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from . import commands, leaks, needs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault(commands.MARK, uuid.uuid4().hex)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test, or fail it with LIBCT_NO_SKIP=1, whose needs this machine lacks."""
+    wanted = {need: None for mark in item.iter_markers("requires") for need in mark.args}
+    lacking = needs.missing(*wanted)
+    if lacking:
+        reason = f"this machine lacks: {', '.join(lacking)}"
+        if needs.no_skip():
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    """Fails the test if a process, mount, cgroup, state or descriptor is left by it."""
+    leaks.stop_server()
+    places = f"{tmp_path.parent.name}/{tmp_path.name}"
+    before = leaks.Snapshot((places,))
+    yield
+    leaks.stop_server()
+    left = before.left_since()
+    if left:
+        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def user_path() -> Iterator[Path]:
+    """An empty directory that the ordinary user owns, and others may enter."""
+    path = Path(tempfile.mkdtemp(prefix="user-", dir=commands.session_directory()))
+    path.chmod(0o755)
+    commands.give_to_user(path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,206 @@
+"""What tests need of the machine, and whether it has it.
+
+Each need is tried in a child process and not judged by versions or names.  A
+test says what it wants with the decorator requires(); conftest.py skips it, or
+with LIBCT_NO_SKIP=1 fails it, where something is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .bundles import busybox
+from .commands import as_user, user_account
+from .processes import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    in_namespaces,
+    mount,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Trial = Callable[[], object]
+
+# Name of a need -> its trial, which raises or fails where the need is not met.
+NEEDS: dict[str, Trial] = {}
+
+
+def requires(*needs: str) -> pytest.MarkDecorator:
+    """Decorator: the test needs all of these, which are keys of NEEDS."""
+    unknown = [need for need in needs if need not in NEEDS]
+    if unknown:
+        raise ValueError(f"requires() knows no {', '.join(unknown)}; it knows {', '.join(NEEDS)}")
+    return pytest.mark.requires(*needs)
+
+
+def missing(*needs: str) -> list[str]:
+    """Those of the needs that this machine does not meet."""
+    return [need for need in needs if not _met(need)]
+
+
+def no_skip() -> bool:
+    """Whether what is missing is to be a failure."""
+    return os.environ.get("LIBCT_NO_SKIP") == "1"
+
+
+@functools.cache
+def _met(need: str) -> bool:
+    try:
+        NEEDS[need]()
+    except (Exception, pytest.fail.Exception):
+        return False
+    return True
+
+
+def _need(trial: Trial) -> Trial:
+    NEEDS[trial.__name__.strip("_")] = trial
+    return trial
+
+
+def _program(name: str, *args: str) -> None:
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        raise FileNotFoundError(name)
+    subprocess.run([path, *args], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+
+def _programs() -> None:
+    for name, args in {
+        "crun": ("--version",),
+        "runc": ("--version",),
+        "mmdebstrap": ("--version",),
+        "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
+    }.items():
+        NEEDS[name] = functools.partial(_program, name, *args)
+
+
+_programs()
+
+
+@_need
+def root() -> None:
+    """Rights over the machine, and not only the number."""
+    if os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, "not root")
+    in_namespaces(
+        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC,
+        lambda: mount("tmpfs", "/mnt", "tmpfs"),
+    )
+
+
+@_need
+def userns() -> None:
+    """User namespaces, with mounts in them."""
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, lambda: mount("tmpfs", "/mnt", "tmpfs"))
+
+
+@_need
+def user() -> None:
+    """An ordinary user that may make user namespaces."""
+    as_user("unshare", "--user", "--map-root-user", "--mount", "true", check=True)
+
+
+@_need
+def uidmap() -> None:
+    """newuidmap and newgidmap, and ranges of subordinate ids for the ordinary user."""
+    for name in ("newuidmap", "newgidmap"):
+        if shutil.which(name) is None:
+            raise FileNotFoundError(name)
+    account = user_account()
+    for path in ("/etc/subuid", "/etc/subgid"):
+        owners = [line.split(":")[0] for line in Path(path).read_text().splitlines()]
+        if account.pw_name not in owners and str(account.pw_uid) not in owners:
+            raise LookupError(f"{path} has no range for {account.pw_name}")
+
+
+@_need
+def timens() -> None:
+    in_namespaces(CLONE_NEWTIME | (CLONE_NEWUSER if os.geteuid() else 0), lambda: None)
+
+
+@_need
+def cgroup1() -> None:
+    """A mounted cgroup v1 hierarchy where groups can be made."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, _, source = line.partition(" - ")
+        if source.split()[0] == "cgroup" and "pids" in source.split()[-1].split(","):
+            _make_group(place.split()[4])
+            return
+    raise FileNotFoundError("no cgroup v1 hierarchy with the pids controller")
+
+
+@_need
+def cgroup2() -> None:
+    """cgroup v2, mounted or mountable, where groups can be made."""
+
+    def body() -> None:
+        mount("cgroup2", "/mnt", "cgroup2")
+        _make_group("/mnt")
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def _make_group(hierarchy: str) -> None:
+    os.rmdir(tempfile.mkdtemp(prefix="libct-need-", dir=hierarchy))
+
+
+@_need
+def overlay() -> None:
+    """overlay, in a user namespace if we are not root."""
+
+    def body() -> None:
+        mount("tmpfs", "/mnt", "tmpfs")
+        for name in ("lower", "upper", "work", "merged"):
+            os.mkdir(f"/mnt/{name}")
+        layers = "lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work"
+        mount("overlay", "/mnt/merged", "overlay", data=layers)
+
+    in_namespaces(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0), body)
+
+
+@_need
+def veth() -> None:
+    """Pairs of virtual network devices."""
+    link = ("link", "add", "need0", "type", "veth", "peer", "name", "need1")
+    in_namespaces(CLONE_NEWNET, lambda: _program("ip", *link))
+
+
+@_need
+def iproute2() -> None:
+    _program("ip", "-Version")
+
+
+@_need
+def _busybox() -> None:
+    subprocess.run([busybox(), "true"], check=True)
+
+
+@_need
+def compiler() -> None:
+    """A C compiler with the kernel's headers."""
+    source = "#include <linux/mount.h>\n#include <sys/prctl.h>\nint main(void) { return 0; }\n"
+    with tempfile.TemporaryDirectory(prefix="libct-need-") as directory:
+        output = os.path.join(directory, "output")
+        subprocess.run(
+            ["cc", "-x", "c", "-o", output, "-"],
+            input=source,
+            text=True,
+            capture_output=True,
+            check=True,
+        )
