@@ -22,6 +22,7 @@ from .errors import (
     ContainerNotFound,
     ContainerNotRunning,
     Error,
+    Finding,
     StepError,
 )
 from .lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED
@@ -110,16 +111,26 @@ def plan(config: Config, process: Process | None = None, *, id: str = "container
 
 def check(config: Config, process: Process | None = None) -> None:
     """Raise ConfigError with every finding about config, and process where given."""
-    from .config.validate import facts_of_host, validate, validate_process
+    from .config.validate import facts_of_host, validate
 
-    facts = facts_of_host()
-    findings = validate(config, facts)
-    if process is not None:
-        findings += validate_process(process, config)
-    findings = [finding for finding in findings if finding.level == "error"]
-    if findings:
-        raise ConfigError(findings)
+    _raise_for(validate(config, facts_of_host()))
     refuse_unsupported(config, process)
+    if process is not None:
+        check_process(config, process)
+
+
+def check_process(config: Config, process: Process) -> None:
+    """Raise ConfigError with every finding about a process of the container of config."""
+    from .config.validate import validate_process
+
+    _raise_for(validate_process(process, config))
+    refuse_unsupported(config, process)
+
+
+def _raise_for(findings: list[Finding]) -> None:
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        raise ConfigError(errors)
 
 
 def _manager(config: Config, id: str, facts: Host) -> Manager | None:
@@ -133,8 +144,6 @@ def _manager(config: Config, id: str, facts: Host) -> Manager | None:
 def _refuse_problems(manager: Manager) -> None:
     problems = manager.problems()
     if problems:
-        from .errors import Finding
-
         raise ConfigError([Finding(*problem) for problem in problems])
 
 
@@ -235,13 +244,21 @@ class Container:
     # --- running ---
 
     def run(self, process: Process) -> None:
-        """start(), and then exec() if the process is the container's first."""
-        self.start(process)
-        if process.init:
-            self.exec()
+        """Make a process and have it execute its command at once; see start().
 
-    def start(self, process: Process) -> None:
+        For the first one that is start() and exec() in one, without the wait
+        between them.
+        """
+        self.start(process, hold=False)
+
+    def start(
+        self, process: Process, *, hold: bool = True, ignore_paused: bool = False
+    ) -> None:
         """Make a process: the first one waits to be released by exec(), others run.
+
+        hold: False lets the first one run too.
+        ignore_paused: a process may be made in a paused container, to run once
+            it is resumed.
 
         Raises StepError naming the step that failed; the process is gone then,
         and what the start had made is undone.
@@ -249,50 +266,52 @@ class Container:
         if process._pid:
             raise Error("a Process can be started once")
         if process.init:
-            check(self.config, process)
+            check_process(self.config, process)
             with self._locked():
-                self._start_init(process)
+                self._start_init(process, hold=hold)
         else:
-            self._start_further(process)
+            self._start_further(process, ignore_paused=ignore_paused)
 
-    def _start_init(self, process: Process) -> None:
+    def _start_init(self, process: Process, *, hold: bool) -> None:
         record = self._refresh()
         status = STOPPED if record.status == CREATING else self._live_status(record)
         lifecycle.require("start", status, self.id)
         facts = host()
         manager = self._new_manager(facts)
-        steps = plan_start(self.config, process, facts, manager, self.id)
-        record.status, record.pid, record.exit_status = CREATING, 0, None
+        steps = plan_start(self.config, process, facts, manager, self.id, hold=hold)
         context = Context()
+
+        def cloned() -> None:
+            # While the process works; "created" then takes a rename.
+            record.pid, record.start = context.pid, start_time(context.pid)
+            record.status, record.exit_status = CREATED, None
+            self._directory.prepare(record)
+
+        context.values["cloned"] = cloned
+        context.values["created"] = self._directory.publish
         try:
-            context.fds["fifo"] = self._directory.make_fifo(*_host_root(self.config))
+            if hold:
+                context.fds["fifo"] = self._directory.make_fifo(*_host_root(self.config))
             _lend(context, process)
-
-            def record_created() -> None:
-                record.pid, record.start = context.pid, start_time(context.pid)
-                record.status = CREATED
-                self._directory.write(record)
-
-            context.values["record created"] = record_created
-            self._started = client.carry_out(steps, context, trace=self.trace)
+            started = client.carry_out(steps, context, trace=self.trace)
+            if not hold:
+                started.finish()
         except BaseException:
+            record.status, record.pid = CREATING, 0
             self._undo(context)
             raise
         finally:
             _close_own(context)
-        self.traces += self._started.traces
+        self.traces += started.traces
+        self._started = started if hold else None
         self._manager = manager
         process._on_exit = self._record_exit
-        process._started(self._started.pid, self._started.pidfd)
+        process._started(started.pid, started.pidfd)
 
     def _start_further(self, process: Process, *, ignore_paused: bool = False) -> None:
         record = self._refresh()
         lifecycle.require("enter paused" if ignore_paused else "enter", self.status(), self.id)
-        from .config.validate import validate_process
-
-        findings = [at for at in validate_process(process, self.config) if at.level == "error"]
-        if findings:
-            raise ConfigError(findings)
+        check_process(self.config, process)
         context = Context()
         try:
             context.fds["target"] = self._open_init()
@@ -302,13 +321,10 @@ class Container:
             started = client.carry_out(steps, context, trace=self.trace)
         finally:
             _close_own(context)
-        self.traces += started.traces
         try:
             started.finish()
-        except BaseException:
-            client.reap(started.pidfd)
-            raise
-        self.traces += started.traces
+        finally:
+            self.traces += started.traces
         process._started(started.pid, started.pidfd)
 
     def exec(self) -> None:
@@ -483,8 +499,7 @@ class Container:
 
     def _refresh(self) -> Record:
         """The record as it is on disk now, where another process may have changed it."""
-        if self._record.status != CREATED or self._started is None:
-            self._record = self._directory.read()
+        self._record = self._directory.read(self._record)
         return self._record
 
     def _new_manager(self, facts: Host) -> Manager | None:

@@ -59,6 +59,7 @@ class Record:
 
     __slots__ = (
         "_config_text",
+        "_stamp",
         "bundle",
         "cgroup_paths",
         "config",
@@ -80,6 +81,7 @@ class Record:
         self.exit_status: int | None = None
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
+        self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
 
     def dump(self) -> str:
         """As JSON.  The configuration, its largest part, is converted once."""
@@ -103,7 +105,7 @@ class Record:
 
 
 _PLAIN = tuple(
-    name for name in Record.__slots__ if name not in ("config", "_config_text")
+    name for name in Record.__slots__ if name not in ("config", "_config_text", "_stamp")
 )
 
 
@@ -111,6 +113,10 @@ def _now() -> str:
     """RFC 3339 in UTC, with nanoseconds."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int]:
+    return found.st_ino, found.st_mtime_ns
 
 
 class Directory:
@@ -146,28 +152,47 @@ class Directory:
         return os.path.isdir(self.path)
 
     def write(self, record: Record) -> None:
-        """Replace state.json."""
-        new, path = f"{self.path}/.{STATE}", f"{self.path}/{STATE}"
+        """Replace state.json.  It is never written in place: a new state is a new inode."""
+        self.prepare(record)
+        self.publish()
+
+    def prepare(self, record: Record) -> None:
+        """Write what publish() will make the state."""
+        path = f"{self.path}/.{STATE}"
         data = record.dump().encode("utf-8", "surrogateescape")
         try:
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
                 while data:
                     data = data[os.write(fd, data) :]
+                record._stamp = _stamp(os.fstat(fd))
             finally:
                 os.close(fd)
-            os.rename(new, path)
         except OSError as error:
             raise Error(
                 f"cannot write {path!r}: {error.strerror}" + _remedy(error.errno)
             ) from error
 
-    def read(self) -> Record:
-        """The record; ContainerNotFound when there is none."""
+    def publish(self) -> None:
         path = f"{self.path}/{STATE}"
         try:
+            os.rename(f"{self.path}/.{STATE}", path)
+        except OSError as error:
+            raise Error(f"cannot write {path!r}: {error.strerror}") from error
+
+    def read(self, known: Record | None = None) -> Record:
+        """The record; known itself when the file is still the one that known is of.
+
+        Raises ContainerNotFound when there is none.
+        """
+        path = f"{self.path}/{STATE}"
+        try:
+            if known is not None and known._stamp == _stamp(os.stat(path)):
+                return known
             with open(path, "rb", buffering=0) as file:
-                return Record.parse(file.readall(), path)
+                record = Record.parse(file.readall(), path)
+                record._stamp = _stamp(os.fstat(file.fileno()))
+                return record
         except (FileNotFoundError, NotADirectoryError):
             name = os.path.basename(self.path)
             raise ContainerNotFound(

@@ -67,7 +67,7 @@ def libct_command(
     """The command line that libct() runs, for tests that start it by themselves."""
     python = user_python() if user else sys.executable
     root = state_root(user=user) if root is None else root
-    return [python, "-m", "libct", "--root", os.fspath(root), *map(os.fspath, args)]
+    return [python, "-m", "libct", "--root", os.fspath(root), *(os.fspath(arg) for arg in args)]
 
 
 def libct_environment(*, user: bool = False) -> dict[str, str]:

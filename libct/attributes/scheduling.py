@@ -47,24 +47,16 @@ def scheduling_steps(
     steps = []
     if scheduler is not None:
         at = scheduler
-        steps.append(
-            set_scheduler(
-                at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period,
-                why="process.scheduler",
-            )
-        )  # fmt: skip
+        values = (at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period)
+        steps.append(set_scheduler(*values, why="process.scheduler"))
     if io_priority is not None:
         arguments = (io_priority.class_, io_priority.priority)
         steps.append(set_io_priority(*arguments, why="process.ioPriority"))
     if personality is not None:
         steps.append(set_personality(personality.domain, why="linux.personality"))
     if memory_policy is not None:
-        nodes = tuple(memory_policy.nodes)
-        steps.append(
-            set_memory_policy(
-                memory_policy.mode, memory_policy.flags, nodes, why="linux.memoryPolicy"
-            )
-        )
+        wanted = (memory_policy.mode, memory_policy.flags, tuple(memory_policy.nodes))
+        steps.append(set_memory_policy(*wanted, why="linux.memoryPolicy"))
     return steps
 
 

@@ -170,10 +170,7 @@ class Started:
         self.traces: list[tuple[int, int, int, str]] = []
 
     def finish(self) -> None:
-        """Wait until the process executes its command; StepError when it cannot.
-
-        For a process that does not wait for a start.
-        """
+        """Wait until the process executes its command; StepError when it cannot, which reaps it."""
         if self.channel is None:
             return
         try:
@@ -183,6 +180,8 @@ class Started:
                     self.traces += message[1]
                 elif message[0] == "failed":
                     self.traces += message[6]
+                    pidfd, self.pidfd = self.pidfd, -1
+                    reap(pidfd)
                     raise step_error(self.plan, Failure(*message[1:6]))
         except (EOFError, ConnectionError):
             pass
@@ -277,6 +276,9 @@ class _Run:
             self.stage = self.started.pidfd
         self.started.pid, self.started.pidfd = message[1], message[2]
         self.context.pid = message[1]
+        cloned = self.context.values.get("cloned")
+        if cloned is not None:
+            cloned()
         if self.stage >= 0:
             reap(self.stage)
             self.stage = -1

@@ -31,7 +31,7 @@ def open_file(path: str, flags: int) -> int:
     try:
         fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise _explained(error, f'openat("{path}")', path) from None
+        raise explained(error, f'openat("{path}")', path) from None
     if not on_cgroup_filesystem(fd):
         os.close(fd)
         raise OSError(errno.EXDEV, f'openat("{path}"): not on a cgroup file system', path)
@@ -55,7 +55,7 @@ def read(path: str) -> str:
         while piece := os.read(fd, 65536):
             pieces.append(piece)
     except OSError as error:
-        raise _explained(error, "read()", path) from None
+        raise explained(error, "read()", path) from None
     finally:
         os.close(fd)
     return b"".join(pieces).decode()
@@ -69,7 +69,7 @@ def write(path: str, *values: str) -> None:
             try:
                 os.write(fd, value.encode())
             except OSError as error:
-                raise _explained(error, f'write("{value}")', path) from None
+                raise explained(error, f'write("{value}")', path) from None
     finally:
         os.close(fd)
 
@@ -140,7 +140,7 @@ def remove(directory: str) -> None:
             return
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or attempt == _REMOVE_TRIES:
-                raise _explained(error, f'rmdir("{directory}")', directory) from None
+                raise explained(error, f'rmdir("{directory}")', directory) from None
         for path in tree(directory):
             if path != directory:
                 try:
@@ -152,6 +152,7 @@ def remove(directory: str) -> None:
             pause *= 2
 
 
-def _explained(error: OSError, call: str, path: str) -> OSError:
+def explained(error: OSError, call: str, path: str) -> OSError:
+    """The same error with the call it is of."""
     assert error.errno is not None
     return OSError(error.errno, f"{call}: {os.strerror(error.errno)}", path)

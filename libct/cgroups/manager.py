@@ -71,6 +71,8 @@ _LIMITS = {
     "pids_limit": ("pids", "pids.limit"),
 }
 
+PATH_PLACE = "linux.cgroupsPath"
+
 _EMPTY = (None, 0, "", False)
 
 
@@ -82,7 +84,7 @@ def place(name: str) -> str:
 def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
     """The manager of a container that is to be made.  Pure.
 
-    Where its groups are: cgroup.path, or name below parent, or
+    Where its groups are: cgroup.path, or name below parent, or for want of both
     libct-<container id>.  An absolute path is one below the mount point of
     each hierarchy.  What a relative one is below, the runtime-spec leaves to
     the runtime:
@@ -138,7 +140,10 @@ def asked_limits(resources: Resources) -> list[tuple[str, str]]:
 
 def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
     """The path that the configuration asks for, normalised; absolute or relative."""
-    path = cgroup.path or os.path.join(cgroup.parent, cgroup.name or f"libct-{container_id}")
+    # A name by default: what is nobody else's at the top of a hierarchy.
+    default = not cgroup.parent and cgroup.name in ("", container_id)
+    name = f"libct-{container_id}" if default or not cgroup.name else cgroup.name
+    path = cgroup.path or os.path.join(cgroup.parent, name)
     names = [name for name in path.split("/") if name not in ("", ".")]
     problems = []
     if cgroup.systemd:
@@ -150,9 +155,6 @@ def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
     if "\n" in path or "\0" in path:
         problems.append((PATH_PLACE, f"has a line break or a NUL: {path!r}"))
     return "/" * path.startswith("/") + "/".join(names), problems
-
-
-PATH_PLACE = "linux.cgroupsPath"
 
 
 class Manager:
@@ -210,6 +212,21 @@ class Manager:
     def cgroup_directory(self) -> str | None:
         """The v2 group to clone into (CLONE_INTO_CGROUP), with entry_steps or without."""
         return self._paths.get("")
+
+    def directory_steps(self) -> list[Step]:
+        """Open cgroup_directory, as the descriptor "cgroup", if that can be done.
+
+        It need not be there where the container may go without.
+        """
+        directory = self.cgroup_directory()
+        if directory is None:
+            return []
+        optional = int(not self._is_required(""))
+        return [steps.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
+
+    def _is_required(self, controller: str) -> bool:
+        """Whether the container may not start without the group of this controller."""
+        raise NotImplementedError
 
     def paths(self) -> dict[str, str]:
         """The directory of each v1 controller; that of v2 is under ""."""
@@ -355,15 +372,12 @@ def perform(planned: Iterable[Step]) -> None:
     for step in planned:
         try:
             OPERATIONS[step.op].perform(context, *step.args)
-        except StepProblem as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            raise CgroupError(f"cannot {step.title}: {error}{hint}{_origin(step)}") from error
-        except OSError as error:
-            raise CgroupError(f"cannot {step.title}: {error.strerror}{_origin(step)}") from error
-
-
-def _origin(step: Step) -> str:
-    return f" [from {step.why}]" if step.why else ""
+        except (StepProblem, OSError) as error:
+            text = str(error.strerror if isinstance(error, OSError) else error)
+            hint = getattr(error, "hint", "")
+            hint = f" ({hint})" if hint else ""
+            origin = f" [from {step.why}]" if step.why else ""
+            raise CgroupError(f"cannot {step.title}: {text}{hint}{origin}") from error
 
 
 def failure(what: str, error: OSError) -> CgroupError:

@@ -83,11 +83,10 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     except FileExistsError:
         _refuse_used(directory)
     except OSError as error:
-        failed = f"mkdir({quote(directory)}): {error.strerror}"
-        if error.errno not in _REFUSALS:
-            raise OSError(error.errno, failed, directory) from None
-        if not optional:
-            raise _refused(error, failed) from error
+        if optional and error.errno in _REFUSALS:
+            return
+        failed = files.explained(error, f"mkdir({quote(directory)})", directory)
+        raise (_refused(failed) if error.errno in _REFUSALS else failed) from None
 
 
 @cgroup_mkdir.calls
@@ -191,18 +190,18 @@ def _make_threaded(directory: str, needed: tuple[str, ...]) -> None:
     files.write(f"{directory}/cgroup.type", "threaded")
 
 
-def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> StepProblem:
-    message = f"'{level}/cgroup.subtree_control' cannot enable {' and '.join(missing)}"
+def _not_enabled(
+    level: str, missing: list[str], problem: OSError | None
+) -> OSError | StepProblem:
+    what = " and ".join(missing)
     if problem is None:
-        return StepProblem(message, "the groups above do not offer it (cgroup.controllers)")
-    message += f": {problem.strerror}"
+        return StepProblem(
+            f"{what} cannot be enabled", f"{level}/cgroup.controllers does not offer it"
+        )
     if problem.errno == errno.EBUSY:
-        hint = "there are processes in that group itself; choose another linux.cgroupsPath"
-    elif problem.errno in _REFUSALS:
-        hint = _DELEGATE
-    else:
-        hint = ""
-    return StepProblem(message, hint)
+        why = "there are processes in that group itself; choose another linux.cgroupsPath"
+        return hinted(problem, why)
+    return _refused(problem) if problem.errno in _REFUSALS else problem
 
 
 @operation("give the control group {0} to user {1}")
@@ -238,11 +237,9 @@ def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> 
     """Write a setting.  if_there: a file that is not there has nothing to be set."""
     try:
         files.write(path, value)
-    except FileNotFoundError as error:
-        if not if_there:
-            raise _missing(path) from error
     except OSError as error:
-        raise _refined(path, error) from error
+        if not if_there or not isinstance(error, FileNotFoundError):
+            raise _refined(path, error) from None
 
 
 @cgroup_write.calls
@@ -266,11 +263,9 @@ def cgroup_write_group(
             path = f"{directory}/{file}"
             try:
                 files.write(path, value)
-            except FileNotFoundError as error:
-                raise _missing(path) from error
             except OSError as error:
                 if error.errno != errno.EINVAL:
-                    raise _refined(path, error) from error
+                    raise _refined(path, error) from None
                 refused.append((file, value))
                 problem = error
         if len(refused) == len(left):
@@ -311,11 +306,9 @@ def cgroup_cpuset_v1(
             if not value:
                 value = inherited or files.read(f"{directory}/{file}").strip()
             cgroup_write.perform(context, f"{directory}/{last}/{file}", value)
-    except (OSError, StepProblem) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if optional and isinstance(cause, OSError) and cause.errno in (*_REFUSALS, errno.ENOENT):
-            return
-        raise
+    except OSError as error:
+        if not optional or error.errno not in (*_REFUSALS, errno.ENOENT):
+            raise
 
 
 @cgroup_cpuset_v1.calls
@@ -379,13 +372,31 @@ def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[st
             os.write(context.fds[name], b"0")
         except OSError as error:
             if directory in required or error.errno not in _REFUSALS:
-                raise _unjoinable(error, 'write("0")', f"{directory}/tasks") from None
+                failed = files.explained(error, 'write("0")', f"{directory}/tasks")
+                raise _unjoinable(failed) from None
         context.release(name)
 
 
 @cgroup_enter.calls
 def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
     return ['write("0")'] * len(required)
+
+
+@operation("open the control group {0} to clone into")
+def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
+    """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
+    try:
+        fd = files.open_file(directory, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        if optional and error.errno in (*_REFUSALS, errno.ENOENT):
+            return
+        raise
+    context.keep("cgroup", fd)
+
+
+@cgroup_open_directory.calls
+def _(directory: str, optional: int) -> list[str]:
+    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
 
 
 @operation("close the files of the control groups")
@@ -405,7 +416,7 @@ def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str
         except OSError as error:
             if directory in optional and error.errno in (*_REFUSALS, errno.ENOENT):
                 continue
-            raise _unjoinable(error, f'write("{context.pid}")', path) from error
+            raise _unjoinable(error) from None
 
 
 @cgroup_join.calls
@@ -416,51 +427,46 @@ def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
 # --- errors -----------------------------------------------------------------
 
 
-def _refused(error: OSError, message: str) -> StepProblem:
-    hint = (
-        "the control groups are mounted read-only here"
-        if error.errno == errno.EROFS
-        else f"an ordinary user can only limit groups of their own; {_DELEGATE}"
-    )
-    return StepProblem(message, hint)
+def hinted(error: OSError, hint: str) -> OSError:
+    """error, with what to do about it (bootstrap/performer.py reads that)."""
+    error.hint = hint  # type: ignore[attr-defined]  # none of ours, and not to be a subclass
+    return error
 
 
-def _missing(path: str) -> StepProblem:
-    file = os.path.basename(path)
-    return StepProblem(
-        f"{path!r} is not there",
-        f"the {file.split('.')[0]} controller is not enabled for this group, or this kernel does"
-        f" not have {file}",
-    )
+def _refused(error: OSError) -> OSError:
+    if error.errno == errno.EROFS:
+        return hinted(error, "the control groups are mounted read-only here")
+    return hinted(error, f"an ordinary user can only limit groups of their own; {_DELEGATE}")
 
 
-def _refined(path: str, error: OSError) -> OSError | StepProblem:
-    """The error of a write to a limit, or a better one."""
-    call = error.strerror or ""
+def _refined(path: str, error: OSError) -> OSError:
+    """The error of a write to a limit, with what is known about it."""
     directory, file = os.path.split(path)
+    if isinstance(error, FileNotFoundError):
+        controller = file.split(".")[0]
+        return hinted(
+            error,
+            f"the {controller} controller is not enabled for this group, or this kernel does not"
+            f" have {file}",
+        )
     if error.errno in _REFUSALS:
-        return _refused(error, f"{path!r}: {call}")
+        return _refused(error)
     if error.errno == errno.EBUSY and file.startswith("memory."):
         used, most = (
             files.read(f"{directory}/memory.{name}_in_bytes").strip()
             for name in ("usage", "max_usage")
         )
-        return StepProblem(
-            f"{path!r}: {call}", f"{used} bytes are in use and cannot be freed, at most {most} were"
-        )
+        return hinted(error, f"{used} bytes are in use and cannot be freed, at most {most} were")
     if file.endswith(("cpus", "mems")) and error.errno in (errno.EINVAL, errno.ERANGE):
-        return StepProblem(f"{path!r}: {call}", "use numbers that the group above has as well")
+        return hinted(error, "use numbers that the group above has as well")
     return error
 
 
-def _unjoinable(error: OSError, call: str, path: str) -> OSError | StepProblem:
-    text = f"{path!r}: {call}: {os.strerror(error.errno or 0)}"
-    if error.errno == errno.EINVAL:
-        return StepProblem(
-            text, "a real-time process needs a group with linux.resources.cpu.realtimeRuntime"
-        )
-    if error.errno == errno.EBUSY:
-        return StepProblem(text, "the v2 group distributes controllers to groups below it")
-    if error.errno == errno.ENOSPC:
-        return StepProblem(text, "the cpuset has no CPUs or no memory nodes")
-    return OSError(error.errno, f"{call}: {os.strerror(error.errno or 0)}", path)
+def _unjoinable(error: OSError) -> OSError:
+    hints = {
+        errno.EINVAL: "a real-time process needs a group with linux.resources.cpu.realtimeRuntime",
+        errno.EBUSY: "the v2 group distributes controllers to groups below it",
+        errno.ENOSPC: "the cpuset has no CPUs or no memory nodes",
+    }
+    assert error.errno is not None
+    return hinted(error, hints[error.errno]) if error.errno in hints else error

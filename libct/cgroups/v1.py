@@ -143,7 +143,6 @@ class V1Manager(Manager):
         )
 
     def _is_required(self, controller: str) -> bool:
-        """Whether the container may not start without its group there."""
         if controller == "":  # the v2 tree of a hybrid layout, which limits nothing
             return False
         if not self.cgroup.rootless:

@@ -85,7 +85,7 @@ class V2Manager(Manager):
         self._check_plannable()
         asked = asked_limits(self.cgroup.resources)
         needed = tuple(dict.fromkeys(controller for controller, _ in asked))
-        optional = int(self.cgroup.rootless and not needed)
+        optional = int(not self._is_required(""))
         planned = [
             steps.cgroup_mkdir(self._mount, self._below, optional, why=PATH_PLACE),
             steps.cgroup_enable_controllers(
@@ -106,10 +106,12 @@ class V2Manager(Manager):
         return check + self._limits(resources) + self._devices(access, False)
 
     def join_steps(self) -> list[Step]:
-        required, optional = (self._directory,), ()
-        if self.cgroup.rootless and not asked_limits(self.cgroup.resources):
-            required, optional = optional, required
+        directory = (self._directory,)
+        required, optional = (directory, ()) if self._is_required("") else ((), directory)
         return [steps.cgroup_join(required, optional, why=PATH_PLACE)]
+
+    def _is_required(self, controller: str) -> bool:
+        return not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
 
     def _limits(self, resources: Resources) -> list[Step]:
         return [

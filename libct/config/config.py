@@ -61,6 +61,9 @@ class Config(Record):
     """
 
     rootfs: str  # absolute, without symlinks
+    rootfs_view: str = (
+        ""  # ours: "read-only" (with all mounts below) or "overlay" (writes are lost)
+    )
     no_pivot_root: bool = False  # move and chroot instead; for an initramfs, which cannot pivot
     parent_death_signal: int = 0
     umask: int | None = None  # None: 0o022

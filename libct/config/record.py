@@ -18,10 +18,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any
 
     # Type checkers know it without an installation; at run time it is not read.
-    from typing_extensions import dataclass_transform
+    from typing_extensions import Self, dataclass_transform
 else:
 
     def dataclass_transform(**_):
@@ -165,6 +165,11 @@ def _plain_value(value: Any) -> Any:
     return value.to_dict() if isinstance(value, Record) else value
 
 
+def record_type(name: str) -> type[Record] | None:
+    """The record of that name, among those whose modules are loaded."""
+    return _RECORDS.get(name)
+
+
 def _reader(annotation: str) -> Callable[[Any], Any] | None:
     """What makes a field's value of its plain form; None if it is plain already.
 
@@ -173,7 +178,7 @@ def _reader(annotation: str) -> Callable[[Any], Any] | None:
     """
     wanted = annotation.split(" | ")[0]
     container, _, item = wanted.rpartition("[")
-    record = _RECORDS.get(item.rstrip("]").rpartition(" ")[2])
+    record = record_type(item.rstrip("]").rpartition(" ")[2])
     if record is None:
         return None
     read: Callable[[Any], Any] = record.from_dict

@@ -243,9 +243,7 @@ def route_body(destination: str, *, source: str = "", gateway: str = "", index: 
     # another route's gateway be looked up by it (IPv6 has no such scopes).
     near = family == _socket.AF_INET and not gateway
     scope = RT_SCOPE_LINK if near else RT_SCOPE_UNIVERSE
-    body = _ROUTE.pack(
-        family, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0
-    )  # fmt: skip
+    body = _ROUTE.pack(family, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
     if prefix:
         body += attribute(RTA_DST, _masked(target, prefix))
     if source:

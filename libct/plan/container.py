@@ -30,11 +30,18 @@ DEFAULT_UMASK = 0o022
 
 
 def plan_start(
-    config: Config, process: Process, host: Host, manager: Manager | None, container_id: str
+    config: Config,
+    process: Process,
+    host: Host,
+    manager: Manager | None,
+    container_id: str,
+    *,
+    hold: bool = True,
 ) -> Plan:
     """Process 1 of a container, from its control group to execve.
 
     manager: of its control groups, None for a container without any.
+    hold: it waits to be started, by a reader of exec.fifo.
     """
     plan = Plan()
     flags = ns.new_flags(config)
@@ -42,6 +49,7 @@ def plan_start(
     joins = ns.join_steps(config)
     offsets = ns.time_offset_steps(config)
     staged = bool(joins or offsets)
+    privileged = host.euid == 0
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -52,7 +60,10 @@ def plan_start(
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [root.open_proc(), *joins])
+        plan.add(STAGE, "join", [root.open_proc()])
+        if not privileged:
+            plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
+        plan.add(STAGE, "join", joins)
         if offsets:
             # The time namespace is to belong to the user namespace, and takes
             # its offsets before anybody is inside.
@@ -71,10 +82,14 @@ def plan_start(
     else:
         plan.add(SERVER, "clone", [clone])
     plan.add(RUNTIME, "attach", maps)
+    if privileged:
+        # A lower score than the runtime's needs rights that a user namespace takes.
+        plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
 
     plan.add(INIT, "identity", [] if staged else [root.open_proc()])
-    # While /proc/self still belongs to the user that may write it.
-    plan.add(INIT, "identity", limits.oom_score_steps(config.oom_score_adj))
+    if not privileged:
+        # While /proc/self still belongs to the user that may write it.
+        plan.add(INIT, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
     plan.add(INIT, "identity", entry)
     if host.euid != 0:
         plan.add(INIT, "identity", [ns.make_undumpable()])
@@ -101,7 +116,7 @@ def plan_start(
     late = _process(plan, config, process, new_user or _joins_user(config))
     plan.add(RUNTIME, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", [execute.await_start()])
+    plan.add(INIT, "start", [execute.await_start()] if hold else [])
     plan.add(INIT, "start", _execute(process))
     return plan
 
@@ -276,6 +291,4 @@ def _(directory: str) -> list[str]:
 @operation("record that the container is created")
 def record_created(context: Context) -> None:
     """The runtime's: its state file says so from here on."""
-    record = context.values.get("record created")
-    if record is not None:
-        record()
+    context.values["created"]()

@@ -73,6 +73,7 @@ _SUPERBLOCK = (
     (MS_LAZYTIME, "lazytime"),
     (MS_I_VERSION, "i_version"),
 )
+_OVERFLOW_ID = 65534  # /proc/sys/kernel/overflowuid
 _LONGEST_VALUE = 255  # of fsconfig(2), FSCONFIG_SET_STRING
 
 
@@ -236,15 +237,19 @@ def _(
 def _like_the_directory(
     place: int, options: tuple[tuple[str, str | None], ...]
 ) -> tuple[tuple[str, str | None], ...]:
-    """Mode and owner of the directory below a tmpfs, where the options give none."""
+    """Mode and owner of the directory below a tmpfs, where the options give none.
+
+    An owner that the user namespace does not map shows as _OVERFLOW_ID, which
+    no file system could be told.
+    """
     given = {key for key, _ in options}
     below = os.fstat(place)
     extra = []
     if "mode" not in given:
         extra.append(("mode", f"{stat.S_IMODE(below.st_mode):o}"))
-    if "uid" not in given and below.st_uid:
+    if "uid" not in given and below.st_uid not in (0, _OVERFLOW_ID):
         extra.append(("uid", str(below.st_uid)))
-    if "gid" not in given and below.st_gid:
+    if "gid" not in given and below.st_gid not in (0, _OVERFLOW_ID):
         extra.append(("gid", str(below.st_gid)))
     return (*options, *extra)
 

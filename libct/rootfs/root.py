@@ -8,7 +8,9 @@ that shares the host's mount namespace.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from ..config.mount_flags import (
     MOUNT_ATTR_RDONLY,
@@ -27,6 +29,11 @@ from ..syscalls.mounts import (
     MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
     PROC_SUPER_MAGIC,
+    fsconfig_create,
+    fsconfig_set_flag,
+    fsconfig_set_string,
+    fsmount,
+    fsopen,
     fstatfs,
     mount,
     move_mount,
@@ -54,8 +61,19 @@ def prepare_steps(config: Config) -> list[Step]:
     # pivot_root and move_mount refuse a shared parent.
     if propagation & MS_SHARED:
         steps.append(unshare_parent(config.rootfs, why="root.path"))
-    steps.append(bind_root(config.rootfs, why="root.path"))
+    if config.rootfs_view == "overlay":
+        steps.append(overlay_root(config.rootfs, _scratch(config.rootfs), why="root.path"))
+    else:
+        steps.append(bind_root(config.rootfs, why="root.path"))
+    if config.rootfs_view == "read-only":
+        # Before the container's own mounts, which are to stay writable.
+        steps.append(make_root_read_only(True, why="root.readonly"))
     return steps
+
+
+def _scratch(rootfs: str) -> str:
+    """A directory to mount what an overlay needs on, hidden from nobody but us."""
+    return "/tmp" if rootfs != "/tmp" and not rootfs.startswith("/tmp/") else "/run"
 
 
 def enter_steps(config: Config) -> list[Step]:
@@ -125,6 +143,74 @@ def _(path: str) -> list[str]:
         f'open_tree(AT_FDCWD, "{path}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE)',
         f'move_mount("", AT_FDCWD, "{path}", MOVE_MOUNT_F_EMPTY_PATH)',
     ]
+
+
+@operation("lay a writable overlay over the rootfs {0}")
+def overlay_root(context: Context, path: str, scratch: str) -> None:
+    """Hold under "root" an overlay of path whose writes go to a tmpfs, and with it away.
+
+    scratch: a directory that the tmpfs may cover, in this mount namespace
+        alone: overlayfs wants the places of its layers by path, and attached.
+    The mounts below path are not part of it (overlayfs.rst): bind them.
+    """
+    layers = _attached_tmpfs(scratch)
+    try:
+        for name in ("upper", "work"):
+            os.mkdir(name, 0o755, dir_fd=layers)
+        below = os.stat(path)
+        try:
+            os.chown("upper", below.st_uid, below.st_gid, dir_fd=layers)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Not mapped in our user namespace: the directory stays ours.
+        os.chmod("upper", stat.S_IMODE(below.st_mode), dir_fd=layers)
+    finally:
+        os.close(layers)
+    options = [("lowerdir", path), ("upperdir", f"{scratch}/upper"), ("workdir", f"{scratch}/work")]
+    fs = fsopen("overlay")
+    try:
+        for key, value in options:
+            fsconfig_set_string(fs, key, value)
+        if os.geteuid() != 0 or not _in_first_user_namespace():
+            # trusted.* attributes are for the first user namespace alone.
+            fsconfig_set_flag(fs, "userxattr")
+        fsconfig_create(fs)
+        tree = fsmount(fs, 0)
+    finally:
+        os.close(fs)
+    context.keep("root", tree)
+    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+@overlay_root.calls
+def _(path: str, scratch: str) -> list[str]:
+    return [
+        'fsopen("tmpfs", FSOPEN_CLOEXEC)',
+        f'move_mount("", AT_FDCWD, "{scratch}", MOVE_MOUNT_F_EMPTY_PATH)',
+        'fsopen("overlay", FSOPEN_CLOEXEC)',
+        f'fsconfig(FSCONFIG_SET_STRING, "lowerdir", "{path}")',
+        "fsconfig(FSCONFIG_CMD_CREATE)",
+        f'move_mount("", AT_FDCWD, "{path}", MOVE_MOUNT_F_EMPTY_PATH)',
+    ]
+
+
+def _attached_tmpfs(path: str) -> int:
+    fs = fsopen("tmpfs")
+    try:
+        fsconfig_set_string(fs, "source", "tmpfs")
+        fsconfig_set_string(fs, "mode", "700")
+        fsconfig_create(fs)
+        tree = fsmount(fs, 0)
+    finally:
+        os.close(fs)
+    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
+    return tree
+
+
+def _in_first_user_namespace() -> bool:
+    with open("/proc/self/uid_map", "rb", buffering=0) as file:
+        return file.read(64).split() == [b"0", b"0", b"4294967295"]
 
 
 @operation("make the rootfs the root directory by pivot_root")

@@ -85,25 +85,32 @@ def capability_steps(capabilities: Capabilities | None) -> list[Step]:
 
 @operation("drop capabilities from the bounding set")
 def drop_bounding(context: Context, keep: int) -> None:
-    """Drop all but keep; those that this libct has no name for as well."""
+    """Drop all but keep, also those that libct has no name for.
+
+    Without CAP_SETPCAP it fails, but for capabilities that are not there anyway.
+    """
     for number in range(_MOST):
         if keep >> number & 1:
             continue
         try:
-            if capbset_read(number):
-                capbset_drop(number)
+            capbset_drop(number)
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno == errno.EINVAL:
+                return  # past the kernel's last
+            if _in_bounding(number):
                 raise
-            return  # past the kernel's last
+
+
+def _in_bounding(number: int) -> bool:
+    try:
+        return capbset_read(number)
+    except OSError:
+        return False  # unknown to the kernel
 
 
 @drop_bounding.calls
 def _(keep: int) -> list[str]:
-    gone = [name for bit, name in CAPABILITY_NAMES if not keep & bit]
-    return [f"prctl(PR_CAPBSET_READ, {name})" for name in gone[:1]] + [
-        f"prctl(PR_CAPBSET_DROP, {name})" for name in gone
-    ]
+    return [f"prctl(PR_CAPBSET_DROP, {name})" for bit, name in CAPABILITY_NAMES if not keep & bit]
 
 
 @operation("set whether capabilities outlive a change of user to {0}")
@@ -131,7 +138,7 @@ def set_capabilities(context: Context, effective: int, permitted: int, inheritab
     new_inheritable = inheritable & (inherited | have)
     for number in range(_MOST):
         bit = 1 << number
-        if new_inheritable & bit & ~inherited and not capbset_read(number):
+        if new_inheritable & bit & ~inherited and not _in_bounding(number):
             new_inheritable &= ~bit
     capset(effective & new_permitted, new_permitted, new_inheritable)
     refused = (permitted | effective) & ~new_permitted | inheritable & ~new_inheritable

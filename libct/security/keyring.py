@@ -37,7 +37,7 @@ def join_session_keyring(context: Context, name: str, permission: int) -> None:
     keyring at all.  Neither leaves anything to protect.
     """
     try:
-        keyring = keys.keyctl_join_session_keyring(name)
+        keys.keyctl_join_session_keyring(name)
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.EPERM):
             return
@@ -46,6 +46,8 @@ def join_session_keyring(context: Context, name: str, permission: int) -> None:
             error.hint = hint  # type: ignore[attr-defined]  # see bootstrap/performer.py
         raise
     if permission:
+        # By the name for "ours": joining says 0 where it was ours already.
+        keyring = keys.KEY_SPEC_SESSION_KEYRING
         # "keyring;UID;GID;PERMISSIONS;NAME", the permissions in hexadecimal.
         fields = keys.keyctl_describe(keyring).split(";")
         keys.keyctl_setperm(keyring, int(fields[3], 16) | permission)

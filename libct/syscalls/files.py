@@ -180,7 +180,7 @@ def execve(program: ExecArguments) -> None:
     Source: execve(2).
     """
     _execve(program.path, program.argv, program.envp)
-    fail(f"execve({quote(program.path)})", os.fsdecode(program.path))
+    fail(f"execve({quote(program.path)}, ...)", os.fsdecode(program.path))
 
 
 def execveat(program: ExecArguments, dirfd: int, flags: int = 0) -> None:
@@ -194,5 +194,5 @@ def execveat(program: ExecArguments, dirfd: int, flags: int = 0) -> None:
     Source: execveat(2).
     """
     _execveat(_NR_EXECVEAT, dirfd, program.path, program.argv, program.envp, flags)
-    text = f"{dirfd_name(dirfd)}, {quote(program.path)}, {names(flags, AT_NAMES)}"
+    text = f"{dirfd_name(dirfd)}, {quote(program.path)}, ..., {names(flags, AT_NAMES)}"
     fail(f"execveat({text})", os.fsdecode(program.path) or None)

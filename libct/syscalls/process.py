@@ -46,7 +46,7 @@ from .constants import (
     SECBIT_NOROOT_LOCKED as SECBIT_NOROOT_LOCKED,
 )
 from .core import bind, bind_syscall, fail, number
-from .flags import SECBIT_NAMES, capability_name, names, quote, rlimit_name
+from .flags import PIDFD_NAMES, SECBIT_NAMES, capability_name, names, quote, rlimit_name
 
 # prctl(2) is variadic, and the kernel looks at all of its five words: many
 # operations refuse unused ones that are not 0.
@@ -297,6 +297,8 @@ def prlimit(pid: int, resource: int, soft: int = -1, hard: int = -1) -> tuple[in
     soft, hard: in the units of getrlimit(2), 64 bits wide; RLIM_INFINITY for
         none.  Without them the limit stays as it is.
 
+    Raises OverflowError for what is no such number.
+
     Raises OSError with errno
         EINVAL  no such resource, or the soft limit is above the hard one;
         EPERM   the hard limit would rise without CAP_SYS_RESOURCE, RLIMIT_NOFILE
@@ -306,7 +308,11 @@ def prlimit(pid: int, resource: int, soft: int = -1, hard: int = -1) -> tuple[in
     Source: prlimit(2).
     """
     former = Rlimit64()
-    new = None if soft == hard == -1 else ctypes.pointer(Rlimit64(soft, hard))
+    ask = soft == hard == -1
+    for value in () if ask else (soft, hard):
+        if not 0 <= value <= RLIM_INFINITY:  # ctypes would take it modulo 2**64
+            raise OverflowError(f"not a limit: {value}")
+    new = None if ask else ctypes.pointer(Rlimit64(soft, hard))
     if _prlimit64(_NR_PRLIMIT64, pid, resource, new, ctypes.byref(former)) == -1:
         asked = f"{{rlim_cur={_limit(soft)}, rlim_max={_limit(hard)}}}" if new else "NULL"
         fail(f"prlimit64({pid}, {rlimit_name(resource)}, {asked})")
@@ -338,7 +344,7 @@ def pidfd_open(pid: int, flags: int = 0) -> int:
     """
     fd: int = _pidfd_open(_NR_PIDFD_OPEN, pid, flags)
     if fd == -1:
-        fail(f"pidfd_open({pid}, {flags:#x})", since="5.3")
+        fail(f"pidfd_open({pid}, {names(flags, PIDFD_NAMES)})", since="5.3")
     return fd
 
 
@@ -358,7 +364,7 @@ def pidfd_send_signal(pidfd: int, signal: int, flags: int = 0) -> None:
     Source: pidfd_send_signal(2).
     """
     if _pidfd_send_signal(_NR_PIDFD_SEND_SIGNAL, pidfd, signal, None, flags) == -1:
-        fail(f"pidfd_send_signal({pidfd}, {signal}, NULL, {flags:#x})", since="5.1")
+        fail(f"pidfd_send_signal({pidfd}, {signal}, NULL, {names(flags, ())})", since="5.1")
 
 
 _NR_PIDFD_GETFD = number("pidfd_getfd")

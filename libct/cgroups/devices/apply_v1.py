@@ -7,7 +7,7 @@ import errno
 from ...errors import StepProblem
 from ...plan.step import operation
 from .. import files
-from ..steps import quote
+from ..steps import hinted, quote
 from .rules import ALLOW, DENY, Access, parse_text, text_of
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ def _write_changes(
             files.write(f"{directory}/devices.{name}", *(text for _, text in changes[position:end]))
         except OSError as error:
             if not if_possible or error.errno != errno.EINVAL:
-                raise _explained(directory, name, error) from error
+                raise _hinted(error) from None
         position = end
 
 
@@ -109,10 +109,9 @@ def _agrees(listed: str, default: str, exceptions: tuple[str, ...]) -> bool:
     return sorted(listed.splitlines()) == sorted(exceptions)
 
 
-def _explained(directory: str, name: str, error: OSError) -> OSError | StepProblem:
-    message = f"'{directory}/devices.{name}': {error.strerror}"
+def _hinted(error: OSError) -> OSError:
     if error.errno == errno.EPERM:
-        return StepProblem(message, "the control group above does not have that access itself")
+        return hinted(error, "the control group above does not have that access itself")
     if error.errno == errno.EINVAL:
-        return StepProblem(message, "the default cannot change while there are groups below")
+        return hinted(error, "the default cannot change while there are groups below")
     return error

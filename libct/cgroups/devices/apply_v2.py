@@ -1,0 +1,133 @@
+"""Device access with cgroup v2: an eBPF program attached to the group."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ...plan.step import operation
+from .. import files
+from ..steps import hinted, quote
+from .program import assemble
+from .rules import ALL, ALLOW, parse_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...bootstrap.context import Context
+
+# How many bytes more of locked memory a program and its copy may take.
+_LOCKED = 1 << 20
+
+
+@operation("{1} access to devices in {0}, with exceptions")
+def cgroup_devices_v2(
+    context: Context, directory: str, default: str, exceptions: tuple[str, ...], optional: int = 0
+) -> None:
+    """Put a program for this default and these exceptions in the place of the group's others.
+
+    optional: a refusal for want of permission is no error, as in a user
+    namespace, where nobody may attach programs and few can make device nodes.
+    """
+    unlimited = default == ALLOW and not exceptions
+    try:
+        group = files.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if optional and error.errno in (errno.ENOENT, errno.EACCES):
+            return
+        raise
+    try:
+        replace_programs(group, None if unlimited else assemble(default, exceptions))
+    except OSError as error:
+        if optional and error.errno in (errno.EPERM, errno.EACCES):
+            return
+        # Where all is allowed, or only whole rules are, a kernel without programs does no harm.
+        if unlimited and error.errno in (errno.EINVAL, errno.EPERM, errno.ENOSYS):
+            return
+        raise _hinted(error) from None
+    finally:
+        os.close(group)
+
+
+@cgroup_devices_v2.calls
+def _(directory: str, default: str, exceptions: tuple[str, ...], optional: int = 0) -> list[str]:
+    calls = [f"openat({quote(directory)}, O_RDONLY|O_DIRECTORY)", "bpf(BPF_PROG_QUERY)"]
+    if default != ALLOW or exceptions:
+        calls += ["bpf(BPF_PROG_LOAD)", "bpf(BPF_PROG_ATTACH)"]
+    return calls
+
+
+def replace_programs(group: int, program: bytes | None) -> None:
+    """Make program the one device program of a group, at once if there is one now.
+
+    group: a descriptor of its directory, borrowed.  program: None to have none.
+    Of several programs each must allow an access, so those that were there
+    before must go; the new one is in place first.
+    """
+    from ...syscalls import bpf
+
+    _, present = bpf.prog_query(group)
+    old = [bpf.prog_get_fd_by_id(number) for number in present]
+    loaded = -1
+    try:
+        if program is not None:
+            loaded = _load(program)
+            if len(old) == 1:
+                try:
+                    bpf.prog_attach(group, loaded, flags=bpf.BPF_F_ALLOW_MULTI, replace=old[0])
+                    return
+                except OSError as error:
+                    # Before Linux 5.6, or the old one was attached without ALLOW_MULTI.
+                    if error.errno not in (errno.EINVAL, errno.EPERM, errno.ENOENT):
+                        raise
+            bpf.prog_attach(group, loaded, flags=bpf.BPF_F_ALLOW_MULTI)
+        for former in old:
+            bpf.prog_detach(group, former)
+    finally:
+        for fd in (*old, loaded):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _load(program: bytes) -> int:
+    """Load a program; its descriptor.
+
+    Before Linux 5.11 programs count as locked memory, of which few is allowed
+    by default, and EPERM is the answer.
+    """
+    from ...syscalls.bpf import prog_load
+
+    try:
+        return prog_load(program, name="libct_devices")
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        problem = error
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if before[0] == resource.RLIM_INFINITY:
+        raise problem
+    try:
+        _allow_locked(before)
+        return prog_load(program, name="libct_devices")
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
+
+
+def _allow_locked(before: tuple[int, int]) -> None:
+    """Raise RLIMIT_MEMLOCK for a moment: without limit, or as far as the hard limit lets us."""
+    import resource
+
+    infinity = resource.RLIM_INFINITY
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinity, infinity))
+    except (ValueError, OSError):  # raising the hard limit needs CAP_SYS_RESOURCE
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (before[1], before[1]))
+
+
+def _hinted(error: OSError) -> OSError:
+    if error.errno == errno.EPERM:
+        return hinted(error, "device programs need CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN")
+    if error.errno in (errno.EINVAL, errno.ENOSYS):
+        return hinted(error, "the kernel must have CONFIG_CGROUP_BPF")
+    return error

@@ -1,0 +1,118 @@
+"""What validation must look up about the host, so that the rest of it can be pure."""
+
+from __future__ import annotations
+
+import os
+
+from .namespace import PROC_NAMES, IDMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    Maps = tuple[list[IDMap], list[IDMap]]
+
+    class Facts(Protocol):
+        """The questions; a test answers them without a host."""
+
+        @property
+        def selinux(self) -> bool:
+            """Whether SELinux is on."""
+
+        @property
+        def cgroup_v2(self) -> bool:
+            """Whether limits are those of cgroup v2."""
+
+        @property
+        def rdt(self) -> frozenset[str] | None:
+            """What resctrl controls ("L3", "MB", ...), or None when it is not mounted."""
+
+        def supports(self, namespace: str) -> bool:
+            """Whether the kernel has namespaces of a type (NEWNS, ...)."""
+
+        def rootfs_problem(self, path: str) -> str:
+            """Why an absolute path cannot be the rootfs, or ""."""
+
+        def is_own_namespace(self, path: str, namespace: str) -> bool:
+            """Whether path leads to the namespace of that type that we are in."""
+
+        def user_namespace_maps(self, path: str) -> Maps | None:
+            """The uid and gid mappings of the user namespace at path, if they can be told."""
+
+
+class HostFacts:
+    """The answers of this host, looked up when asked for."""
+
+    __slots__ = ()
+
+    @property
+    def selinux(self) -> bool:
+        return os.path.exists("/sys/fs/selinux/enforce")
+
+    @property
+    def cgroup_v2(self) -> bool:
+        return os.path.exists("/sys/fs/cgroup/cgroup.procs") or os.path.exists(
+            "/sys/fs/cgroup/cgroup.controllers"
+        )
+
+    @property
+    def rdt(self) -> frozenset[str] | None:
+        point = _mount_point_of("resctrl")
+        if point is None:
+            return None
+        try:
+            return frozenset(os.listdir(f"{point}/info"))
+        except OSError:
+            return frozenset()
+
+    def supports(self, namespace: str) -> bool:
+        # Without /proc nothing can be told, and the kernel says it then.
+        path = f"/proc/self/ns/{PROC_NAMES[namespace]}"
+        return os.access(path, os.F_OK) or not os.access("/proc/self/ns", os.F_OK)
+
+    def rootfs_problem(self, path: str) -> str:
+        if not os.path.isdir(path):
+            return f"not a directory: {path!r}" if os.path.lexists(path) else f"missing: {path!r}"
+        real = os.path.realpath(path)
+        return "" if real == path else f"a symbolic link leads from {path!r} to {real!r}"
+
+    def is_own_namespace(self, path: str, namespace: str) -> bool:
+        try:
+            return os.path.samefile(path, f"/proc/self/ns/{PROC_NAMES[namespace]}")
+        except OSError:
+            return False
+
+    def user_namespace_maps(self, path: str) -> Maps | None:
+        # Only a path below /proc names a process that can be asked.
+        process, name = os.path.split(path)
+        if name != "user" or not (path.startswith("/proc/") and process.endswith("/ns")):
+            return None
+        try:
+            return (
+                _read_map(f"{process[:-3]}/uid_map"),
+                _read_map(f"{process[:-3]}/gid_map"),
+            )
+        except (OSError, ValueError):
+            return None
+
+
+def facts_of_host() -> HostFacts:
+    return HostFacts()
+
+
+def _mount_point_of(fstype: str) -> str | None:
+    """The first mount of a type of filesystem (proc_pid_mountinfo(5)); spaces stay escaped."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                before, _, after = line.partition(" - ")
+                if after.startswith(f"{fstype} "):
+                    return before.split()[4]
+    except OSError:
+        pass  # no procfs: not mounted, as far as we can know
+    return None
+
+
+def _read_map(path: str) -> list[IDMap]:
+    with open(path, encoding="ascii") as file:
+        return [IDMap(*map(int, line.split())) for line in file]

@@ -1,0 +1,253 @@
+"""Rules about namespaces and what belongs to them: ids, host name, network, clocks, sysctls."""
+
+from __future__ import annotations
+
+from ..errors import Finding
+from .namespace import (
+    NEWIPC,
+    NEWNET,
+    NEWTIME,
+    NEWUSER,
+    NEWUTS,
+    PROC_NAMES,
+    SPEC_NAMES,
+)
+from .texts import check_path, check_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .config import Config
+    from .facts import Facts
+    from .namespace import IDMap, Namespace
+
+    Findings = list[Finding]
+
+LONGEST_UTS_NAME = 64  # __NEW_UTS_LEN, bytes
+LONGEST_DEVICE_NAME = 15  # IFNAMSIZ without its NUL, bytes
+MOST_MAPPINGS = 340  # UID_GID_MAP_MAX_EXTENTS; user_namespaces(7)
+_PLACE = "linux.namespaces"
+
+
+def find(config: Config, kind: str) -> Namespace | None:
+    """The namespace of a type that the configuration names, if any."""
+    for namespace in config.namespaces:
+        if namespace.type == kind:
+            return namespace
+    return None
+
+
+def is_private(config: Config, kind: str) -> bool:
+    """Whether the container has a new namespace of a type."""
+    namespace = find(config, kind)
+    return namespace is not None and not namespace.path
+
+
+def namespace_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    seen: dict[str, int] = {}
+    for index, namespace in enumerate(config.namespaces):
+        kind = namespace.type
+        if kind not in PROC_NAMES:
+            known = ", ".join(PROC_NAMES)
+            message = f"unknown namespace type: {kind!r} (known: {known})"
+            findings.append(Finding(f"{_PLACE}[{index}].type", message))
+            continue
+        name = SPEC_NAMES[kind]
+        if kind in seen:
+            message = f"a second {name} namespace, after {_PLACE}[{seen[kind]}]"
+            findings.append(Finding(f"{_PLACE}[{index}]", message))
+        seen.setdefault(kind, index)
+        if namespace.path:
+            check_path(f"{_PLACE}[{index}].path", namespace.path, findings)
+        if not facts.supports(kind):
+            message = f"this kernel has no {name} namespaces"
+            findings.append(Finding(f"{_PLACE}[{index}].type", message))
+
+
+def user_namespace_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    namespace = find(config, NEWUSER)
+    both = (("linux.uidMappings", config.uid_mappings), ("linux.gidMappings", config.gid_mappings))
+    for place, mappings in both:
+        if mappings and namespace is None:
+            findings.append(Finding(place, f"needs a user namespace in {_PLACE}"))
+        elif not mappings and namespace is not None and not namespace.path:
+            findings.append(Finding(place, "missing: a new user namespace needs mappings"))
+        check_mappings(place, mappings, findings)
+    if namespace is not None and namespace.path and (config.uid_mappings or config.gid_mappings):
+        maps = facts.user_namespace_maps(namespace.path)
+        if maps is not None:
+            for (place, mappings), real in zip(both, maps):
+                if mappings and mappings != real:
+                    message = f"not the mappings of the user namespace {namespace.path!r}"
+                    findings.append(Finding(place, message))
+
+
+def check_mappings(place: str, mappings: list[IDMap], findings: Findings) -> None:
+    """What the kernel refuses in an id map (user_namespaces(7))."""
+    if len(mappings) > MOST_MAPPINGS:
+        message = f"{len(mappings)} mappings, the kernel takes {MOST_MAPPINGS}"
+        findings.append(Finding(place, message))
+    for index, entry in enumerate(mappings):
+        here = f"{place}[{index}]"
+        if entry.size < 1:
+            findings.append(Finding(f"{here}.size", f"maps nothing: {entry.size}"))
+            continue
+        for field, first in (("containerID", entry.container_id), ("hostID", entry.host_id)):
+            if first < 0 or first + entry.size > (1 << 32) - 1:
+                message = f"ids {first} to {first + entry.size - 1} are no ids"
+                findings.append(Finding(f"{here}.{field}", message))
+        for other_index, other in enumerate(mappings[:index]):
+            if _overlap(entry.container_id, entry.size, other.container_id, other.size):
+                message = f"overlaps {place}[{other_index}]"
+                findings.append(Finding(f"{here}.containerID", message))
+            if _overlap(entry.host_id, entry.size, other.host_id, other.size):
+                findings.append(Finding(f"{here}.hostID", f"overlaps {place}[{other_index}]"))
+
+
+def _overlap(first: int, size: int, other: int, other_size: int) -> bool:
+    return first < other + other_size and other < first + size
+
+
+def is_mapped(number: int, mappings: list[IDMap]) -> bool:
+    """Whether an id inside stands for one outside."""
+    return any(at.container_id <= number < at.container_id + at.size for at in mappings)
+
+
+def uts_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    for place, name in (("hostname", config.hostname), ("domainname", config.domainname)):
+        if name:
+            if find(config, NEWUTS) is None:
+                findings.append(Finding(place, f"needs a uts namespace in {_PLACE}"))
+            if check_text(place, name, findings) and len(name.encode()) > LONGEST_UTS_NAME:
+                message = f"longer than {LONGEST_UTS_NAME} bytes: {name!r}"
+                findings.append(Finding(place, message))
+
+
+def network_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    private = is_private(config, NEWNET)
+    for name, items in (("networks", config.networks), ("routes", config.routes)):
+        if items and not private:
+            findings.append(Finding(name, f"need a new network namespace in {_PLACE}"))
+    for index, network in enumerate(config.networks):
+        if network.type != "loopback":
+            message = f"unknown network type: {network.type!r} (known: loopback)"
+            findings.append(Finding(f"networks[{index}].type", message))
+    if config.net_devices:
+        _net_device_rules(config, findings)
+
+
+def _net_device_rules(config: Config, findings: Findings) -> None:
+    place = "linux.netDevices"
+    if find(config, NEWNET) is None:
+        findings.append(Finding(place, f"need a network namespace in {_PLACE}"))
+    if config.rootless_euid:
+        findings.append(Finding(place, "cannot be moved by an ordinary user"))
+    inside: dict[str, str] = {}
+    for host_name, device in config.net_devices.items():
+        here = f"{place}.{host_name}"
+        _device_name_rule(here, host_name, findings)
+        if device.name:
+            _device_name_rule(f"{here}.name", device.name, findings)
+        name = device.name or host_name
+        if name in inside:
+            findings.append(Finding(here, f"is {name!r} inside, like {place}.{inside[name]}"))
+        inside.setdefault(name, host_name)
+
+
+def _device_name_rule(place: str, name: str, findings: Findings) -> None:
+    """dev_valid_name() in the kernel's net/core/dev.c."""
+    if not check_text(place, name, findings):
+        return
+    bad = name in ("", ".", "..") or any(at in "/:" or at.isspace() for at in name)
+    if bad or len(name.encode()) > LONGEST_DEVICE_NAME:
+        findings.append(Finding(place, f"not a name of a network device: {name!r}"))
+
+
+def time_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    if not config.time_offsets:
+        return
+    namespace = find(config, NEWTIME)
+    if namespace is None:
+        findings.append(Finding("linux.timeOffsets", f"need a time namespace in {_PLACE}"))
+    elif namespace.path:
+        message = "cannot be set in a time namespace that exists: it is joined by its path"
+        findings.append(Finding("linux.timeOffsets", message))
+    for clock, offset in config.time_offsets.items():
+        if clock not in ("monotonic", "boottime"):
+            message = "unknown clock (known: boottime, monotonic)"
+            findings.append(Finding(f"linux.timeOffsets.{clock}", message))
+        if not 0 <= offset.nanosecs < 1_000_000_000:
+            message = f"not below a second: {offset.nanosecs}"
+            findings.append(Finding(f"linux.timeOffsets.{clock}.nanosecs", message))
+
+
+_IPC_SYSCTLS = frozenset(
+    "kernel/" + name
+    for name in [
+        "msgmax",
+        "msgmnb",
+        "msgmni",
+        "sem",
+        "shmall",
+        "shmmax",
+        "shmmni",
+        "shm_rmid_forced",
+    ]
+)
+
+
+def sysctl_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    """Only what belongs to a namespace of the container may be set; the rest is the host's."""
+    if not config.sysctl:
+        return
+    from ..attributes.sysctl import sysctl_path
+
+    for key, value in config.sysctl.items():
+        place = f"linux.sysctl.{key}"
+        check_text(place, value, findings)
+        try:
+            message = _sysctl_problem(sysctl_path(key), config, facts)
+        except ValueError as error:
+            message = str(error)
+        if message:
+            findings.append(Finding(place, message))
+
+
+def _sysctl_problem(path: str, config: Config, facts: Facts) -> str:
+    if path in _IPC_SYSCTLS or path.startswith("fs/mqueue/"):
+        needed = NEWIPC
+    elif path.startswith("net/"):
+        namespace = find(config, NEWNET)
+        if namespace and namespace.path and facts.is_own_namespace(namespace.path, NEWNET):
+            return f"would be the host's: {namespace.path!r} is the host's network namespace"
+        needed = NEWNET
+    elif path == "kernel/domainname":
+        needed = NEWUTS
+    elif path == "kernel/hostname":
+        return "is set by the field hostname"
+    elif path.startswith("user/"):
+        needed = NEWUSER
+    else:
+        return "does not belong to a namespace, so it would be the host's"
+    if find(config, needed) is None:
+        return f"needs a {SPEC_NAMES[needed]} namespace in {_PLACE}"
+    return ""
+
+
+def rootless_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    """What an ordinary user's container needs (REFERENCE: libcontainer's rootlessEUIDCheck)."""
+    if not config.rootless_euid:
+        return
+    if find(config, NEWUSER) is None:
+        findings.append(Finding(_PLACE, "an ordinary user needs a user namespace here"))
+        return
+    if not is_private(config, NEWUSER):
+        return
+    for index, mount in enumerate(config.mounts):
+        for option in mount.data.split(",") if "id=" in mount.data else ():
+            name, _, value = option.partition("=")
+            mappings = {"uid": config.uid_mappings, "gid": config.gid_mappings}.get(name)
+            if mappings and not (
+                value.isascii() and value.isdigit() and is_mapped(int(value), mappings)
+            ):
+                message = f"{option}: not an id that linux.{name}Mappings maps"
+                findings.append(Finding(f"mounts[{index}].options", message))

@@ -1,0 +1,266 @@
+"""Rules about processes: what is executed and as whom, and the attributes of processes.
+
+A Config has attributes for every process of the container, a Process has its
+own; both are judged alike, and both have the places of the spec's "process".
+"""
+
+from __future__ import annotations
+
+from ..errors import Finding
+from ..syscalls.constants import (
+    CAPABILITIES,
+    MPOL_DEFAULT,
+    MPOL_LOCAL,
+    MPOL_PREFERRED,
+    MPOL_WEIGHTED_INTERLEAVE,
+    PER_LINUX,
+    PER_LINUX32,
+    RLIMITS,
+    SCHED_BATCH,
+    SCHED_DEADLINE,
+    SCHED_FIFO,
+    SCHED_OTHER,
+    SCHED_RR,
+)
+from .namespace import NEWUSER
+from .rules_namespaces import is_mapped, is_private
+from .texts import check_env, check_path, check_text, check_texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..process import Process
+    from .attributes import (
+        Capabilities,
+        CPUAffinity,
+        IOPriority,
+        MemoryPolicy,
+        Rlimit,
+        Scheduler,
+    )
+    from .config import Config
+    from .facts import Facts
+    from .hooks import Hook, Hooks
+
+    Findings = list[Finding]
+
+HIGHEST_ID = (1 << 32) - 2  # the one above means "unchanged" to the kernel
+_HIGHEST_CPU = 1023  # cpu_set_t ends there
+
+
+def attribute_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    """The attributes that a Config has for its processes."""
+    if config.process_label:
+        if not facts.selinux:
+            findings.append(Finding("process.selinuxLabel", "SELinux is not enabled on this host"))
+        check_text("process.selinuxLabel", config.process_label, findings)
+    if config.apparmor_profile:
+        check_text("process.apparmorProfile", config.apparmor_profile, findings)
+    score = config.oom_score_adj
+    if score is not None and not -1000 <= score <= 1000:
+        findings.append(Finding("process.oomScoreAdj", f"not between -1000 and 1000: {score}"))
+    if not 0 <= config.parent_death_signal <= 64:
+        message = f"not a signal: {config.parent_death_signal}"
+        findings.append(Finding("parent_death_signal", message))
+    if any(label.startswith("=") for label in config.labels):
+        findings.append(Finding("annotations", "a key is empty"))
+    _common_rules(config, config.exec_cpu_affinity, findings)
+    if config.memory_policy is not None:
+        _memory_policy_rules(config.memory_policy, findings)
+    if config.personality is not None:
+        if config.personality.domain not in (PER_LINUX, PER_LINUX32):
+            message = f"unknown execution domain: {config.personality.domain}"
+            findings.append(Finding("linux.personality.domain", message))
+        if config.personality.flags:
+            message = "no flag is supported by any runtime: ignored"
+            findings.append(Finding("linux.personality.flags", message, "warning"))
+
+
+def _common_rules(
+    owner: Config | Process, affinity: CPUAffinity | None, findings: Findings
+) -> None:
+    if owner.umask is not None and not 0 <= owner.umask <= 0o777:
+        findings.append(Finding("process.user.umask", f"not between 0 and 0777: {owner.umask:#o}"))
+    if owner.capabilities is not None:
+        _capability_rules(owner.capabilities, findings)
+    if owner.rlimits:
+        _rlimit_rules(owner.rlimits, findings)
+    if owner.scheduler is not None:
+        _scheduler_rules(owner.scheduler, findings)
+    if owner.io_priority is not None:
+        _io_priority_rules(owner.io_priority, findings)
+    if affinity is not None:
+        for name, cpus in (("initial", affinity.initial), ("final", affinity.final)):
+            place = f"process.execCPUAffinity.{name}"
+            if cpus is not None and not cpus:
+                findings.append(Finding(place, "empty: a process needs a CPU"))
+            for cpu in cpus or ():
+                if not 0 <= cpu <= _HIGHEST_CPU:
+                    findings.append(Finding(place, f"not a CPU: {cpu}"))
+
+
+def _capability_rules(capabilities: Capabilities, findings: Findings) -> None:
+    for field in ("bounding", "effective", "inheritable", "permitted", "ambient"):
+        for index, name in enumerate(getattr(capabilities, field)):
+            if name not in CAPABILITIES:
+                message = f"unknown capability, ignored: {name!r}"
+                place = f"process.capabilities.{field}[{index}]"
+                findings.append(Finding(place, message, "warning"))
+    # capset(2) refuses it, with a mere EPERM.
+    permitted = capabilities.permitted
+    for index, name in enumerate(capabilities.effective):
+        if name not in permitted and name in CAPABILITIES:
+            message = f"{name} is not in process.capabilities.permitted"
+            findings.append(Finding(f"process.capabilities.effective[{index}]", message))
+
+
+def _rlimit_rules(rlimits: Sequence[Rlimit], findings: Findings) -> None:
+    seen: dict[int, int] = {}
+    for index, limit in enumerate(rlimits):
+        place = f"process.rlimits[{index}]"
+        if limit.type not in RLIMITS.values():
+            findings.append(Finding(f"{place}.type", f"unknown limit: {limit.type}"))
+        elif limit.type in seen:
+            message = f"the same limit as process.rlimits[{seen[limit.type]}]"
+            findings.append(Finding(f"{place}.type", message))
+        seen.setdefault(limit.type, index)
+        for field, value in (("hard", limit.hard), ("soft", limit.soft)):
+            if not 0 <= value < 1 << 64:
+                findings.append(Finding(f"{place}.{field}", f"not an unsigned number: {value}"))
+        if limit.soft > limit.hard:
+            message = f"above the hard limit: {limit.soft} > {limit.hard}"
+            findings.append(Finding(f"{place}.soft", message))
+
+
+def _scheduler_rules(scheduler: Scheduler, findings: Findings) -> None:
+    """sched(7), sched_setattr(2): what a value means depends on the policy."""
+    policy = scheduler.policy
+    if not SCHED_OTHER <= policy <= SCHED_DEADLINE:
+        findings.append(Finding("process.scheduler.policy", f"unknown policy: {policy}"))
+        return
+    if policy in (SCHED_OTHER, SCHED_BATCH) and not -20 <= scheduler.nice <= 19:
+        message = f"not between -20 and 19: {scheduler.nice}"
+        findings.append(Finding("process.scheduler.nice", message))
+    if policy in (SCHED_FIFO, SCHED_RR):
+        if not 1 <= scheduler.priority <= 99:
+            message = f"not between 1 and 99: {scheduler.priority}"
+            findings.append(Finding("process.scheduler.priority", message))
+    elif scheduler.priority:
+        message = "only for SCHED_FIFO and SCHED_RR"
+        findings.append(Finding("process.scheduler.priority", message))
+    if policy != SCHED_DEADLINE:
+        for field in ("runtime", "deadline", "period"):
+            if getattr(scheduler, field):
+                message = "only for SCHED_DEADLINE"
+                findings.append(Finding(f"process.scheduler.{field}", message))
+    if scheduler.flags & ~0x7F:
+        message = f"unknown flags: {scheduler.flags:#x}"
+        findings.append(Finding("process.scheduler.flags", message))
+
+
+def _io_priority_rules(io_priority: IOPriority, findings: Findings) -> None:
+    if io_priority.class_ not in (1, 2, 3):
+        message = f"unknown I/O class: {io_priority.class_}"
+        findings.append(Finding("process.ioPriority.class", message))
+    if not 0 <= io_priority.priority <= 7:
+        message = f"not between 0 and 7: {io_priority.priority}"
+        findings.append(Finding("process.ioPriority.priority", message))
+
+
+def _memory_policy_rules(policy: MemoryPolicy, findings: Findings) -> None:
+    """set_mempolicy(2)."""
+    if not MPOL_DEFAULT <= policy.mode <= MPOL_WEIGHTED_INTERLEAVE:
+        message = f"unknown memory policy: {policy.mode}"
+        findings.append(Finding("linux.memoryPolicy.mode", message))
+    elif policy.mode in (MPOL_DEFAULT, MPOL_LOCAL):
+        if policy.nodes:
+            findings.append(Finding("linux.memoryPolicy.nodes", "not for this mode"))
+    elif not policy.nodes and policy.mode != MPOL_PREFERRED:
+        findings.append(Finding("linux.memoryPolicy.nodes", "missing: this mode needs nodes"))
+    if policy.flags & ~0xE000:
+        message = f"unknown flags: {policy.flags:#x}"
+        findings.append(Finding("linux.memoryPolicy.flags", message))
+
+
+def process_rules(process: Process, config: Config, findings: Findings) -> None:
+    """All about one process."""
+    if not process.args:
+        findings.append(Finding("process.args", "empty: there is no command"))
+    elif not process.args[0]:
+        findings.append(Finding("process.args[0]", "empty: there is no command"))
+    check_texts("process.args", process.args, findings)
+    check_env("process.env", process.env, findings)
+    check_path("process.cwd", process.cwd, findings)
+    _user_rules(process, config, findings)
+    for field, size in (("width", process.console_width), ("height", process.console_height)):
+        if not 0 <= size < 1 << 16:
+            message = f"not between 0 and 65535: {size}"
+            findings.append(Finding(f"process.consoleSize.{field}", message))
+    for field, text in (
+        ("apparmorProfile", process.apparmor_profile),
+        ("selinuxLabel", process.label),
+    ):
+        check_text(f"process.{field}", text, findings)
+    _common_rules(process, process.cpu_affinity, findings)
+
+
+def _user_rules(process: Process, config: Config, findings: Findings) -> None:
+    """The user is "user" or "user:group", each a name or a number; "" is root."""
+    user, colon, group = process.user.partition(":")
+    mapped = is_private(config, NEWUSER)
+    for field, name, mappings in (
+        ("uid", user, config.uid_mappings),
+        ("gid", group, config.gid_mappings),
+    ):
+        place = f"process.user.{field}"
+        if not name:
+            if colon:
+                findings.append(Finding("process.user", f"not user:group: {process.user!r}"))
+            continue
+        number = _id(place, name, findings)
+        if number is not None and mapped and not is_mapped(number, mappings):
+            findings.append(Finding(place, f"not mapped by linux.{field}Mappings: {number}"))
+    place = "process.user.additionalGids"
+    for index, item in enumerate(process.additional_groups):
+        number = _id(f"{place}[{index}]", item, findings)
+        if number is not None and mapped and not is_mapped(number, config.gid_mappings):
+            message = f"not mapped by linux.gidMappings: {number}"
+            findings.append(Finding(f"{place}[{index}]", message))
+    if process.additional_groups and config.rootless_euid:
+        findings.append(Finding(place, "an ordinary user cannot give additional groups"))
+
+
+def _id(place: str, item: int | str, findings: Findings) -> int | None:
+    """The number that a user or group is; None for a name, and for what is neither."""
+    if isinstance(item, str) and not (item.isascii() and item.isdigit()):
+        # Of a line of passwd(5); a sign or a space would be a number to careless readers.
+        if not item or item[0] in "+-" or any(at in ":,/\0" or at.isspace() for at in item):
+            findings.append(Finding(place, f"not a name: {item!r}"))
+        return None
+    number = int(item) if len(str(item)) <= 20 else HIGHEST_ID + 1
+    if 0 <= number <= HIGHEST_ID:
+        return number
+    findings.append(Finding(place, f"not an id: {item}"))
+    return None
+
+
+def hook_rules(hooks: Hooks, findings: Findings) -> None:
+    for name, items in (
+        ("prestart", hooks.prestart),
+        ("createRuntime", hooks.create_runtime),
+        ("createContainer", hooks.create_container),
+        ("startContainer", hooks.start_container),
+        ("poststart", hooks.poststart),
+        ("poststop", hooks.poststop),
+    ):
+        for index, hook in enumerate(items):
+            _hook_rules(f"hooks.{name}[{index}]", hook, findings)
+
+
+def _hook_rules(place: str, hook: Hook, findings: Findings) -> None:
+    check_path(f"{place}.path", hook.path, findings)
+    check_texts(f"{place}.args", hook.args, findings)
+    check_env(f"{place}.env", hook.env, findings)
+    if hook.timeout is not None and hook.timeout < 1:
+        findings.append(Finding(f"{place}.timeout", f"not above 0: {hook.timeout}"))

@@ -1,0 +1,125 @@
+"""Rules about the system call filter (config-linux.md, Seccomp)."""
+
+from __future__ import annotations
+
+from ..errors import Finding
+from .texts import check_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .seccomp import Seccomp, SeccompArg, SeccompRule
+
+    Findings = list[Finding]
+
+_PLACE = "linux.seccomp"
+
+ACTIONS = frozenset(
+    "SCMP_ACT_" + name
+    for name in [
+        "KILL",
+        "KILL_PROCESS",
+        "KILL_THREAD",
+        "TRAP",
+        "ERRNO",
+        "TRACE",
+        "ALLOW",
+        "LOG",
+        "NOTIFY",
+    ]
+)
+ARCHITECTURES = frozenset(
+    "SCMP_ARCH_" + name
+    for name in [
+        "X86",
+        "X86_64",
+        "X32",
+        "ARM",
+        "AARCH64",
+        "MIPS",
+        "MIPS64",
+        "MIPS64N32",
+        "MIPSEL",
+        "MIPSEL64",
+        "MIPSEL64N32",
+        "PPC",
+        "PPC64",
+        "PPC64LE",
+        "RISCV64",
+        "S390",
+        "S390X",
+        "LOONGARCH64",
+    ]
+)
+FLAGS = frozenset(
+    "SECCOMP_FILTER_FLAG_" + name for name in ["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]
+)
+OPERATORS = frozenset(
+    "SCMP_CMP_" + name for name in ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"]
+)
+_WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+
+
+def seccomp_rules(seccomp: Seccomp, findings: Findings) -> None:
+    action = seccomp.default_action
+    _known(f"{_PLACE}.defaultAction", action, ACTIONS, "action", findings)
+    if action == "SCMP_ACT_NOTIFY":
+        message = "SCMP_ACT_NOTIFY cannot be the default: the start itself needs system calls"
+        findings.append(Finding(f"{_PLACE}.defaultAction", message))
+    _errno_rule(f"{_PLACE}.defaultErrnoRet", seccomp.default_errno_ret, action, findings)
+    for index, name in enumerate(seccomp.architectures):
+        place = f"{_PLACE}.architectures[{index}]"
+        _known(place, name, ARCHITECTURES, "architecture", findings)
+    for index, name in enumerate(seccomp.flags or ()):
+        _known(f"{_PLACE}.flags[{index}]", name, FLAGS, "flag", findings)
+    for index, rule in enumerate(seccomp.syscalls):
+        _rule_rules(f"{_PLACE}.syscalls[{index}]", rule, findings)
+    _listener_rules(seccomp, findings)
+
+
+def _known(place: str, name: str, names: frozenset[str], what: str, findings: Findings) -> None:
+    if name not in names:
+        known = ", ".join(sorted(names))
+        findings.append(Finding(place, f"unknown {what}: {name!r} (known: {known})"))
+
+
+def _errno_rule(place: str, value: int | None, action: str, findings: Findings) -> None:
+    if value is not None and action not in _WITH_ERRNO:
+        message = f"has no effect: {action} returns no error number"
+        findings.append(Finding(place, message, "warning"))
+
+
+def _rule_rules(place: str, rule: SeccompRule, findings: Findings) -> None:
+    if not rule.names:
+        findings.append(Finding(f"{place}.names", "empty: no system call is named"))
+    _known(f"{place}.action", rule.action, ACTIONS, "action", findings)
+    _errno_rule(f"{place}.errnoRet", rule.errno_ret, rule.action, findings)
+    if rule.action == "SCMP_ACT_NOTIFY" and "write" in rule.names:
+        message = "write cannot be notified: the listener is handed over by it"
+        findings.append(Finding(f"{place}.names", message))
+    for index, condition in enumerate(rule.args):
+        _condition_rules(f"{place}.args[{index}]", condition, findings)
+
+
+def _condition_rules(place: str, condition: SeccompArg, findings: Findings) -> None:
+    if not 0 <= condition.index <= 5:
+        message = f"system calls have arguments 0 to 5: {condition.index}"
+        findings.append(Finding(f"{place}.index", message))
+    _known(f"{place}.op", condition.op, OPERATORS, "operator", findings)
+    for field, value in (("value", condition.value), ("valueTwo", condition.value_two)):
+        if not 0 <= value < 1 << 64:
+            findings.append(Finding(f"{place}.{field}", f"not an unsigned number: {value}"))
+
+
+def _listener_rules(seccomp: Seccomp, findings: Findings) -> None:
+    notifies = any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
+    place = f"{_PLACE}.listenerPath"
+    if seccomp.listener_path:
+        check_path(place, seccomp.listener_path, findings)
+        if not notifies:
+            message = "is not used: no rule has SCMP_ACT_NOTIFY"
+            findings.append(Finding(place, message, "warning"))
+    else:
+        if notifies:
+            findings.append(Finding(place, "missing: a rule has SCMP_ACT_NOTIFY"))
+        if seccomp.listener_metadata:
+            findings.append(Finding(f"{_PLACE}.listenerMetadata", "needs a listenerPath"))

@@ -1,0 +1,268 @@
+"""A bundle's configuration, as values of JSON, to a Config (config.md, config-linux.md).
+
+Reading collects what is wrong with types, names and missing fields.  What the
+values mean together is judged by config/validate.py, for a Config however made.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..config.cgroup import Cgroup
+from ..config.config import Config, NetDevice, Network
+from ..config.device import ALLOWED_DEVICES, Device
+from ..config.mount import Mount, MountIDMapping
+from ..config.mount_flags import MS_BIND
+from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
+from ..errors import ConfigError, Finding
+from .load_process import first_process_arguments, process_arguments, process_attributes
+from .mount_options import PROPAGATION, apply_options
+from .reader import INT64, UINT32, Table, show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["config_from_spec", "process_arguments"]
+
+_NAMESPACE_TYPES = {name: kind for kind, name in SPEC_NAMES.items()}
+_DEVICE_TYPES = {"b": "b", "c": "c", "u": "c", "p": "p"}
+_OTHER_PLATFORMS = ("freebsd", "solaris", "vm", "windows", "zos")
+_SYSTEMD_PROPERTY = "org.systemd.property."
+
+
+def config_from_spec(
+    spec: dict[str, Any],
+    *,
+    bundle: str,
+    id: str = "",  # noqa: A002  # the runtime-spec's word
+    systemd: bool = False,
+    no_pivot: bool = False,
+    no_new_keyring: bool = False,
+    rootless_euid: bool | None = None,
+    rootless_cgroups: bool | None = None,
+) -> tuple[Config, dict[str, Any]]:
+    """The Config, and the keyword arguments of the Process to start in it ({} without one).
+
+    bundle: the bundle's directory, absolute; relative paths start there.
+    id: of the container; names its cgroup where the spec does not.
+    systemd: cgroupsPath is slice:prefix:name.
+    rootless_euid, rootless_cgroups: None to look at this process.
+    Raises ConfigError with every finding.
+    """
+    if not isinstance(spec, dict):
+        raise ConfigError([Finding("", f"the configuration is not an object: {show(spec)}")])
+    findings: list[Finding] = []
+    top = Table(spec, "", findings)
+    linux = top.table("linux")
+    _check_platform(top)
+    if linux is None:
+        linux = Table({}, "linux", findings)
+    if rootless_euid is None:
+        rootless_euid = os.geteuid() != 0
+    if rootless_cgroups is None:
+        rootless_cgroups = rootless_euid or _in_user_namespace()
+
+    fields: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    process = top.table("process")
+    if process is not None:
+        arguments = first_process_arguments(process)
+        fields = process_attributes(process)
+    annotations = top.string_map("annotations")
+    namespaces = _namespaces(linux)
+    root = top.table("root")
+    if root is None:
+        top.require("root")
+    else:
+        root.require("path")
+        fields["rootfs"] = os.path.normpath(os.path.join(bundle, root.string("path")))
+        fields["readonlyfs"] = root.boolean("readonly")
+    fields["namespaces"] = namespaces
+    fields["uid_mappings"] = id_maps(linux, "uidMappings")
+    fields["gid_mappings"] = id_maps(linux, "gidMappings")
+    fields["mounts"] = [_mount(mount, bundle, fields, namespaces) for mount in top.tables("mounts")]
+    fields["devices"] = _devices(linux, namespaces)
+    fields["hostname"] = top.string("hostname")
+    fields["domainname"] = top.string("domainname")
+    if any(namespace.type == NEWNET and not namespace.path for namespace in namespaces):
+        fields["networks"] = [Network("loopback")]
+    fields["cgroups"] = _cgroup(linux, annotations, id, systemd, rootless_cgroups)
+    fields["version"] = top.string("ociVersion")
+    fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
+    fields["labels"].append(f"bundle={bundle}")
+    _read_linux(linux, fields)
+    hooks = top.table("hooks")
+    if hooks is not None:
+        from .load_linux import read_hooks
+
+        fields["hooks"] = read_hooks(hooks)
+    if findings:
+        raise ConfigError(findings)
+    config = Config(
+        no_pivot_root=no_pivot,
+        no_new_keyring=no_new_keyring,
+        rootless_euid=rootless_euid,
+        rootless_cgroups=rootless_cgroups,
+        **fields,
+    )
+    return config, arguments
+
+
+def _check_platform(top: Table) -> None:
+    if top.require("ociVersion"):
+        version = top.string("ociVersion")
+        if version.split(".")[0] not in ("0", "1") and isinstance(top.values["ociVersion"], str):
+            top.problem("ociVersion", f"not a version 1 of the runtime-spec: {show(version)}")
+    if not top.has("linux"):
+        for platform in _OTHER_PLATFORMS:
+            if top.has(platform):
+                top.problem(platform, "a configuration of another platform: it has no 'linux'")
+
+
+def _in_user_namespace() -> bool:
+    """Whether root's rights are those of a user namespace only (user_namespaces(7))."""
+    try:
+        with open("/proc/self/uid_map", "rb", buffering=0) as file:
+            return file.read(64).split() != [b"0", b"0", b"4294967295"]
+    except OSError:
+        return False  # no procfs, or a kernel without user namespaces
+
+
+def _namespaces(linux: Table) -> list[Namespace]:
+    found = []
+    for table in linux.tables("namespaces"):
+        table.require("type")
+        kind = table.named("type", _NAMESPACE_TYPES, "", "namespace type")
+        found.append(Namespace(kind, table.string("path")))
+    return found
+
+
+def id_maps(table: Table, key: str) -> list[IDMap]:
+    """The mappings of a field (config-linux.md, User namespace mappings)."""
+    return [
+        IDMap(
+            entry.number("containerID", UINT32),
+            entry.number("hostID", UINT32),
+            entry.number("size", UINT32),
+        )
+        for entry in table.tables(key)
+        if entry.require("containerID", "hostID", "size")
+    ]
+
+
+def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[Namespace]) -> Mount:
+    table.require("destination")
+    mount = Mount(
+        table.string("destination"), source=table.string("source"), device=table.string("type")
+    )
+    apply_options(mount, table.strings("options"))
+    if mount.flags & MS_BIND or mount.device == "bind":
+        # The type of a bind mount means nothing, and is "none" as often as not.
+        mount.device = "bind"
+        mount.flags |= MS_BIND
+        if mount.source and not mount.source.startswith("/"):
+            mount.source = os.path.normpath(os.path.join(bundle, mount.source))
+    uid_mappings, gid_mappings = id_maps(table, "uidMappings"), id_maps(table, "gidMappings")
+    if uid_mappings or gid_mappings:
+        mount.id_mapping = mount.id_mapping or MountIDMapping()
+        mount.id_mapping.uid_mappings = uid_mappings
+        mount.id_mapping.gid_mappings = gid_mappings
+    elif mount.id_mapping is not None:
+        # Without mappings of its own it has those of the container.
+        for namespace in namespaces:
+            if namespace.type == NEWUSER:
+                mount.id_mapping.userns_path = namespace.path
+        if not mount.id_mapping.userns_path:
+            mount.id_mapping.uid_mappings = list(fields["uid_mappings"])
+            mount.id_mapping.gid_mappings = list(fields["gid_mappings"])
+    return mount
+
+
+def _devices(linux: Table, namespaces: list[Namespace]) -> list[Device]:
+    """The spec's devices, then the default ones, which every /dev of ours has."""
+    found = []
+    for table in linux.tables("devices"):
+        table.require("type", "path")
+        found.append(
+            Device(
+                table.string("path"),
+                table.named("type", _DEVICE_TYPES, "", "type of device"),
+                table.number("major", INT64),
+                table.number("minor", INT64),
+                file_mode=table.number("fileMode", UINT32, 0o666),
+                uid=table.number("uid", UINT32),
+                gid=table.number("gid", UINT32),
+            )
+        )
+    # Without a mount namespace the container has the host's /dev.
+    if any(namespace.type == NEWNS for namespace in namespaces):
+        given = {os.path.normpath(device.path) for device in found}
+        found += [device.copy() for device in ALLOWED_DEVICES if device.path not in given]
+    return found
+
+
+def _cgroup(
+    linux: Table, annotations: dict[str, str], name: str, systemd: bool, rootless: bool
+) -> Cgroup:
+    cgroup = Cgroup(systemd=systemd, rootless=rootless)
+    resources = linux.table("resources")
+    if resources is not None:
+        from .load_resources import read_resources
+
+        cgroup.resources = read_resources(resources)
+    path = linux.string("cgroupsPath")
+    if systemd:
+        parts = path.split(":") if path else ["", "libct", name]
+        if len(parts) == 3:
+            cgroup.parent, cgroup.scope_prefix, cgroup.name = parts
+        else:
+            linux.problem("cgroupsPath", f"not slice:prefix:name, as systemd wants: {path!r}")
+        cgroup.systemd_props = _systemd_properties(annotations, linux.findings)
+    elif path:
+        # A ".." may not lead above the root of the hierarchy, nor above our own cgroup.
+        below = os.path.normpath("/" + path.lstrip("/"))
+        cgroup.path = below if path.startswith("/") else below[1:]
+    else:
+        cgroup.name = name
+    return cgroup
+
+
+def _systemd_properties(annotations: dict[str, str], findings: list[Finding]) -> dict[str, str]:
+    found = {}
+    for key, value in annotations.items():
+        if key.startswith(_SYSTEMD_PROPERTY):
+            name = key[len(_SYSTEMD_PROPERTY) :]
+            if len(name) >= 3 and name.isascii() and name.isalpha():
+                found[name] = value
+            else:
+                message = "no name of a systemd property: 3 or more letters are"
+                findings.append(Finding(f"annotations.{key}", message))
+    return found
+
+
+def _read_linux(linux: Table, fields: dict[str, Any]) -> None:
+    fields["mask_paths"] = linux.strings("maskedPaths")
+    fields["readonly_paths"] = linux.strings("readonlyPaths")
+    fields["mount_label"] = linux.string("mountLabel")
+    fields["sysctl"] = linux.string_map("sysctl")
+    if linux.string("rootfsPropagation"):
+        fields["root_propagation"] = linux.named("rootfsPropagation", PROPAGATION, 0, "propagation")
+    fields["net_devices"] = {
+        name: NetDevice(device.string("name")) for name, device in linux.named_tables("netDevices")
+    }
+    fields["time_offsets"] = {
+        clock: TimeOffset(offset.number("secs", INT64), offset.number("nanosecs", UINT32))
+        for clock, offset in linux.named_tables("timeOffsets")
+    }
+    for key, field, reader in (
+        ("seccomp", "seccomp", "read_seccomp"),
+        ("intelRdt", "intel_rdt", "read_intel_rdt"),
+        ("memoryPolicy", "memory_policy", "read_memory_policy"),
+        ("personality", "personality", "read_personality"),
+    ):
+        table = linux.table(key)
+        if table is not None:
+            from . import load_linux
+
+            fields[field] = getattr(load_linux, reader)(table)

@@ -1,0 +1,101 @@
+"""The rarer objects of a configuration: seccomp, hooks, resctrl, memory policy."""
+
+from __future__ import annotations
+
+from ..config.attributes import IntelRdt, MemoryPolicy, Personality
+from ..config.hooks import Hook, Hooks
+from ..config.number_lists import parse_numbers
+from ..config.seccomp import Seccomp, SeccompArg, SeccompRule
+from .names import HOOKS, MEMORY_FLAGS, MEMORY_MODES, PERSONALITIES
+from .reader import INT64, UINT32, UINT64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .reader import Table
+
+MAX_NODES = 1024  # 1 << CONFIG_NODES_SHIFT, which is 10 at most
+
+
+def read_hooks(table: Table) -> Hooks:
+    return Hooks(
+        **{field: [_hook(hook) for hook in table.tables(key)] for key, field in HOOKS.items()}
+    )
+
+
+def _hook(table: Table) -> Hook:
+    table.require("path")
+    return Hook(
+        table.string("path"),
+        table.strings("args"),
+        table.strings("env"),
+        table.optional_number("timeout", INT64),
+    )
+
+
+def read_seccomp(table: Table) -> Seccomp | None:
+    """The filter; None for one without default action and rules, which filters nothing."""
+    if not table.values.get("defaultAction") and not table.values.get("syscalls"):
+        return None
+    table.require("defaultAction")
+    return Seccomp(
+        table.string("defaultAction"),
+        default_errno_ret=table.optional_number("defaultErrnoRet", UINT32),
+        architectures=table.strings("architectures"),
+        flags=table.strings("flags") if table.has("flags") else None,
+        syscalls=[_seccomp_rule(rule) for rule in table.tables("syscalls")],
+        listener_path=table.string("listenerPath"),
+        listener_metadata=table.string("listenerMetadata"),
+    )
+
+
+def _seccomp_rule(rule: Table) -> SeccompRule:
+    rule.require("names", "action")
+    return SeccompRule(
+        rule.strings("names"),
+        rule.string("action"),
+        rule.optional_number("errnoRet", UINT32),
+        [_seccomp_arg(condition) for condition in rule.tables("args")],
+    )
+
+
+def _seccomp_arg(condition: Table) -> SeccompArg:
+    condition.require("index", "value", "op")
+    return SeccompArg(
+        condition.number("index", UINT32),
+        condition.number("value", UINT64),
+        condition.number("valueTwo", UINT64),
+        condition.string("op"),
+    )
+
+
+def read_intel_rdt(table: Table) -> IntelRdt:
+    return IntelRdt(
+        clos_id=table.string("closID"),
+        schemata=table.strings("schemata"),
+        l3_cache_schema=table.string("l3CacheSchema"),
+        mem_bw_schema=table.string("memBwSchema"),
+        enable_monitoring=table.boolean("enableMonitoring"),
+    )
+
+
+def read_memory_policy(table: Table) -> MemoryPolicy:
+    table.require("mode")
+    nodes: list[int] = []
+    text = table.string("nodes")
+    if text:
+        try:
+            nodes = parse_numbers(text, MAX_NODES)
+        except ValueError as error:
+            table.problem("nodes", str(error))
+    return MemoryPolicy(
+        table.named("mode", MEMORY_MODES, 0, "memory policy"),
+        table.bits("flags", MEMORY_FLAGS, "memory policy flag"),
+        nodes,
+    )
+
+
+def read_personality(table: Table) -> Personality:
+    table.require("domain")
+    return Personality(
+        table.named("domain", PERSONALITIES, 0, "execution domain"), table.strings("flags")
+    )

@@ -1,0 +1,307 @@
+"""Throwaway containers over the host's own root: the configuration of `libct sandbox`.
+
+The rootfs is the host's /, read-only down to the last mount, or below an
+overlay that takes the writes and is thrown away.  /proc, /dev, /sys, /tmp,
+/run and the home directory are the sandbox's own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .config import (
+    NEWCGROUP,
+    NEWIPC,
+    NEWNET,
+    NEWNS,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    Capabilities,
+    Cgroup,
+    Config,
+    Device,
+    IDMap,
+    Mount,
+    Namespace,
+    Network,
+    Resources,
+)
+from .config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC
+from .config.mount import RecAttr
+from .config.mount_flags import MOUNT_ATTR_RDONLY, MS_STRICTATIME
+from .errors import ConfigError, Finding
+from .process import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Enough for root to work with files of other users and with services; nothing
+# that reaches beyond the sandbox.
+CAPABILITIES = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETGID",
+    "CAP_SETUID",
+]
+# What of the caller's environment a command may expect; the rest may be secret.
+ENVIRONMENT = ("PATH", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL")
+_CPU_PERIOD = 100_000  # microseconds
+_MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_DEVICES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9))
+
+
+def sandbox(
+    args: Sequence[str],
+    *,
+    ro: Sequence[str] = (),
+    rw: Sequence[str] = (),
+    bind: Sequence[tuple[str, str]] = (),
+    overlay: bool = False,
+    home: bool = False,
+    net: str = "none",
+    env: Mapping[str, str] | None = None,
+    cwd: str = "",
+    user: str = "",
+    hostname: str = "sandbox",
+    memory: int = 0,
+    pids: int = 0,
+    cpus: float = 0,
+    keep_caps: bool = False,
+    terminal: bool = False,
+    id: str = "sandbox",
+) -> tuple[Config, Process]:
+    """The configuration and the first process of a sandbox that runs args.
+
+    ro, rw: host paths to see, or to write to, at the same place.
+    bind: (host path, path inside), writable.
+    overlay: / is writable, and what is written is lost at the end.
+    home: the home directory is the host's, read-only, instead of an empty one.
+    net: "none" (a loopback device alone) or "host".
+    env: added to the few variables that come from the caller.
+    cwd: "" is the caller's directory, where the sandbox has it, or else /.
+    user: as of Process; "" is the caller.  An ordinary user is the one
+        user there is, whatever id he takes.
+    memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
+    keep_caps: the caller's capabilities stay as they are.
+
+    Raises ConfigError for a path that does not exist and the like.
+    """
+    findings = _findings(ro, rw, bind, net, memory, pids, cpus)
+    if findings:
+        raise ConfigError(findings)
+    euid, egid = os.geteuid(), os.getegid()
+    ordinary = euid != 0
+    uid, gid = _ids(user, euid, egid) if ordinary else (0, 0)
+    home_path = _home()
+    hidden = ["/tmp", "/run"] + ([home_path] if home_path and not home else [])
+    shared = [*ro, *rw, *(inside for _, inside in bind)]
+
+    config = Config(
+        rootfs="/",
+        rootfs_view="overlay" if overlay else "read-only",
+        hostname=hostname,
+        namespaces=[Namespace(kind) for kind in (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWCGROUP)],
+        mounts=_mounts(home_path if not home else "", (uid, gid), net, ordinary=ordinary),
+        devices=[Device(f"/dev/{name}", "c", 1, minor) for name, minor in _DEVICES]
+        + [Device("/dev/tty", "c", 5, 0)],
+        mask_paths=list(_MASKED),
+        readonly_paths=list(_READ_ONLY),
+        no_new_privileges=True,
+        capabilities=_capabilities(keep=keep_caps),
+        labels=["libct.sandbox=1"],
+    )
+    if overlay:
+        # An overlay has no mounts below its lower layer: they come back as they were.
+        config.mounts[:0] = [_bind(path, path, read_only=True) for path in _mounts_of_disks(hidden)]
+    if net == "none":
+        config.namespaces.append(Namespace(NEWNET))
+        config.networks = [Network(type="loopback")]
+    if ordinary:
+        config.namespaces.append(Namespace(NEWUSER))
+        config.uid_mappings = [IDMap(uid, euid, 1)]
+        config.gid_mappings = [IDMap(gid, egid, 1)]
+        config.rootless_euid = config.rootless_cgroups = True
+    config.mounts += [_bind(path, path, read_only=True) for path in _absolute(ro)]
+    config.mounts += [_bind(path, path, read_only=False) for path in _absolute(rw)]
+    config.mounts += [_bind(source, inside, read_only=False) for source, inside in bind]
+    if memory or pids or cpus:
+        config.cgroups = Cgroup(
+            path=f"/libct/{id}",
+            rootless=ordinary,
+            resources=Resources(
+                memory=memory,
+                memory_swap=memory,
+                pids_limit=pids or None,
+                cpu_quota=int(cpus * _CPU_PERIOD),
+                cpu_period=_CPU_PERIOD if cpus else 0,
+            ),
+        )
+    process = Process(
+        args,
+        env=_environment(env or {}, home_path or "/"),
+        cwd=cwd or _directory(hidden, shared),
+        user=f"{uid}:{gid}" if ordinary else user,
+        terminal=terminal,
+        init=True,
+    )
+    return config, process
+
+
+def _findings(
+    ro: Sequence[str],
+    rw: Sequence[str],
+    bind: Sequence[tuple[str, str]],
+    net: str,
+    memory: int,
+    pids: int,
+    cpus: float,
+) -> list[Finding]:
+    found = []
+    for option, paths in (("--ro", ro), ("--rw", rw), ("--bind", [source for source, _ in bind])):
+        found += [
+            Finding(option, f"no such file or directory: {path!r}")
+            for path in paths
+            if not os.path.exists(path)
+        ]
+    found += [
+        Finding("--bind", f"not absolute: {inside!r}") for _, inside in bind if not inside.startswith("/")
+    ]
+    found += [
+        Finding(option, "/ cannot be bound, only what is below it")
+        for option, paths in (("--ro", ro), ("--rw", rw), ("--bind", [inside for _, inside in bind]))
+        if any(os.path.normpath(path) == "/" for path in paths)
+    ]
+    if net not in ("none", "host"):
+        found.append(Finding("--net", f"neither none nor host: {net!r}"))
+    for option, number in (("--memory", memory), ("--pids", pids), ("--cpus", cpus)):
+        if number < 0:
+            found.append(Finding(option, f"negative: {number}"))
+    return found
+
+
+def _ids(user: str, euid: int, egid: int) -> tuple[int, int]:
+    """The ids inside of an ordinary user, who has one of each to give."""
+    if not user:
+        return euid, egid
+    name, _, group = user.partition(":")
+    if name == "root":
+        name = "0"
+    if not name.isdecimal() or (group and not group.isdecimal()):
+        raise ConfigError([Finding("--user", f"an ordinary user gives numbers, or root: {user!r}")])
+    return int(name), int(group) if group else (0 if name == "0" else egid)
+
+
+def _home() -> str:
+    """The caller's home directory as an existing path other than /, or ""."""
+    home = os.path.realpath(os.environ.get("HOME", ""))
+    return home if home.startswith("/") and home != "/" and os.path.isdir(home) else ""
+
+
+def _mounts(home: str, owner: tuple[int, int], net: str, *, ordinary: bool) -> list[Mount]:
+    quiet = MS_NOSUID | MS_NODEV
+    mounts = [
+        Mount("/proc", "proc", "proc", quiet | MS_NOEXEC),
+        Mount("/dev", "tmpfs", "tmpfs", MS_NOSUID | MS_STRICTATIME, data="mode=755,size=65536k"),
+        Mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            MS_NOSUID | MS_NOEXEC,
+            # gid 5, tty, is not mapped for an ordinary user.
+            data="newinstance,ptmxmode=0666,mode=0620" + ("" if ordinary else ",gid=5"),
+        ),
+        Mount("/dev/shm", "shm", "tmpfs", quiet | MS_NOEXEC, data="mode=1777"),
+        Mount("/dev/mqueue", "mqueue", "mqueue", quiet | MS_NOEXEC),
+        Mount("/tmp", "tmpfs", "tmpfs", quiet, data="mode=1777"),
+        Mount("/run", "tmpfs", "tmpfs", quiet, data="mode=755"),
+    ]
+    if net == "none":
+        # The host's would show its network devices; in its own namespace alone
+        # the sandbox may mount one.
+        mounts.append(Mount("/sys", "sysfs", "sysfs", quiet | MS_NOEXEC | MS_RDONLY))
+    if home:
+        data = f"mode=700,uid={owner[0]},gid={owner[1]}"
+        mounts.append(Mount(home, "tmpfs", "tmpfs", quiet, data=data))
+    return mounts
+
+
+def _bind(source: str, inside: str, *, read_only: bool) -> Mount:
+    return Mount(
+        inside,
+        os.path.abspath(source),
+        "bind",
+        MS_BIND | MS_REC,
+        rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0) if read_only else None,
+    )
+
+
+def _absolute(paths: Sequence[str]) -> list[str]:
+    return [os.path.abspath(path) for path in paths]
+
+
+def _mounts_of_disks(hidden: list[str]) -> list[str]:
+    """Mount points of other file systems that hold files of the host, parents first."""
+    own = ("/proc", "/sys", "/dev", *hidden)
+    found = []
+    with open("/proc/self/mountinfo", "rb") as lines:
+        for line in lines:
+            point = os.fsdecode(line.split()[4]).replace("\\040", " ")
+            below = any(point == place or point.startswith(place + "/") for place in own)
+            if point != "/" and not below and os.path.exists(point):
+                found.append(point)
+    # Each is bound with all that is mounted below it.
+    return [
+        point for point in sorted(set(found)) if not any(point.startswith(other + "/") for other in found)
+    ]
+
+
+def _capabilities(*, keep: bool) -> Capabilities:
+    if keep:
+        from .syscalls.constants import CAPABILITIES as ALL
+
+        names = list(ALL)
+        return Capabilities(bounding=names, effective=names, permitted=names)
+    names = list(CAPABILITIES)
+    return Capabilities(bounding=names, effective=names, permitted=names)
+
+
+def _environment(given: Mapping[str, str], home: str) -> list[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ENVIRONMENT or name.startswith("LC_")
+    }
+    kept.update(HOME=home)
+    kept.update(given)
+    kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    return [f"{name}={value}" for name, value in kept.items()]
+
+
+def _directory(hidden: list[str], shared: Sequence[str]) -> str:
+    """The caller's directory, unless the sandbox hides it."""
+
+    def covers(path: str) -> bool:
+        return here == path or here.startswith(path.rstrip("/") + "/")
+
+    here = os.getcwd()
+    if any(covers(os.path.abspath(path)) for path in shared):
+        return here
+    return "/" if any(covers(path) for path in hidden) else here

@@ -1,0 +1,68 @@
+"""The bundle that is measured, and the command lines of the three runtimes for it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bundles import busybox_rootfs, change_config, make_bundle
+
+if TYPE_CHECKING:
+    Commands = dict[str, list[str]]
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CGROUP = "/libct-bench/one"
+SCRATCH = "libct-bench-"
+ID = "bench"
+
+
+def make_bench_bundle(scratch: Path) -> None:
+    """Two bundles on one rootfs: `true` ends at once, `sleep` stays."""
+    (scratch / "true").mkdir()
+    (scratch / "sleep").mkdir()
+    scratch.chmod(0o755)
+    rootfs = busybox_rootfs(scratch)
+    for name, args in {"true": ["/bin/true"], "sleep": ["/bin/sleep", "100000"]}.items():
+        bundle = make_bundle(scratch / name, args=args, rootfs=rootfs)
+        # The oldest version that has all of it: crun and runc may be older than libct.
+        change_config(bundle, ociVersion="1.0.2", linux={"cgroupsPath": CGROUP})
+
+
+def cold_commands(scratch: Path) -> dict[str, Commands]:
+    """Runtime -> what to do -> command line; runtimes that are not installed are left out.
+
+    "run" runs true to its end; "create", "start", "exec", "state", "list",
+    "kill" and "delete" are about a container that sleeps.
+    """
+    found = {"libct": _commands(_libct(), scratch, "libct")}
+    for name in ("crun", "runc"):
+        program = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin")
+        if program is not None:
+            found[name] = _commands([program], scratch, name)
+    return found
+
+
+def module_run(scratch: Path) -> list[str]:
+    """`python3 -m libct run`, from the checkout, with site-packages and all."""
+    run = _commands([sys.executable, "-m", "libct"], scratch, "libct")["run"]
+    return ["env", f"PYTHONPATH={CHECKOUT}", *run]
+
+
+def _libct() -> list[str]:
+    return [sys.executable, "-I", "-S", str(CHECKOUT / "libct/__main__.py")]
+
+
+def _commands(program: list[str], scratch: Path, name: str) -> Commands:
+    base = [*program, "--root", str(scratch / f"{name}-root")]
+    return {
+        "run": [*base, "run", "-b", str(scratch / "true"), ID],
+        "create": [*base, "create", "-b", str(scratch / "sleep"), ID],
+        "start": [*base, "start", ID],
+        "exec": [*base, "exec", ID, "/bin/true"],
+        "state": [*base, "state", ID],
+        "list": [*base, "list"],
+        "kill": [*base, "kill", ID, "CONT"],  # which a sleeping process does not mind
+        "delete": [*base, "delete", "--force", ID],
+    }

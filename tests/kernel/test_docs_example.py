@@ -1,0 +1,68 @@
+"""docs/library.md: its pieces of Python are one program, which is run as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import (
+    CHECKOUT,
+    busybox_rootfs,
+    libct_environment,
+    requires,
+    session_directory,
+    unique,
+)
+
+_PLACEHOLDER = "/your/path/to/rootfs"
+
+
+@requires("root", "busybox")
+@pytest.mark.usefixtures("nothing_left")
+def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
+    text = (CHECKOUT / "docs/library.md").read_text()
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    assert program.count(_PLACEHOLDER) == 1
+    # Root inside is user 1000 outside, who must be able to enter all of the path.
+    place = session_directory() / unique()
+    place.mkdir()
+    rootfs = busybox_rootfs(place)
+    script = tmp_path / "example.py"
+    script.write_text(program.replace(_PLACEHOLDER, str(rootfs)))
+
+    existing = _groups_called_system()
+    running = subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # The shell waits for its input as long as nothing comes, so what the
+    # program does while it runs needs no timing.
+    assert running.stdin is not None
+    assert running.stdout is not None
+    seen = []
+    for line in running.stdout:
+        seen.append(line.rstrip())
+        if seen[-1] == "exit code 0":
+            break
+    output, errors = running.communicate("id -un; exit 3\n", timeout=60)
+    for group in _groups_called_system() - existing:
+        os.rmdir(group)  # the parent of the container's group, which outlives it
+
+    assert running.returncode == 0, f"{seen}\n{errors}"
+    assert any(line.startswith("root.path - ") for line in seen)
+    assert "running True" in seen
+    assert seen[-2:] == ["testing", "exit code 0"]
+    assert output.splitlines() == ["daemon", "ended with 3", "9", "second: 3", "first: 137"]
+
+
+def _groups_called_system() -> set[str]:
+    return {str(path) for path in Path("/sys/fs/cgroup").glob("**/system") if path.is_dir()}

@@ -1,0 +1,257 @@
+"""Capabilities, the session keyring and the change of user, as processes then see them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libct.bootstrap.context import Context
+from libct.config import Capabilities
+from libct.errors import StepProblem
+from libct.plan.step import OPERATIONS
+from libct.rootfs.root import open_proc
+from libct.security.capabilities import bounding_steps, capability_steps, no_new_privileges
+from libct.security.keyring import join_session_keyring, keyring_steps
+from libct.security.users import become_user, own_stdio, resolve_user
+from libct.syscalls import keys
+from libct.syscalls.credentials import capset
+from libct.syscalls.process import set_dumpable
+
+from ..support import CLONE_NEWUSER, forked, in_namespaces, requires, unique
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from libct.plan.step import Step
+
+pytestmark = requires("root")
+
+SOMEBODY = 65533  # an ordinary user's id, without an account
+KILL, NET_BIND, CHOWN = 1 << 5, 1 << 10, 1 << 0
+
+
+def perform(steps: list[Step], context: Context | None = None) -> Context:
+    context = context or Context()
+    if "proc" not in context.fds:
+        open_proc.perform(context)
+    for step in steps:
+        OPERATIONS[step.op].perform(context, *step.args)
+    return context
+
+
+def status(text: str = "") -> dict[str, int]:
+    """The sets and NoNewPrivs of /proc/self/status."""
+    if not text:
+        with open("/proc/self/status") as file:
+            text = file.read()
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.startswith("Cap"):
+            found[name] = int(value, 16)
+        elif name == "NoNewPrivs":
+            found[name] = int(value)
+    return found
+
+
+def as_user(uid: int, gid: int = 0, groups: tuple[int, ...] = ()) -> Context:
+    """A context in which the user is known already."""
+    context = Context()
+    values: dict[str, Any] = {"uid": uid, "gid": gid, "groups": list(groups)}
+    context.values.update({**values, "may set groups": True})
+    return context
+
+
+def sets(*names: str, **others: list[str]) -> Capabilities:
+    chosen = list(names)
+    every = {"bounding": chosen, "effective": chosen, "permitted": chosen}
+    return Capabilities(**{**every, **others})
+
+
+def test_root_keeps_what_is_listed() -> None:
+    def body() -> dict[str, int]:
+        given = sets("CAP_KILL", "CAP_CHOWN", "CAP_NO_SUCH", bounding=["CAP_KILL"])
+        perform([*bounding_steps(given), become_user(), *capability_steps(given)], as_user(0))
+        return status()
+
+    found = forked(body)
+    assert found["CapBnd"] == KILL
+    assert found["CapPrm"] == found["CapEff"] == KILL | CHOWN
+    assert found["CapInh"] == found["CapAmb"] == 0
+
+
+def test_nothing_is_kept_without_a_list() -> None:
+    def body() -> dict[str, int]:
+        perform([*bounding_steps(None), become_user(), *capability_steps(None)], as_user(0))
+        return status()
+
+    assert {value for name, value in forked(body).items() if name != "NoNewPrivs"} == {0}
+
+
+def test_ambient_capabilities_reach_the_program_of_an_ordinary_user() -> None:
+    def body() -> dict[str, int]:
+        names = ["CAP_NET_BIND_SERVICE"]
+        given = sets("CAP_NET_BIND_SERVICE", "CAP_KILL", inheritable=names, ambient=names)
+        user = as_user(SOMEBODY, SOMEBODY)
+        perform([*bounding_steps(given), become_user(), *capability_steps(given)], user)
+        assert status()["CapEff"] == NET_BIND | KILL
+        shown = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True)
+        return status(shown.stdout)
+
+    found = forked(body)
+    assert found["CapEff"] == found["CapPrm"] == found["CapAmb"] == NET_BIND
+    assert found["CapBnd"] == NET_BIND | KILL
+
+
+def test_what_cannot_be_granted_is_noted_and_left_out() -> None:
+    def body() -> None:
+        capset(NET_BIND | KILL, NET_BIND | KILL, 0)
+        given = sets("CAP_KILL", "CAP_CHOWN", inheritable=["CAP_CHOWN"], ambient=["CAP_KILL"])
+        context = perform(capability_steps(given))
+        assert context.values["capabilities refused"] == CHOWN | KILL
+        assert status()["CapEff"] == KILL
+        assert status()["CapAmb"] == 0
+
+    forked(body)
+
+
+def test_the_bounding_set_needs_cap_setpcap_only_for_what_is_in_it() -> None:
+    def body() -> None:
+        perform(bounding_steps(sets("CAP_KILL"))[:1])
+        capset(KILL, KILL, 0)
+        perform(bounding_steps(sets("CAP_KILL"))[:1])
+        with pytest.raises(PermissionError, match="PR_CAPBSET_DROP"):
+            perform(bounding_steps(None)[:1])
+
+    forked(body)
+
+
+def test_no_new_privileges() -> None:
+    def body() -> dict[str, int]:
+        perform([no_new_privileges()])
+        return status()
+
+    assert forked(body)["NoNewPrivs"] == 1
+
+
+def test_the_keyring_is_shared_by_name() -> None:
+    name = unique("keyring")
+
+    def join(new: bool) -> str:
+        perform(keyring_steps(name, new=new))
+        return keys.keyctl_describe(keys.KEY_SPEC_SESSION_KEYRING)
+
+    def body() -> None:
+        mine = join(new=True)
+        fields = mine.split(";")
+        assert fields[0] == "keyring"
+        assert fields[4] == f"_ses.{name}"
+        assert int(fields[3], 16) & keys.KEY_USR_SEARCH
+        assert forked(lambda: join(new=False)) == mine
+
+    forked(body)
+
+
+def test_a_keyring_in_a_user_namespace_can_be_searched_by_others() -> None:
+    def body() -> int:
+        perform(keyring_steps(unique("keyring"), new=True, user_namespace=True))
+        return int(keys.keyctl_describe(keys.KEY_SPEC_SESSION_KEYRING).split(";")[3], 16)
+
+    assert in_namespaces(CLONE_NEWUSER, body) & keys.KEY_OTH_SEARCH
+
+
+def test_another_users_keyring_of_the_name_is_not_joined() -> None:
+    name = "_ses." + unique("keyring")
+
+    def join() -> set[str]:
+        join_session_keyring.perform(Context(), name, keys.KEY_USR_SEARCH)
+        join_session_keyring.perform(Context(), name, keys.KEY_USR_SEARCH)  # already ours
+        with open("/proc/keys") as file:
+            return {line.split()[0] for line in file if name in line}
+
+    def other() -> set[str]:
+        os.setresuid(SOMEBODY, SOMEBODY, SOMEBODY)
+        return join()
+
+    def body() -> tuple[set[str], set[str], set[str]]:
+        return join(), forked(join), forked(other)
+
+    mine, same, others = forked(body)
+    assert mine == same != others
+
+
+def test_a_process_becomes_the_user_of_the_containers_files(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("web:x:33:34::/srv:\n")
+    (tmp_path / "etc/group").write_text("audio:x:63:web\n")
+
+    def body() -> None:
+        context = Context()
+        context.keep("root", os.open(tmp_path, os.O_PATH))
+        perform([resolve_user("web", (7,)), become_user()], context)
+        assert os.getresuid() == (33, 33, 33)
+        assert os.getresgid() == (34, 34, 34)
+        assert sorted(os.getgroups()) == [7, 63]
+        assert context.values["home"] == "/srv"
+
+    forked(body)
+
+
+@pytest.mark.parametrize(
+    ("user", "groups", "message", "hint"),
+    [
+        ("5", (), "user 5 is not mapped", "uidMappings"),
+        ("0:5", (), "group 5 is not mapped", "gidMappings"),
+        ("0:0", (5,), "one of the groups [5] is not mapped", "gidMappings"),
+    ],
+)
+def test_ids_without_a_mapping_are_refused(
+    user: str, groups: tuple[int, ...], message: str, hint: str
+) -> None:
+    def body() -> None:
+        context = Context()
+        context.keep("root", os.open("/proc", os.O_PATH))  # a root without /etc
+        with pytest.raises(StepProblem) as caught:
+            perform([resolve_user(user, groups), become_user()], context)
+        assert message in caught.value.message
+        assert hint in caught.value.hint
+
+    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
+
+
+def test_groups_stay_where_the_namespace_denies_to_set_them() -> None:
+    def body() -> None:
+        context = Context()
+        context.keep("root", os.open("/proc", os.O_PATH))  # a root without /etc
+        perform([resolve_user("0:0", ()), become_user()], context)
+        with pytest.raises(StepProblem, match="setgroups is denied"):
+            perform([resolve_user("0:0", (0,)), become_user()], context)
+
+    def as_somebody() -> None:
+        os.setgroups([])
+        os.setresgid(SOMEBODY, SOMEBODY, SOMEBODY)
+        os.setresuid(SOMEBODY, SOMEBODY, SOMEBODY)
+        set_dumpable(True)  # or nobody could write the maps
+        in_namespaces(CLONE_NEWUSER, body)
+
+    forked(as_somebody)
+
+
+def test_the_standard_streams_become_the_users_but_for_the_null_device() -> None:
+    def body() -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        owner = os.fstat(null).st_uid
+        with tempfile.TemporaryFile() as file:
+            _, writer = os.pipe()
+            os.dup2(null, 0)
+            os.dup2(file.fileno(), 1)
+            os.dup2(writer, 2)
+            perform([own_stdio()], as_user(SOMEBODY))
+        assert [os.fstat(fd).st_uid for fd in (0, 1, 2)] == [owner, SOMEBODY, SOMEBODY]
+        assert os.fstat(1).st_gid == os.getgid()
+
+    forked(body)
