@@ -19,6 +19,7 @@ from .bootstrap.performer import Failure
 from .config.namespace import NEWPID, NEWUSER
 from .errors import (
     ConfigError,
+    ContainerDamaged,
     ContainerNotFound,
     ContainerNotRunning,
     Error,
@@ -30,7 +31,8 @@ from .plan.container import plan_exec, plan_start
 from .plan.host import Host, host
 from .plan.unsupported import refuse_unsupported
 from .process import Process, ProcessState
-from .state import Directory, Record, default_root, start_time
+from .state import Directory, Lock, Record, default_root, start_time
+from .syscalls.process import pidfd_open, pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def create(
     record = Record(id, config, bundle)
     container = Container(directory, record)
     try:
-        manager = container._new_manager(host())
+        container._planned = manager = _manager(config, id, host())
         if manager is not None:
             _refuse_problems(manager)
             record.cgroup_paths = manager.paths()
@@ -158,10 +160,15 @@ class Container:
         self._directory = directory
         self._record = record
         self._manager: Manager | None = None
+        self._planned: Manager | None = None
         # The channel of a start that somebody here may want to see the end of.
         self._started: client.Started | None = None
+        self._process: Process | None = None  # the first one, if we have started it
+        # With trace set, the steps performed by the latest start: (number, start
+        # in ns since the epoch, ns, result); the numbers are those of plan.
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
+        self.plan: Plan | None = None
 
     def __repr__(self) -> str:
         return f"<Container {self.id!r} in {os.path.dirname(self._directory.path)!r}>"
@@ -185,15 +192,11 @@ class Container:
         record = self._refresh()
         if record.status == CREATING:
             # Its maker holds the lock; one that is gone has made nothing.
-            lock = self._directory.lock(wait=False)
-            if lock is None:
-                return CREATING
-            lock.__exit__()
-            return STOPPED
+            return CREATING if self._directory.locked() else STOPPED
         return self._live_status(record)
 
     def _live_status(self, record: Record) -> str:
-        if record.status != CREATED or start_time(record.pid) != record.start:
+        if record.status != CREATED or not _is_alive(record):
             return STOPPED
         manager = self.manager
         if manager is not None and manager.frozen():
@@ -228,7 +231,7 @@ class Container:
         if manager is not None and manager.exists():
             return sorted(manager.all_pids())
         record = self._refresh()
-        if not record.pid or start_time(record.pid) != record.start:
+        if not _is_alive(record):
             return []
         return _in_pid_namespace_of(record.pid)
 
@@ -277,8 +280,10 @@ class Container:
         status = STOPPED if record.status == CREATING else self._live_status(record)
         lifecycle.require("start", status, self.id)
         facts = host()
-        manager = self._new_manager(facts)
+        # Where the groups are to be, create() has found out a moment ago.
+        manager, self._planned = self._planned or _manager(self.config, self.id, facts), None
         steps = plan_start(self.config, process, facts, manager, self.id, hold=hold)
+        self.plan, self.traces = steps, []
         context = Context()
 
         def cloned() -> None:
@@ -296,8 +301,8 @@ class Container:
             started = client.carry_out(steps, context, trace=self.trace)
             if not hold:
                 started.finish()
-        except BaseException:
-            record.status, record.pid = CREATING, 0
+        except BaseException as error:
+            self.traces += getattr(error, "traces", ())
             self._undo(context)
             raise
         finally:
@@ -305,8 +310,10 @@ class Container:
         self.traces += started.traces
         self._started = started if hold else None
         self._manager = manager
-        process._on_exit = self._record_exit
-        process._started(started.pid, started.pidfd)
+        self._process = process
+        pid, start = record.pid, record.start
+        process._on_exit = lambda state: self._record_exit(pid, start, state)
+        process._started(started)
 
     def _start_further(self, process: Process, *, ignore_paused: bool = False) -> None:
         record = self._refresh()
@@ -315,17 +322,19 @@ class Container:
         context = Context()
         try:
             context.fds["target"] = self._open_init()
-            flags = _other_namespaces(record.pid)
+            flags = self._namespaces()
             _lend(context, process)
             steps = plan_exec(self.config, process, host(), self.manager, self.id, flags, record.pid)
+            self.plan, self.traces = steps, []
             started = client.carry_out(steps, context, trace=self.trace)
+            started.finish()
+        except StepError as error:
+            self.traces += error.traces
+            raise
         finally:
             _close_own(context)
-        try:
-            started.finish()
-        finally:
-            self.traces += started.traces
-        process._started(started.pid, started.pidfd)
+        self.traces += started.traces
+        process._started(started)
 
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
@@ -333,56 +342,68 @@ class Container:
         Raises StepError when the command cannot be executed.
         """
         lifecycle.require("exec", self.status(), self.id)
-        fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            pidfd = self._open_init()
+            fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            fifo = -1  # somebody else has just released it
+        said = b""
+        if fifo >= 0:
             try:
-                said = _hear(fifo, pidfd)
+                pidfd = self._open_init()
+                try:
+                    said = _hear(fifo, pidfd)
+                finally:
+                    os.close(pidfd)
             finally:
-                os.close(pidfd)
-        finally:
-            os.close(fifo)
+                os.close(fifo)
+        if not said:
+            lifecycle.require("exec", self.status(), self.id)
+            raise ContainerNotRunning(
+                f"cannot start container {self.id!r}: container process is already dead"
+            )
+        self._directory.remove_fifo()
         started, self._started = self._started, None
-        if said[:1] == b"0":
-            _unlink(self._directory.fifo)
-        if len(said) > 1 or said[:1] != b"0":
-            failed = marshal.loads(said[1:]) if len(said) > 1 else None
-            raise self._exec_failure(started, failed)
+        if len(said) > 1:
+            raise self._exec_failure(started, Failure(*marshal.loads(said[1:])))
         if started is not None:
+            before = len(started.traces)
             started.finish()
-            self.traces += started.traces[len(self.traces) :]
+            self.traces += started.traces[before:]
 
-    def _exec_failure(self, started: client.Started | None, failed: Any) -> Error:
-        if failed is None:
-            return ContainerNotRunning(f"cannot start container {self.id!r}: container process is already dead")
+    def _exec_failure(self, started: client.Started | None, failure: Failure) -> StepError:
         if started is not None:
             started.close()
-            return client.step_error(started.plan, Failure(*failed))
-        _, code, text, path, hint = failed
+            return client.step_error(started.plan, failure, [])
         from .plan.step import INIT
 
         return StepError(
-            number=failed[0],
-            total=failed[0],
+            number=failure.number,
+            total=failure.number,
             process=INIT,
             phase="start",
             op="execute",
             title="execute the command",
-            errno=code,
-            problem="" if code else text,
-            path=path,
+            call=failure.call,
+            errno=failure.errno,
+            problem=failure.problem,
+            path=failure.path,
             place="process.args",
-            hint=hint,
+            hint=failure.hint,
         )
 
     # --- changing ---
 
-    def signal(self, signal: int) -> None:
+    def signal(self, signal: int, *, all: bool = False) -> None:  # noqa: A002  # runc's word
         """Send a signal to the first process.
 
-        SIGKILL goes to all processes where there is no pid namespace to end
-        with the first.  Raises ContainerNotRunning when there is none.
+        all: to every process, also when the first has ended.  SIGKILL goes to
+            all in any case where there is no pid namespace to end with the first.
+
+        Raises ContainerNotRunning when there is none.
         """
+        if all:
+            self._signal_all(signal)
+            return
         status = self.status()
         lifecycle.require("signal", status, self.id)
         manager = self.manager
@@ -391,7 +412,7 @@ class Container:
             return
         pidfd = self._open_init()
         try:
-            _signal.pidfd_send_signal(pidfd, signal)
+            pidfd_send_signal(pidfd, signal)
         except ProcessLookupError:
             raise ContainerNotRunning(
                 f"cannot signal container {self.id!r}: os: process already finished"
@@ -400,6 +421,21 @@ class Container:
             os.close(pidfd)
         if signal == _signal.SIGKILL and status == PAUSED and manager is not None:
             manager.thaw()  # on cgroup v1 a frozen process does not die
+
+    def _signal_all(self, signal: int) -> None:
+        self._refresh()
+        manager = self.manager
+        pids = self.processes()
+        if not pids:
+            lifecycle.require("signal", STOPPED, self.id)
+        if signal == _signal.SIGKILL and manager is not None:
+            manager.kill()
+            return
+        for pid in pids:
+            try:
+                os.kill(pid, signal)
+            except ProcessLookupError:
+                continue
 
     def pause(self) -> None:
         """Freeze all processes of the container."""
@@ -442,16 +478,17 @@ class Container:
         Raises ContainerRunning when it lives.  A container that is only created
         is ended without force.
         """
-        if not self._directory.exists():
+        try:
+            lock = self._locked()
+        except ContainerNotFound:
             if force:
                 return
-            raise ContainerNotFound(f"container does not exist: {self.id!r}")
-        with self._locked():
-            try:
-                record = self._refresh()
-            except ContainerNotFound:
-                record = self._record
-            status = self._live_status(record) if record.status == CREATED else STOPPED
+            raise
+        with lock:
+            record = self._doomed(force=force)
+            if record is None:
+                return
+            status = self._live_status(record)
             if not force and status != CREATED:
                 lifecycle.require("destroy", status, self.id)
             if self._started is not None:
@@ -459,6 +496,7 @@ class Container:
                 self._started = None
             if status != STOPPED:
                 self._kill()
+            self._reap()
             manager = self.manager
             if manager is not None:
                 if not self._has_own(NEWPID) or force:
@@ -466,20 +504,44 @@ class Container:
                 manager.destroy()
             self._directory.remove()
 
+    def _doomed(self, *, force: bool) -> Record | None:
+        """The record of what is to be removed; None when there is nothing left of it."""
+        try:
+            return self._refresh()
+        except ContainerDamaged:
+            if not force:
+                raise
+        except ContainerNotFound:
+            if self._directory.has_record():  # of another container, which has the id now
+                if force:
+                    return None
+                raise
+        return self._record  # removed halfway, or damaged: what we know of it has to do
+
     def _kill(self) -> None:
         """End the first process and wait until it is gone."""
-        pidfd = self._open_init()
         try:
-            _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+            pidfd = self._open_init()
+        except ContainerNotRunning:
+            return  # it has ended by itself just now
+        try:
+            client.kill(pidfd)
             manager = self.manager
             if manager is not None and manager.frozen():
                 manager.thaw()
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             if not poll.poll(10_000):
-                raise Error(f"container {self.id!r}: its process does not end within 10 s of SIGKILL")
+                raise Error(f"container {self.id!r}: its process lives 10 s after SIGKILL")
         finally:
             os.close(pidfd)
+
+    def _reap(self) -> None:
+        """Wait for a first process of ours, which has ended; how it has, its wait() still tells."""
+        process, self._process = self._process, None
+        if process is not None:
+            process._on_exit = None  # which would want our lock
+            process._reap()
 
     def __enter__(self) -> Container:
         return self
@@ -494,16 +556,16 @@ class Container:
 
     # --- helpers ---
 
-    def _locked(self) -> Any:
+    def _locked(self) -> Lock:
         return self._directory.lock()
 
     def _refresh(self) -> Record:
         """The record as it is on disk now, where another process may have changed it."""
-        self._record = self._directory.read(self._record)
-        return self._record
-
-    def _new_manager(self, facts: Host) -> Manager | None:
-        return _manager(self.config, self.id, facts)
+        record = self._directory.read(self._record)
+        if record.created != self._record.created:
+            raise self._directory.not_found()  # removed, and the id is another container's
+        self._record = record
+        return record
 
     def _needed_manager(self, verb: str) -> Manager:
         manager = self.manager
@@ -518,33 +580,50 @@ class Container:
         """A pidfd of the first process, checked to be of it and no later one of its number."""
         record = self._record
         try:
-            pidfd = os.pidfd_open(record.pid)
+            pidfd = pidfd_open(record.pid)
         except ProcessLookupError:
             pidfd = -1
-        if pidfd < 0 or start_time(record.pid) != record.start:
+        if pidfd < 0 or not _is_alive(record):
             if pidfd >= 0:
                 os.close(pidfd)
             raise ContainerNotRunning(f"container {self.id!r}: container not running")
         return pidfd
 
-    def _record_exit(self, state: ProcessState) -> None:
-        """Keep the exit status for a later state(); the container may be gone by now."""
+    def _namespaces(self) -> int:
+        """CLONE_NEW* of the namespaces that a further process has to join."""
+        try:
+            return _other_namespaces(self._record.pid)
+        except PermissionError:
+            # It has not executed its command yet, and hides what it has open.
+            raise Error(
+                f"cannot enter container {self.id!r} as an ordinary user before it is started"
+            ) from None
+        except (FileNotFoundError, ProcessLookupError):
+            raise ContainerNotRunning(f"container {self.id!r}: container not running") from None
+
+    def _record_exit(self, pid: int, start: int, state: ProcessState) -> None:
+        """Keep the exit status for a later state(), if the container is still there."""
         try:
             with self._locked():
-                record = self._directory.read()
-                record.status, record.exit_status = STOPPED, state.status
-                self._directory.write(record)
-                self._record = record
-        except ContainerNotFound:
-            pass
+                record = self._refresh()
+                if (record.pid, record.start) == (pid, start):
+                    record.status, record.exit_status = STOPPED, state.status
+                    self._directory.write(record)
+        except Error:
+            pass  # removed, or the disk is full: who waits has the status all the same
 
     def _undo(self, context: Context) -> None:
         """After a failed start: the fifo and the control groups that it has made go."""
-        _unlink(self._directory.fifo)
+        self._directory.remove_fifo()
         if self.config.cgroups is not None:
             from .cgroups import steps
 
             steps.remove_made(context)
+
+
+def _is_alive(record: Record) -> bool:
+    """Whether the first process is there, and not a later one of the same number."""
+    return record.pid > 0 and start_time(record.pid) == record.start
 
 
 def _host_root(config: Config) -> tuple[int, int]:
@@ -624,13 +703,6 @@ def _hear(fifo: int, pidfd: int) -> bytes:
             return said
 
 
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
 def _user_name(uid: int) -> str:
     import pwd
 
@@ -653,15 +725,14 @@ _PROC_FLAGS = (
 
 
 def _other_namespaces(pid: int) -> int:
-    """CLONE_NEW* of the namespaces that pid is in and this process is not."""
+    """CLONE_NEW* of the namespaces that pid is in and this thread is not."""
     flags = 0
     for name, flag in _PROC_FLAGS:
         try:
-            theirs = os.stat(f"/proc/{pid}/ns/{name}").st_ino
-            ours = os.stat(f"/proc/self/ns/{name}").st_ino
+            ours = os.stat(f"/proc/thread-self/ns/{name}").st_ino
         except FileNotFoundError:
-            continue
-        if theirs != ours:
+            continue  # a kernel without this kind
+        if os.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
             flags |= flag
     return flags
 
@@ -669,6 +740,8 @@ def _other_namespaces(pid: int) -> int:
 def _in_pid_namespace_of(pid: int) -> list[int]:
     """All processes in the pid namespace of pid, for a container without control groups."""
     wanted = os.stat(f"/proc/{pid}/ns/pid").st_ino
+    if wanted == os.stat("/proc/self/ns/pid").st_ino:
+        return [pid]  # the host's: nothing tells the container's processes from others
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():

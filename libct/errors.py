@@ -68,6 +68,10 @@ class ContainerNotFound(Error):
     """There is no container of this id under this root."""
 
 
+class ContainerDamaged(Error):
+    """The state of the container cannot be read; it can still be removed by force."""
+
+
 class ContainerNotRunning(Error):
     """The operation needs a live container."""
 
@@ -110,6 +114,7 @@ class StepError(Error):
     errno: the error number, or None; strerror: its text, or the problem found.
     place: where the configuration asks for the step, or "".
     hint: what to do about it, or "".
+    traces: the steps that were performed, where that was asked for (Container.traces).
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class StepError(Error):
         self.process, self.phase, self.op, self.title = process, phase, op, title
         self.call, self.path, self.errno, self.place, self.hint = call, path, errno, place, hint
         self.strerror = problem or (os.strerror(errno) if errno else "")
+        self.traces: list[tuple[int, int, int, str]] = []
         super().__init__(self._text())
 
     def _text(self) -> str:

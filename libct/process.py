@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import _signal
+import _thread
 import os
 import select
 
 from .errors import Error
+from .syscalls.process import P_PIDFD, pidfd_exit_status, pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
+    from .bootstrap.client import Started
     from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
 
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
 
-_WALL = 0x40000000  # __WALL of waitid(2): our processes have no exit signal
+_WALL = 0x40000000  # __WALL of waitid(2): whatever signal a process ends with
+_UNKNOWN = 255  # the status of a process of which it is not known
 
 
 class ProcessState:
-    """How a process ended: exit_code (0 to 255) or signal, the other one None."""
+    """How a process ended: exit_code (0 to 255) or signal, the other one None.
+
+    Both are None where the host program has reaped the process itself, by
+    os.wait() or by ignoring SIGCHLD, and the kernel (before Linux 6.15) does
+    not tell it once more.
+    """
 
     __slots__ = ("exit_code", "signal")
 
@@ -31,8 +40,10 @@ class ProcessState:
 
     @property
     def status(self) -> int:
-        """As a shell says it: the exit code, or 128 and the signal's number."""
-        return 128 + self.signal if self.signal is not None else self.exit_code or 0
+        """As a shell says it: the exit code, or 128 and the signal's number; 255 if unknown."""
+        if self.signal is not None:
+            return 128 + self.signal
+        return _UNKNOWN if self.exit_code is None else self.exit_code
 
     @property
     def success(self) -> bool:
@@ -95,13 +106,16 @@ class Process:
         self.user, self.additional_groups = user, list(additional_groups)
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.extra_files = list(extra_files)
-        self.terminal, self.console_socket, self.pidfd_socket = terminal, console_socket, pidfd_socket
+        self.terminal, self.console_socket = terminal, console_socket
+        self.pidfd_socket = pidfd_socket
         self.console_width, self.console_height = console_width, console_height
         self.capabilities, self.rlimits = capabilities, list(rlimits)
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
         self.init = init
+        # Reentrant, for a signal handler may come here too.
+        self._lock = _thread.RLock()
         self._pid = 0
         self._pidfd = -1
         self._state: ProcessState | None = None
@@ -123,58 +137,92 @@ class Process:
 
     def signal(self, signal: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended."""
-        if self._state is not None:
-            raise ProcessLookupError("os: process already finished")
-        _signal.pidfd_send_signal(self.pidfd, signal)
+        with self._lock:  # or another thread might close the pidfd, and its number be another's
+            if self._state is not None:
+                raise ProcessLookupError("os: process already finished")
+            pidfd_send_signal(self.pidfd, signal)
 
     def wait(self, timeout: float | None = None) -> ProcessState:
         """Wait for the end and return how it was; TimeoutError after timeout seconds.
 
-        May be called again, and gives the same then.
+        May be called again, and by several threads, and gives the same.
         """
-        if self._state is None:
-            if timeout is not None:
+        watched = self._watch()
+        if watched >= 0:
+            try:
                 poll = select.poll()
-                poll.register(self.pidfd, select.POLLIN)
-                if not poll.poll(timeout * 1000):
+                poll.register(watched, select.POLLIN)
+                if not poll.poll(None if timeout is None else timeout * 1000):
                     raise TimeoutError(f"the process {self._pid} is still running")
-            self._reap()
-        assert self._state is not None
-        return self._state
+            finally:
+                os.close(watched)
+        return self._reap()
 
     async def wait_async(self) -> ProcessState:
         """wait(), for asyncio: the pidfd is watched by the running loop."""
-        import asyncio
+        watched = self._watch()
+        if watched >= 0:
+            import asyncio
 
-        if self._state is None:
             loop = asyncio.get_running_loop()
-            ended = loop.create_future()
-            watched = os.dup(self.pidfd)  # two may wait at once
-            loop.add_reader(watched, lambda: ended.done() or ended.set_result(None))
+            ended: asyncio.Future[None] = loop.create_future()
+            loop.add_reader(watched, _set, ended)
             try:
                 await ended
             finally:
                 loop.remove_reader(watched)
                 os.close(watched)
-        return self.wait()
+        return self._reap()
 
-    def _started(self, pid: int, pidfd: int) -> None:
-        self._pid, self._pidfd = pid, pidfd
+    def _watch(self) -> int:
+        """A pidfd of the caller's own, to wait by; -1 when the process has been waited for."""
+        with self._lock:
+            return -1 if self._state is not None else os.dup(self.pidfd)
 
-    def _reap(self) -> None:
-        pidfd = self._pidfd
-        result: Any = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | _WALL)
-        if self._state is not None:
-            return  # another thread was faster
-        if result.si_code == os.CLD_EXITED:
-            self._state = ProcessState(result.si_status, None)
-        else:
-            self._state = ProcessState(None, result.si_status)
-        self._pidfd = -1
-        os.close(pidfd)
-        if self._on_exit is not None:
-            self._on_exit(self._state)
+    def _started(self, started: Started) -> None:
+        """It runs, as started; its pidfd is ours now."""
+        self._pid, self._pidfd = started.pid, started.pidfd
+        started.pidfd = -1
+
+    def _reap(self) -> ProcessState:
+        """Wait for a process that has ended, or that nobody else waits for."""
+        with self._lock:
+            if self._state is not None:
+                return self._state
+            self._state = _ended(self._pidfd)
+            pidfd, self._pidfd = self._pidfd, -1
+            os.close(pidfd)
+            on_exit, self._on_exit = self._on_exit, None
+        if on_exit is not None:
+            on_exit(self._state)
+        return self._state
 
     def __del__(self) -> None:
-        if getattr(self, "_pidfd", -1) >= 0:
-            os.close(self._pidfd)
+        pidfd = getattr(self, "_pidfd", -1)
+        if pidfd >= 0:
+            try:
+                os.waitid(P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | _WALL)  # leave no zombie
+            except ChildProcessError:
+                pass
+            os.close(pidfd)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _ended(pidfd: int) -> ProcessState:
+    """Wait for the process, and tell how it ended."""
+    try:
+        result: Any = os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
+    except ChildProcessError:
+        status = pidfd_exit_status(pidfd)
+        if status is None:
+            return ProcessState(None, None)
+        if os.WIFSIGNALED(status):
+            return ProcessState(None, os.WTERMSIG(status))
+        return ProcessState(os.WEXITSTATUS(status), None)
+    if result.si_code == os.CLD_EXITED:
+        return ProcessState(result.si_status, None)
+    return ProcessState(None, result.si_status)

@@ -117,6 +117,7 @@ def sandbox(
     config = Config(
         rootfs="/",
         rootfs_view="overlay" if overlay else "read-only",
+        readonlyfs=not overlay,
         hostname=hostname,
         namespaces=[Namespace(kind) for kind in (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWCGROUP)],
         mounts=_mounts(home_path if not home else "", (uid, gid), net, ordinary=ordinary),
@@ -128,9 +129,6 @@ def sandbox(
         capabilities=_capabilities(keep=keep_caps),
         labels=["libct.sandbox=1"],
     )
-    if overlay:
-        # An overlay has no mounts below its lower layer: they come back as they were.
-        config.mounts[:0] = [_bind(path, path, read_only=True) for path in _mounts_of_disks(hidden)]
     if net == "none":
         config.namespaces.append(Namespace(NEWNET))
         config.networks = [Network(type="loopback")]
@@ -255,22 +253,6 @@ def _bind(source: str, inside: str, *, read_only: bool) -> Mount:
 
 def _absolute(paths: Sequence[str]) -> list[str]:
     return [os.path.abspath(path) for path in paths]
-
-
-def _mounts_of_disks(hidden: list[str]) -> list[str]:
-    """Mount points of other file systems that hold files of the host, parents first."""
-    own = ("/proc", "/sys", "/dev", *hidden)
-    found = []
-    with open("/proc/self/mountinfo", "rb") as lines:
-        for line in lines:
-            point = os.fsdecode(line.split()[4]).replace("\\040", " ")
-            below = any(point == place or point.startswith(place + "/") for place in own)
-            if point != "/" and not below and os.path.exists(point):
-                found.append(point)
-    # Each is bound with all that is mounted below it.
-    return [
-        point for point in sorted(set(found)) if not any(point.startswith(other + "/") for other in found)
-    ]
 
 
 def _capabilities(*, keep: bool) -> Capabilities:

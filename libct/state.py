@@ -2,10 +2,10 @@
 
     <root>/<id>/state.json   the record, replaced atomically
     <root>/<id>/exec.fifo    while the container is created and not started
-    <root>/<id>/lock         held by who changes the container
 
-The record is written before anything else of the container exists, so whatever
-instant the runtime is killed at, the container can be found and removed.
+Who changes the container holds a lock on the directory.  The record is written
+before anything else of the container exists, so whatever instant the runtime
+is killed at, the container can be found and removed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 
-from .errors import ContainerExists, ContainerNotFound, Error, InvalidID
+from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from .oci import jsontext
 
 TYPE_CHECKING = False
@@ -24,17 +25,34 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-STATE, FIFO, LOCK = "state.json", "exec.fifo", "lock"
+STATE, FIFO = "state.json", "exec.fifo"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 
 
 def default_root() -> str:
-    """/run/libct, or for an ordinary user $XDG_RUNTIME_DIR/libct."""
-    if os.geteuid() == 0:
+    """/run/libct, or for an ordinary user $XDG_RUNTIME_DIR/libct.
+
+    An ordinary user without the variable has a directory in /tmp, unless
+    somebody else has made that one.
+    """
+    uid = os.geteuid()
+    if uid == 0:
         return "/run/libct"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return os.path.join(runtime, "libct") if runtime else f"/tmp/libct-{os.geteuid()}"
+    if runtime:
+        return os.path.join(runtime, "libct")
+    path = f"/tmp/libct-{uid}"
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        found = os.lstat(path)
+        if found.st_uid != uid or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+            raise Error(
+                f"{path!r} is not a directory of this user alone: set XDG_RUNTIME_DIR, or choose"
+                " another place with --root"
+            ) from None
+    return path
 
 
 def check_id(container_id: str) -> None:
@@ -99,8 +117,9 @@ class Record:
             record = cls(found["id"], Config.from_dict(found["config"]))
             for name in _PLAIN:
                 setattr(record, name, found[name])
-        except (Error, KeyError, TypeError, AttributeError) as error:
-            raise Error(f"{path} is damaged: {error} (delete --force removes the container)") from None
+        except (Error, KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"no {error}" if isinstance(error, KeyError) else error
+            raise ContainerDamaged(f"{path} is damaged: {why} (delete it by force)") from None
         return record
 
 
@@ -148,8 +167,8 @@ class Directory:
                 + _remedy(error.errno)
             ) from error
 
-    def exists(self) -> bool:
-        return os.path.isdir(self.path)
+    def has_record(self) -> bool:
+        return os.path.exists(f"{self.path}/{STATE}")
 
     def write(self, record: Record) -> None:
         """Replace state.json.  It is never written in place: a new state is a new inode."""
@@ -194,16 +213,57 @@ class Directory:
                 record._stamp = _stamp(os.fstat(file.fileno()))
                 return record
         except (FileNotFoundError, NotADirectoryError):
-            name = os.path.basename(self.path)
-            raise ContainerNotFound(
-                f"container does not exist: {name!r} in {os.path.dirname(self.path)}"
-            ) from None
+            raise self.not_found() from None
         except OSError as error:
             raise Error(f"cannot read {path!r}: {error.strerror}") from error
 
-    def lock(self, *, wait: bool = True) -> Lock | None:
-        """Hold the container's lock; None when somebody else does and wait is false."""
-        return Lock.take(f"{self.path}/{LOCK}", wait=wait)
+    def not_found(self) -> ContainerNotFound:
+        root, name = os.path.split(self.path)
+        return ContainerNotFound(f"container does not exist: {name!r} in {root}")
+
+    def lock(self) -> Lock:
+        """Hold the container's lock, when nobody else does any more."""
+        lock = self._lock(fcntl.LOCK_EX)
+        assert lock is not None
+        return lock
+
+    def locked(self) -> bool:
+        """Whether somebody holds the lock."""
+        # Shared with others who ask, so that they are not mistaken for a holder.
+        lock = self._lock(fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if lock is None:
+            return True
+        lock.release()
+        return False
+
+    def _lock(self, kind: int) -> Lock | None:
+        while True:
+            try:
+                fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError):
+                raise self.not_found() from None
+            except OSError as error:
+                text = f"cannot open {self.path!r}: {error.strerror}" + _remedy(error.errno)
+                raise Error(text) from error
+            try:
+                fcntl.flock(fd, kind)
+                if self._is(fd):
+                    return Lock(fd)
+                os.close(fd)  # removed while we waited; perhaps there is a new one
+            except BlockingIOError:
+                os.close(fd)
+                return None
+            except BaseException:
+                os.close(fd)
+                raise
+
+    def _is(self, fd: int) -> bool:
+        ours = os.fstat(fd)
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
     @property
     def fifo(self) -> str:
@@ -211,16 +271,30 @@ class Directory:
 
     def make_fifo(self, uid: int, gid: int) -> int:
         """Make exec.fifo, writable by the container's first process; an O_PATH descriptor of it."""
-        os.mkfifo(self.fifo, 0o622)
-        os.chmod(self.fifo, 0o622)  # past the umask
-        if (uid, gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
-            os.chown(self.fifo, uid, gid)
-        return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
+        self.remove_fifo()  # of a start that was killed
+        try:
+            os.mkfifo(self.fifo, 0o622)
+            os.chmod(self.fifo, 0o622)  # past the umask
+            if (uid, gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
+                os.chown(self.fifo, uid, gid)
+            return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            text = f"cannot make {self.fifo!r}: {error.strerror}" + _remedy(error.errno)
+            raise Error(text) from error
+
+    def remove_fifo(self) -> None:
+        try:
+            os.unlink(self.fifo)
+        except FileNotFoundError:
+            pass
 
     def remove(self) -> None:
-        """Remove all that is libct's in it, and then itself; what is gone already is fine."""
+        """Remove all that is libct's in it, and then itself; what is gone already is fine.
+
+        The record goes last: as long as there is anything, it can be found.
+        """
         try:
-            for name in os.listdir(self.path):
+            for name in sorted(os.listdir(self.path), key=STATE.__eq__):
                 os.unlink(f"{self.path}/{name}")
             os.rmdir(self.path)
         except FileNotFoundError:
@@ -237,31 +311,15 @@ class Lock:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    @classmethod
-    def take(cls, path: str, *, wait: bool) -> Lock | None:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                raise ContainerNotFound(
-                    f"container does not exist: {os.path.basename(os.path.dirname(path))!r}"
-                ) from None
-            raise Error(f"cannot open {path!r}: {error.strerror}" + _remedy(error.errno)) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        except BaseException:
-            os.close(fd)
-            raise
-        return cls(fd)
+    def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)  # also for copies that a fork has made
+        os.close(self._fd)
 
     def __enter__(self) -> Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self.release()
 
 
 def _remedy(code: int | None) -> str:

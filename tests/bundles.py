@@ -93,6 +93,7 @@ def make_bundle(
     """Make directory a bundle: what `libct spec` gives, without a terminal, and a rootfs.
 
     rootfs: one that is there already; default: a new busybox_rootfs().
+    rootless: for the ordinary user, who becomes the owner of all of it.
     changes: merged into the configuration as merge() does:
         make_bundle(tmp_path, hostname="box", linux={"maskedPaths": None})
     """
@@ -102,6 +103,10 @@ def make_bundle(
     merge(spec, {"process": {"args": list(args), "terminal": False}})
     merge(spec, changes)
     (directory / "config.json").write_text(json.dumps(spec, indent=1))
+    if rootless:
+        from .commands import give_to_user
+
+        give_to_user(directory)
     return directory
 
 
@@ -131,11 +136,15 @@ def merge(target: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def default_spec(*, rootless: bool = False) -> dict[str, Any]:
-    """The configuration that `libct spec` writes."""
-    from libct import oci
+    """The configuration that `libct spec` writes; rootless: for the ordinary user."""
+    from libct.oci.default_spec import default_spec as written
 
-    spec: dict[str, Any] = oci.default_spec(rootless=rootless)
-    return spec
+    if not rootless:
+        return written()
+    from .commands import user_account
+
+    account = user_account()
+    return written(rootless=True, euid=account.pw_uid, egid=account.pw_gid)
 
 
 def _is_static(path: str) -> bool:

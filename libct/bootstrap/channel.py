@@ -3,15 +3,15 @@
 One stream socket, made for one plan, carries it.  The server, the stage and the
 first process hold one end, one after the other; the runtime holds the other.
 A message is a length (8 bytes), then a tuple in marshal's format, with
-descriptors by SCM_RIGHTS.  Both ends are the same interpreter and the same
-copy of libct, so the format of marshal, which costs no import and no parser,
-is no matter of compatibility.
+descriptors by SCM_RIGHTS.  Both ends are the same copy of libct, and marshal
+costs no import and no parser; its version is fixed, for the server's interpreter
+may be another (libct.interpreter).
 
 From the performing side:
     ("turn", traces)             the steps up to a runtime's turn are done
-    ("cloned", process, pid)     with the pidfd of the process just cloned
-    ("traced", traces)           what was performed, before execve
-    ("failed", number, errno, text, path, hint, traces)
+    ("cloned", pid)              with the pidfd of the process just cloned
+    ("traced", traces, number, start)  before execve, which is step `number`
+    ("failed", number, errno, call, problem, path, hint, traces)
 From the runtime:
     ("perform", names, segments, trace)  with the descriptors of those names
     ("go",)                      the runtime's turn is over
@@ -22,15 +22,20 @@ container's command.
 from __future__ import annotations
 
 import _socket
+import errno
 import fcntl
 import marshal
 import os
+import select
 import sys
+
+from ..errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MARSHAL = 4  # the version of the format, known to all versions of Python since 3.4
 REQUESTS = 3  # the server's descriptor of the socket that requests come by
 _LENGTH = 8  # bytes, little-endian
 _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
@@ -60,6 +65,15 @@ class Channel:
     def close(self) -> None:
         self._socket.close()
 
+    __del__ = close  # without the ResourceWarning that the socket itself would give
+
+    def hang_up(self) -> None:
+        """Send no more, also by copies of this end; who waits for a message gets EOFError."""
+        try:
+            self._socket.shutdown(_socket.SHUT_WR)
+        except OSError:
+            pass  # the other side has gone already
+
     def move_above(self, lowest: int) -> None:
         """Take another descriptor, of at least this number."""
         moved = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest)
@@ -69,8 +83,8 @@ class Channel:
     def send(self, message: tuple[Any, ...], fds: tuple[int, ...] | list[int] = ()) -> None:
         """Send a message and copies of fds; BrokenPipeError when the other side has gone."""
         if len(fds) > _MOST_DESCRIPTORS:
-            raise ValueError(f"{len(fds)} descriptors for one message; {_MOST_DESCRIPTORS} fit")
-        body = marshal.dumps(message)
+            raise Error(f"{len(fds)} descriptors to pass; {_MOST_DESCRIPTORS} are possible")
+        body = marshal.dumps(message, MARSHAL)
         rights = []
         if fds:
             packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
@@ -85,21 +99,54 @@ class Channel:
 
         Raises EOFError when the other side has gone.
         """
+        header, fds, lost = self._receive(_LENGTH)
+        try:
+            if lost:
+                text = "descriptors were lost on the way: RLIMIT_NOFILE is too low"
+                raise OSError(errno.EMFILE, text)
+            if not header:
+                raise EOFError
+            header += self._exactly(_LENGTH - len(header))
+            return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
+        except BaseException:
+            close_all(fds)
+            raise
+
+    def rest(self, patience: float) -> tuple[list[int], bool]:
+        """The descriptors of all that is still to come, and whether the other side has gone.
+
+        The messages are not looked at: one of them may have been received in part.
+        patience: seconds to wait for more.
+        """
+        import select  # only the runtime comes here: the server need not load it
+
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        found: list[int] = []
+        while poll.poll(patience * 1000):
+            try:
+                data, fds, _ = self._receive(1 << 16)
+            except ConnectionError:
+                return found, True
+            found += fds
+            if not data:
+                return found, True
+        return found, False
+
+    def _receive(self, size: int) -> tuple[bytes, list[int], bool]:
+        """(data, descriptors, whether there was no room for some)."""
         room = _socket.CMSG_LEN(4 * _MOST_DESCRIPTORS)
-        header, rights, flags, _ = self._socket.recvmsg(_LENGTH, room, _socket.MSG_CMSG_CLOEXEC)
+        data, rights, flags, _ = self._socket.recvmsg(size, room, _socket.MSG_CMSG_CLOEXEC)
         fds = [
             int.from_bytes(packed[at : at + 4], sys.byteorder)
             for _, _, packed in rights
             for at in range(0, len(packed) - 3, 4)
         ]
-        if flags & _socket.MSG_CTRUNC:
-            for fd in fds:
-                os.close(fd)
-            raise OSError(0, "descriptors were lost on the way: RLIMIT_NOFILE is too low")
-        header += self._exactly(_LENGTH - len(header)) if header else b""
-        if not header:
-            raise EOFError
-        return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
+        return data, fds, bool(flags & _socket.MSG_CTRUNC)
+
+    def waiting(self) -> bool:
+        """Is there anything to receive, be it the end?"""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def _exactly(self, size: int) -> bytes:
         parts = []
@@ -110,3 +157,8 @@ class Channel:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

@@ -8,16 +8,18 @@ only while all these are the same, and replaced otherwise (DESIGN.md 3).
 from __future__ import annotations
 
 import _signal
-import _socket
 import _thread
 import fcntl
 import os
 import resource
 import sys
+import time
 
 from ..errors import ServerError, StepError
-from ..plan.step import RUNTIME, Plan
-from .channel import REQUESTS, Channel
+from ..plan.step import MEANWHILE, RUNTIME, Plan
+from ..syscalls.credentials import capget
+from ..syscalls.process import P_PIDFD, pidfd_open, pidfd_send_signal
+from .channel import REQUESTS, Channel, close_all
 from .context import Context
 from .hints import hint_for
 from .performer import Failure, Trace, perform
@@ -27,34 +29,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WALL = 0x40000000  # __WALL: children without an exit signal too, waitpid(2)
+_WALL = 0x40000000  # __WALL: children with another exit signal than SIGCHLD too, waitpid(2)
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
-_NAMESPACES = ("user", "mnt", "pid", "pid_for_children", "net", "ipc", "uts", "cgroup", "time")
+_NAMESPACES = (
+    *("user", "mnt", "pid", "pid_for_children", "net", "ipc", "uts", "cgroup"),
+    *("time", "time_for_children"),
+)
 _LIMITS = tuple(
     getattr(resource, name) for name in sorted(dir(resource)) if name.startswith("RLIMIT_")
 )
 
+# Seconds that processes of a failed start get to end by themselves, as they do
+# at once when nothing holds them up.
+_PATIENCE = 1.0
+
+# The package as the server is to find it: by the place that this copy was
+# loaded from, whatever it is called there.  Now, before somebody changes the
+# directory that a relative path of Python 3.9 is about.
+_PACKAGE = __name__.rpartition(".bootstrap.")[0]
+_PLACE = os.path.dirname(os.path.abspath(sys.modules[_PACKAGE].__path__[0]))
+
 _lock = _thread.allocate_lock()
 _server: Server | None = None
+_at_fork = False  # whether _forked is registered
 
 
 class Server:
-    """A running server: pid, the socket of requests, and what its owner was."""
+    """A running server: its pidfd, the socket of requests, and what its owner was."""
 
-    __slots__ = ("channel", "identity", "pid")
+    __slots__ = ("channel", "identity", "pidfd")
 
-    def __init__(self, pid: int, channel: Channel, identity: tuple[Any, ...]) -> None:
-        self.pid, self.channel, self.identity = pid, channel, identity
+    def __init__(self, pidfd: int, channel: Channel, identity: tuple[Any, ...]) -> None:
+        self.pidfd, self.channel, self.identity = pidfd, channel, identity
 
-    def stop(self) -> None:
-        """Let it end; it does as soon as its socket is closed."""
-        owner = self.identity[0]
+    def stop(self) -> os.waitid_result | None:
+        """Let it end, when it has done what it was asked for, and return how it ended."""
+        if self.identity[0] != os.getpid():  # we are a forked copy of the owner
+            self.channel.close()
+            os.close(self.pidfd)
+            return None
+        self.channel.hang_up()  # a forked copy may hold the socket open
         self.channel.close()
-        if owner == os.getpid():
-            try:
-                os.waitpid(self.pid, 0)
-            except ChildProcessError:
-                pass  # the host program reaps all its children itself
+        return reap(self.pidfd)
 
 
 def start_server() -> None:
@@ -66,7 +82,23 @@ def start_server() -> None:
 def stop_server() -> None:
     """End the server, if one runs; the next start makes another."""
     with _lock:
-        _forget()
+        _forget(_server)
+
+
+def _forget(server: Server | None) -> os.waitid_result | None:
+    """End this server, unless it has been replaced already; return how it ended."""
+    global _server
+    if server is None or server is not _server:
+        return None
+    _server = None
+    return server.stop()
+
+
+def _forked() -> None:
+    """In a forked copy of the owner: the server is not ours, nor is a lock that was held."""
+    global _lock
+    _lock = _thread.allocate_lock()
+    _forget(_server)
 
 
 def _current() -> Server:
@@ -74,7 +106,7 @@ def _current() -> Server:
     global _server
     identity = _identity()
     if _server is not None and _server.identity != identity:
-        _forget()
+        _forget(_server)
     if _server is None:
         _server = _spawn(identity)
     return _server
@@ -89,68 +121,81 @@ def _identity() -> tuple[Any, ...]:
         except OSError:
             found.append(None)  # a kernel without this kind
     root = os.stat("/")
-    found += [root.st_dev, root.st_ino, os.getresuid(), os.getresgid(), os.getgroups()]
+    found += [root.st_dev, root.st_ino, os.getresuid(), os.getresgid(), os.getgroups(), capget()]
     found += [resource.getrlimit(limit) for limit in _LIMITS]
     found += [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _interpreter()]
-    with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
-        found.append(file.read())
+    try:
+        with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
+            found.append(file.read())
+    except OSError as error:
+        raise ServerError(f"cannot read {error.filename!r}: mount proc on /proc") from error
     return tuple(found)
 
 
 def _interpreter() -> str:
     """libct.interpreter, or the Python that runs us."""
-    package = sys.modules[__name__.rpartition(".bootstrap.")[0]]
-    return getattr(package, "interpreter", "") or sys.executable
+    return getattr(sys.modules[_PACKAGE], "interpreter", "") or sys.executable
 
 
 def _spawn(identity: tuple[Any, ...]) -> Server:
+    global _at_fork
     program = _interpreter()
     if not program:
         raise ServerError(
             "no Python interpreter is known (sys.executable is empty): set libct.interpreter"
         )
-    # The package by the place that this copy was loaded from, whatever it is
-    # called there; last on sys.path, where it can hide nothing.
-    package = __name__.rpartition(".bootstrap.")[0]
-    where = os.path.dirname(os.path.abspath(sys.modules[package].__path__[0]))
-    name = package.rpartition(".")[2]
-    code = (
-        f"import sys;sys.path.append({where!r});"
-        f"from {name}.bootstrap import server;server.main()"
-    )
     try:
         sealed = sealed_interpreter(program)
     except OSError as error:
         raise ServerError(f"cannot open the interpreter {program!r}: {error.strerror}") from error
-    ours, theirs = _socket.socketpair(
-        _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0
-    )
-    # Above REQUESTS: dup2 onto itself would leave a descriptor close-on-exec.
-    passed = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, REQUESTS + 1)
-    theirs.close()
+    if not _at_fork:
+        os.register_at_fork(after_in_child=_forked)
+        _at_fork = True
     try:
-        pid = os.posix_spawn(
-            f"/proc/self/fd/{sealed}",
-            [program, "-I", "-S", "-X", "utf8", "-c", code],
-            {},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
-                (os.POSIX_SPAWN_DUP2, 0, 1),
-                (os.POSIX_SPAWN_DUP2, 0, 2),
-                (os.POSIX_SPAWN_DUP2, passed, REQUESTS),
-            ],
-            # A group of its own: an interrupt typed at the terminal is the caller's affair.
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],
-        )
+        ours, theirs = Channel.pair()
+        # Above REQUESTS: dup2 onto itself would leave a descriptor close-on-exec,
+        # and dup2 of the one would close the other.
+        theirs.move_above(REQUESTS + 1)
+        sealed = _move_above(sealed, REQUESTS + 1)
+        return Server(_execute(program, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
-        ours.close()
         raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
     finally:
         os.close(sealed)
-        os.close(passed)
-    return Server(pid, Channel(ours), identity)
+
+
+def _execute(program: str, sealed: int, requests: int) -> int:
+    """Execute the interpreter by its descriptor, as the server; returns a pidfd."""
+    # Last on sys.path, where it can hide nothing.
+    code = (
+        f"import sys;sys.path.append({_PLACE!r});"
+        f"from {_PACKAGE.rpartition('.')[2]}.bootstrap import server;server.main()"
+    )
+    # To the dynamic linker $ORIGIN is where the sealed copy is.
+    libraries = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(program))), "lib")
+    pid = os.posix_spawn(
+        f"/proc/self/fd/{sealed}",
+        [program, "-I", "-S", "-X", "utf8", "-c", code],
+        {"LD_LIBRARY_PATH": libraries},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+            (os.POSIX_SPAWN_DUP2, requests, REQUESTS),
+        ],
+        # A group of its own: an interrupt typed at the terminal is the caller's affair.
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],
+    )
+    return pidfd_open(pid)
+
+
+def _move_above(fd: int, lowest: int) -> int:
+    """fd by another number, of at least this."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(fd)
+    return moved
 
 
 class Started:
@@ -170,23 +215,47 @@ class Started:
         self.traces: list[tuple[int, int, int, str]] = []
 
     def finish(self) -> None:
-        """Wait until the process executes its command; StepError when it cannot, which reaps it."""
-        if self.channel is None:
-            return
+        """Wait until the process executes its command.
+
+        StepError when it cannot; the process is gone then, as it is when
+        somebody interrupts the waiting.
+        """
         try:
-            while True:
-                message, _ = self.channel.receive()
-                if message[0] == "traced":
-                    self.traces += message[1]
-                elif message[0] == "failed":
-                    self.traces += message[6]
-                    pidfd, self.pidfd = self.pidfd, -1
-                    reap(pidfd)
-                    raise step_error(self.plan, Failure(*message[1:6]))
-        except (EOFError, ConnectionError):
-            pass
-        finally:
-            self.close()
+            self._listen()
+        except Failure as failure:
+            self._end()
+            raise step_error(self.plan, failure, self.traces) from None
+        except BaseException:
+            self._end()
+            raise
+        self.close()
+
+    def _listen(self) -> None:
+        last = (0, 0)
+        while self.channel is not None:
+            try:
+                message, fds = self.channel.receive()
+            except (EOFError, ConnectionError):
+                break
+            close_all(fds)
+            if message[0] == "failed":
+                raise self._failure(message)
+            if message[0] == "traced":
+                self.traces += message[1]
+                last = message[2:]
+        if last[0]:
+            # The end of the channel is all that is seen of an execve that succeeds.
+            self.traces.append((*last, time.time_ns() - last[1], "ok"))
+
+    def _failure(self, message: tuple[Any, ...]) -> Failure:
+        self.traces += message[-1]
+        return Failure(*message[1:-1])
+
+    def _end(self) -> None:
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0:
+            end(pidfd)
+        self.close()
 
     def close(self) -> None:
         if self.channel is not None:
@@ -198,15 +267,16 @@ def carry_out(plan: Plan, context: Context, *, trace: bool = False) -> Started:
     """Perform a plan up to the moment when its process needs the runtime no more.
 
     context.fds are passed along and stay the caller's.  On failure the process
-    is killed and reaped, and StepError raised; what the runtime's own steps
-    did is the caller's to undo.
+    is killed and reaped, and StepError raised, or ServerError; what the
+    runtime's own steps did is the caller's to undo.
     """
     run = _Run(plan, context, trace)
     try:
         run.perform()
     except Failure as failure:
         run.abandon()
-        raise step_error(plan, failure) from failure.__cause__
+        traces = run.started.traces + run.trace.take()
+        raise step_error(plan, failure, traces) from failure.__cause__
     except BaseException:
         run.abandon()
         raise
@@ -216,13 +286,18 @@ def carry_out(plan: Plan, context: Context, *, trace: bool = False) -> Started:
 class _Run:
     """One plan in the course of being performed."""
 
-    __slots__ = ("context", "early", "plan", "segments", "stage", "started", "trace")
+    __slots__ = (
+        *("asked", "asked_again", "context", "early", "plan", "segments", "server", "stage"),
+        *("started", "trace"),
+    )
 
     def __init__(self, plan: Plan, context: Context, trace: bool) -> None:
         self.plan, self.context = plan, context
         self.trace = Trace(trace)
         self.segments = plan.segments()
         self.started = Started(plan)
+        self.server: Server | None = None  # the one that was asked
+        self.asked, self.asked_again = 0, False  # for the plan from which segment on
         self.stage = -1  # pidfd of the stage, while there is one
         self.early: list[tuple[Any, ...]] = []  # what came before its time
 
@@ -232,43 +307,37 @@ class _Run:
             if process != RUNTIME:
                 if self.started.channel is None:
                     self._ask(index)
-                if steps[-1][1].startswith("clone_"):
+                if process == MEANWHILE:
+                    perform(steps, self.context, self.trace)
+                elif steps[-1][1].startswith("clone_"):
                     self._take_clone(first)
             elif self.started.channel is None:
                 perform(steps, self.context, self.trace)
             else:
                 self._expect("turn", self.segments[index - 1][1][0][0])
                 perform(steps, self.context, self.trace)
-                self.started.channel.send(("go",))
+                self._send_go(first)
         self.started.traces += self.trace.take()
 
     def _ask(self, index: int) -> None:
         """Hand the plan from this segment on to the server, with every descriptor held."""
         ours, theirs = Channel.pair()
         self.started.channel = ours
-        names = list(self.context.fds)
         # The runtime's own steps stay here; the others only need to know of its turns.
         segments = [
-            (process, [] if process == RUNTIME else steps)
+            (process, [] if process in (RUNTIME, MEANWHILE) else steps)
             for process, steps in self.segments[index:]
         ]
-        message = ("perform", names, segments, self.trace.on)
+        message = ("perform", list(self.context.fds), segments, self.trace.on)
         fds = [theirs.fileno(), *self.context.fds.values()]
-        try:
-            with _lock:
-                try:
-                    _current().channel.send(message, fds)
-                except (BrokenPipeError, ConnectionError):
-                    # Somebody ended it: that costs a start, and no more.
-                    _forget()
-                    _current().channel.send(message, fds)
-        except (BrokenPipeError, ConnectionError):
-            raise ServerError(
-                "the bootstrap server ends at once: can the interpreter"
-                f" {_interpreter()!r} read libct's files?"
-            ) from None
-        finally:
-            theirs.close()
+        self.asked = index
+        with _lock:
+            self.server = _current()
+            try:
+                self.server.channel.send(message, fds)
+            except ConnectionError:
+                pass  # it has ended, as the end of our channel will tell
+        theirs.close()
 
     def _take_clone(self, number: int) -> None:
         message = self._expect("cloned", number)
@@ -280,8 +349,8 @@ class _Run:
         if cloned is not None:
             cloned()
         if self.stage >= 0:
-            reap(self.stage)
-            self.stage = -1
+            stage, self.stage = self.stage, -1
+            reap(stage)
 
     def _expect(self, kind: str, number: int) -> tuple[Any, ...]:
         """The next message of this kind; Failure when a step failed, or nobody is left to send.
@@ -289,68 +358,104 @@ class _Run:
         Two processes share the other end for a moment, cloner and clone, so
         their messages may arrive in either order.
         """
-        channel = self.started.channel
-        assert channel is not None
         for message in self.early:
             if message[0] == kind:
                 self.early.remove(message)
                 return message
         while True:
+            channel = self.started.channel
+            assert channel is not None
             try:
                 message, fds = channel.receive()
             except (EOFError, ConnectionError):
-                raise self._death(number) from None
+                if self.started.pidfd >= 0:
+                    raise self._death(number) from None
+                self._ask_again()
+                continue
             if message[0] == "cloned":
                 message = (*message, fds[0])
             elif message[0] == "failed":
-                self.started.traces += message[6]
-                raise Failure(*message[1:6])
+                raise self.started._failure(message)
             else:
                 self.started.traces += message[1]
             if message[0] == kind:
                 return message
             self.early.append(message)
 
+    def _send_go(self, number: int) -> None:
+        channel = self.started.channel
+        assert channel is not None
+        try:
+            channel.send(("go",))
+        except ConnectionError:
+            raise self._death(number) from None
+
+    def _ask_again(self) -> None:
+        """The server has gone: somebody may have ended it, which costs a start and no more."""
+        with _lock:
+            ended = _forget(self.server)
+        if self.asked_again:
+            raise _server_error(ended)
+        self.asked_again = True
+        self.started.close()
+        self._ask(self.asked)
+
     def _death(self, number: int) -> Failure:
-        """Why the other side has gone without a word."""
+        """Why the process has gone without a word."""
         pidfd, self.started.pidfd = self.started.pidfd, -1
-        if pidfd < 0:
-            return Failure(number, None, "the bootstrap server ended unexpectedly", None)
-        status = reap(pidfd)
-        if status is not None and status.si_status == _signal.SIGKILL:
-            hint = "the memory limit may be too low to start a container in"
-            return Failure(number, None, "its process was killed", None, hint)
-        return Failure(number, None, "its process ended unexpectedly", None)
+        ended = reap(pidfd)
+        if ended is None or ended.si_status != _signal.SIGKILL:
+            return Failure(number, None, "", "its process ended unexpectedly")
+        limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
+        hint = "the memory limit may be too low to start a container in" if limited else ""
+        return Failure(number, None, "", "its process was killed", None, hint)
 
     def abandon(self) -> None:
-        """Kill and reap what has been cloned, and close the channel."""
+        """End all that has been cloned, and reap it.
+
+        The processes end by themselves where they need the runtime, which
+        hangs up.  They are killed if that takes time, and only then: a stage
+        that is killed after it has cloned and before it tells would leave a
+        process that nobody knows of.
+        """
+        pidfds = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
+        pidfds += [message[2] for message in self.early if message[0] == "cloned"]
+        self.stage = self.started.pidfd = -1
+        self.early.clear()
         channel = self.started.channel
         if channel is not None:
-            # A failed clone may have spoken before its cloner.
-            self.early.clear()
-            while self.started.pidfd < 0:
-                try:
-                    message, fds = channel.receive()
-                except (EOFError, OSError):
-                    break
-                if message[0] == "cloned":
-                    self.started.pidfd = fds[0]
+            channel.hang_up()
+            more, over = channel.rest(_PATIENCE)
+            if not over:
+                for pidfd in pidfds + more:
+                    kill(pidfd)
+                more += channel.rest(_PATIENCE)[0]
+            pidfds += more
             self.started.close()
-        for pidfd in (self.stage, self.started.pidfd):
-            if pidfd >= 0:
-                try:
-                    _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-                except ProcessLookupError:
-                    pass  # it has ended already
-                reap(pidfd)
-        self.stage = self.started.pidfd = -1
+        for pidfd in pidfds:
+            end(pidfd)
 
 
-def _forget() -> None:
-    global _server
-    if _server is not None:
-        _server.stop()
-        _server = None
+def _server_error(ended: os.waitid_result | None) -> ServerError:
+    """Why the server that ended so could not do what it was asked for."""
+    how, hint = "", ""
+    if ended is not None and ended.si_code == os.CLD_EXITED:
+        how = f" with status {ended.si_status}"
+        if ended.si_status:
+            hint = (
+                f": is {_interpreter()!r} CPython 3.9 or newer, and can it read libct's files"
+                f" in {_PLACE!r}?"
+            )
+    elif ended is not None:
+        how = f" by signal {ended.si_status}"
+    return ServerError(f"the bootstrap server ended{how}{hint}")
+
+
+def kill(pidfd: int) -> None:
+    try:
+        pidfd_send_signal(pidfd, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended already
 
 
 def reap(pidfd: int) -> os.waitid_result | None:
@@ -359,33 +464,35 @@ def reap(pidfd: int) -> os.waitid_result | None:
     None where the host program has reaped it already.
     """
     try:
-        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | _WALL)
+        return os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
     except ChildProcessError:
         return None
     finally:
         os.close(pidfd)
 
 
-def step_error(plan: Plan, failure: Failure) -> StepError:
+def end(pidfd: int) -> None:
+    """Kill the child of pidfd and reap it; closes pidfd."""
+    kill(pidfd)
+    reap(pidfd)
+
+
+def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
     step = plan.steps[failure.number - 1]
-    call, text = "", failure.text
-    if failure.errno:
-        reason = os.strerror(failure.errno)
-        call, _, _ = text.rpartition(": " + reason)
-        extra = text.partition(": " + reason)[2]  # what the kernel's own log adds
-        text = reason + extra if extra else ""
-    return StepError(
+    error = StepError(
         number=failure.number,
         total=len(plan),
         process=step.process,
         phase=step.phase,
         op=step.op,
         title=step.title,
-        call=call,
+        call=failure.call,
         path=failure.path,
         errno=failure.errno,
-        problem=text,
+        problem=failure.problem,
         place=step.why,
         hint=failure.hint or hint_for(step, failure),
     )
+    error.traces = traces
+    return error

@@ -75,11 +75,9 @@ def close_descriptors(context: Context, kept: int) -> None:
     The channel and the start fifo are left to execve, which closes them: that
     is how the other side learns that it has succeeded.  CVE-2024-21626.
     """
-    ours = sorted(
-        fd for fd in (context.values["channel"].fileno(), context.fds.get("start", -1)) if fd >= kept
-    )
+    ours = (context.values["channel"].fileno(), context.fds.get("start", -1))
     first = kept
-    for fd in ours:
+    for fd in sorted(fd for fd in ours if fd >= kept):
         if fd > first:
             close_range(first, fd - 1)
         first = fd + 1

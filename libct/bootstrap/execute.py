@@ -36,7 +36,7 @@ def _(path: str) -> list[str]:
 
 @operation("check that the working directory {0} is inside the rootfs")
 def verify_directory(context: Context, path: str) -> None:
-    """A directory reached through a leaked descriptor has no path from our root (CVE-2024-21626)."""
+    """A directory got by a leaked descriptor has no path from our root (CVE-2024-21626)."""
     if context.values.pop("directory refused", False):
         os.chdir(path)
     try:
@@ -142,7 +142,7 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     trace = context.values["trace"]
     if trace.on:
         try:
-            context.values["channel"].send(("traced", trace.take()))
+            context.values["channel"].send(("traced", trace.take(), *trace.current))
         except OSError:
             trace.on = False  # the runtime that asked for it has ended
     try:

@@ -26,7 +26,7 @@ def hint_for(step: Step, failure: Failure) -> str:
         if code == errno.ENOENT:
             return "the source of a bind mount must exist on the host"
         if code == errno.EACCES:
-            return "the user that the container's root is on the host may not enter a directory of it"
+            return "the container's root, as a user of the host, may not enter a directory of it"
     if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:

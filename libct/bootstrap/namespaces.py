@@ -28,7 +28,7 @@ from ..syscalls.namespaces import (
     setns,
     unshare,
 )
-from ..syscalls.process import set_dumpable, set_name, set_pdeathsig
+from ..syscalls.process import pidfd_send_signal, set_dumpable, set_name, set_pdeathsig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _(flags: int, into_cgroup: bool) -> list[str]:
 
 def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
-    cgroup = context.fds["cgroup"] if into_cgroup else -1
+    cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     pid, pidfd = clone3(flags | CLONE_PARENT | CLONE_PIDFD, 0, cgroup)
     context.values["cloned"] = (pid, pidfd)
     if pid == 0:
@@ -207,6 +207,24 @@ def join_process(context: Context, flags: int) -> None:
 @join_process.calls
 def _(flags: int) -> list[str]:
     return [f"setns({names(flags, CLONE_NAMES)})"]
+
+
+@operation("open the root directory of process {0}")
+def open_root_of(context: Context, pid: int) -> None:
+    """The runtime's: hold under "root" that of a container without a mount namespace.
+
+    The process, which "target" is the pidfd of, is looked for after the link
+    has been followed: so it was not that of a later one of the same number.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    context.keep("root", os.open(f"/proc/{pid}/root", flags))
+    pidfd_send_signal(context.fds["target"], 0)
+
+
+@open_root_of.calls
+def _(pid: int) -> list[str]:
+    flags = "O_PATH|O_DIRECTORY|O_CLOEXEC"
+    return [f'openat("/proc/{pid}/root", {flags})', "pidfd_send_signal()"]
 
 
 @operation("make the user namespace")
@@ -301,25 +319,26 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
             " package uidmap (shadow-utils)",
         )
     read, write = os.pipe()
+    with open(read, "rb") as output:
+        try:
+            pid = os.posix_spawn(
+                program,
+                [program, str(context.pid), *words],
+                {"PATH": "/usr/bin:/bin"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, write, 2),
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+                    (os.POSIX_SPAWN_DUP2, 0, 1),
+                ],
+            )
+        finally:
+            os.close(write)
+        said = output.read()
     try:
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
-        actions.append((os.POSIX_SPAWN_DUP2, write, 2))
-        pid = os.posix_spawn(
-            program, [program, str(context.pid), *words], {"PATH": "/usr/bin:/bin"}, file_actions=actions
-        )
-        os.close(null)
-    finally:
-        os.close(write)
-    said = b""
-    while True:
-        part = os.read(read, 4096)
-        if not part:
-            break
-        said += part
-    os.close(read)
-    _, status = os.waitpid(pid, 0)
-    if status:
+        failed = os.waitpid(pid, 0)[1] != 0
+    except ChildProcessError:  # the host program has reaped it
+        failed = bool(said)
+    if failed:
         lines = said.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
         raise StepProblem(lines[-1], "see subuid(5): the ranges that this user may map")
 

@@ -5,6 +5,7 @@ plan imports it for the titles and the calls.
 """
 
 from ..attributes import limits, scheduling, sysctl, uts
+from ..cgroups import entry
 from ..network import steps
 from ..rootfs import cgroup_mounts, console, devices, idmapped, masks, mounts, root
 from ..security import capabilities, keyring, users
@@ -16,6 +17,7 @@ __all__ = [
     "console",
     "descriptors",
     "devices",
+    "entry",
     "execute",
     "idmapped",
     "keyring",

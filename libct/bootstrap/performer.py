@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import StepProblem
-from ..plan.step import OPERATIONS, RUNTIME
+from ..errors import Error
+from ..plan.step import MEANWHILE, OPERATIONS, RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,25 +20,43 @@ Segment = tuple  # type: ignore[type-arg]  # a name for readers; subscripts cost
 
 
 class Failure(Exception):
-    """What is known of a failed step; it crosses the channel as plain values."""
+    """What is known of a failed step; it crosses the channel as plain values.
+
+    call: the call that failed, or "" where that is not known, or none did.
+    problem: the text of the errno, with what the kernel's own log adds; or what
+        is wrong.
+    """
 
     def __init__(
-        self, number: int, errno: int | None, text: str, path: str | None, hint: str = ""
+        self,
+        number: int,
+        errno: int | None,
+        call: str,
+        problem: str,
+        path: str | None = None,
+        hint: str = "",
     ) -> None:
-        super().__init__(text)
-        self.number, self.errno, self.text, self.path, self.hint = number, errno, text, path, hint
+        super().__init__(f"{call}: {problem}" if call else problem)
+        self.number, self.errno, self.call, self.problem = number, errno, call, problem
+        self.path, self.hint = path, hint
 
     def values(self) -> tuple[Any, ...]:
-        return (self.number, self.errno, self.text, self.path, self.hint)
+        return (self.number, self.errno, self.call, self.problem, self.path, self.hint)
 
 
 class Trace:
-    """Records of performed steps: (number, start in ns of the monotonic clock, ns, result)."""
+    """Records of performed steps: (number, start, duration, result).
 
-    __slots__ = ("on", "records")
+    start is in ns since the epoch, since a time namespace has other monotonic
+    clocks; the duration is in ns.  The step that goes on is current: its
+    number and start.
+    """
+
+    __slots__ = ("current", "on", "records")
 
     def __init__(self, on: bool) -> None:
         self.on = on
+        self.current = (0, 0)
         self.records: list[tuple[int, int, int, str]] = []
 
     def take(self) -> list[tuple[int, int, int, str]]:
@@ -49,32 +67,39 @@ class Trace:
 def perform(steps: list[Any], context: Context, trace: Trace) -> None:
     """Perform steps [(number, operation, arguments)] in order; Failure at the first that fails."""
     for number, op, args in steps:
-        start = time.monotonic_ns() if trace.on else 0
+        begin = 0
+        if trace.on:
+            trace.current, begin = (number, time.time_ns()), time.monotonic_ns()
         result = "ok"
         try:
             OPERATIONS[op].perform(context, *args)
-        except BaseException as error:
+        except Exception as error:
             failure = _failure(number, error)
-            result = failure.text
+            result = str(failure)
             raise failure from error
         finally:
             if trace.on:
-                trace.records.append((number, start, time.monotonic_ns() - start, result))
+                took = time.monotonic_ns() - begin
+                trace.records.append((number, trace.current[1], took, result))
 
 
-def _failure(number: int, error: BaseException) -> Failure:
+def _failure(number: int, error: Exception) -> Failure:
+    hint = getattr(error, "hint", "")
     if isinstance(error, OSError):
         path = error.filename
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         elif not isinstance(path, str):
             path = None
-        hint = getattr(error, "hint", "")
-        return Failure(number, error.errno, error.strerror or str(error), path, hint)
-    if isinstance(error, StepProblem):
-        return Failure(number, None, error.message, None, error.hint)
+        text = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else text
+        # "call(arguments): reason", as the bindings have it, or the reason alone.
+        call, found, more = text.rpartition(": " + reason)
+        return Failure(number, error.errno, call, reason + more if found else text, path, hint)
+    if isinstance(error, Error):  # StepProblem, as a rule
+        return Failure(number, None, "", str(error), None, hint)
     # A mistake of libct's own, or no memory: say which, no traceback can travel.
-    return Failure(number, None, f"{type(error).__name__}: {error}", None)
+    return Failure(number, None, "", f"{type(error).__name__}: {error}")
 
 
 def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Trace) -> None:
@@ -85,6 +110,8 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
     to leave; does not return in the process that becomes the command.
     """
     for process, steps in segments:
+        if process == MEANWHILE:
+            continue
         if process == RUNTIME:
             channel.send(("turn", trace.take()))
             channel.receive()

@@ -48,16 +48,16 @@ def _only_root_writes(path: str) -> bool:
 
 def _through_overlay(path: str) -> int:
     directory, name = os.path.split(path)
-    second = next(
+    apart = (
         other
         for other in _SECOND_LAYERS
         if os.path.isdir(other) and not (directory + "/").startswith(other + "/")
     )
+    layers = [_escaped(directory), next(apart, "")]
     fs = fsopen("overlay")
     try:
-        layers = ":".join(layer.replace("\\", "\\\\").replace(":", "\\:") for layer in (directory, second))
         fsconfig_set_flag(fs, "ro")
-        fsconfig_set_string(fs, "lowerdir", layers)
+        fsconfig_set_string(fs, "lowerdir", ":".join(layers))
         fsconfig_create(fs)
         mount = fsmount(fs, 0)
     finally:
@@ -66,6 +66,10 @@ def _through_overlay(path: str) -> int:
         return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=mount)
     finally:
         os.close(mount)
+
+
+def _escaped(layer: str) -> str:
+    return layer.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def _copy_in_memory(path: str) -> int:
@@ -77,7 +81,7 @@ def _copy_in_memory(path: str) -> int:
     try:
         original = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while os.sendfile(copy, original, None, 1 << 24):  # type: ignore[arg-type]  # None: go on
+            while os.sendfile(copy, original, None, 1 << 24):
                 pass
         finally:
             os.close(original)

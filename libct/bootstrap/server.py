@@ -15,10 +15,11 @@ import marshal
 import os
 import sys
 
+from ..network.ready import Ready
 from ..syscalls.files import close_range
-from ..syscalls.process import set_dumpable, set_name
+from ..syscalls.process import default_signal, set_dumpable, set_name
 from . import operations  # noqa: F401  # everything that can be performed
-from .channel import REQUESTS, Channel
+from .channel import MARSHAL, REQUESTS, Channel
 from .context import Context
 from .performer import Failure, Trace, carry_on
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
+_INTERNAL = (32, 33)  # the C library's signals, which a spawned process of glibc's ignores
 
 
 def main() -> None:
@@ -45,6 +47,8 @@ def _close_the_door() -> None:
     close_range(REQUESTS + 1, _HIGHEST)
     os.set_inheritable(REQUESTS, False)
     set_name("libct:server")
+    for number in _INTERNAL:
+        default_signal(number)
     if os.geteuid() == 0:
         # An ordinary user's maps are written through /proc/PID, whose files
         # belong to root while a process is not dumpable; there, the first
@@ -56,6 +60,7 @@ def _close_the_door() -> None:
     sys.meta_path.clear()
     sys.path_hooks.clear()
     sys.path_importer_cache.clear()
+    os.chdir("/")  # not to hold the owner's directory
     os.umask(0)
     # Nothing is collected after a fork: the pages stay shared.
     gc.collect()
@@ -64,11 +69,14 @@ def _close_the_door() -> None:
 
 
 def _serve(requests: Channel) -> None:
+    networks = Ready()
     while True:
+        if not requests.waiting():
+            networks.refill()
         (_, names, segments, trace), fds = requests.receive()
         channel = Channel.of(fds[0])
         context = Context(dict(zip(names, fds[1:])))
-        context.values["requests"] = requests
+        context.values["requests"], context.values["networks"] = requests, networks
         perform_request(segments, context, channel, Trace(trace))
         channel.close()
         for fd in context.fds.values():
@@ -101,6 +109,6 @@ def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -
     start = context.fds.get("start", -1)
     if start >= 0:
         try:
-            os.write(start, marshal.dumps(failure.values()))
+            os.write(start, marshal.dumps(failure.values(), MARSHAL))
         except OSError:
             pass  # nobody waits for the command to begin

@@ -1,8 +1,12 @@
 """Control groups: where a container's processes are counted, limited and frozen.
 
-layout.py says what the host has, manager.py what can be done with it (the
-entry is manager.new), v1.py and v2.py how the two versions do it, steps.py
-the steps they plan, files.py how the files are reached.  devices/, access to
-device nodes, is loaded when rules are asked for, and may be left out of a
-vendored copy.
+manager.py    the interface, and where it begins: manager.new, manager.load
+v1.py, v2.py  how the two versions do it
+layout.py     what the host has
+resources.py  what a configuration asks for; convert.py, in the kernel's words
+steps.py      the steps that make groups and limit them
+entry.py      the steps by which a process gets into them
+files.py      how files of control groups are reached
+devices/      access to device nodes; loaded when there are rules to apply, and
+              may be left out of a vendored copy
 """

@@ -11,9 +11,21 @@ import errno
 import os
 import time
 
+from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..syscalls.mounts import StatFS
+
+_MAGICS = (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
+# Bound on first use: it comes with ctypes, for which planning has no use, and
+# an import statement that finds its module loaded still takes as long as an open.
+_fstatfs: Callable[[int], StatFS] | None = None
+
+# Not allowed, or the file system is read-only, as in containers.
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # How often, and how long at first, a group that is still busy is tried again:
 # 1 s in all.  Processes leave their group a moment after they have died.
@@ -40,11 +52,12 @@ def open_file(path: str, flags: int) -> int:
 
 def on_cgroup_filesystem(fd: int) -> bool:
     """Whether the file fd is on a cgroup file system of either version."""
-    # Loads ctypes, for which planning has no use.
-    from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
-    from ..syscalls.mounts import fstatfs
+    global _fstatfs
+    if _fstatfs is None:
+        from ..syscalls.mounts import fstatfs
 
-    return fstatfs(fd).type in (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
+        _fstatfs = fstatfs
+    return _fstatfs(fd).type in _MAGICS
 
 
 def read(path: str) -> str:
@@ -103,7 +116,7 @@ def tree(directory: str) -> Iterator[str]:
     """The group and all below it, the lowest first."""
     try:
         # A directory has a link more for each one in it: most groups need no listing.
-        if os.lstat(directory).st_nlink > 2:
+        if os.lstat(directory).st_nlink != 2:
             with os.scandir(directory) as entries:
                 below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
             for path in below:
@@ -126,33 +139,54 @@ def tree_pids(directory: str) -> list[int]:
     return list(found)
 
 
-def remove(directory: str) -> None:
-    """Remove a group and those below it; none there is fine.
+def remove(directories: Iterable[str]) -> None:
+    """Remove groups, and those below them; those that are not there are fine.
 
     Waits up to a second for processes that are on their way out.
     Raises OSError with errno EBUSY if there are processes after that.
     """
     pause = _REMOVE_PAUSE
-    for attempt in range(1, _REMOVE_TRIES + 1):
-        try:
-            return os.rmdir(directory)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or attempt == _REMOVE_TRIES:
-                raise explained(error, f'rmdir("{directory}")', directory) from None
-        for path in tree(directory):
-            if path != directory:
-                try:
-                    os.rmdir(path)
-                except OSError:  # the next attempt, or the last error, tells
-                    pass
+    left = list(directories)
+    for attempt in range(_REMOVE_TRIES):
         if attempt > 1:
             time.sleep(pause)
             pause *= 2
+        left = [directory for directory in left if not _removed(directory)]
+        if not left:
+            return
+        for directory in left:
+            for path in tree(directory):
+                if path != directory:
+                    _removed(path)
+    raise explained(OSError(errno.EBUSY, ""), f'rmdir("{left[0]}")', left[0])
+
+
+def _removed(directory: str) -> bool:
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise explained(error, f'rmdir("{directory}")', directory) from None
+    return True
 
 
 def explained(error: OSError, call: str, path: str) -> OSError:
     """The same error with the call it is of."""
     assert error.errno is not None
     return OSError(error.errno, f"{call}: {os.strerror(error.errno)}", path)
+
+
+def hinted(error: OSError, hint: str) -> OSError:
+    """error, with what to do about it (bootstrap/performer.py reads that)."""
+    error.hint = hint  # type: ignore[attr-defined]  # none of ours, and not to be a subclass
+    return error
+
+
+def quote(text: str) -> str:
+    """A string as strace prints it.  Only texts for people need the module."""
+    from ..syscalls import flags
+
+    return flags.quote(text)

@@ -19,7 +19,9 @@ from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
 from ..plan.step import OPERATIONS, Step
-from . import files, steps
+from . import entry, files
+from .resources import PATH_PLACE
+from .resources import unsupported as unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,58 +29,7 @@ if TYPE_CHECKING:
 
     from ..config.cgroup import Cgroup, Resources
     from .layout import Layout
-
-    # What is wrong, and where: (place in the configuration, message).
-    Problem = tuple[str, str]
-
-    # The default, "deny" or "allow", and exceptions like "c 1:3 rwm" (devices.rules).
-    DeviceAccess = tuple[str, tuple[str, ...]]
-
-# Fields of Resources that later versions will know, by the place that sets them.
-_LATER = {
-    "memory_swappiness": "memory.swappiness",
-    "oom_kill_disable": "memory.disableOOMKiller",
-    "cpu_rt_quota": "cpu.realtimeRuntime",
-    "cpu_rt_period": "cpu.realtimePeriod",
-    "blkio_weight": "blockIO.weight",
-    "blkio_leaf_weight": "blockIO.leafWeight",
-    "blkio_weight_device": "blockIO.weightDevice",
-    "blkio_throttle_read_bps_device": "blockIO.throttleReadBpsDevice",
-    "blkio_throttle_write_bps_device": "blockIO.throttleWriteBpsDevice",
-    "blkio_throttle_read_iops_device": "blockIO.throttleReadIOPSDevice",
-    "blkio_throttle_write_iops_device": "blockIO.throttleWriteIOPSDevice",
-    "hugetlb_limit": "hugepageLimits",
-    "net_prio_ifpriomap": "network.priorities",
-    "net_cls_classid": "network.classID",
-    "rdma": "rdma",
-    "unified": "unified",
-    "freezer": "freezer",
-}
-
-# Which controller of cgroup v1 and v2 a field of Resources needs.
-_LIMITS = {
-    "memory": ("memory", "memory.limit"),
-    "memory_reservation": ("memory", "memory.reservation"),
-    "memory_swap": ("memory", "memory.swap"),
-    "cpu_shares": ("cpu", "cpu.shares"),
-    "cpu_weight": ("cpu", "cpu.shares"),
-    "cpu_quota": ("cpu", "cpu.quota"),
-    "cpu_burst": ("cpu", "cpu.burst"),
-    "cpu_period": ("cpu", "cpu.period"),
-    "cpu_idle": ("cpu", "cpu.idle"),
-    "cpuset_cpus": ("cpuset", "cpu.cpus"),
-    "cpuset_mems": ("cpuset", "cpu.mems"),
-    "pids_limit": ("pids", "pids.limit"),
-}
-
-PATH_PLACE = "linux.cgroupsPath"
-
-_EMPTY = (None, 0, "", False)
-
-
-def place(name: str) -> str:
-    """Where a configuration sets a limit: place("pids.limit")."""
-    return f"linux.resources.{name}"
+    from .resources import Problem
 
 
 def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
@@ -99,10 +50,12 @@ def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
     What is wrong with the path is among the manager's problems().
     """
     if layout.mode == "v2":
-        from .v2 import plan
-    else:
-        from .v1 import plan
-    return plan(cgroup, container_id, layout)
+        from . import v2
+
+        return v2.plan(cgroup, container_id, layout)
+    from . import v1
+
+    return v1.plan(cgroup, container_id, layout)
 
 
 def load(cgroup: Cgroup, paths: dict[str, str]) -> Manager:
@@ -114,47 +67,6 @@ def load(cgroup: Cgroup, paths: dict[str, str]) -> Manager:
     from .v1 import V1Manager
 
     return V1Manager(cgroup, paths)
-
-
-def unsupported(resources: Resources) -> list[Problem]:
-    """Resources that are asked for and not supported yet."""
-    return [
-        (place(where), "not supported yet")
-        for name, where in _LATER.items()
-        # 0 and an empty list ask for nothing; a swappiness of 0 does.
-        if (value := getattr(resources, name)) is not None
-        and (value not in (0, "", [], {}) or name == "memory_swappiness")
-    ]
-
-
-def asked_limits(resources: Resources) -> list[tuple[str, str]]:
-    """(controller, place) of each limit that is asked for."""
-    return [
-        (controller, place(where))
-        for name, (controller, where) in _LIMITS.items()
-        # 0 is a value for those that can be None, and no request for the others.
-        if (value := getattr(resources, name)) not in _EMPTY
-        or (value == 0 and value is not False and name in ("cpu_burst", "cpu_idle", "pids_limit"))
-    ]
-
-
-def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
-    """The path that the configuration asks for, normalised; absolute or relative."""
-    # A name by default: what is nobody else's at the top of a hierarchy.
-    default = not cgroup.parent and cgroup.name in ("", container_id)
-    name = f"libct-{container_id}" if default or not cgroup.name else cgroup.name
-    path = cgroup.path or os.path.join(cgroup.parent, name)
-    names = [name for name in path.split("/") if name not in ("", ".")]
-    problems = []
-    if cgroup.systemd:
-        problems.append((PATH_PLACE, "the systemd cgroup driver is not supported yet"))
-    if ".." in names:
-        problems.append((PATH_PLACE, f"has '..': {path!r}"))
-    elif not names:
-        problems.append((PATH_PLACE, f"names no group below the root: {path!r}"))
-    if "\n" in path or "\0" in path:
-        problems.append((PATH_PLACE, f"has a line break or a NUL: {path!r}"))
-    return "/" * path.startswith("/") + "/".join(names), problems
 
 
 class Manager:
@@ -188,7 +100,7 @@ class Manager:
         raise NotImplementedError
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        """Set the limits of existing groups, device access included."""
+        """Change limits of existing groups, device access included; CgroupError for bad ones."""
         raise NotImplementedError
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
@@ -197,7 +109,7 @@ class Manager:
         Three lists: for the process that clones, before; for the one cloned,
         which must have no second thread, before it changes its user or
         unshares its cgroup namespace; for the one that clones, after.
-        Empty with v2: see cgroup_directory.
+        Empty with v2, where directory_steps do it.
         """
         return [], [], []
 
@@ -205,7 +117,7 @@ class Manager:
         """How the runtime puts the process context.pid into the groups.
 
         For where neither entry_steps nor cgroup_directory can be used: it can
-        take 20 ms longer (see steps.py).
+        take 20 ms longer (see entry.py).
         """
         raise NotImplementedError
 
@@ -222,7 +134,7 @@ class Manager:
         if directory is None:
             return []
         optional = int(not self._is_required(""))
-        return [steps.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
+        return [entry.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         """Whether the container may not start without the group of this controller."""
@@ -231,10 +143,6 @@ class Manager:
     def paths(self) -> dict[str, str]:
         """The directory of each v1 controller; that of v2 is under ""."""
         return dict(self._paths)
-
-    def _check_plannable(self) -> None:
-        if self._problems:
-            raise CgroupError("; ".join(f"{where}: {what}" for where, what in self._problems))
 
     # --- live ---
 
@@ -251,16 +159,13 @@ class Manager:
         return any(os.path.isdir(directory) for directory in self.directories())
 
     def pids(self) -> list[int]:
-        """The processes in the group itself."""
+        """The processes in the group itself, by their numbers in our pid namespace."""
         directory = self.main_directory()
-        if directory is None:
-            return []
         try:
-            return files.pids(directory)
-        except FileNotFoundError:
-            return []
+            # 0 is a process that this namespace does not see.
+            return [pid for pid in files.pids(directory) if pid] if directory else []
         except OSError as error:
-            if error.errno == errno.ENODEV:
+            if error.errno in (errno.ENOENT, errno.ENODEV):
                 return []
             raise failure("list processes", error) from error
 
@@ -268,7 +173,7 @@ class Manager:
         """The processes in the group and in those below it."""
         directory = self.main_directory()
         try:
-            return files.tree_pids(directory) if directory is not None else []
+            return [pid for pid in files.tree_pids(directory) if pid] if directory else []
         except OSError as error:
             raise failure("list processes", error) from error
 
@@ -296,11 +201,7 @@ class Manager:
 
         CgroupError if some live on for a second.
         """
-        if self._kill_at_once():
-            waiting = backoff(1.0)
-            while self.populated():
-                if not next(waiting):
-                    break
+        self._kill_at_once()
         rounds = backoff(1.0)
         while found := self.all_pids():
             try:
@@ -313,37 +214,37 @@ class Manager:
                     os.kill(pid, SIGKILL)
                 except ProcessLookupError:
                     continue
-            self.thaw()  # a frozen v1 process does not die
+            self.thaw()
             if not next(rounds):
                 raise CgroupError(f"processes {found} survive SIGKILL")
 
-    def _kill_at_once(self) -> bool:
-        """cgroup.kill, since Linux 5.14; whether there is that."""
+    def _kill_at_once(self) -> None:
+        """Kill what is in the v2 group, which Linux 5.14 can do, and wait for that."""
         directory = self.cgroup_directory()
         if directory is None:
-            return False
+            return
         try:
             files.write(f"{directory}/cgroup.kill", "1")
-        except OSError:  # older; or it is gone, or its processes are in v1 groups alone
-            return False
-        return True
+        except OSError:  # an older kernel, or the group is gone
+            return
+        self.thaw()  # a process that v1 has frozen does not die
+        waiting = backoff(1.0)
+        while read_count(f"{directory}/cgroup.events", "populated"):
+            if not next(waiting):
+                break
 
     def destroy(self) -> None:
         """Remove the groups, and those that the container has made below them.
 
         CgroupError if there are processes left; groups that are gone are fine.
         """
-        problem: OSError | None = None
-        for directory in self.directories():
-            try:
-                files.remove(directory)
-            except OSError as error:
-                problem = problem or error
-        if problem is not None:
-            raise failure("remove the control group", problem) from problem
+        try:
+            files.remove(self.directories())
+        except OSError as error:
+            raise failure("remove the control group", error) from error
 
     def oom_kill_count(self) -> int:
-        """How many processes the kernel has killed for want of memory; 0 without that controller."""
+        """How many processes the kernel has killed for want of memory, as far as it counts."""
         raise NotImplementedError
 
     def set(self, resources: Resources) -> None:
@@ -365,7 +266,7 @@ class Manager:
 
 
 def perform(planned: Iterable[Step]) -> None:
-    """Perform steps on existing groups at once; CgroupError, with the step's place, for failures."""
+    """Perform steps on existing groups at once; CgroupError names the step that failed."""
     from ..bootstrap.context import Context
 
     context = Context()
@@ -382,32 +283,6 @@ def perform(planned: Iterable[Step]) -> None:
 
 def failure(what: str, error: OSError) -> CgroupError:
     return CgroupError(f"cannot {what}: {error.strerror}: {error.filename!r}")
-
-
-def device_access(resources: Resources) -> tuple[DeviceAccess | None, list[Problem]]:
-    """The rules of access to devices as the minimal list that says the same.
-
-    Gives ("deny" or "allow", exceptions like "c 1:3 rwm") or None for no
-    control, and what is wrong with the rules.  Those that every container has
-    (devices.DEFAULT_RULES) are applied after the configuration's, of which
-    there may be none: nothing else is allowed then.
-
-    This is the one place that copes with a copy of libct without
-    libct.cgroups.devices: it cannot control devices, so rules are refused.
-    """
-    if resources.skip_devices:
-        return None, []
-    try:
-        from .devices import rules
-    except ModuleNotFoundError as error:
-        if error.name != f"{__package__}.devices":
-            raise
-        if not resources.devices:
-            return None, []
-        what = f"this copy of libct cannot apply device rules: it has no {error.name}"
-        return None, [(place("devices"), what)]
-    access, problems = rules.resolve(resources.devices)
-    return access, [(place(f"devices[{index}]"), what) for index, what in problems]
 
 
 def backoff(seconds: float) -> Iterator[bool]:

@@ -1,17 +1,4 @@
-"""The steps of control groups: make, limit, enter.
-
-Those that make and limit are the runtime's.  A process gets into its groups in
-one of three ways:
-
-- v2: it is cloned into the group (CLONE_INTO_CGROUP), no step is needed.
-- v1: cgroup_open before the clone, and cgroup_enter as one of the first steps
-  of the process itself, which writes "0" to the `tasks` files.  A thread that
-  moves itself needs no lock; moving another process, or a whole one, takes
-  cgroup_threadgroup_rwsem, which on an idle machine waits 10 to 20 ms for an
-  RCU grace period (cgroup_procs_write_start in kernel/cgroup/cgroup.c; Linux
-  5.6, "cgroup: Optimize single thread migration").  So the process must have
-  one thread.
-- cgroup_join, where neither can be done: the runtime writes the process's id.
+"""The steps that make control groups and limit them, on the runtime's side.
 
 Where an argument says optional, a refusal for want of permission, or of the
 file, is no error: without privilege a container has the groups it can get.
@@ -25,6 +12,7 @@ import os
 from ..errors import StepProblem
 from ..plan.step import operation
 from . import files
+from .files import REFUSALS, hinted, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,15 +22,6 @@ if TYPE_CHECKING:
 MADE = "cgroups made"
 
 _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
-# Not allowed, or the file system is read-only, as in containers.
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-def quote(text: str) -> str:
-    """A string as strace prints it.  Only texts for people need the module."""
-    from ..syscalls import flags
-
-    return flags.quote(text)
 
 
 def remove_made(context: Context) -> None:
@@ -58,7 +37,7 @@ def remove_made(context: Context) -> None:
             if above:  # others may have put groups there
                 os.rmdir(directory)
             else:
-                files.remove(directory)
+                files.remove([directory])
         except OSError:  # the error that is being reported is the one that matters
             continue
 
@@ -83,10 +62,10 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     except FileExistsError:
         _refuse_used(directory)
     except OSError as error:
-        if optional and error.errno in _REFUSALS:
+        if optional and error.errno in REFUSALS:
             return
         failed = files.explained(error, f"mkdir({quote(directory)})", directory)
-        raise (_refused(failed) if error.errno in _REFUSALS else failed) from None
+        raise (_refused(failed) if error.errno in REFUSALS else failed) from None
 
 
 @cgroup_mkdir.calls
@@ -190,9 +169,7 @@ def _make_threaded(directory: str, needed: tuple[str, ...]) -> None:
     files.write(f"{directory}/cgroup.type", "threaded")
 
 
-def _not_enabled(
-    level: str, missing: list[str], problem: OSError | None
-) -> OSError | StepProblem:
+def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSError | StepProblem:
     what = " and ".join(missing)
     if problem is None:
         return StepProblem(
@@ -201,7 +178,7 @@ def _not_enabled(
     if problem.errno == errno.EBUSY:
         why = "there are processes in that group itself; choose another linux.cgroupsPath"
         return hinted(problem, why)
-    return _refused(problem) if problem.errno in _REFUSALS else problem
+    return _refused(problem) if problem.errno in REFUSALS else problem
 
 
 @operation("give the control group {0} to user {1}")
@@ -307,7 +284,7 @@ def cgroup_cpuset_v1(
                 value = inherited or files.read(f"{directory}/{file}").strip()
             cgroup_write.perform(context, f"{directory}/{last}/{file}", value)
     except OSError as error:
-        if not optional or error.errno not in (*_REFUSALS, errno.ENOENT):
+        if not optional or error.errno not in (*REFUSALS, errno.ENOENT):
             raise
 
 
@@ -337,100 +314,7 @@ def _(directory: str, limit: int) -> list[str]:
     return [f"openat({quote(f'{directory}/memory.current')}, O_RDONLY)"]
 
 
-# --- entering ---------------------------------------------------------------
-
-
-@operation("open the control groups for the first process")
-def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    """Open the `tasks` files of v1 groups, for cgroup_enter in the process cloned next.
-
-    Both processes have the descriptors then; they are close-on-exec.
-    """
-    for directory in required + optional:
-        try:
-            fd = files.open_file(f"{directory}/tasks", os.O_WRONLY)
-        except OSError as error:
-            if directory in optional and error.errno in (*_REFUSALS, errno.ENOENT):
-                continue
-            raise
-        context.keep(f"cgroup {directory}", fd)
-
-
-@cgroup_open.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
-
-
-@operation("enter the control groups")
-def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    """Move this process, which has one thread, into the groups that were opened."""
-    for directory in required + optional:
-        name = f"cgroup {directory}"
-        if name not in context.fds:
-            continue
-        try:
-            os.write(context.fds[name], b"0")
-        except OSError as error:
-            if directory in required or error.errno not in _REFUSALS:
-                failed = files.explained(error, 'write("0")', f"{directory}/tasks")
-                raise _unjoinable(failed) from None
-        context.release(name)
-
-
-@cgroup_enter.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return ['write("0")'] * len(required)
-
-
-@operation("open the control group {0} to clone into")
-def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
-    """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
-    try:
-        fd = files.open_file(directory, os.O_PATH | os.O_DIRECTORY)
-    except OSError as error:
-        if optional and error.errno in (*_REFUSALS, errno.ENOENT):
-            return
-        raise
-    context.keep("cgroup", fd)
-
-
-@cgroup_open_directory.calls
-def _(directory: str, optional: int) -> list[str]:
-    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
-
-
-@operation("close the files of the control groups")
-def cgroup_close(context: Context, directories: tuple[str, ...]) -> None:
-    """Let go of what cgroup_open has opened, in the process that did."""
-    for directory in directories:
-        context.release(f"cgroup {directory}")
-
-
-@operation("put the process into its control groups")
-def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    """Move the process context.pid, from outside, into groups of either version."""
-    for directory in required + optional:
-        path = f"{directory}/cgroup.procs"
-        try:
-            files.write_pid(path, context.pid)
-        except OSError as error:
-            if directory in optional and error.errno in (*_REFUSALS, errno.ENOENT):
-                continue
-            raise _unjoinable(error) from None
-
-
-@cgroup_join.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{path}/cgroup.procs')}, O_WRONLY)" for path in required + optional]
-
-
 # --- errors -----------------------------------------------------------------
-
-
-def hinted(error: OSError, hint: str) -> OSError:
-    """error, with what to do about it (bootstrap/performer.py reads that)."""
-    error.hint = hint  # type: ignore[attr-defined]  # none of ours, and not to be a subclass
-    return error
 
 
 def _refused(error: OSError) -> OSError:
@@ -449,7 +333,7 @@ def _refined(path: str, error: OSError) -> OSError:
             f"the {controller} controller is not enabled for this group, or this kernel does not"
             f" have {file}",
         )
-    if error.errno in _REFUSALS:
+    if error.errno in REFUSALS:
         return _refused(error)
     if error.errno == errno.EBUSY and file.startswith("memory."):
         used, most = (
@@ -460,13 +344,3 @@ def _refined(path: str, error: OSError) -> OSError:
     if file.endswith(("cpus", "mems")) and error.errno in (errno.EINVAL, errno.ERANGE):
         return hinted(error, "use numbers that the group above has as well")
     return error
-
-
-def _unjoinable(error: OSError) -> OSError:
-    hints = {
-        errno.EINVAL: "a real-time process needs a group with linux.resources.cpu.realtimeRuntime",
-        errno.EBUSY: "the v2 group distributes controllers to groups below it",
-        errno.ENOSPC: "the cpuset has no CPUs or no memory nodes",
-    }
-    assert error.errno is not None
-    return hinted(error, hints[error.errno]) if error.errno in hints else error

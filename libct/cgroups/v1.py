@@ -14,25 +14,18 @@ import errno
 import os
 
 from ..errors import CgroupError
-from . import convert, files, steps
-from .manager import (
-    PATH_PLACE,
-    Manager,
-    asked_limits,
-    backoff,
-    device_access,
-    failure,
-    group_path,
-    place,
-    read_count,
-)
+from . import convert, entry, files, steps
+from .manager import Manager, backoff, failure, read_count
+from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ..config.cgroup import Cgroup, Resources
     from ..plan.step import Step
     from .layout import Hierarchy, Layout
-    from .manager import DeviceAccess, Problem
+    from .resources import DeviceAccess, Problem
 
 # The controller whose group lists the processes: what all_pids and freeze must
 # agree on.  The others are for hosts without it.
@@ -52,19 +45,23 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
     paths = {name: f"{found.mount}/{below}" for name, found in hierarchies.items()}
     access, found = device_access(cgroup.resources)
     problems += _limit_problems(cgroup.resources, hierarchies) + found
-    if access is not None and "devices" not in hierarchies and not cgroup.rootless:
+    if (
+        access is not None
+        and "devices" not in hierarchies
+        and not (cgroup.rootless or layout.userns)
+    ):
         what = "the devices controller is not mounted, so access to devices cannot be limited"
         problems.append((place("devices"), what))
     manager = V1Manager(cgroup, paths, problems)
-    manager.place(hierarchies, below, access if not layout.userns else None)
+    manager.prepare(hierarchies, below, access if not layout.userns else None)
     return manager
 
 
-def _limit_problems(resources: Resources, hierarchies: dict[str, Hierarchy]) -> list[Problem]:
+def _limit_problems(resources: Resources, controllers: Container[str]) -> list[Problem]:
     problems = [
         (where, f"the {controller} controller of cgroup v1 is not mounted")
         for controller, where in asked_limits(resources)
-        if controller not in hierarchies
+        if controller not in controllers
     ]
     low, high = _SHARES
     if resources.cpu_shares and not low <= resources.cpu_shares <= high:
@@ -82,7 +79,7 @@ class V1Manager(Manager):
 
     __slots__ = ("_access", "_below", "_hierarchies")
 
-    def place(
+    def prepare(
         self, hierarchies: dict[str, Hierarchy], below: str, access: DeviceAccess | None
     ) -> None:
         """What create_steps needs to know, and a loaded manager does not."""
@@ -91,7 +88,7 @@ class V1Manager(Manager):
     # --- planning ---
 
     def create_steps(self) -> list[Step]:
-        self._check_plannable()
+        refuse(self._problems)
         resources = self.cgroup.resources
         mounts: dict[str, int] = {}  # mount point -> whether the group there is optional
         for name, hierarchy in self._hierarchies.items():
@@ -118,12 +115,13 @@ class V1Manager(Manager):
         return planned + self._limits(resources) + self._devices(self._access, fresh=1)
 
     def limit_steps(self, resources: Resources) -> list[Step]:
+        access, problems = device_access(resources)
+        refuse(_limit_problems(resources, self._paths) + problems)
         planned = []
         for file, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
             if value:
-                path = f"{self._directory('cpuset', f'cpu.{file}')}/cpuset.{file}"
+                path = f"{self._paths['cpuset']}/cpuset.{file}"
                 planned.append(steps.cgroup_write(path, value, why=place(f"cpu.{file}")))
-        access, _ = device_access(resources)
         return planned + self._limits(resources) + self._devices(access, fresh=0)
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
@@ -131,15 +129,15 @@ class V1Manager(Manager):
         if not required + optional:
             return [], [], []
         return (
-            [steps.cgroup_open(required, optional, why=PATH_PLACE)],
-            [steps.cgroup_enter(required, optional, why=PATH_PLACE)],
-            [steps.cgroup_close(required + optional, why=PATH_PLACE)],
+            [entry.cgroup_open(required, optional, why=PATH_PLACE)],
+            [entry.cgroup_enter(required, optional, why=PATH_PLACE)],
+            [entry.cgroup_close(required + optional, why=PATH_PLACE)],
         )
 
     def join_steps(self) -> list[Step]:
         required, optional = self._joined(without_v2=False)
         return (
-            [steps.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
+            [entry.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
         )
 
     def _is_required(self, controller: str) -> bool:
@@ -159,14 +157,6 @@ class V1Manager(Manager):
         ]
         return tuple(dict.fromkeys(required)), tuple(dict.fromkeys(optional))
 
-    def _directory(self, controller: str, where: str) -> str:
-        try:
-            return self._paths[controller]
-        except KeyError:
-            raise CgroupError(
-                f"{place(where)}: the {controller} controller of cgroup v1 is not mounted"
-            ) from None
-
     def _limits(self, resources: Resources) -> list[Step]:
         return [*self._memory(resources), *self._cpu(resources), *self._pids(resources)]
 
@@ -180,7 +170,7 @@ class V1Manager(Manager):
             settings.append(("memory.memsw.limit_in_bytes", str(swap)))
         if not settings and not resources.memory_reservation:
             return []
-        directory = self._directory("memory", "memory.limit" if memory else "memory.swap")
+        directory = self._paths["memory"]
         if memory == -1 and not swap:
             # No limit of memory needs none of memory and swap, which may be an old one.
             planned.append(
@@ -204,7 +194,7 @@ class V1Manager(Manager):
     def _cpu(self, resources: Resources) -> list[Step]:
         planned = []
         if resources.cpu_shares and resources.cpu_idle != 1:  # an idle group takes no shares
-            path = f"{self._directory('cpu', 'cpu.shares')}/cpu.shares"
+            path = f"{self._paths['cpu']}/cpu.shares"
             shares = str(resources.cpu_shares)
             planned.append(steps.cgroup_write(path, shares, why=place("cpu.shares")))
         settings, where = [], ""
@@ -218,10 +208,11 @@ class V1Manager(Manager):
             settings.append(("cpu.cfs_quota_us", str(resources.cpu_quota)))
             where = "cpu.quota"
         if settings:
-            directory = self._directory("cpu", where)
-            planned.append(steps.cgroup_write_group(directory, tuple(settings), why=place(where)))
+            planned.append(
+                steps.cgroup_write_group(self._paths["cpu"], tuple(settings), why=place(where))
+            )
         if resources.cpu_idle is not None:
-            path = f"{self._directory('cpu', 'cpu.idle')}/cpu.idle"
+            path = f"{self._paths['cpu']}/cpu.idle"
             idle = str(resources.cpu_idle)
             planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
         return planned
@@ -229,7 +220,7 @@ class V1Manager(Manager):
     def _pids(self, resources: Resources) -> list[Step]:
         if resources.pids_limit is None:
             return []
-        path = f"{self._directory('pids', 'pids.limit')}/pids.max"
+        path = f"{self._paths['pids']}/pids.max"
         return [
             steps.cgroup_write(
                 path, convert.pids_value(resources.pids_limit), why=place("pids.limit")

@@ -10,24 +10,16 @@ import os
 import time
 
 from ..errors import CgroupError
-from . import convert, files, steps
-from .manager import (
-    PATH_PLACE,
-    Manager,
-    asked_limits,
-    device_access,
-    failure,
-    group_path,
-    place,
-    read_count,
-)
+from . import convert, entry, files, steps
+from .manager import Manager, failure, read_count
+from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.cgroup import Cgroup, Resources
     from ..plan.step import Step
     from .layout import Hierarchy, Layout
-    from .manager import DeviceAccess, Problem
+    from .resources import DeviceAccess, Problem
 
 _DEFAULT_PERIOD = 100000  # microseconds, of cpu.max
 _FREEZE_SECONDS = 10.0
@@ -42,7 +34,7 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V2Manager:
     access, found = device_access(cgroup.resources)
     problems += _limit_problems(cgroup.resources, layout) + found
     manager = V2Manager(cgroup, {"": f"{unified.mount}/{below}"}, problems)
-    manager.place(unified.mount, below, access, layout.userns)
+    manager.prepare(unified.mount, below, access, layout.userns)
     return manager
 
 
@@ -57,11 +49,15 @@ def _limit_problems(resources: Resources, layout: Layout) -> list[Problem]:
         for controller, where in asked_limits(resources)
         if controller not in layout.v2_controllers
     ]
+    return problems + _swap_problems(resources)
+
+
+def _swap_problems(resources: Resources) -> list[Problem]:
     try:
         convert.swap_max(resources.memory, resources.memory_swap)
     except ValueError as error:
-        problems.append((place("memory.swap"), str(error)))
-    return problems
+        return [(place("memory.swap"), str(error))]
+    return []
 
 
 class V2Manager(Manager):
@@ -69,9 +65,7 @@ class V2Manager(Manager):
 
     __slots__ = ("_access", "_below", "_mount", "_userns")
 
-    def place(
-        self, mount: str, below: str, access: DeviceAccess | None, userns: bool
-    ) -> None:
+    def prepare(self, mount: str, below: str, access: DeviceAccess | None, userns: bool) -> None:
         """What create_steps needs to know, and a loaded manager does not."""
         self._mount, self._below, self._access, self._userns = mount, below, access, userns
 
@@ -82,7 +76,7 @@ class V2Manager(Manager):
     # --- planning ---
 
     def create_steps(self) -> list[Step]:
-        self._check_plannable()
+        refuse(self._problems)
         asked = asked_limits(self.cgroup.resources)
         needed = tuple(dict.fromkeys(controller for controller, _ in asked))
         optional = int(not self._is_required(""))
@@ -95,20 +89,25 @@ class V2Manager(Manager):
         if self.cgroup.owner_uid is not None:
             uid = self.cgroup.owner_uid
             planned.append(steps.cgroup_chown(self._directory, uid, why=PATH_PLACE))
-        return planned + self._limits(self.cgroup.resources) + self._devices(self._access, self._userns)
+        return (
+            planned
+            + self._limits(self.cgroup.resources)
+            + self._devices(self._access, self._userns)
+        )
 
     def limit_steps(self, resources: Resources) -> list[Step]:
+        access, problems = device_access(resources)
+        refuse(_swap_problems(resources) + problems)
         check = []
         if resources.memory_check_before_update and resources.memory > 0:
             why = place("memory.checkBeforeUpdate")
             check.append(steps.cgroup_check_memory(self._directory, resources.memory, why=why))
-        access, _ = device_access(resources)
         return check + self._limits(resources) + self._devices(access, False)
 
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)
         required, optional = (directory, ()) if self._is_required("") else ((), directory)
-        return [steps.cgroup_join(required, optional, why=PATH_PLACE)]
+        return [entry.cgroup_join(required, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         return not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
@@ -132,10 +131,7 @@ class V2Manager(Manager):
 
     def _memory(self, resources: Resources) -> list[Step]:
         memory, planned = resources.memory, []
-        try:
-            swap = convert.swap_max(memory, resources.memory_swap)
-        except ValueError as error:
-            raise CgroupError(f"{place('memory.swap')}: {error}") from None
+        swap = convert.swap_max(memory, resources.memory_swap)
         if swap is not None:
             # A kernel that does not count swap has no file, and does what these two ask for.
             if_there = int(swap in (-1, 0))

@@ -14,11 +14,15 @@ from .attributes import (
 )
 from .cgroup import Cgroup
 from .device import Device
-from .hooks import Hooks
 from .mount import Mount
 from .namespace import IDMap, Namespace, TimeOffset
 from .record import Record
-from .seccomp import Seccomp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Most containers have neither.
+    from .hooks import Hooks
+    from .seccomp import Seccomp
 
 
 class NetDevice(Record):

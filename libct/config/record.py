@@ -15,6 +15,8 @@ interpreter's own start.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,9 @@ else:
 
 # What a field without a default has in its place.
 _REQUIRED: Any = type("Required", (), {"__repr__": lambda _: "required"})()
+
+# Types whose values need no copy.
+_ATOMS = frozenset((str, int, bool, type(None)))
 
 # Every record by its name: from_dict() finds the types of fields here.
 _RECORDS: dict[str, Any] = {}
@@ -51,8 +56,9 @@ class RecordType(type):
         made = super().__new__(mcs, name, bases, body)
         made._fields = fields
         made._required = tuple(field for field in fields if fields[field] is _REQUIRED)
+        # A record for a default is one of which all fields have their default.
         made._fresh = tuple(
-            (field, default.copy)
+            (field, default.copy if isinstance(default, (list, dict)) else type(default))
             for field, default in fields.items()
             if isinstance(default, (list, dict)) or isinstance(type(default), RecordType)
         )
@@ -107,11 +113,17 @@ class Record(metaclass=RecordType):
 
     def copy(self, **changes: Any) -> Self:
         """An equal record that shares no list, dict or record with this one, with changes made."""
-        cls = type(self)
-        for name in cls._fields:
-            if name not in changes:
-                changes[name] = _copied(getattr(self, name))
-        return cls(**changes)
+        new = object.__new__(type(self))
+        for name in type(self)._fields:
+            value = getattr(self, name)
+            if type(value) not in _ATOMS:
+                value = _copied(value)
+            setattr(new, name, value)
+        for name, value in changes.items():
+            if name not in type(self)._fields:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+            setattr(new, name, value)
+        return new
 
     def to_dict(self) -> dict[str, Any]:
         """The record as values that JSON can hold; fields at their default are left out."""
@@ -119,7 +131,7 @@ class Record(metaclass=RecordType):
         for name, default in type(self)._fields.items():
             value = getattr(self, name)
             if value != default:
-                found[name] = _plain_value(value)
+                found[name] = value if type(value) in _ATOMS else _plain_value(value)
         return found
 
     @classmethod
@@ -166,7 +178,9 @@ def _plain_value(value: Any) -> Any:
 
 
 def record_type(name: str) -> type[Record] | None:
-    """The record of that name, among those whose modules are loaded."""
+    """The record of that name, loaded where it is not yet; None for another type's name."""
+    if name not in _RECORDS:
+        getattr(sys.modules[__package__], name, None)
     return _RECORDS.get(name)
 
 

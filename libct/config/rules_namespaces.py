@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import Finding
 from .namespace import (
     NEWIPC,
@@ -117,7 +119,7 @@ def uts_rules(config: Config, facts: Facts, findings: Findings) -> None:
         if name:
             if find(config, NEWUTS) is None:
                 findings.append(Finding(place, f"needs a uts namespace in {_PLACE}"))
-            if check_text(place, name, findings) and len(name.encode()) > LONGEST_UTS_NAME:
+            if check_text(place, name, findings) and len(os.fsencode(name)) > LONGEST_UTS_NAME:
                 message = f"longer than {LONGEST_UTS_NAME} bytes: {name!r}"
                 findings.append(Finding(place, message))
 
@@ -158,7 +160,7 @@ def _device_name_rule(place: str, name: str, findings: Findings) -> None:
     if not check_text(place, name, findings):
         return
     bad = name in ("", ".", "..") or any(at in "/:" or at.isspace() for at in name)
-    if bad or len(name.encode()) > LONGEST_DEVICE_NAME:
+    if bad or len(os.fsencode(name)) > LONGEST_DEVICE_NAME:
         findings.append(Finding(place, f"not a name of a network device: {name!r}"))
 
 
@@ -181,17 +183,16 @@ def time_rules(config: Config, facts: Facts, findings: Findings) -> None:
 
 
 _IPC_SYSCTLS = frozenset(
-    "kernel/" + name
-    for name in [
-        "msgmax",
-        "msgmnb",
-        "msgmni",
-        "sem",
-        "shmall",
-        "shmmax",
-        "shmmni",
-        "shm_rmid_forced",
-    ]
+    (
+        "kernel/msgmax",
+        "kernel/msgmnb",
+        "kernel/msgmni",
+        "kernel/sem",
+        "kernel/shmall",
+        "kernel/shmmax",
+        "kernel/shmmni",
+        "kernel/shm_rmid_forced",
+    )
 )
 
 
@@ -229,7 +230,7 @@ def _sysctl_problem(path: str, config: Config, facts: Facts) -> str:
     else:
         return "does not belong to a namespace, so it would be the host's"
     if find(config, needed) is None:
-        return f"needs a {SPEC_NAMES[needed]} namespace in {_PLACE}"
+        return f"needs {SPEC_NAMES[needed]!r} in {_PLACE}"
     return ""
 
 

@@ -207,17 +207,13 @@ def process_rules(process: Process, config: Config, findings: Findings) -> None:
 
 def _user_rules(process: Process, config: Config, findings: Findings) -> None:
     """The user is "user" or "user:group", each a name or a number; "" is root."""
-    user, colon, group = process.user.partition(":")
+    user, colon, group = (process.user or "0:0").partition(":")
     mapped = is_private(config, NEWUSER)
-    for field, name, mappings in (
-        ("uid", user, config.uid_mappings),
-        ("gid", group, config.gid_mappings),
-    ):
+    both = [("uid", user, config.uid_mappings)]
+    if colon:
+        both.append(("gid", group, config.gid_mappings))
+    for field, name, mappings in both:
         place = f"process.user.{field}"
-        if not name:
-            if colon:
-                findings.append(Finding("process.user", f"not user:group: {process.user!r}"))
-            continue
         number = _id(place, name, findings)
         if number is not None and mapped and not is_mapped(number, mappings):
             findings.append(Finding(place, f"not mapped by linux.{field}Mappings: {number}"))

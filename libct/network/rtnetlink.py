@@ -68,6 +68,10 @@ _BUFFER = 65536  # a reply to one request is shorter, and so is each part of a d
 _RETRIES = 5  # of a dump during which something changed
 
 
+# net/core/net_namespace.c makes it before all others; include/net/flow.h.
+LOOPBACK_IFINDEX = 1
+
+
 class Address:
     """An address of a link; text is without the prefix length, scope is RT_SCOPE_*."""
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 from ..config.namespace import NEWNET
 from ..errors import StepProblem
 from ..plan.step import Step, operation
-from .rtnetlink import Netlink
+from .ready import enter_network
+from .rtnetlink import LOOPBACK_IFINDEX, Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
     from ..config import Config
 
-# net/core/net_namespace.c makes it before all others; include/net/flow.h.
-LOOPBACK_IFINDEX = 1
-
 _SOCKET = "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)"
 
 
-def network_steps(config: Config) -> list[Step]:
+def network_steps(config: Config, *, ready: bool = False) -> list[Step]:
     """For the first process, in its network namespace and with CAP_NET_ADMIN there.
+
+    ready: it enters one that is up already (ready.py).
 
     Loopback is brought up in every new namespace, which has nothing else.  A
     namespace that is joined belongs to who made it and is left as it is; routes
@@ -32,7 +32,8 @@ def network_steps(config: Config) -> list[Step]:
     steps = []
     for index, namespace in enumerate(config.namespaces):
         if namespace.type == NEWNET and not namespace.path:
-            steps.append(bring_up_loopback(why=f"linux.namespaces[{index}]"))
+            up = enter_network if ready else bring_up_loopback
+            steps.append(up(why=f"linux.namespaces[{index}]"))
     # After the links: a route over one that is down is refused.
     for index, route in enumerate(config.routes):
         arguments = (route.destination, route.source, route.gateway, route.interface_name)

@@ -41,8 +41,8 @@ def read_spec(bundle: str) -> dict[str, Any]:
 
 def read_bundle(
     path: str,
-    id: str = "",
-    **options: Any,  # noqa: A002  # the runtime-spec's word
+    id: str = "",  # noqa: A002  # the runtime-spec's word
+    **options: Any,
 ) -> tuple[Config, dict[str, Any], dict[str, str]]:
     """(Config, keyword arguments of its Process, annotations) of the bundle at path.
 
@@ -58,8 +58,8 @@ def read_bundle(
 
 def from_bundle(
     path: str,
-    id: str = "",
-    **options: Any,  # noqa: A002  # the runtime-spec's word
+    id: str = "",  # noqa: A002  # the runtime-spec's word
+    **options: Any,
 ) -> tuple[Config, Process | None]:
     """The Config of the bundle at path, and the first Process of it, if it has one.
 

@@ -13,7 +13,6 @@ from .default_spec import VERSION
 from .load_resources import THROTTLES
 from .mount_options import PROPAGATION, options_of
 from .names import (
-    CAPABILITY_SETS,
     HOOKS,
     IO_CLASSES,
     MEMORY_FLAGS,
@@ -150,7 +149,9 @@ def _process(config: Config, arguments: Mapping[str, Any] | None) -> dict[str, A
 def _capabilities(capabilities: Capabilities | None) -> dict[str, Any] | None:
     if capabilities is None:
         return None
-    return _present(**{name: list(getattr(capabilities, name)) for name in CAPABILITY_SETS})
+    return _present(
+        **{name: list(getattr(capabilities, name)) for name in capabilities.__annotations__}
+    )
 
 
 def _rlimit(limit: Rlimit) -> dict[str, Any]:

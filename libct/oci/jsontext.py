@@ -37,8 +37,10 @@ def loads(text: bytes | str, name: str) -> Any:
             value, end = _json.make_scanner(_SCANNING)(stripped, 0)
             if end == len(stripped):
                 return value
-        except (StopIteration, ValueError, RecursionError):
-            pass  # the json module finds the same, and says where
+        except (StopIteration, ValueError, RecursionError, SystemError):
+            # The json module finds the same, and says where.  SystemError:
+            # without that module the scanner has no exception to raise.
+            pass
     return _loads_slowly(text, name)
 
 
@@ -92,7 +94,24 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 
         separators = (",", ":") if indent is None else (",", ": ")
         return json.dumps(value, indent=indent, separators=separators)
-    return "".join(_encode(value, "" if indent is None else " " * indent, "\n"))
+    if indent is not None:
+        return "".join(_encode(value, " " * indent, "\n"))
+    encode = _json.make_encoder(
+        None,  # no search for cycles
+        _refuse,
+        _json.encode_basestring_ascii,
+        None,  # no indentation
+        ":",
+        ",",
+        False,  # keys keep their order
+        False,  # and must be strings
+        False,  # no infinity, which JSON does not have
+    )
+    return "".join(encode(value, 0))
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def _encode(value: Any, indent: str, newline: str) -> Iterator[str]:
@@ -110,16 +129,16 @@ def _encode(value: Any, indent: str, newline: str) -> Iterator[str]:
         if not value:
             yield opening + closing
             return
-        inner = newline + indent if indent else ""
+        inner = newline + indent
         separator = opening + inner
         for item in value:
             yield separator
             separator = "," + inner
             if isinstance(value, dict):
                 yield _json.encode_basestring_ascii(item)
-                yield ": " if indent else ":"
+                yield ": "
                 item = value[item]
             yield from _encode(item, indent, newline + indent)
-        yield (newline if indent else "") + closing
+        yield newline + closing
     else:
-        raise TypeError(f"no JSON for {type(value).__name__}")
+        _refuse(value)

@@ -55,7 +55,7 @@ def config_from_spec(
     findings: list[Finding] = []
     top = Table(spec, "", findings)
     linux = top.table("linux")
-    _check_platform(top)
+    version = _version(top)
     if linux is None:
         linux = Table({}, "linux", findings)
     if rootless_euid is None:
@@ -88,7 +88,7 @@ def config_from_spec(
     if any(namespace.type == NEWNET and not namespace.path for namespace in namespaces):
         fields["networks"] = [Network("loopback")]
     fields["cgroups"] = _cgroup(linux, annotations, id, systemd, rootless_cgroups)
-    fields["version"] = top.string("ociVersion")
+    fields["version"] = version
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
     _read_linux(linux, fields)
@@ -109,15 +109,17 @@ def config_from_spec(
     return config, arguments
 
 
-def _check_platform(top: Table) -> None:
-    if top.require("ociVersion"):
-        version = top.string("ociVersion")
-        if version.split(".")[0] not in ("0", "1") and isinstance(top.values["ociVersion"], str):
-            top.problem("ociVersion", f"not a version 1 of the runtime-spec: {show(version)}")
+def _version(top: Table) -> str:
+    """The version of the spec, after a look at whether this is for us at all."""
+    version = top.string("ociVersion")
+    named = top.require("ociVersion") and isinstance(top.values["ociVersion"], str)
+    if named and version.split(".")[0] not in ("0", "1"):
+        top.problem("ociVersion", f"not a version 1 of the runtime-spec: {show(version)}")
     if not top.has("linux"):
         for platform in _OTHER_PLATFORMS:
             if top.has(platform):
                 top.problem(platform, "a configuration of another platform: it has no 'linux'")
+    return version
 
 
 def _in_user_namespace() -> bool:
@@ -222,6 +224,8 @@ def _cgroup(
     elif path:
         # A ".." may not lead above the root of the hierarchy, nor above our own cgroup.
         below = os.path.normpath("/" + path.lstrip("/"))
+        if below == "/":
+            linux.problem("cgroupsPath", f"the root is no container's: {path!r}")
         cgroup.path = below if path.startswith("/") else below[1:]
     else:
         cgroup.name = name

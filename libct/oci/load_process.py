@@ -9,10 +9,8 @@ from ..config.attributes import (
     Rlimit,
     Scheduler,
 )
-from ..config.number_lists import parse_numbers
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import RLIMITS
-from .names import CAPABILITY_SETS, IO_CLASSES, SCHEDULER_FLAGS, SCHEDULER_POLICIES
 from .reader import INT32, UINT16, UINT32, UINT64, Table, show
 
 TYPE_CHECKING = False
@@ -83,7 +81,7 @@ def process_attributes(process: Table) -> dict[str, Any]:
     capabilities = process.table("capabilities")
     if capabilities is not None:
         found["capabilities"] = Capabilities(
-            **{name: capabilities.strings(name) for name in CAPABILITY_SETS}
+            **{name: capabilities.strings(name) for name in Capabilities.__annotations__}
         )
     if process.has("rlimits"):
         found["rlimits"] = [
@@ -107,11 +105,7 @@ def process_attributes(process: Table) -> dict[str, Any]:
         found["scheduler"] = _scheduler(scheduler)
     io_priority = process.table("ioPriority")
     if io_priority is not None:
-        io_priority.require("class")
-        found["io_priority"] = IOPriority(
-            io_priority.named("class", IO_CLASSES, 2, "I/O class"),
-            io_priority.number("priority", INT32),
-        )
+        found["io_priority"] = _io_priority(io_priority)
     affinity = process.table("execCPUAffinity")
     if affinity is not None:
         found["exec_cpu_affinity"] = CPUAffinity(
@@ -128,7 +122,17 @@ def _rlimit(limit: Table) -> list[Rlimit]:
     return [Rlimit(number, hard, soft)]
 
 
+def _io_priority(table: Table) -> IOPriority:
+    from .names import IO_CLASSES
+
+    table.require("class")
+    number = table.named("class", IO_CLASSES, 2, "I/O class")
+    return IOPriority(number, table.number("priority", INT32))
+
+
 def _scheduler(table: Table) -> Scheduler:
+    from .names import SCHEDULER_FLAGS, SCHEDULER_POLICIES
+
     table.require("policy")
     return Scheduler(
         table.named("policy", SCHEDULER_POLICIES, 0, "scheduling policy"),
@@ -144,6 +148,8 @@ def _scheduler(table: Table) -> Scheduler:
 def _cpus(affinity: Table, key: str) -> list[int] | None:
     text = affinity.string(key)
     if text:
+        from ..config.number_lists import parse_numbers
+
         try:
             return parse_numbers(text)
         except ValueError as error:

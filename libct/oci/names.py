@@ -59,6 +59,3 @@ HOOKS = {
     "poststart": "poststart",
     "poststop": "poststop",
 }
-
-# config.md, Process, capabilities
-CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")

@@ -6,17 +6,22 @@ comments give the reasons for the order.
 
 from __future__ import annotations
 
-import os
-
 from ..attributes import limits, scheduling, sysctl, uts
 from ..bootstrap import descriptors, execute
 from ..bootstrap import namespaces as ns
-from ..config.namespace import NEWCGROUP, NEWUSER
+from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..network import steps as network
+from ..network.ready import get_network
 from ..rootfs import cgroup_mounts, console, devices, idmapped, masks, mounts, root
 from ..security import capabilities, keyring, users
-from ..syscalls.namespaces import CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER
-from .step import INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from ..syscalls.namespaces import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+)
+from .step import INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +60,10 @@ def plan_start(
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks.
     plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
+    ready = bool(flags & CLONE_NEWNET) and not new_user and not staged
+    if ready:
+        flags &= ~CLONE_NEWNET
+        plan.add(SERVER, "sources", [get_network(why="linux.namespaces")])
     clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
     if staged:
@@ -63,6 +72,10 @@ def plan_start(
         plan.add(STAGE, "join", [root.open_proc()])
         if not privileged:
             plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
+        if joins and not privileged and not new_user:
+            # Nobody in there may trace the stage.  (Without rights over our own
+            # user namespace there is no joining but that of another one.)
+            plan.add(STAGE, "join", [ns.make_undumpable()])
         plan.add(STAGE, "join", joins)
         if offsets:
             # The time namespace is to belong to the user namespace, and takes
@@ -94,7 +107,7 @@ def plan_start(
     if host.euid != 0:
         plan.add(INIT, "identity", [ns.make_undumpable()])
     plan.add(INIT, "identity", _identity(config, bool(maps), flags, container_id))
-    plan.add(INIT, "network", network.network_steps(config))
+    plan.add(INIT, "network", network.network_steps(config, ready=ready))
     plan.add(INIT, "rootfs", root.prepare_steps(config))
     # While the host's files can still be sources of mounts.
     plan.add(INIT, "rootfs", _mounts(config, host, manager, early=bool(maps)))
@@ -104,11 +117,13 @@ def plan_start(
     plan.add(INIT, "enter", root.enter_steps(config))
     if process.terminal:
         size = (process.console_height, process.console_width)
-        plan.add(INIT, "enter", [console.make_console(*size, True, why="process.terminal")])
+        # A mount on /dev/console would be the host's without a mount namespace.
+        apart = any(space.type == NEWNS for space in config.namespaces)
+        plan.add(INIT, "enter", [console.make_console(*size, apart, why="process.terminal")])
     # All that fills them has been made.
     plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
     if config.readonlyfs:
-        plan.add(INIT, "system", [root.make_root_read_only(False, why="root.readonly")])
+        plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])
     plan.add(INIT, "system", uts.uts_steps(config))
     plan.add(INIT, "system", sysctl.sysctl_steps(config))
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
@@ -141,11 +156,11 @@ def plan_exec(
     if manager is not None:
         before, entry, _ = manager.entry_steps()
         plan.add(RUNTIME, "cgroup", before)
-        directory = manager.cgroup_directory()
-        if directory is not None:
-            into = True
-            plan.add(RUNTIME, "cgroup", [open_cgroup(directory)])
+        plan.add(RUNTIME, "cgroup", manager.directory_steps())
+        into = manager.cgroup_directory() is not None
     in_user = bool(flags & CLONE_NEWUSER)
+    if not flags & CLONE_NEWNS:
+        plan.add(RUNTIME, "join", [ns.open_root_of(pid)])
     plan.add(SERVER, "clone", [ns.clone_stage(into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
@@ -153,12 +168,10 @@ def plan_exec(
     plan.add(STAGE, "join", early)
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
     plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
-    plan.add(STAGE, "join", [ns.join_process(flags)])
+    plan.add(STAGE, "join", [ns.join_process(flags)] if flags else [])
     plan.add(STAGE, "clone", [ns.clone_init(0, False)])
-    if flags & CLONE_NEWNS:
-        plan.add(INIT, "identity", [root.open_root("/")])
-    else:
-        plan.add(INIT, "identity", [root.open_root(f"/proc/{pid}/root"), root.change_root()])
+    enter = root.open_root("/") if flags & CLONE_NEWNS else root.change_root()
+    plan.add(INIT, "identity", [enter])
     plan.add(INIT, "identity", [ns.new_session()])
     if not config.no_new_keyring:
         plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
@@ -166,7 +179,7 @@ def plan_exec(
         size = (process.console_height, process.console_width)
         plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
     late = _process(plan, config, process, in_user)
-    plan.add(RUNTIME, "created", late)
+    plan.add(RUNTIME, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
 
@@ -175,12 +188,15 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
     """Make the groups before there is a process to limit; return how the process enters them."""
     if manager is None:
         return []
-    plan.add(RUNTIME, "cgroup", manager.create_steps())
+    steps = manager.create_steps()
+    # Loading the program takes as long as a clone, and is in time before the
+    # command is executed; all other limits hold from the first instant on.
+    program = [step for step in steps if step.op == "cgroup_devices_v2"]
+    plan.add(RUNTIME, "cgroup", [step for step in steps if step not in program])
     before, entry, _ = manager.entry_steps()
     plan.add(RUNTIME, "cgroup", before)
-    directory = manager.cgroup_directory()
-    if directory is not None:
-        plan.add(RUNTIME, "cgroup", [open_cgroup(directory)])
+    plan.add(RUNTIME, "cgroup", manager.directory_steps())
+    plan.add(MEANWHILE, "cgroup", program)
     return entry
 
 
@@ -273,22 +289,26 @@ def _execute(process: Process) -> list[Step]:
     return [
         # A directory left open is a way out.
         descriptors.close_descriptors(kept),
-        execute.execute(tuple(process.args), tuple(process.env), why="process.args"),
+        execute.execute(tuple(process.args), _last_of_each(process.env), why="process.args"),
     ]
 
 
-@operation("open the control group {0}")
-def open_cgroup(context: Context, directory: str) -> None:
-    """Held under "cgroup", for clone3(2) to put the process into."""
-    context.keep("cgroup", os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-
-
-@open_cgroup.calls
-def _(directory: str) -> list[str]:
-    return [f'openat("{directory}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
+def _last_of_each(env: list[str]) -> tuple[str, ...]:
+    """The variables, each once: the C library would take the first of a name."""
+    found: dict[str, str] = {}
+    for one in env:
+        name = one.partition("=")[0]
+        found.pop(name, None)
+        found[name] = one
+    return tuple(found.values())
 
 
 @operation("record that the container is created")
 def record_created(context: Context) -> None:
     """The runtime's: its state file says so from here on."""
     context.values["created"]()
+
+
+@operation("let the process go on")
+def let_go(context: Context) -> None:
+    """The runtime's, which is there to do it; without it the process ends here (DESIGN.md 3.6)."""

@@ -15,11 +15,9 @@ class Host:
     euid, egid: the runtime's ids.
     newuidmap, newgidmap: their absolute paths, or "".
     layout: of the control groups.
-    cap_last_cap: the highest capability that the kernel knows.
-    cwd: the runtime's working directory.
     """
 
-    __slots__ = ("_layout", "cap_last_cap", "cwd", "egid", "euid", "newgidmap", "newuidmap")
+    __slots__ = ("_layout", "egid", "euid", "newgidmap", "newuidmap")
 
     def __init__(
         self,
@@ -29,12 +27,9 @@ class Host:
         newuidmap: str = "",
         newgidmap: str = "",
         layout: Layout | None = None,
-        cap_last_cap: int = 40,
-        cwd: str = "/",
     ) -> None:
-        self.euid, self.egid, self.cwd = euid, egid, cwd
+        self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
-        self.cap_last_cap = cap_last_cap
         self._layout = layout
 
     @property
@@ -55,8 +50,6 @@ def host() -> Host:
         egid=os.getegid(),
         newuidmap="" if euid == 0 else _which("newuidmap"),
         newgidmap="" if euid == 0 else _which("newgidmap"),
-        cap_last_cap=_cap_last_cap(),
-        cwd=os.getcwd(),
     )
 
 
@@ -66,11 +59,3 @@ def _which(program: str) -> str:
         if directory.startswith("/") and os.access(path, os.X_OK):
             return path
     return ""
-
-
-def _cap_last_cap() -> int:
-    try:
-        with open("/proc/sys/kernel/cap_last_cap", "rb", buffering=0) as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 40  # CAP_CHECKPOINT_RESTORE, of Linux 5.9

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # The processes of a start.  The runtime is the caller; the server clones the
 # first process, or a stage where namespaces are to be joined before that.
 RUNTIME = "runtime"
+# The runtime's too, done while the others go on: they do not wait for it.  It
+# is through with them by its next turn.
+MEANWHILE = "runtime, meanwhile"
 SERVER = "server"
 STAGE = "stage"
 INIT = "init"

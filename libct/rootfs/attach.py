@@ -34,12 +34,21 @@ from ..config.mount_flags import (
     MS_STRICTATIME,
 )
 from ..errors import StepProblem
+from ..syscalls.flags import MOUNT_ATTR_NAMES, MOUNT_NAMES, names
 from ..syscalls.mounts import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     PROC_SUPER_MAGIC,
+    ST_NOATIME,
+    ST_NODEV,
+    ST_NODIRATIME,
+    ST_NOEXEC,
+    ST_NOSUID,
+    ST_NOSYMFOLLOW,
+    ST_RDONLY,
+    ST_RELATIME,
     fstatfs,
     mount,
     mount_setattr,
@@ -50,16 +59,32 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
-# mount(2)'s flags that belong to one mount, and their mount_setattr(2) names.
+# mount(2)'s flags that belong to one mount, and their names of mount_setattr(2)
+# and of statfs(2).
 _ATTRIBUTES = (
-    (MS_RDONLY, MOUNT_ATTR_RDONLY),
-    (MS_NOSUID, MOUNT_ATTR_NOSUID),
-    (MS_NODEV, MOUNT_ATTR_NODEV),
-    (MS_NOEXEC, MOUNT_ATTR_NOEXEC),
-    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME),
-    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW),
+    (MS_RDONLY, MOUNT_ATTR_RDONLY, ST_RDONLY),
+    (MS_NOSUID, MOUNT_ATTR_NOSUID, ST_NOSUID),
+    (MS_NODEV, MOUNT_ATTR_NODEV, ST_NODEV),
+    (MS_NOEXEC, MOUNT_ATTR_NOEXEC, ST_NOEXEC),
+    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, ST_NODIRATIME),
+    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, ST_NOSYMFOLLOW),
 )
 _ATIME = MS_NOATIME | MS_STRICTATIME | MS_RELATIME
+
+# Files of /proc that may be mounted over (REFERENCE 2.5); lxcfs serves them.
+PROC_FILES = (
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+)
+PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
 
 
 def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
@@ -68,7 +93,7 @@ def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
     Access time is a value and not a bit: whatever names it clears the field.
     """
     attr_set = attr_clr = 0
-    for flag, attribute in _ATTRIBUTES:
+    for flag, attribute, _ in _ATTRIBUTES:
         if flags & flag:
             attr_set |= attribute
         elif cleared & flag:
@@ -83,32 +108,40 @@ def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
 
 
 def attach(
-    context: Context,
-    tree: int,
-    place: int,
-    target: str,
-    *,
-    attr_set: int = 0,
-    attr_clr: int = 0,
-    on_proc: bool = False,
+    context: Context, tree: int, place: int, target: str, *, attr_set: int = 0, attr_clr: int = 0
 ) -> None:
     """Give the detached mount tree its attributes and move it onto place.
 
     tree, place: descriptors, borrowed.  tree refers to the mount afterwards too.
-    target: what the configuration calls the place, for messages.
-    on_proc: the place may be on a proc file system (REFERENCE 2.5: only a few
-        harmless files of it may; anything else could hide /proc from libct or
-        from the security modules, CVE-2023-28642).
+    target: what the configuration calls the place.
     """
-    if not on_proc and fstatfs(place).type == PROC_SUPER_MAGIC:
-        raise StepProblem(
-            f"{target} leads into a proc file system",
-            "only a few files of /proc may be mounted over: docs/compatibility.md",
-        )
+    whole_proc = fstatfs(tree).type == PROC_SUPER_MAGIC and os.fstat(tree).st_ino == PROC_ROOT
+    check_place(context, place, target, whole_proc=whole_proc)
     late = not set_attributes(tree, attr_set, attr_clr)
     move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     if late:
         remount_attached(context, tree, attr_set, attr_clr)
+
+
+def check_place(context: Context, place: int, target: str, *, whole_proc: bool = False) -> None:
+    """Refuse to mount what could hide the rootfs or a proc file system.
+
+    On /proc belongs a proc file system, and below it only PROC_FILES may be
+    covered: anything else could deceive who relies on /proc, as the security
+    modules do (REFERENCE 2.5; CVE-2019-16884, CVE-2023-28642).
+    """
+    if os.path.samestat(os.fstat(place), os.fstat(context.fds["root"])):
+        raise StepProblem(f"{target} leads to the root itself")
+    if target == "/proc":
+        if not whole_proc:
+            raise StepProblem("only a whole proc file system can be mounted on /proc")
+        return
+    below = target.startswith("/proc/") or fstatfs(place).type == PROC_SUPER_MAGIC
+    if below and target not in PROC_FILES:
+        raise StepProblem(
+            f"{target} is in a proc file system",
+            "of it only files like /proc/cpuinfo and /proc/meminfo may be mounted over",
+        )
 
 
 def set_attributes(tree: int, attr_set: int, attr_clr: int, *, recursive: bool = False) -> bool:
@@ -119,7 +152,7 @@ def set_attributes(tree: int, attr_set: int, attr_clr: int, *, recursive: bool =
     try:
         mount_setattr("", dirfd=tree, flags=flags, attr_set=attr_set, attr_clr=attr_clr)
     except OSError as error:
-        if error.errno != errno.ENOSYS or recursive:
+        if error.errno != errno.ENOSYS:
             raise
         return False
     return True
@@ -130,20 +163,18 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
 
     MS_REMOUNT replaces all flags, so what the mount has is read first.
     """
-    present = fstatfs(tree).flags  # ST_*: the same bits as MS_* for these four
-    flags = present & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
-    if attr_clr & MOUNT_ATTR__ATIME:
-        flags &= ~_ATIME
-        if attr_set & MOUNT_ATTR_NOATIME:
-            flags |= MS_NOATIME
-        elif attr_set & MOUNT_ATTR_STRICTATIME:
-            flags |= MS_STRICTATIME
-    for flag, attribute in _ATTRIBUTES:
-        if attr_clr & attribute:
-            flags &= ~flag
-        if attr_set & attribute:
+    present = fstatfs(tree).flags
+    flags = 0
+    for flag, attribute, shown in _ATTRIBUTES:
+        if attr_set & attribute or (present & shown and not attr_clr & attribute):
             flags |= flag
-    mount("", mount_path(context, tree), "", MS_REMOUNT | MS_BIND | flags, "")
+    # MS_RELATIME is the default of mount(2).
+    if attr_clr & MOUNT_ATTR__ATIME:
+        noatime, strict = attr_set & MOUNT_ATTR_NOATIME, attr_set & MOUNT_ATTR_STRICTATIME
+    else:
+        noatime, strict = present & ST_NOATIME, not present & (ST_NOATIME | ST_RELATIME)
+    flags |= MS_NOATIME if noatime else MS_STRICTATIME if strict else 0
+    mount_on(context, tree, MS_REMOUNT | MS_BIND | flags)
 
 
 def set_propagation(context: Context, tree: int, propagation: int) -> None:
@@ -156,14 +187,50 @@ def set_propagation(context: Context, tree: int, propagation: int) -> None:
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
-        mount("", mount_path(context, tree), "", propagation, "")
+        mount_on(context, tree, propagation)
 
 
-def mount_path(context: Context, fd: int) -> str:
-    """A path of the object fd for mount(2), which takes no descriptors.
+def finish(
+    context: Context, tree: int, rec_set: int, rec_clr: int, propagation: tuple[int, ...]
+) -> None:
+    """Attributes for all mounts below (rro and the like), then the propagation."""
+    if not set_attributes(tree, rec_set, rec_clr, recursive=True):
+        raise StepProblem("attributes of a whole tree of mounts (rro, ...) need Linux 5.12")
+    for kind in propagation:
+        set_propagation(context, tree, kind)
 
-    Relative to the host's /proc, held since before pivot_root: the working
+
+def setattr_call(attr_set: int, attr_clr: int, more: str = "") -> str:
+    """Which of attr_set and attr_clr a name is in is not told: strace prints both."""
+    changed = names(attr_set, MOUNT_ATTR_NAMES) if attr_set else names(attr_clr, MOUNT_ATTR_NAMES)
+    return f'mount_setattr("", AT_EMPTY_PATH{more}, {changed})'
+
+
+def finish_calls(rec_set: int, rec_clr: int, propagation: tuple[int, ...]) -> list[str]:
+    calls = []
+    if rec_set or rec_clr:
+        calls.append(setattr_call(rec_set, rec_clr, "|AT_RECURSIVE"))
+    for kind in propagation:
+        flags = "AT_EMPTY_PATH" + ("|AT_RECURSIVE" if kind & MS_REC else "")
+        calls.append(f'mount_setattr("", {flags}, {names(kind & ~MS_REC, MOUNT_NAMES)})')
+    return calls
+
+
+def mount_on(
+    context: Context, place: int, flags: int, fstype: str = "", source: str = "", data: str = ""
+) -> None:
+    """mount(2), which takes no descriptors, on the object that place is one of.
+
+    By the host's /proc, held since before the change of root: the working
     directory is moved there, for nothing of the container's is to be walked.
     """
     os.fchdir(context.fds["proc"])
-    return f"self/fd/{fd}"
+    try:
+        mount(source, f"self/fd/{place}", fstype, flags, data)
+    finally:
+        os.fchdir(context.fds["root"])
+
+
+def path_of(context: Context, fd: int) -> str:
+    """Where the object fd is, as seen from this process's root."""
+    return os.readlink(f"self/fd/{fd}", dir_fd=context.fds["proc"])

@@ -8,19 +8,23 @@ import os
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..config.namespace import NEWCGROUP
 from ..plan.step import Step, operation
-from ..syscalls.flags import MOUNT_ATTR_NAMES, names
-from ..syscalls.mounts import fsconfig_create, fsmount, fsopen
-from .attach import attach, attributes
+from .attach import attach, attributes, finish, finish_calls, setattr_call
+from .binds import bind, clone_tree
 from .devices import make_link
-from .mounts import bind, clone_tree, mount_filesystem, remount
+from .filesystems import make_filesystem, mount_filesystem
+from .masks import empty_tmpfs
+from .mounts import after, remount
 from .paths import inside, make_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from ..cgroups.layout import Hierarchy
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..plan.host import Host
+
+_NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
 
 def cgroup_mount_steps(
@@ -33,43 +37,60 @@ def cgroup_mount_steps(
     the container's cgroup namespace each is mounted anew, else the container's
     own part is bound.
     """
-    place = f"mounts[{index}]"
-    target = inside(mount.destination)
-    attr_set, _ = attributes(mount.flags, mount.cleared_flags)
     private = any(space.type == NEWCGROUP for space in config.namespaces)
-    layout = host.layout
-    if layout.mode == "v2" or mount.device == "cgroup2":
-        source = _own_tree(host, manager, private=private)
-        if host.euid != 0 and not private:
-            # The whole of the host's tree would be writable to it (CVE-2023-25809).
-            attr_set |= MOUNT_ATTR_RDONLY
-        return [mount_cgroup2(target, source, attr_set, why=place)]
-    options = (("mode", "755"),)
-    writable = attr_set & ~MOUNT_ATTR_RDONLY
-    nothing = (0, 0, ())
-    steps = [
-        mount_filesystem(target, "tmpfs", "tmpfs", options, writable, False, *nothing, why=place)
-    ]
-    directories: dict[str, list[str]] = {}
-    for controller, hierarchy in layout.controllers.items():
-        directories.setdefault(hierarchy.mount, []).append(controller)
-    for point, controllers in directories.items():
+    if host.layout.mode == "v2" or mount.device == "cgroup2":
+        return [_v2_step(mount, index, host, manager, private=private)]
+    return _v1_steps(mount, index, host, manager, private=private)
+
+
+def _v2_step(
+    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
+) -> Step:
+    target, why = inside(mount.destination), f"mounts[{index}]"
+    attr_set, _ = attributes(mount.flags)
+    unified = host.layout.unified
+    source = unified.mount if unified is not None else "/sys/fs/cgroup"
+    if private:
+        own = manager.paths().get("") if manager is not None else None
+        return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
+    # A new mount from the first cgroup namespace would show the same tree, and
+    # set its options (favordynmods) for the whole host.
+    if host.euid != 0:
+        # The whole of the host's tree would be writable to it (CVE-2023-25809).
+        attr_set |= MOUNT_ATTR_RDONLY
+    return bind(target, source, True, "", attr_set, 0, *after(mount), why=why)
+
+
+def _v1_steps(
+    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
+) -> list[Step]:
+    target, why = inside(mount.destination), f"mounts[{index}]"
+    attr_set, _ = attributes(mount.flags)
+    paths = manager.paths() if manager is not None else {}
+    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
+    steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
+    together: dict[str, list[str]] = {}  # mount point -> its controllers
+    for controller, hierarchy in host.layout.controllers.items():
+        together.setdefault(hierarchy.mount, []).append(controller)
+    for point, controllers in together.items():
         name = os.path.basename(point)
         below = f"{target}/{name}"
         if private:
             keys = tuple(_controller_option(controller) for controller in controllers)
-            steps.append(
-                mount_filesystem(below, "cgroup", "cgroup", keys, attr_set, False, *nothing, why=place)
-            )
+            more = (keys, mount.flags, False, *_NOTHING)
+            steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
         else:
-            own = manager.paths().get(controllers[0]) if manager is not None else None
-            steps.append(bind(below, own or point, False, "", attr_set, 0, *nothing, why=place))
+            first = controllers[0]
+            own = paths.get(first) or _own_group(host.layout.controllers[first])
+            steps.append(bind(below, own, False, "", attr_set, 0, *_NOTHING, why=why))
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
-                steps.append(make_link(f"{target}/{alias}", name, why=place))
-    if mount.flags & MS_RDONLY:
-        steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, *nothing, why=place))
+                steps.append(make_link(f"{target}/{alias}", name, why=why))
+    # Now that all is in its place.
+    attr_set &= MOUNT_ATTR_RDONLY
+    if attr_set or after(mount) != _NOTHING:
+        steps.append(remount(target, attr_set, 0, *after(mount), why=why))
     return steps
 
 
@@ -78,28 +99,41 @@ def _controller_option(controller: str) -> tuple[str, str | None]:
     return (name, value if equals else None)
 
 
-def _own_tree(host: Host, manager: Manager | None, *, private: bool) -> str:
-    """What to bind where the file system itself cannot be mounted."""
-    own = manager.paths().get("") if manager is not None else None
-    if own and private:
-        return own
-    unified = host.layout.unified
-    return unified.mount if unified is not None else "/sys/fs/cgroup"
+def _own_group(hierarchy: Hierarchy) -> str:
+    """The group of a container that has been given none: the runtime's."""
+    return os.path.join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
 
 
 @operation("mount cgroup2 on {0}")
-def mount_cgroup2(context: Context, target: str, source: str, attr_set: int) -> None:
-    """The v2 tree; where its mounting is refused (no cgroup namespace), source of the host."""
+def mount_cgroup2(
+    context: Context,
+    target: str,
+    source: str,
+    attr_set: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> None:
+    """The v2 tree from the container's cgroup namespace.
+
+    Where the kernel refuses that, source of the host is bound; where that is
+    not there either, in the mount namespace of an ordinary user's, the place is
+    covered, for a writable tree may be below it (CVE-2023-25809).
+    """
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
         try:
-            tree = _new_mount(attr_set)
+            tree = make_filesystem("cgroup2", "cgroup2", ())
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EBUSY):
                 raise
-            tree = clone_tree(source, recursive=True)
+            try:
+                tree = clone_tree(source, recursive=True)
+            except FileNotFoundError:
+                tree = empty_tmpfs()
         try:
             attach(context, tree, place, target, attr_set=attr_set)
+            finish(context, tree, rec_set, rec_clr, propagation)
         finally:
             os.close(tree)
     finally:
@@ -107,20 +141,20 @@ def mount_cgroup2(context: Context, target: str, source: str, attr_set: int) -> 
 
 
 @mount_cgroup2.calls
-def _(target: str, source: str, attr_set: int) -> list[str]:
+def _(
+    target: str,
+    source: str,
+    attr_set: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
         'fsopen("cgroup2", FSOPEN_CLOEXEC)',
         "fsconfig(FSCONFIG_CMD_CREATE)",
-        f"fsmount(FSMOUNT_CLOEXEC, {names(attr_set, MOUNT_ATTR_NAMES)})",
+        "fsmount(FSMOUNT_CLOEXEC)",
+        *([setattr_call(attr_set, 0)] if attr_set else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+        *finish_calls(rec_set, rec_clr, propagation),
     ]
-
-
-def _new_mount(attr_set: int) -> int:
-    fs = fsopen("cgroup2")
-    try:
-        fsconfig_create(fs)
-        return fsmount(fs, attr_set)
-    finally:
-        os.close(fs)

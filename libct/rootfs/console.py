@@ -17,7 +17,7 @@ from ..plan.step import operation
 from ..syscalls.mounts import DEVPTS_SUPER_MAGIC, fstatfs
 from ..syscalls.terminals import open_peer, set_controlling, set_window_size, unlock
 from .attach import attach
-from .mounts import clone_tree
+from .binds import clone_tree
 from .paths import make_in_root, open_in_root
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 _PTMX = os.makedev(5, 2)
+_PTMX_INODE = 2  # fs/devpts/inode.c, mknod_ptmx()
 
 
 @operation("make the terminal")
@@ -35,12 +36,8 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
     terminal as payload.  rows and columns: the size, 0 leaves it.
     bind_console: the terminal is /dev/console too (not for exec).
     """
-    master = open_in_root(context.fds["root"], "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    master = _open_master(context)
     try:
-        found = os.fstat(master)
-        on_devpts = fstatfs(master).type == DEVPTS_SUPER_MAGIC
-        if not on_devpts or found.st_ino != 2 or found.st_rdev != _PTMX:
-            raise StepProblem("/dev/pts/ptmx is not the multiplexer of a devpts file system")
         unlock(master)
         peer = open_peer(master, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         if rows or columns:
@@ -59,7 +56,8 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
 
 @make_console.calls
 def _(rows: int, columns: int, bind_console: bool) -> list[str]:
-    calls = ['openat2("/dev/pts/ptmx", O_RDWR|O_NOCTTY, RESOLVE_IN_ROOT)']
+    calls = ['openat2("/dev/pts/ptmx", O_PATH, RESOLVE_IN_ROOT)']
+    calls += ['openat("self/fd/", O_RDWR|O_NOCTTY)']
     calls += ["ioctl(TIOCSPTLCK)", "ioctl(TIOCGPTPEER)"]
     if rows or columns:
         calls.append("ioctl(TIOCSWINSZ)")
@@ -67,6 +65,27 @@ def _(rows: int, columns: int, bind_console: bool) -> list[str]:
         calls.append('openat2("/dev/console", O_PATH, RESOLVE_IN_ROOT)')
         calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
     return [*calls, "sendmsg(SCM_RIGHTS)", "ioctl(TIOCSCTTY)"]
+
+
+def _open_master(context: Context) -> int:
+    """The multiplexer of the container's devpts, which makes a new terminal when it is opened.
+
+    It is verified before that, for it may be any device of the image's instead.
+    """
+    try:
+        ptmx = open_in_root(context.fds["root"], "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        hint = "a terminal needs a mount of type devpts on /dev/pts"
+        raise StepProblem("the container has no /dev/pts/ptmx", hint) from None
+    try:
+        found = os.fstat(ptmx)
+        on_devpts = fstatfs(ptmx).type == DEVPTS_SUPER_MAGIC
+        if not on_devpts or found.st_ino != _PTMX_INODE or found.st_rdev != _PTMX:
+            raise StepProblem("/dev/pts/ptmx is not the multiplexer of a devpts file system")
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        return os.open(f"self/fd/{ptmx}", flags, dir_fd=context.fds["proc"])
+    finally:
+        os.close(ptmx)
 
 
 def _bind(context: Context, peer: int) -> None:

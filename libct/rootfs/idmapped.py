@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 
-from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_REC
+from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_REC, MS_SHARED, MS_SLAVE
 from ..config.namespace import NEWUSER
 from ..plan.step import Step, operation
 from ..syscalls.mounts import AT_EMPTY_PATH, AT_RECURSIVE, mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
-from .mounts import clone_tree
+from .binds import clone_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def idmapped_source_steps(config: Config) -> list[Step]:
 
     Without mappings of its own a mount takes those of the container.
     """
+    # It is made in the host's mount namespace, and is a peer of the host's mount:
+    # what is mounted in the one appears in the other, unless it becomes a slave.
+    slave = not config.root_propagation & MS_SHARED
     steps = []
     for index, mount in enumerate(config.mounts):
         mapping = mount.id_mapping
@@ -44,6 +47,7 @@ def idmapped_source_steps(config: Config) -> list[Step]:
                 f"source {index}",
                 mount.source,
                 bool(mount.flags & MS_REC),
+                slave,
                 mapping.recursive,
                 path,
                 uids,
@@ -71,6 +75,7 @@ def open_idmapped(
     slot: str,
     source: str,
     recursive: bool,
+    slave: bool,
     map_recursive: bool,
     path: str,
     uids: str,
@@ -84,6 +89,9 @@ def open_idmapped(
     try:
         tree = clone_tree(source, recursive=recursive)
         context.keep(slot, tree)
+        if slave:
+            flags = AT_EMPTY_PATH | AT_RECURSIVE
+            mount_setattr("", dirfd=tree, flags=flags, propagation=MS_SLAVE)
         flags = AT_EMPTY_PATH | (AT_RECURSIVE if map_recursive else 0)
         mount_setattr("", dirfd=tree, flags=flags, attr_set=MOUNT_ATTR_IDMAP, userns_fd=namespace)
     finally:
@@ -92,13 +100,21 @@ def open_idmapped(
 
 @open_idmapped.calls
 def _(
-    slot: str, source: str, recursive: bool, map_recursive: bool, path: str, uids: str, gids: str
+    slot: str,
+    source: str,
+    recursive: bool,
+    slave: bool,
+    map_recursive: bool,
+    path: str,
+    uids: str,
+    gids: str,
 ) -> list[str]:
     rec = "|AT_RECURSIVE" if recursive else ""
     map_rec = "|AT_RECURSIVE" if map_recursive else ""
     return [
         f'openat("{path}", O_RDONLY|O_CLOEXEC)' if path else "clone3({flags=CLONE_NEWUSER})",
         f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{rec})',
+        *(['mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MS_SLAVE)'] if slave else []),
         f'mount_setattr("", AT_EMPTY_PATH{map_rec}, MOUNT_ATTR_IDMAP)',
     ]
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
-from ..config.mount_flags import MOUNT_ATTR_RDONLY
+from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..errors import StepProblem
 from ..plan.step import Step, operation
-from ..syscalls.mounts import (
-    MOVE_MOUNT_F_EMPTY_PATH,
-    MOVE_MOUNT_T_EMPTY_PATH,
-    fsconfig_create,
-    fsconfig_set_flag,
-    fsconfig_set_string,
-    fsmount,
-    fsopen,
-    move_mount,
-)
+from ..syscalls.mounts import MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, move_mount
 from .attach import remount_attached, set_attributes
-from .mounts import clone_tree
-from .paths import inside, open_in_root
+from .binds import clone_tree
+from .filesystems import make_filesystem
+from .paths import find_in_root, inside, open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +37,13 @@ def masked_path_steps(paths: list[str]) -> list[Step]:
 @operation("make {0} read-only")
 def make_read_only(context: Context, path: str) -> None:
     """Bind path on itself, read-only; a path that is not there needs no protection."""
-    place = _existing(context, path)
+    place = find_in_root(context.fds["root"], path)
     if place < 0:
         return
     try:
+        if _is_root(context, place):
+            # What covers the root itself is never seen.
+            raise StepProblem(f"{path} is the root itself", "set root.readonly for that")
         tree = clone_tree("", recursive=True, dirfd=place)
         try:
             late = not set_attributes(tree, MOUNT_ATTR_RDONLY, 0)
@@ -78,16 +73,18 @@ def mask(context: Context, path: str) -> None:
     All directories share one tmpfs.  /dev/null is the container's, taken by
     descriptor and checked to be device 1:3 (CVE-2025-31133).
     """
-    place = _existing(context, path)
+    place = find_in_root(context.fds["root"], path)
     if place < 0:
         return
     try:
+        if _is_root(context, place):
+            raise StepProblem(f"{path} is the root itself")
         if not stat.S_ISDIR(os.fstat(place).st_mode):
             tree = clone_tree("", recursive=False, dirfd=_null(context))
         elif "mask" in context.fds:
             tree = clone_tree("", recursive=False, dirfd=context.fds["mask"])
         else:
-            tree = _empty_tmpfs()
+            tree = empty_tmpfs()
             context.keep("mask", os.dup(tree))
         try:
             move_mount(tree, "", place, "", _ONTO)
@@ -105,12 +102,8 @@ def _(path: str) -> list[str]:
     ]
 
 
-def _existing(context: Context, path: str) -> int:
-    """An O_PATH descriptor of path, or -1 where there is nothing."""
-    try:
-        return open_in_root(context.fds["root"], path)
-    except (FileNotFoundError, NotADirectoryError):
-        return -1
+def _is_root(context: Context, place: int) -> bool:
+    return os.path.samestat(os.fstat(place), os.fstat(context.fds["root"]))
 
 
 def _null(context: Context) -> int:
@@ -127,18 +120,10 @@ def _null(context: Context) -> int:
     return context.fds["null"]
 
 
-def _empty_tmpfs() -> int:
-    """A detached tmpfs with room for nothing but its root directory.
+def empty_tmpfs() -> int:
+    """A detached tmpfs with room for nothing but its root directory, and read-only.
 
     Some kernels (Ubuntu's 5.4) count one inode more, so a second is allowed.
     """
-    fs = fsopen("tmpfs")
-    try:
-        fsconfig_set_string(fs, "source", "tmpfs")
-        fsconfig_set_string(fs, "nr_blocks", "1")
-        fsconfig_set_string(fs, "nr_inodes", "2")
-        fsconfig_set_flag(fs, "ro")
-        fsconfig_create(fs)
-        return fsmount(fs, MOUNT_ATTR_RDONLY)
-    finally:
-        os.close(fs)
+    room = (("nr_blocks", "1"), ("nr_inodes", "2"))
+    return make_filesystem("tmpfs", "tmpfs", room, MS_RDONLY, MOUNT_ATTR_RDONLY)

@@ -20,18 +20,46 @@ from ..syscalls.files import (
     openat2,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
 MAX_LINKS = 40  # as many as the kernel follows; path_resolution(7)
+_TRIES = 200  # of one resolution, see open_in_root
 
 
-def open_in_root(root: int, path: str, flags: int = os.O_PATH, *, symlinks: bool = True) -> int:
+def open_in_root(
+    root: int,
+    path: str,
+    flags: int = os.O_PATH,
+    *,
+    symlinks: bool = True,
+    missing_ok: bool = False,
+) -> int:
     """Open path as if root (a descriptor) were the root directory; close-on-exec.
 
-    symlinks=False refuses any symbolic link on the way, with ELOOP.
+    symlinks: False refuses any symbolic link on the way, with ELOOP.
+    missing_ok: True gives -1 where there is nothing.
     """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
     if not symlinks:
         resolve |= RESOLVE_NO_SYMLINKS
-    return openat2(path, dirfd=root, flags=flags | os.O_CLOEXEC, resolve=resolve)
+    for _ in range(_TRIES):
+        try:
+            return openat2(path, flags, dirfd=root, resolve=resolve, missing_ok=missing_ok)
+        except BlockingIOError:
+            # EAGAIN: while "..", of a link, was resolved, something was renamed or
+            # mounted, anywhere on the machine; openat2(2) says to try again.
+            continue
+    return openat2(path, flags, dirfd=root, resolve=resolve)
+
+
+def find_in_root(root: int, path: str, *, symlinks: bool = True) -> int:
+    """An O_PATH descriptor of path in root, or -1 where there is nothing."""
+    try:
+        return open_in_root(root, path, symlinks=symlinks, missing_ok=True)
+    except NotADirectoryError:
+        return -1
 
 
 def make_in_root(
@@ -44,10 +72,32 @@ def make_in_root(
     the root, and its target made, as container images with an /etc/resolv.conf
     into an empty /run expect it.
     """
+    fd = open_in_root(root, path, symlinks=symlinks, missing_ok=True)
+    if fd < 0:
+        fd = _make_last(root, path, mode, directory=directory, symlinks=symlinks)
+    return fd if fd >= 0 else _make_all(root, path, mode, directory=directory, symlinks=symlinks)
+
+
+def _make_last(root: int, path: str, mode: int, *, directory: bool, symlinks: bool) -> int:
+    """make_in_root where the last component alone is missing, as it mostly is; -1 where not."""
+    above, _, name = path.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        return -1
     try:
-        return open_in_root(root, path, symlinks=symlinks)
+        parent = open_in_root(root, above or "/", os.O_PATH | os.O_DIRECTORY, symlinks=symlinks)
     except FileNotFoundError:
-        pass
+        return -1
+    try:
+        _make(parent, name, mode, directory=directory)
+        return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except FileExistsError:
+        return -1  # a link to nowhere
+    finally:
+        os.close(parent)
+
+
+def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: bool) -> int:
+    """make_in_root one component at a time, following links by hand."""
     done: list[str] = []
     todo = _components(path)
     links = 0
@@ -83,21 +133,32 @@ def _link_or_make(parent: int, name: str, mode: int, *, directory: bool) -> str 
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        if directory:
-            os.mkdir(name, mode, dir_fd=parent)
-        else:
-            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        _make(parent, name, mode, directory=directory)
         return None
     return os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else None
 
 
-def parent_in_root(root: int, path: str) -> tuple[int, str]:
-    """(descriptor of the directory that holds path, made when missing; last name)."""
+def _make(parent: int, name: str, mode: int, *, directory: bool) -> None:
+    if directory:
+        os.mkdir(name, mode, dir_fd=parent)
+    else:
+        flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+
+
+def parent_in_root(context: Context, path: str) -> tuple[int, str]:
+    """(descriptor of the directory that holds path, made when missing; last name).
+
+    The descriptor stays the context's, which has it at hand for the next path
+    in the same directory.
+    """
     parent, _, name = path.rstrip("/").rpartition("/")
     if not name or name in (".", ".."):
         raise StepProblem(f"{path!r} names no file")
-    return make_in_root(root, parent or "/", directory=True), name
+    if context.values.get("parent") != parent:
+        context.keep("parent", make_in_root(context.fds["root"], parent or "/", directory=True))
+        context.values["parent"] = parent
+    return context.fds["parent"], name
 
 
 def inside(path: str) -> str:

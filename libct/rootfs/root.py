@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from ..config.mount_flags import (
     MOUNT_ATTR_RDONLY,
@@ -23,26 +22,25 @@ from ..config.mount_flags import (
 from ..config.namespace import NEWNS
 from ..errors import StepProblem
 from ..plan.step import Step, operation
+from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
 from ..syscalls.flags import MOUNT_NAMES, names
 from ..syscalls.mounts import (
     AT_FDCWD,
     MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH,
     PROC_SUPER_MAGIC,
-    fsconfig_create,
-    fsconfig_set_flag,
-    fsconfig_set_string,
-    fsmount,
-    fsopen,
     fstatfs,
     mount,
     move_mount,
     pivot_root,
     umount2,
 )
-from .attach import remount_attached, set_attributes, set_propagation
-from .mounts import clone_tree
+from .attach import PROC_ROOT, remount_attached, set_attributes
+from .binds import clone_tree
+from .mountinfo import mount_points
 from .paths import make_in_root
+from .view import view_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,26 +52,28 @@ def prepare_steps(config: Config) -> list[Step]:
     """From the host's file systems, as the new namespace inherits them, to a rootfs of its own."""
     if not any(namespace.type == NEWNS for namespace in config.namespaces):
         return [open_root(config.rootfs, why="root.path")]
-    steps = []
     # First of all: no mount made from here on may reach the host.
-    propagation = config.root_propagation or (MS_SLAVE | MS_REC)
-    steps.append(propagate("/", propagation, why="linux.rootfsPropagation"))
+    first = _first_propagation(config.root_propagation)
+    steps = [propagate("/", first, why="linux.rootfsPropagation")]
     # pivot_root and move_mount refuse a shared parent.
-    if propagation & MS_SHARED:
+    if first & MS_SHARED:
         steps.append(unshare_parent(config.rootfs, why="root.path"))
-    if config.rootfs_view == "overlay":
-        steps.append(overlay_root(config.rootfs, _scratch(config.rootfs), why="root.path"))
-    else:
-        steps.append(bind_root(config.rootfs, why="root.path"))
-    if config.rootfs_view == "read-only":
-        # Before the container's own mounts, which are to stay writable.
-        steps.append(make_root_read_only(True, why="root.readonly"))
-    return steps
+    if config.rootfs_view:
+        return steps + view_steps(config)
+    return [*steps, bind_root(config.rootfs, why="root.path")]
 
 
-def _scratch(rootfs: str) -> str:
-    """A directory to mount what an overlay needs on, hidden from nobody but us."""
-    return "/tmp" if rootfs != "/tmp" and not rootfs.startswith("/tmp/") else "/run"
+def _first_propagation(wanted: int) -> int:
+    """What all mounts become at the start; the root itself becomes what is wanted at the end.
+
+    Slaves of the host's mounts, unless those of the container are to be shared
+    with it.  An unbindable rootfs could not be bound.
+    """
+    if wanted & MS_SHARED:
+        return wanted
+    if wanted & MS_REC and wanted & (MS_PRIVATE | MS_UNBINDABLE):
+        return MS_PRIVATE | MS_REC
+    return MS_SLAVE | MS_REC
 
 
 def enter_steps(config: Config) -> list[Step]:
@@ -111,18 +111,20 @@ def _(path: str, propagation: int) -> list[str]:
 @operation("make the mount that {0} is on private")
 def unshare_parent(context: Context, rootfs: str) -> None:
     """The mount that holds the rootfs; the other mounts keep what the configuration says."""
-    tree = os.open(_mount_of(rootfs), os.O_PATH | os.O_CLOEXEC)
-    try:
-        set_propagation(context, tree, MS_PRIVATE)
-    finally:
-        os.close(tree)
+    path = rootfs
+    while True:
+        try:
+            mount("", path, "", MS_PRIVATE, "")
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL or path == "/":
+                raise
+            path = os.path.dirname(path)  # not a mount point
 
 
-def _mount_of(path: str) -> str:
-    """The mount point that path lies on."""
-    while not os.path.ismount(path):
-        path = os.path.dirname(path)
-    return path
+@unshare_parent.calls
+def _(rootfs: str) -> list[str]:
+    return ["mount(MS_PRIVATE)"]
 
 
 @operation("bind the rootfs {0} on itself")
@@ -130,87 +132,25 @@ def bind_root(context: Context, path: str) -> None:
     """Hold the rootfs, now a mount of its own, under "root".
 
     pivot_root(2) wants a mount point.  The descriptor is of the new mount, so
-    all that follows lands in it.
+    all that follows lands in it.  The path is resolved once, and has no link in
+    it that somebody could exchange (CVE-2019-18837).
     """
-    tree = clone_tree(path, recursive=True)
-    context.keep("root", tree)
-    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
+    place = openat2(path, os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+    try:
+        tree = clone_tree("", recursive=True, dirfd=place)
+        context.keep("root", tree)
+        move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+    finally:
+        os.close(place)
 
 
 @bind_root.calls
 def _(path: str) -> list[str]:
     return [
-        f'open_tree(AT_FDCWD, "{path}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE)',
-        f'move_mount("", AT_FDCWD, "{path}", MOVE_MOUNT_F_EMPTY_PATH)',
+        f'openat2("{path}", O_PATH|O_DIRECTORY, RESOLVE_NO_SYMLINKS)',
+        'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
     ]
-
-
-@operation("lay a writable overlay over the rootfs {0}")
-def overlay_root(context: Context, path: str, scratch: str) -> None:
-    """Hold under "root" an overlay of path whose writes go to a tmpfs, and with it away.
-
-    scratch: a directory that the tmpfs may cover, in this mount namespace
-        alone: overlayfs wants the places of its layers by path, and attached.
-    The mounts below path are not part of it (overlayfs.rst): bind them.
-    """
-    layers = _attached_tmpfs(scratch)
-    try:
-        for name in ("upper", "work"):
-            os.mkdir(name, 0o755, dir_fd=layers)
-        below = os.stat(path)
-        try:
-            os.chown("upper", below.st_uid, below.st_gid, dir_fd=layers)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            # Not mapped in our user namespace: the directory stays ours.
-        os.chmod("upper", stat.S_IMODE(below.st_mode), dir_fd=layers)
-    finally:
-        os.close(layers)
-    options = [("lowerdir", path), ("upperdir", f"{scratch}/upper"), ("workdir", f"{scratch}/work")]
-    fs = fsopen("overlay")
-    try:
-        for key, value in options:
-            fsconfig_set_string(fs, key, value)
-        if os.geteuid() != 0 or not _in_first_user_namespace():
-            # trusted.* attributes are for the first user namespace alone.
-            fsconfig_set_flag(fs, "userxattr")
-        fsconfig_create(fs)
-        tree = fsmount(fs, 0)
-    finally:
-        os.close(fs)
-    context.keep("root", tree)
-    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
-
-
-@overlay_root.calls
-def _(path: str, scratch: str) -> list[str]:
-    return [
-        'fsopen("tmpfs", FSOPEN_CLOEXEC)',
-        f'move_mount("", AT_FDCWD, "{scratch}", MOVE_MOUNT_F_EMPTY_PATH)',
-        'fsopen("overlay", FSOPEN_CLOEXEC)',
-        f'fsconfig(FSCONFIG_SET_STRING, "lowerdir", "{path}")',
-        "fsconfig(FSCONFIG_CMD_CREATE)",
-        f'move_mount("", AT_FDCWD, "{path}", MOVE_MOUNT_F_EMPTY_PATH)',
-    ]
-
-
-def _attached_tmpfs(path: str) -> int:
-    fs = fsopen("tmpfs")
-    try:
-        fsconfig_set_string(fs, "source", "tmpfs")
-        fsconfig_set_string(fs, "mode", "700")
-        fsconfig_create(fs)
-        tree = fsmount(fs, 0)
-    finally:
-        os.close(fs)
-    move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)
-    return tree
-
-
-def _in_first_user_namespace() -> bool:
-    with open("/proc/self/uid_map", "rb", buffering=0) as file:
-        return file.read(64).split() == [b"0", b"0", b"4294967295"]
 
 
 @operation("make the rootfs the root directory by pivot_root")
@@ -246,9 +186,10 @@ def move_root(context: Context) -> None:
     sysfs mounts among them would let a container mount its own unmasked, so
     they go first.
     """
-    os.fchdir(context.fds["root"])
-    for point in _full_mounts():
+    rootfs = os.readlink(f"self/fd/{context.fds['root']}", dir_fd=context.fds["proc"])
+    for point in _full_mounts(context, rootfs):
         _hide(point)
+    os.fchdir(context.fds["root"])
     move_mount(context.fds["root"], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
     os.chroot(".")
     os.chdir("/")
@@ -264,25 +205,31 @@ def _() -> list[str]:
     ]
 
 
-def _full_mounts() -> list[str]:
+def _full_mounts(context: Context, rootfs: str) -> list[str]:
     """Mount points of whole proc and sysfs file systems, outside of the rootfs; deepest first."""
-    here = os.getcwd().rstrip("/") + "/"
-    found = []
-    with open("/proc/self/mountinfo", "rb") as mounts:
-        for line in mounts:
-            fields = os.fsdecode(line).split()
-            root, point, fstype = fields[3], fields[4], fields[fields.index("-") + 1]
-            if root == "/" and fstype in ("proc", "sysfs") and not (point + "/").startswith(here):
-                found.append(point.replace("\\040", " "))
+    found = [
+        at.point
+        for at in mount_points(context)
+        if at.root == "/" and at.fstype in ("proc", "sysfs") and not at.is_below(rootfs)
+    ]
     return sorted(found, key=len, reverse=True)
 
 
 def _hide(point: str) -> None:
     try:
+        # Should it be shared, the host's would go, too.
+        mount("", point, "", MS_SLAVE | MS_REC, "")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+        return  # covered, or gone with one above
+    try:
         umount2(point, MNT_DETACH)
-    except OSError:
-        # Locked by a user namespace, or not ours to unmount: cover it instead.
-        mount("tmpfs", point, "tmpfs", 0, "size=0")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        # Locked by a user namespace: cover it instead.
+        mount("tmpfs", point, "tmpfs", 0, "size=4k")
 
 
 @operation("make the rootfs the root directory by chroot")
@@ -298,17 +245,16 @@ def _() -> list[str]:
 
 
 @operation("make the root read-only")
-def make_root_read_only(context: Context, recursive: bool) -> None:
-    """recursive: every mount below, too (sandbox); else the root's own mount (root.readonly)."""
+def make_root_read_only(context: Context) -> None:
+    """The root's own mount, not those on it."""
     root = context.fds["root"]
-    if not set_attributes(root, MOUNT_ATTR_RDONLY, 0, recursive=recursive):
+    if not set_attributes(root, MOUNT_ATTR_RDONLY, 0):
         remount_attached(context, root, MOUNT_ATTR_RDONLY, 0)
 
 
 @make_root_read_only.calls
-def _(recursive: bool) -> list[str]:
-    flags = "AT_EMPTY_PATH|AT_RECURSIVE" if recursive else "AT_EMPTY_PATH"
-    return [f'mount_setattr("", {flags}, MOUNT_ATTR_RDONLY)']
+def _() -> list[str]:
+    return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
 
 
 @operation("hold the host's /proc")
@@ -321,7 +267,7 @@ def open_proc(context: Context) -> None:
     """
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     context.keep("proc", proc)
-    if fstatfs(proc).type != PROC_SUPER_MAGIC:
+    if fstatfs(proc).type != PROC_SUPER_MAGIC or os.fstat(proc).st_ino != PROC_ROOT:
         raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
 
 
@@ -339,5 +285,3 @@ def make_directory(context: Context, path: str) -> None:
 @make_directory.calls
 def _(path: str) -> list[str]:
     return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']
-
-

@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 
-from ..attributes.procfs import open_call, open_proc_file
+from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
 from ..plan.step import operation
 from ..rootfs.paths import open_in_root
@@ -25,28 +25,21 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 _MOST_BYTES = 1 << 20
+_CHUNK = 1 << 15
 _MOST_ID = (1 << 32) - 2  # the number above means "leave as it is" to setresuid(2)
 
 
 @operation("look up the user {0!r}")
 def resolve_user(context: Context, user: str, groups: tuple[int | str, ...]) -> None:
-    """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve().
-
-    Also "may set groups", read here and not later, when the number of open
-    files may be limited.
-    """
+    """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve()."""
     uid, gid, found, home = resolve(context.fds["root"], user, groups)
     context.values.update(uid=uid, gid=gid, groups=found, home=home)
-    context.values["may set groups"] = _may_set_groups(context.fds["proc"])
 
 
 @resolve_user.calls
 def _(user: str, groups: tuple[int | str, ...]) -> list[str]:
     # /etc/group is read only where a name asks for it; HOME is always looked up.
-    return [
-        'openat2("/etc/passwd", O_NONBLOCK|O_CLOEXEC, RESOLVE_IN_ROOT)',
-        open_call("self/setgroups", "O_RDONLY"),
-    ]
+    return ['openat2("/etc/passwd", O_NONBLOCK|O_CLOEXEC, RESOLVE_IN_ROOT)']
 
 
 @operation("make the standard streams the user's")
@@ -73,17 +66,19 @@ def own_stdio(context: Context) -> None:
 def become_user(context: Context) -> None:
     """Groups first: once the user is another, they cannot be changed."""
     uid, gid, groups = (context.values[name] for name in ("uid", "gid", "groups"))
-    if context.values["may set groups"]:
-        try:
-            setgroups(groups)
-        except OSError as error:
-            _refuse_unmapped(error, "one of the groups", groups)
+    try:
+        setgroups(groups)
+    except PermissionError:
+        if _may_set_groups(context.fds["proc"]):
             raise
-    elif groups:
-        raise StepProblem(
-            "the user namespace does not allow supplementary groups (setgroups is denied)",
-            "leave process.user.additionalGids empty, or map groups with newgidmap",
-        )
+        if groups:
+            raise StepProblem(
+                "the user namespace does not allow supplementary groups (setgroups is denied)",
+                "leave process.user.additionalGids empty, or map groups with newgidmap",
+            ) from None
+    except OSError as error:
+        _refuse_unmapped(error, "one of the groups", groups)
+        raise
     try:
         setresgid(gid, gid, gid)
     except OSError as error:
@@ -98,8 +93,7 @@ def become_user(context: Context) -> None:
 
 @become_user.calls
 def _() -> list[str]:
-    # setgroups() comes first, but where the user namespace denies it.
-    return ["setresgid()", "setresuid()"]
+    return ["setgroups()", "setresgid()", "setresuid()"]
 
 
 def _may_set_groups(proc: int) -> bool:
@@ -236,7 +230,7 @@ def _read(root: int, path: str) -> bytes:
         parts: list[bytes] = []
         size = 0
         while size <= _MOST_BYTES:
-            part = os.read(fd, _MOST_BYTES)
+            part = os.read(fd, _CHUNK)
             if not part:
                 return b"".join(parts)
             parts.append(part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 
 from .numbers import NUMBERS
 
@@ -59,6 +60,7 @@ def machine(name: str = "", *, wide: bool = WIDE) -> str:
     return name
 
 
+_ENCODING = sys.getfilesystemencoding()
 _MACHINE = machine()
 _NUMBERS = NUMBERS.get(_MACHINE, {})
 
@@ -70,7 +72,8 @@ def number(name: str) -> int:
 
 def cstring(text: str | bytes) -> bytes:
     """Encode a path for C; ValueError on a NUL, where C would silently stop reading."""
-    encoded = os.fsencode(text)
+    # os.fsencode would do, at twice the price; it is called for every path.
+    encoded = text if isinstance(text, bytes) else text.encode(_ENCODING, "surrogateescape")
     if b"\0" in encoded:
         raise ValueError(f"embedded NUL in {text!r}")
     return encoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from .constants import (
@@ -68,6 +69,7 @@ def openat2(
     dirfd: int = AT_FDCWD,
     mode: int = 0,
     resolve: int = 0,
+    missing_ok: bool = False,
 ) -> int:
     """Open path and return its descriptor, the caller's; O_CLOEXEC is added.
 
@@ -75,6 +77,8 @@ def openat2(
         this one resolution, of absolute paths, ".." and links.
     mode: the permissions of a file made by O_CREAT or O_TMPFILE; otherwise 0.
     resolve: RESOLVE_* bits.
+    missing_ok: return -1 where there is nothing (ENOENT), which costs no
+        exception and no text.
 
     Raises OSError with errno as open(2), and
         EAGAIN  with RESOLVE_IN_ROOT or RESOLVE_BENEATH, a rename or mount
@@ -92,6 +96,8 @@ def openat2(
     how = OpenHow(flags if flags & os.O_PATH else flags | _LARGE_FILE, mode, resolve)
     fd: int = _openat2(_NR_OPENAT2, dirfd, cstring(path), ctypes.byref(how), ctypes.sizeof(how))
     if fd == -1:
+        if missing_ok and ctypes.get_errno() == errno.ENOENT:
+            return -1
         how_text = f"flags={open_names(flags)}"
         if mode:
             how_text += f", mode={octal(mode)}"
@@ -139,9 +145,15 @@ _execveat = bind_syscall(
 
 
 def _array(strings: Iterable[str | bytes]) -> Any:
-    """A C array of strings with the NULL at its end; it keeps them alive."""
+    """A C array of strings with NULL after them; it keeps them alive."""
     encoded = [cstring(text) for text in strings]
-    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded)
+    # Making a type costs more than all the rest; most arrays fit this one.
+    kind = _SMALL_ARRAY if len(encoded) < _SMALL else ctypes.c_char_p * (len(encoded) + 1)
+    return kind(*encoded)
+
+
+_SMALL = 64
+_SMALL_ARRAY = ctypes.c_char_p * _SMALL
 
 
 class ExecArguments:

@@ -104,7 +104,7 @@ def _parts(value: int, table: Table) -> Iterator[str]:
 
 def open_names(flags: int) -> str:
     """The flags of open(2); the access mode is a value, O_RDONLY among them."""
-    access = flags & os.O_ACCMODE
+    access = flags & (os.O_WRONLY | os.O_RDWR)  # musl's O_ACCMODE has O_PATH as well
     rest = flags & ~access & ~getattr(os, "O_LARGEFILE", 0)
     return "|".join([_ACCESS_NAMES.get(access, hex(access)), *_parts(rest, OPEN_NAMES)])
 

@@ -1,11 +1,14 @@
 """What a process is: prctl(2), personality(2), prlimit(2), pidfds.
 
-No call here waits; os.waitid with os.P_PIDFD does, for pidfds too.
+No call here waits; os.waitid with P_PIDFD does, for pidfds too.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
+import sys
 
 from .constants import (
     PER_LINUX as PER_LINUX,
@@ -45,7 +48,7 @@ from .constants import (
     SECBIT_NOROOT as SECBIT_NOROOT,
     SECBIT_NOROOT_LOCKED as SECBIT_NOROOT_LOCKED,
 )
-from .core import bind, bind_syscall, fail, number
+from .core import bind, bind_syscall, cstring, fail, number
 from .flags import PIDFD_NAMES, SECBIT_NAMES, capability_name, names, quote, rlimit_name
 
 # prctl(2) is variadic, and the kernel looks at all of its five words: many
@@ -145,8 +148,8 @@ def set_name(name: str | bytes) -> None:
 
     Source: prctl(2), PR_SET_NAME.
     """
-    buffer = ctypes.create_string_buffer(name if isinstance(name, bytes) else name.encode())
-    if _prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0) == -1:
+    text = ctypes.c_char_p(cstring(name))
+    if _prctl(PR_SET_NAME, ctypes.cast(text, ctypes.c_void_p).value or 0, 0, 0, 0) == -1:
         fail(f"prctl(PR_SET_NAME, {quote(name)})")
 
 
@@ -323,6 +326,26 @@ def _limit(value: int) -> str:
     return "RLIM64_INFINITY" if value == RLIM_INFINITY else str(value)
 
 
+_NR_RT_SIGACTION = number("rt_sigaction")
+_rt_sigaction = bind_syscall(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_SIGNAL_SET = 8  # bytes
+
+
+def default_signal(signal: int) -> None:
+    """Give a signal its default action.
+
+    For the signals that the C library has for itself, which its sigaction(3)
+    refuses and posix_spawn(3) of glibc leaves ignored.
+
+    Raises OSError with errno EINVAL: no such signal, or SIGKILL or SIGSTOP.
+    Source: sigaction(2), C library/kernel differences.
+    """
+    action = ctypes.create_string_buffer(64)  # longer than any; SIG_DFL, no flag and no mask are 0
+    where = ctypes.addressof(action)
+    if _rt_sigaction(_NR_RT_SIGACTION, signal, where, None, _SIGNAL_SET) == -1:
+        fail(f"rt_sigaction({signal}, SIG_DFL)")
+
+
 # glibc wraps these since 2.36, Python has pidfd_open from 3.9 on and needs
 # Linux headers of 5.3 for it when it is built.
 _NR_PIDFD_OPEN = number("pidfd_open")
@@ -386,3 +409,31 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     if duplicate == -1:
         fail(f"pidfd_getfd({pidfd}, {fd}, 0)", since="5.6")
     return duplicate
+
+
+P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
+
+# include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), by its first
+# published size, where the mask comes first and exit_code last.
+_PIDFD_GET_INFO = 0xC040FF0B
+_PIDFD_INFO_SIZE = 64
+_PIDFD_INFO_EXIT = 1 << 3
+
+
+def pidfd_exit_status(pidfd: int) -> int | None:
+    """How a process has ended that somebody has waited for: a status as of waitpid(2).
+
+    None if it has not been waited for, or before Linux 6.15.
+    Source: include/uapi/linux/pidfd.h, PIDFD_INFO_EXIT.
+    """
+    info = bytearray(_PIDFD_INFO_SIZE)
+    info[:8] = _PIDFD_INFO_EXIT.to_bytes(8, sys.byteorder)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ESRCH):
+            return None  # before Linux 6.13, or before 6.15
+        raise
+    if not int.from_bytes(info[:8], sys.byteorder) & _PIDFD_INFO_EXIT:
+        return None
+    return int.from_bytes(info[-4:], sys.byteorder)

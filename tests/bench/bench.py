@@ -15,6 +15,7 @@ import argparse
 import ctypes
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from tests.bench import timing  # noqa: E402  # a script has only its own directory to import from
-from tests.bench.runtimes import CGROUP, SCRATCH, cold_commands, make_bench_bundle  # noqa: E402
+from tests.bench.runtimes import GROUP, cold_commands, make_bundles  # noqa: E402
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,14 +36,16 @@ _MS_REC_PRIVATE = 0x4000 | 0x40000
 
 # What one created container takes: "NAME PSS" lines, in KiB, one for each process.
 _MEASURE = """
-name=$1 scratch=$2
-shift 2
-"$@" </dev/null >/dev/null || exit
-for pid in $(cat "/sys/fs/cgroup$CGROUP/cgroup.procs"); do
-    pss=$(grep ^Pss: "/proc/$pid/smaps_rollup")
-    pss=${pss#Pss:}
-    echo $name ${pss%kB} >>"$scratch/pss"
-done
+measure() {
+    name=$1 results=$2
+    shift 2
+    "$@" </dev/null >/dev/null || return
+    for pid in $(cat "$groups/$name/cgroup.procs"); do
+        pss=$(grep ^Pss: "/proc/$pid/smaps_rollup")
+        pss=${pss#Pss:}
+        echo $name ${pss%kB} >>"$results"
+    done
+}
 """
 
 
@@ -56,6 +59,7 @@ def main() -> int:
         results["pss_kib"] = _read_memory(scratch / "pss")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        Path("/sys/fs/cgroup", GROUP).rmdir()
     print("\n".join(report(results)))
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
@@ -78,19 +82,17 @@ def _first_stage(options: argparse.Namespace) -> None:
     if os.geteuid() != 0:
         sys.exit("bench.py: must be root, to mount cgroup v2 and for runc")
     _enter_cgroup2()
-    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH))
-    make_bench_bundle(scratch)
-    script = [f"CGROUP={CGROUP}"]
+    scratch = Path(tempfile.mkdtemp(prefix="libct-bench-"))
+    make_bundles(scratch)
+    script = [f"groups=/sys/fs/cgroup/{GROUP}", _MEASURE]
     for name, commands in cold_commands(scratch).items():
         create, delete = (_quoted(commands[what]) for what in ("create", "delete"))
-        script += [f"sh -c '{_MEASURE}' measure {name} {scratch} {create}", f"{delete}"]
+        script += [f"measure {name} {scratch}/pss {create}", delete]
     again = [sys.executable, os.path.abspath(__file__), f"--scratch={scratch}"]
     again += [f"--rounds={options.rounds}", f"--alive={options.alive}"]
     if options.json:
         again.append(f"--json={os.path.abspath(options.json)}")
-    script += ["export -n CGROUP 2>/dev/null", f"exec {_quoted(again)}"]
-    sys.stdout.flush()
-    os.environ["CGROUP"] = CGROUP
+    script.append(f"exec {_quoted(again)}")
     os.execvp("sh", ["sh", "-c", "\n".join(script)])
 
 
@@ -108,8 +110,6 @@ def _enter_cgroup2() -> None:
 
 
 def _quoted(args: list[str]) -> str:
-    import shlex
-
     return " ".join(shlex.quote(arg) for arg in args)
 
 
@@ -125,6 +125,8 @@ def _read_memory(path: Path) -> dict[str, int]:
 def report(results: dict[str, Any]) -> list[str]:
     """The results as lines for people."""
     lines = [f"{results['rounds']} rounds, Python {results['python']}, kernel {results['kernel']}"]
+    if not results["device_rules"]:
+        lines.append("bundle without device rules: crun may not raise RLIMIT_MEMLOCK here")
     for title, times in results["times"].items():
         lines += ["", f"{title:38}{'median ms':>10}{'least ms':>10}{'of crun':>9}{'of runc':>9}"]
         medians = {name: timing.median(values) for name, values in times.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -13,21 +14,36 @@ if TYPE_CHECKING:
     Commands = dict[str, list[str]]
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-CGROUP = "/libct-bench/one"
-SCRATCH = "libct-bench-"
+GROUP = "libct-bench"  # the directory of cgroups; each runtime has one in it
 ID = "bench"
+RUNTIMES = ("libct", "crun", "runc")
 
 
-def make_bench_bundle(scratch: Path) -> None:
-    """Two bundles on one rootfs: `true` ends at once, `sleep` stays."""
-    (scratch / "true").mkdir()
-    (scratch / "sleep").mkdir()
+def make_bundles(scratch: Path) -> None:
+    """scratch/RUNTIME/true and .../sleep on one rootfs: `true` ends at once, `sleep` stays."""
     scratch.chmod(0o755)
     rootfs = busybox_rootfs(scratch)
     for name, args in {"true": ["/bin/true"], "sleep": ["/bin/sleep", "100000"]}.items():
-        bundle = make_bundle(scratch / name, args=args, rootfs=rootfs)
-        # The oldest version that has all of it: crun and runc may be older than libct.
-        change_config(bundle, ociVersion="1.0.2", linux={"cgroupsPath": CGROUP})
+        for runtime in RUNTIMES:
+            (scratch / runtime / name).mkdir(parents=True)
+            bundle = make_bundle(scratch / runtime / name, args=args, rootfs=rootfs)
+            # The oldest version that has all of it: crun and runc may be older than libct.
+            group = f"/{GROUP}/{runtime}"
+            change_config(bundle, ociVersion="1.0.2", linux={"cgroupsPath": group})
+            if not device_rules_work():
+                change_config(bundle, linux={"resources": None})
+
+
+def device_rules_work() -> bool:
+    """Whether crun can have device rules, for which it lifts the limit of locked memory.
+
+    Without CAP_SYS_RESOURCE it fails there; all runtimes get a bundle without rules then.
+    """
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def cold_commands(scratch: Path) -> dict[str, Commands]:
@@ -37,7 +53,7 @@ def cold_commands(scratch: Path) -> dict[str, Commands]:
     "kill" and "delete" are about a container that sleeps.
     """
     found = {"libct": _commands(_libct(), scratch, "libct")}
-    for name in ("crun", "runc"):
+    for name in RUNTIMES[1:]:
         program = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin")
         if program is not None:
             found[name] = _commands([program], scratch, name)
@@ -55,10 +71,10 @@ def _libct() -> list[str]:
 
 
 def _commands(program: list[str], scratch: Path, name: str) -> Commands:
-    base = [*program, "--root", str(scratch / f"{name}-root")]
+    base = [*program, "--root", str(scratch / name / "root")]
     return {
-        "run": [*base, "run", "-b", str(scratch / "true"), ID],
-        "create": [*base, "create", "-b", str(scratch / "sleep"), ID],
+        "run": [*base, "run", "-b", str(scratch / name / "true"), ID],
+        "create": [*base, "create", "-b", str(scratch / name / "sleep"), ID],
         "start": [*base, "start", ID],
         "exec": [*base, "exec", ID, "/bin/true"],
         "state": [*base, "state", ID],

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tests.bench.runtimes import ID, cold_commands, module_run
+from tests.bench.runtimes import GROUP, ID, cold_commands, device_rules_work, module_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,22 +29,23 @@ def take(scratch: Path, *, rounds: int, alive: int) -> dict[str, Any]:
     commands = cold_commands(scratch)
     library = Library(scratch)
     times = {"create, start, wait, destroy": _starts(commands, scratch, library, rounds)}
-    for each in commands.values():
-        _call(each["create"])
-        _call(each["start"])
     try:
+        for each in commands.values():
+            _call(each["create"])
+            _call(each["start"])
         execs = {"libct library, warm": library.execute}
         times["exec of true"] = alternate(_tasks(commands, "exec", execs), rounds)
         for what in ("state", "list", "kill"):
             times[what] = alternate(_tasks(commands, what), rounds)
     finally:
         for each in commands.values():
-            _call(each["delete"])
+            subprocess.run(each["delete"], check=False, capture_output=True)
         library.close()
     return {
         "rounds": rounds,
         "python": platform.python_version(),
         "kernel": platform.release(),
+        "device_rules": device_rules_work(),
         "versions": {name: _version(each["run"][0]) for name, each in commands.items()},
         "times": times,
         "alive": library.keep_alive(alive),
@@ -106,8 +107,8 @@ class Library:
         import libct
 
         self._libct = libct
-        self._root = str(scratch / "library-root")
-        self._config: libct.Config = libct.from_bundle(str(scratch / "true"))[0]
+        self._root = str(scratch / "library")
+        self._config: libct.Config = libct.from_bundle(str(scratch / "libct" / "true"))[0]
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._sleeping: libct.Container | None = None
 
@@ -151,9 +152,15 @@ class Library:
     def _create(self, name: str) -> libct.Container:
         config = self._config.copy()
         if config.cgroups is not None:
-            config.cgroups.path = f"/libct-bench/{name}-library"
+            config.cgroups.path = f"/{GROUP}/library-{name}"
         return self._libct.create(self._root, name, config)
 
     def _process(self, *args: str, init: bool = False) -> libct.Process:
-        streams = {"stdin": self._null, "stdout": self._null, "stderr": self._null}
-        return self._libct.Process(args, env=["PATH=/bin"], init=init, **streams)
+        return self._libct.Process(
+            args,
+            env=["PATH=/bin"],
+            stdin=self._null,
+            stdout=self._null,
+            stderr=self._null,
+            init=init,
+        )

@@ -116,7 +116,9 @@ def test_apt_lists_what_is_installed(tmp_path: Path, debian: Path) -> None:
 
 
 def test_apt_makes_and_reads_its_cache(tmp_path: Path, debian: Path) -> None:
-    script = "apt-cache gencaches && apt-cache pkgnames | grep -x dpkg && ls /var/cache/apt"
+    script = (
+        "apt-cache -q=2 gencaches >&2 && apt-cache pkgnames | grep -x dpkg && ls /var/cache/apt"
+    )
     bundle = _bundle(tmp_path, debian, "sh", "-c", script)
     done = libct("run", "-b", bundle, unique("cache"), check=True)
     assert done.stdout.split()[0] == "dpkg"
@@ -157,7 +159,7 @@ def test_a_pipeline_gives_what_it_gives_outside(tmp_path: Path, debian: Path) ->
 
 def test_a_job_of_many_processes_and_its_exit_status(tmp_path: Path, debian: Path) -> None:
     script = """
-        for n in 1 2 3 4 5 6 7 8; do
+        for n in 1 2 3 4 5 6; do
             (seq 1 20000 | sha256sum >/tmp/sum.$n) &
         done
         wait
@@ -167,7 +169,7 @@ def test_a_job_of_many_processes_and_its_exit_status(tmp_path: Path, debian: Pat
     """
     bundle = _bundle(tmp_path, debian, "sh", "-c", script)
     done = libct("run", "-b", bundle, unique("job"))
-    assert (done.returncode, done.stdout.split()) == (7, ["1", "8"]), done.stderr
+    assert (done.returncode, done.stdout.split()) == (7, ["1", "6"]), done.stderr
 
 
 def test_the_limit_of_processes_holds(tmp_path: Path, debian: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.support import (
     CHECKOUT,
     busybox_rootfs,
+    libct,
     libct_environment,
     requires,
     session_directory,
@@ -49,13 +50,17 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
     assert running.stdin is not None
     assert running.stdout is not None
     seen = []
-    for line in running.stdout:
-        seen.append(line.rstrip())
-        if seen[-1] == "exit code 0":
-            break
-    output, errors = running.communicate("id -un; exit 3\n", timeout=60)
-    for group in _groups_called_system() - existing:
-        os.rmdir(group)  # the parent of the container's group, which outlives it
+    try:
+        for line in running.stdout:
+            seen.append(line.rstrip())
+            if seen[-1] == "exit code 0":
+                break
+        output, errors = running.communicate("id -un; exit 3\n", timeout=60)
+    finally:
+        running.kill()
+        libct("delete", "--force", "library-example", root="/run/libct")
+        for group in _groups_called_system() - existing:
+            os.rmdir(group)  # the parent of the container's group, which outlives it
 
     assert running.returncode == 0, f"{seen}\n{errors}"
     assert any(line.startswith("root.path - ") for line in seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -73,11 +74,11 @@ def test_the_container_talks_tcp_to_the_host(
     tmp_path: Path, link: Link, nothing_left: None
 ) -> None:
     with socket.create_server((link.outside, 0)) as server:
-        server.settimeout(30)
+        server.settimeout(10)
         port = server.getsockname()[1]
         question = f"echo a question | nc -w 20 {link.outside} {port}"
         bundle = _joining_bundle(tmp_path, link, ["sh", "-c", question])
-        with _started("run", "-b", bundle, unique("join")) as client:
+        with _running(bundle) as client:
             connection, (peer, _) = server.accept()
             with connection:
                 connection.settimeout(30)
@@ -91,19 +92,19 @@ def test_the_container_talks_tcp_to_the_host(
 def test_the_host_talks_tcp_to_the_container(
     tmp_path: Path, link: Link, nothing_left: None
 ) -> None:
-    name = unique("join")
     bundle = _joining_bundle(tmp_path, link, ["nc", "-l", "-p", "7000", "-e", "tr", "a-z", "A-Z"])
-    with _started("run", "-b", bundle, name) as server:
+    with _running(bundle) as server:
         connections: list[socket.socket] = []
 
         def connect() -> bool:
             try:
                 connections.append(socket.create_connection((link.inside, 7000), timeout=10))
-            except ConnectionRefusedError:  # it does not listen yet
-                return False
+            except ConnectionRefusedError:  # it does not listen yet, or has ended
+                return server.poll() is not None
             return True
 
-        assert wait_until(connect, patience=30)
+        assert wait_until(connect)
+        assert connections, server.communicate()
         with connections[0] as connection:
             connection.sendall(b"louder\n")
             connection.shutdown(socket.SHUT_WR)
@@ -133,16 +134,25 @@ def _joining_bundle(directory: Path, link: Link, args: list[str]) -> Path:
     return bundle
 
 
-def _started(*args: str | os.PathLike[str]) -> subprocess.Popen[str]:
-    """libct's command line, running."""
-    return subprocess.Popen(
-        libct_command(*args),
+@contextlib.contextmanager
+def _running(bundle: Path) -> Iterator[subprocess.Popen[str]]:
+    """`libct run` of the bundle, and its end if the block leaves it running."""
+    name = unique("join")
+    process = subprocess.Popen(
+        libct_command("run", "-b", bundle, name),
         env={**os.environ, **libct_environment()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                libct("delete", "--force", name)
+                process.kill()
 
 
 def _ip(*args: str) -> None:

@@ -7,11 +7,13 @@ import errno
 from ...errors import StepProblem
 from ...plan.step import operation
 from .. import files
-from ..steps import hinted, quote
+from ..files import hinted, quote
 from .rules import ALLOW, DENY, Access, parse_text, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...bootstrap.context import Context
 
 # What devices.list has where the default is to allow; exceptions are not listed then.
@@ -27,15 +29,10 @@ def cgroup_devices_v1(
     fresh: there are no processes that would notice rules come and go, so
     everything is written and nothing needs to be read for that.
     """
-    wanted = Access(default)
-    wanted.exceptions = dict(map(parse_text, exceptions))
-    present = None if fresh else parse_list(files.read(f"{directory}/devices.list"))
-    changes = transition(present, wanted)
-    if present is not None and present.default == ALLOW == default:
-        # The default stays; with groups below, denials of before that are to go stay too.
-        _write_changes(directory, changes[:1], if_possible=True)
-        changes = changes[1:]
-    _write_changes(directory, changes)
+    if fresh:
+        _write_all(directory, default, exceptions)
+    else:
+        _change(directory, default, exceptions)
     listed = files.read(f"{directory}/devices.list")
     if not _agrees(listed, default, exceptions):
         raise StepProblem(
@@ -58,22 +55,51 @@ def _(directory: str, default: str, exceptions: tuple[str, ...], fresh: int = 0)
     return [*calls, f"openat({quote(f'{directory}/devices.list')}, O_RDONLY)"]
 
 
-def transition(present: Access | None, wanted: Access) -> list[tuple[str, str]]:
-    """The fewest writes, ("allow" or "deny", text), that lead from one access to another.
+def _write_all(directory: str, default: str, exceptions: tuple[str, ...]) -> None:
+    """Set the default, which drops all exceptions, and add these."""
+    _write(directory, default, "a")
+    if exceptions:
+        _write(directory, _other(default), *exceptions)
 
-    present: None if it is not known.  Writing "a" sets the default and drops
-    all exceptions; removals come before additions.
-    """
-    other = DENY if wanted.default == ALLOW else ALLOW
-    texts = dict(wanted.minimal())
-    # Of a group that allows by default the exceptions cannot be read back.
-    if present is None or present.default != wanted.default or wanted.default == ALLOW:
-        return [(wanted.default, "a"), *((other, text_of(*item)) for item in texts.items())]
-    gone = {devices: bits & ~texts.get(devices, 0) for devices, bits in present.exceptions.items()}
-    new = {devices: bits & ~present.exceptions.get(devices, 0) for devices, bits in texts.items()}
-    return [(wanted.default, text_of(*item)) for item in gone.items() if item[1]] + [
-        (other, text_of(*item)) for item in new.items() if item[1]
+
+def _change(directory: str, default: str, exceptions: tuple[str, ...]) -> None:
+    """Get there with the fewest writes, so that what stays allowed never is not."""
+    present = parse_list(files.read(f"{directory}/devices.list"))
+    if present.default != default:
+        _write_all(directory, default, exceptions)
+        return
+    if default == ALLOW:
+        # Exceptions cannot be read back then.  With groups below, EINVAL, denials that
+        # there may have been before stay.
+        try:
+            _write(directory, ALLOW, "a")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        if exceptions:
+            _write(directory, DENY, *exceptions)
+        return
+    gone, new = differences(present, exceptions)
+    if gone:
+        _write(directory, DENY, *gone)
+    if new:
+        _write(directory, ALLOW, *new)
+
+
+def differences(present: Access, exceptions: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What is to be taken from the exceptions that there are, and what added to them."""
+    wanted = dict(map(parse_text, exceptions))
+    gone = [
+        text_of(devices, extra)
+        for devices, bits in present.exceptions.items()
+        if (extra := bits & ~wanted.get(devices, 0))
     ]
+    new = [
+        text_of(devices, missing)
+        for devices, bits in wanted.items()
+        if (missing := bits & ~present.exceptions.get(devices, 0))
+    ]
+    return gone, new
 
 
 def parse_list(text: str) -> Access:
@@ -86,21 +112,15 @@ def parse_list(text: str) -> Access:
     return access
 
 
-def _write_changes(
-    directory: str, changes: list[tuple[str, str]], *, if_possible: bool = False
-) -> None:
-    position = 0
-    while position < len(changes):
-        name = changes[position][0]
-        end = position
-        while end < len(changes) and changes[end][0] == name:
-            end += 1
-        try:
-            files.write(f"{directory}/devices.{name}", *(text for _, text in changes[position:end]))
-        except OSError as error:
-            if not if_possible or error.errno != errno.EINVAL:
-                raise _hinted(error) from None
-        position = end
+def _write(directory: str, name: str, *texts: str) -> None:
+    try:
+        files.write(f"{directory}/devices.{name}", *texts)
+    except OSError as error:
+        raise _hinted(error) from None
+
+
+def _other(default: str) -> str:
+    return DENY if default == ALLOW else ALLOW
 
 
 def _agrees(listed: str, default: str, exceptions: tuple[str, ...]) -> bool:

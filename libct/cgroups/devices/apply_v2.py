@@ -7,16 +7,13 @@ import os
 
 from ...plan.step import operation
 from .. import files
-from ..steps import hinted, quote
+from ..files import hinted, quote
 from .program import assemble
-from .rules import ALL, ALLOW, parse_text
+from .rules import ALLOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...bootstrap.context import Context
-
-# How many bytes more of locked memory a program and its copy may take.
-_LOCKED = 1 << 20
 
 
 @operation("{1} access to devices in {0}, with exceptions")
@@ -40,7 +37,7 @@ def cgroup_devices_v2(
     except OSError as error:
         if optional and error.errno in (errno.EPERM, errno.EACCES):
             return
-        # Where all is allowed, or only whole rules are, a kernel without programs does no harm.
+        # Where all is allowed, a kernel without programs does no harm.
         if unlimited and error.errno in (errno.EINVAL, errno.EPERM, errno.ENOSYS):
             return
         raise _hinted(error) from None

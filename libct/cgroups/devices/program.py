@@ -2,14 +2,21 @@
 
 The kernel runs it at each access with a struct bpf_cgroup_dev_ctx: three words,
 access (what is done, shifted by 16) and type of device in one, major, minor.
-0 denies.  There is one block for each exception, which jumps to the next one
-unless it is about this access:
+0 denies.  The program is a tree of comparisons:
 
-    if type differs, goto next
-    if access is not among the allowed (or has none of the denied), goto next
-    if major differs, goto next
-    if minor differs, goto next
-    return 1 (or 0, where the default is to allow)
+    for each type: if type differs, goto the next type
+        for each exception for any major: if minor and access fit, goto match
+        for each major: if major differs, goto the next major
+            for each minor, any minor first: if minor and access fit, goto match
+            goto default
+        goto default
+    default: return 0 (or 1, where the default is to allow)
+    match: return 1 (or 0)
+
+One block for each exception, as runc and crun have it, would be as right.  But
+the verifier follows every path with what is known on it: a device that failed
+in one block is known to be of some type and major in all that follow.  The
+tree asks nothing twice, and loads in less than half the time.
 
 Source: include/uapi/linux/bpf.h; Documentation/bpf/standardization/instruction-set.rst.
 """
@@ -25,76 +32,136 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    # Major -> [(minor, bits of access)]; -1 for any.
+    Majors = dict[int, list[tuple[int, int]]]
+
 # include/uapi/linux/bpf.h: BPF_DEVCG_DEV_*
 _TYPES = {"b": 1, "c": 2}
 
-# Opcodes: class, size or source, operation.
+# Operation codes: class, size or source, operation (syscalls/bpf.py has the
+# parts; it comes with ctypes, which nobody else needs who plans or tests).
 _LOAD_WORD = 0x61  # dst = *(u32 *)(src + offset)
 _AND = 0x54  # (u32) dst &= immediate
 _SHIFT_RIGHT = 0x74  # (u32) dst >>= immediate
 _MOVE = 0xBF  # dst = src
 _SET = 0xB7  # dst = immediate
-_JUMP_IF_SET_DIFFERS = 0x55  # if dst != immediate, goto
+_JUMP = 0x05  # goto
 _JUMP_IF_EQUAL = 0x15  # if dst == immediate, goto
-_JUMP_IF_DIFFERS = 0x5D  # if dst != src, goto
+_JUMP_IF_DIFFERS = 0x55  # if dst != immediate, goto
 _EXIT = 0x95  # return R0
 
 _R0, _R1, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = 0, 1, 1, 2, 3, 4, 5
 
-# opcode, registers, offset, immediate
+# Operation code, registers, offset, immediate.
 _INSTRUCTION = struct.Struct("=BBhi")
 
 
 def assemble(default: str, exceptions: Iterable[str]) -> bytes:
     """The instructions, in this machine's byte order, for what Access.texts() gives."""
-    verdict = 0 if default == ALLOW else 1
-    code = [
-        _pack(_LOAD_WORD, _TYPE, _CONTEXT, 0),
-        _pack(_AND, _TYPE, value=0xFFFF),
-        _pack(_LOAD_WORD, _ACCESS, _CONTEXT, 0),
-        _pack(_SHIFT_RIGHT, _ACCESS, value=16),
-        _pack(_LOAD_WORD, _MAJOR, _CONTEXT, 4),
-        _pack(_LOAD_WORD, _MINOR, _CONTEXT, 8),
-    ]
+    code = _Code()
+    code.add(_LOAD_WORD, _TYPE, _CONTEXT, 0)
+    code.add(_MOVE, _ACCESS, _TYPE)
+    code.add(_AND, _TYPE, value=0xFFFF)
+    code.add(_SHIFT_RIGHT, _ACCESS, value=16)
+    code.add(_LOAD_WORD, _MAJOR, _CONTEXT, 4)
+    code.add(_LOAD_WORD, _MINOR, _CONTEXT, 8)
+    allows = default == ALLOW
+    for type_, majors in _sorted(exceptions).items():
+        code.jump(_JUMP_IF_DIFFERS, f"after {type_}", _TYPE, _TYPES[type_])
+        for minor, bits in majors.pop(-1, ()):
+            _match(code, minor, bits, allows)
+        for major, minors in majors.items():
+            code.jump(_JUMP_IF_DIFFERS, f"after {major}", _MAJOR, major)
+            # What is for any minor is asked first, so nothing can fit after a minor.
+            for minor, bits in sorted(minors):
+                _match(code, minor, bits, allows)
+            code.jump(_JUMP, "default")
+            code.label(f"after {major}")
+        code.jump(_JUMP, "default")
+        code.label(f"after {type_}")
+    code.label("default")
+    code.add(_SET, _R0, value=int(allows))
+    code.add(_EXIT)
+    code.label("match")
+    code.add(_SET, _R0, value=int(not allows))
+    code.add(_EXIT)
+    return code.bytes()
+
+
+def _sorted(exceptions: Iterable[str]) -> dict[str, Majors]:
+    """Exceptions by type and by major."""
+    found: dict[str, Majors] = {}
     for text in exceptions:
-        code += _block(text, verdict)
-    code += [_pack(_SET, _R0, value=1 - verdict), _pack(_EXIT)]
-    return b"".join(code)
+        (type_, major, minor), bits = parse_text(text)
+        found.setdefault(type_, {}).setdefault(major, []).append((minor, bits))
+    return found
 
 
-def _block(text: str, verdict: int) -> list[bytes]:
-    (type_, major, minor), bits = parse_text(text)
-    # Tests that skip the block: opcode, dst, src, immediate.
-    tests = [(_JUMP_IF_SET_DIFFERS, _TYPE, 0, _TYPES[type_])]
-    masked = []
-    if bits != ALL:
-        masked = [_pack(_MOVE, _R1, _ACCESS), _pack(_AND, _R1, value=bits)]
-        if verdict:
-            tests.append((_JUMP_IF_DIFFERS, _R1, _ACCESS, 0))
+def _match(code: _Code, minor: int, bits: int, allows: bool) -> None:
+    """Go to the match if this minor, and this access, is the one that is asked for."""
+    if bits == ALL:
+        if minor == -1:
+            code.jump(_JUMP, "match")
         else:
-            tests.append((_JUMP_IF_EQUAL, _R1, 0, 0))
-    for register, number in ((_MAJOR, major), (_MINOR, minor)):
-        if number != -1:
-            tests.append((_JUMP_IF_SET_DIFFERS, register, 0, number))
-    end = [_pack(_SET, _R0, value=verdict), _pack(_EXIT)]
-
-    # An offset counts instructions from the one that follows.
-    left = len(tests) + len(masked) + len(end)
-    code = []
-    for position, (opcode, register, source, value) in enumerate(tests):
-        if position == 1:
-            code += masked
-            left -= len(masked)
-        left -= 1
-        code.append(_pack(opcode, register, source, left, value))
-    return code + end
+            code.jump(_JUMP_IF_EQUAL, "match", _MINOR, minor)
+        return
+    if minor != -1:
+        code.jump(_JUMP_IF_DIFFERS, "next", _MINOR, minor)
+    code.add(_MOVE, _R1, _ACCESS)
+    if allows:  # a denial: if there is anything of it
+        code.add(_AND, _R1, value=bits)
+        code.jump(_JUMP_IF_DIFFERS, "match", _R1, 0)
+    else:  # an allowance: if there is nothing else
+        code.add(_AND, _R1, value=ALL & ~bits)
+        code.jump(_JUMP_IF_EQUAL, "match", _R1, 0)
+    code.label("next")
 
 
-def _pack(
-    opcode: int, register: int = 0, source: int = 0, offset: int = 0, value: int = 0
-) -> bytes:
+class _Code:
+    """Instructions with jumps to labels further on.
+
+    The verifier refuses what cannot be reached, so that is left out: what
+    follows a jump that is always taken, up to a label that is jumped to.
+    """
+
+    def __init__(self) -> None:
+        self._instructions: list[tuple[int, int, int, int, int]] = []
+        self._open: dict[str, list[int]] = {}  # label -> the jumps to it
+        self._reached = True
+
+    def add(
+        self, code: int, register: int = 0, source: int = 0, offset: int = 0, value: int = 0
+    ) -> None:
+        if self._reached:
+            self._instructions.append((code, register, source, offset, value))
+            self._reached = code != _EXIT
+
+    def jump(self, code: int, label: str, register: int = 0, value: int = 0) -> None:
+        if self._reached:
+            self._open.setdefault(label, []).append(len(self._instructions))
+            self.add(code, register, value=value)
+            self._reached = code != _JUMP
+
+    def label(self, label: str) -> None:
+        """Let the jumps to label arrive here; it may be used again for others."""
+        here = len(self._instructions)
+        jumps = self._open.pop(label, [])
+        for position in jumps:
+            code, register, source, _, value = self._instructions[position]
+            # Counted from the instruction after the jump.
+            moved = (code, register, source, here - position - 1, value)
+            self._instructions[position] = moved
+        self._reached = self._reached or bool(jumps)
+
+    def bytes(self) -> bytes:
+        return b"".join(
+            _INSTRUCTION.pack(code, _registers(register, source), offset, value)
+            for code, register, source, offset, value in self._instructions
+        )
+
+
+def _registers(register: int, source: int) -> int:
+    """Two halves of a byte, which are bit fields and follow the byte order."""
     if sys.byteorder == "little":
-        registers = source << 4 | register
-    else:
-        registers = register << 4 | source
-    return _INSTRUCTION.pack(opcode, registers, offset, value)
+        return source << 4 | register
+    return register << 4 | source

@@ -91,8 +91,8 @@ class Access:
             if not _covers(devices, other):
                 verb, was = ("allow", "denied") if allow else ("deny", "allowed")
                 raise Inexpressible(
-                    f"cannot {verb} {text_of(devices, bits)} when {text_of(other, present)} has been"
-                    f" {was}: control groups have no exceptions from exceptions",
+                    f"cannot {verb} {text_of(devices, bits)} when {text_of(other, present)} has"
+                    f" been {was}: control groups have no exceptions from exceptions",
                     self._origins[other],
                 )
             self.exceptions[other] = present & ~bits

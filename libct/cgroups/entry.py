@@ -1,0 +1,126 @@
+"""How a process gets into its control groups.
+
+There are three ways:
+
+- v2: it is cloned into the group (CLONE_INTO_CGROUP); cgroup_open_directory.
+- v1: cgroup_open before the clone, and cgroup_enter as one of the first steps
+  of the process itself, which writes "0" to the `tasks` files.  A thread that
+  moves itself needs no lock; moving another process, or a whole one, takes
+  cgroup_threadgroup_rwsem, which on an idle machine waits 10 to 20 ms for an
+  RCU grace period (cgroup_procs_write_start in kernel/cgroup/cgroup.c; Linux
+  5.6, "cgroup: Optimize single thread migration").  So the process must have
+  one thread.
+- cgroup_join, where neither can be done: the runtime writes the process's id.
+
+optional: groups that are gone without where they are not there, or not ours to
+enter: without privilege a container has the groups it can get.
+
+The bootstrap server holds this module ready; it imports nothing at run time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..plan.step import operation
+from . import files
+from .files import REFUSALS, hinted, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+
+@operation("open the control groups for the first process")
+def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Open the `tasks` files of v1 groups, for cgroup_enter in the process cloned next.
+
+    Both processes have the descriptors then; they are close-on-exec.
+    """
+    for directory in required + optional:
+        try:
+            fd = files.open_file(f"{directory}/tasks", os.O_WRONLY)
+        except OSError as error:
+            if directory in optional and error.errno in (*REFUSALS, errno.ENOENT):
+                continue
+            raise
+        context.keep(f"cgroup {directory}", fd)
+
+
+@cgroup_open.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
+
+
+@operation("enter the control groups")
+def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Move this process, which has one thread, into the groups that were opened."""
+    for directory in required + optional:
+        name = f"cgroup {directory}"
+        if name not in context.fds:
+            continue
+        try:
+            os.write(context.fds[name], b"0")
+        except OSError as error:
+            if directory in required or error.errno not in REFUSALS:
+                failed = files.explained(error, 'write("0")', f"{directory}/tasks")
+                raise _unjoinable(failed) from None
+        context.release(name)
+
+
+@cgroup_enter.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return ['write("0")'] * len(required)
+
+
+@operation("open the control group {0} to clone into")
+def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
+    """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
+    try:
+        fd = files.open_file(directory, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        if optional and error.errno in (*REFUSALS, errno.ENOENT):
+            return
+        raise
+    context.keep("cgroup", fd)
+
+
+@cgroup_open_directory.calls
+def _(directory: str, optional: int) -> list[str]:
+    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
+
+
+@operation("close the files of the control groups")
+def cgroup_close(context: Context, directories: tuple[str, ...]) -> None:
+    """Let go of what cgroup_open has opened, in the process that did."""
+    for directory in directories:
+        context.release(f"cgroup {directory}")
+
+
+@operation("put the process into its control groups")
+def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Move the process context.pid, from outside, into groups of either version."""
+    for directory in required + optional:
+        path = f"{directory}/cgroup.procs"
+        try:
+            files.write_pid(path, context.pid)
+        except OSError as error:
+            if directory in optional and error.errno in (*REFUSALS, errno.ENOENT):
+                continue
+            raise _unjoinable(error) from None
+
+
+@cgroup_join.calls
+def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/cgroup.procs')}, O_WRONLY)" for path in required + optional]
+
+
+def _unjoinable(error: OSError) -> OSError:
+    hints = {
+        errno.EINVAL: "a real-time process needs a group with linux.resources.cpu.realtimeRuntime",
+        errno.EBUSY: "the v2 group distributes controllers to groups below it",
+        errno.ENOSPC: "the cpuset has no CPUs or no memory nodes",
+    }
+    assert error.errno is not None
+    return hinted(error, hints[error.errno]) if error.errno in hints else error

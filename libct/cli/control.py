@@ -1,0 +1,77 @@
+"""libct start, kill, delete, pause and resume."""
+
+from __future__ import annotations
+
+import _signal
+
+from ..container import load
+from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
+from ..state import Directory, default_root
+from .options import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import Arguments
+
+
+def start(arguments: Arguments) -> int:
+    load(arguments.root, arguments.operands[0]).exec()
+    return 0
+
+
+def pause(arguments: Arguments) -> int:
+    load(arguments.root, arguments.operands[0]).pause()
+    return 0
+
+
+def resume(arguments: Arguments) -> int:
+    load(arguments.root, arguments.operands[0]).resume()
+    return 0
+
+
+def kill(arguments: Arguments) -> int:
+    container_id, *rest = arguments.operands
+    number = signal_number(rest[0] if rest else "TERM")
+    container = load(arguments.root, container_id)
+    try:
+        container.signal(number, all=arguments.all)
+    except ContainerNotRunning:
+        if not arguments.all:
+            raise
+    return 0
+
+
+def signal_number(text: str) -> int:
+    """The number of a signal given by number or by name: "9", "KILL", "sigkill", "RTMIN+3"."""
+    if text.isascii() and text.isdigit():
+        if int(text) < _signal.NSIG:
+            return int(text)
+        raise Error(f"unknown signal: {text!r}")
+    names = {
+        name[3:]: int(number)
+        for name, number in vars(_signal).items()
+        if name.startswith("SIG") and name[3:4] not in ("_", "") and isinstance(number, int)
+    }
+    name, sign, distance = text.upper().partition("+")
+    if "-" in name:
+        name, sign, distance = name.partition("-")
+    name = name[3 * name.startswith("SIG") :]
+    if name in names and not sign:
+        return names[name]
+    if name in ("RTMIN", "RTMAX") and distance.isascii() and distance.isdigit():
+        number = names[name] + int(sign + distance)
+        if names["RTMIN"] <= number <= names["RTMAX"]:
+            return number
+    raise Error(f"unknown signal: {text!r}{nearest(name, names)}")
+
+
+def delete(arguments: Arguments) -> int:
+    (container_id,) = arguments.operands
+    try:
+        load(arguments.root, container_id).destroy(force=arguments.force)
+    except (ContainerDamaged, ContainerNotFound):
+        if not arguments.force:
+            raise
+        # A create that was killed before it had written anything, say.
+        Directory(arguments.root or default_root(), container_id).remove()
+    return 0

@@ -1,0 +1,84 @@
+"""libct run and libct create."""
+
+from __future__ import annotations
+
+import os
+
+from ..container import Container
+from ..container import create as make_container
+from ..errors import ConfigError, Error, Finding
+from ..oci.bundle import from_bundle
+from .launch import check_streams, start_detached
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..process import Process
+    from .options import Arguments
+
+
+def create(arguments: Arguments) -> int:
+    return _create(arguments, detach=True, hold=True)
+
+
+def run(arguments: Arguments) -> int:
+    return _create(arguments, detach=arguments.detach, hold=False)
+
+
+def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:
+    """The configuration and the first process of the bundle, as the options want them."""
+    config, process = from_bundle(
+        arguments.bundle,
+        container_id,
+        systemd=arguments.systemd_cgroup,
+        no_pivot=arguments.no_pivot,
+        no_new_keyring=arguments.no_new_keyring,
+        rootless_cgroups={"true": True, "false": False, "auto": None}[arguments.rootless],
+    )
+    if process is None:
+        raise ConfigError([Finding("process", "missing: it says what to run")])
+    return config, process
+
+
+def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
+    (container_id,) = arguments.operands
+    config, process = load_bundle(arguments, container_id)
+    check_streams(arguments, process, detach=detach)
+    bundle = os.path.realpath(arguments.bundle)
+    container = make_container(arguments.root, container_id, config, bundle=bundle)
+    status = 0
+    try:
+        if detach:
+            start_detached(
+                container,
+                process,
+                console_socket=arguments.console_socket,
+                pid_file=arguments.pid_file,
+                trace_file=arguments.trace,
+                hold=hold,
+            )
+        else:
+            from .foreground import run_in_foreground
+
+            status = run_in_foreground(
+                container,
+                process,
+                terminal=process.terminal,
+                trace_file=arguments.trace,
+                pid_file=arguments.pid_file,
+                subreaper=not arguments.no_subreaper,
+            )
+    except BaseException:
+        _remove(container)
+        raise
+    if not detach and not arguments.keep:
+        container.destroy(force=True)
+    return status
+
+
+def _remove(container: Container) -> None:
+    """After a failure, which is what is to be reported and not one of this."""
+    try:
+        container.destroy(force=True)
+    except Error:
+        pass

@@ -1,0 +1,168 @@
+"""From a command line to its exit status: dispatch, and one line for every error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import ConfigError, Error, StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .log import Log
+    from .options import Arguments, Command
+
+PROGRAM = "libct"
+# The commands that need the bootstrap server.
+_STARTING = ("run", "create", "exec", "sandbox")
+# Container engines look for these words where a command could not be executed.
+_START_FAILED = "unable to start container process: "
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status.
+
+    Whatever goes wrong is one line on standard error, or one for each finding
+    about a configuration, and the same in the log.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments: Arguments | None = None
+    log = None
+    try:
+        inherited = _look_at_descriptors()
+        _start_server_early(words)
+        from .commands import COMMANDS, GLOBAL_OPTIONS
+        from .options import parse
+
+        arguments = parse(words, GLOBAL_OPTIONS, COMMANDS)
+        _check_preserved(arguments, inherited)
+        if arguments.log:
+            from .log import Log
+
+            log = Log(arguments.log, arguments.log_format)
+        return _run(arguments)
+    except BrokenPipeError:
+        return 128 + 13  # as if SIGPIPE had ended us
+    except KeyboardInterrupt:
+        return 128 + 2
+    except Exception as error:
+        if "--debug" in words:
+            import traceback
+
+            traceback.print_exc()
+        command = arguments.command if arguments is not None else None
+        _report(_lines(error, command), log)
+        return command.failure if command is not None else 1
+
+
+def output(text: str) -> None:
+    """Write text to standard output, file names in it as they are."""
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _start_server_early(words: Sequence[str]) -> None:
+    """Start the bootstrap server before anything else, so that it loads while we do.
+
+    A word may be an operand, and the server not be needed: no harm is done.
+    """
+    if not any(word in _STARTING for word in words) or "--plan" in words or "--help" in words:
+        return
+    from ..bootstrap import client
+
+    try:
+        client.start_server()
+    except Error:
+        pass  # a start will say it again
+
+
+def _run(arguments: Arguments) -> int:
+    command = arguments.command
+    if command is None or arguments.help:
+        from .commands import COMMANDS, GLOBAL_OPTIONS
+        from .options import command_help, program_help
+
+        if command is not None:
+            output(command_help(command))
+        else:
+            output(_version() if arguments.version else program_help(GLOBAL_OPTIONS, COMMANDS))
+        return 0
+    module, _, function = command.handler.partition(":")
+    handler: Callable[[Arguments], int] = getattr(
+        __import__(f"{__package__}.{module}", fromlist=[function]), function
+    )
+    return handler(arguments)
+
+
+def _version() -> str:
+    from .. import __version__
+    from ..oci.default_spec import VERSION
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"{PROGRAM} version {__version__}\nspec: {VERSION}\npython: {python}\n"
+
+
+# --- descriptors ---
+
+
+def _look_at_descriptors() -> int:
+    """How many descriptors from 3 on are the caller's; asked before any is ours.
+
+    What of 0, 1 and 2 is closed is opened: nothing of ours may become that, and
+    so a container's standard stream.
+    """
+    for fd in range(3):
+        if not _is_open(fd):
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    count = 0
+    while _is_open(3 + count):
+        count += 1
+    return count
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _check_preserved(arguments: Arguments, inherited: int) -> None:
+    """See that the descriptors to be passed on are there, and are the caller's."""
+    count = getattr(arguments, "preserve_fds", 0)
+    if not 0 <= count <= inherited:
+        raise Error(f"--preserve-fds {count}: descriptor {3 + inherited} is not open")
+
+
+# --- errors ---
+
+
+def _lines(error: Exception, command: Command | None) -> list[str]:
+    """What there is to say about an error, in lines without line breaks."""
+    if isinstance(error, ConfigError):
+        texts = [str(finding) for finding in error.findings]
+    elif isinstance(error, StepError):
+        starting = command is not None and command.name in (*_STARTING, "start")
+        texts = [_START_FAILED * starting + str(error)]
+    elif isinstance(error, Error):
+        texts = [str(error)]
+    elif isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename!r}" if error.filename is not None else ""
+        texts = [f"{error.strerror}{where}"]
+    else:
+        texts = [f"internal error: {type(error).__name__}: {error} (--debug shows where)"]
+    return ["\\n".join(text.splitlines()) for text in texts]
+
+
+def _report(lines: Sequence[str], log: Log | None) -> None:
+    for line in lines:
+        try:
+            os.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
+        except OSError:
+            pass  # nobody reads it: the exit status says it all
+        if log is not None:
+            log.write("error", line)

@@ -1,0 +1,139 @@
+"""libct exec: a further process in a container."""
+
+from __future__ import annotations
+
+from ..container import Container, load
+from ..errors import ConfigError, Error, Finding
+from ..oci.jsontext import loads
+from ..process import Process
+from .launch import check_streams, start_detached
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .options import Arguments
+
+_LARGEST = 16 << 20  # bytes of a process file
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def main(arguments: Arguments) -> int:
+    container = load(arguments.root, arguments.operands[0])
+    process = make_process(arguments, container)
+    check_streams(arguments, process, detach=arguments.detach)
+    if arguments.detach:
+        start_detached(
+            container,
+            process,
+            console_socket=arguments.console_socket,
+            pid_file=arguments.pid_file,
+            trace_file=arguments.trace,
+            ignore_paused=arguments.ignore_paused,
+        )
+        return 0
+    from .foreground import run_in_foreground
+
+    return run_in_foreground(
+        container,
+        process,
+        terminal=process.terminal,
+        trace_file=arguments.trace,
+        pid_file=arguments.pid_file,
+        subreaper=False,
+        ignore_paused=arguments.ignore_paused,
+    )
+
+
+def make_process(arguments: Arguments, container: Container) -> Process:
+    """The process that the command line describes.
+
+    What it does not say is as in --process FILE, or as for the container's
+    first process where its bundle can still be read.
+    """
+    _, *command = arguments.operands
+    if command[:1] == ["--"]:
+        del command[0]
+    if arguments.process:
+        if command:
+            raise Error("either --process or a command, not both")
+        values = _from_file(arguments.process)
+    else:
+        if not command:
+            raise Error("no command: give one after the container's id, or --process FILE")
+        values = _as_first_process(container)
+        values["args"] = command
+        values["terminal"] = arguments.tty
+    if arguments.tty:
+        values["terminal"] = True
+    values["env"] = [*values.get("env", [_PATH]), *_variables(arguments.env)]
+    if arguments.cwd:
+        values["cwd"] = arguments.cwd
+    if arguments.user:
+        values["user"] = arguments.user
+    values["additional_groups"] = [
+        *values.get("additional_groups", ()),
+        *(int(group) if group.isdecimal() else group for group in arguments.additional_gids),
+    ]
+    if arguments.no_new_privs:
+        values["no_new_privileges"] = True
+    if arguments.process_label:
+        values["label"] = arguments.process_label
+    if arguments.apparmor:
+        values["apparmor_profile"] = arguments.apparmor
+    if arguments.cap:
+        values["capabilities"] = _with_capabilities(arguments.cap, values, container)
+    if arguments.cgroup:
+        raise ConfigError([Finding("--cgroup", "not supported yet")])
+    return Process(**values)
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    from ..oci.load import process_arguments
+
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise Error(f"cannot read the process file {path!r}: {error.strerror}") from error
+    if len(text) > _LARGEST:
+        raise Error(f"the process file {path!r} is larger than {_LARGEST >> 20} MiB")
+    return process_arguments(loads(text, path), path)
+
+
+def _as_first_process(container: Container) -> dict[str, Any]:
+    """What its bundle says of its first process; {} without one, or when it has gone."""
+    from ..oci.bundle import read_spec
+    from ..oci.load import process_arguments
+
+    if not container.bundle:
+        return {}
+    try:
+        process = read_spec(container.bundle).get("process")
+    except ConfigError:
+        return {}
+    return process_arguments(process) if process is not None else {}
+
+
+def _variables(given: list[str]) -> list[str]:
+    for one in given:
+        if not one.partition("=")[0] or "=" not in one:
+            raise Error(f"--env: not NAME=VALUE: {one!r}")
+    return given
+
+
+def _with_capabilities(names: list[str], values: dict[str, Any], container: Container) -> Any:
+    """The sets with these added; ambient only where something can be inherited (as runc)."""
+    from ..config import Capabilities
+
+    sets = values.get("capabilities") or container.config.capabilities or Capabilities()
+    sets = sets.copy()
+    for name in names:
+        name = name.upper()
+        name = name if name.startswith("CAP_") else f"CAP_{name}"
+        sets.bounding.append(name)
+        sets.effective.append(name)
+        sets.permitted.append(name)
+        if sets.inheritable:
+            sets.ambient.append(name)
+    return sets

@@ -1,0 +1,127 @@
+"""Running a process while the caller waits: terminal, signals, orphans, exit status."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import select
+
+from ..bootstrap import client
+from .launch import start, write_pid_file
+from .signals import Signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..container import Container
+    from ..process import Process
+    from .terminal import Terminal
+
+_JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
+_PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
+
+
+def run_in_foreground(
+    container: Container,
+    process: Process,
+    *,
+    terminal: bool,
+    trace_file: str = "",
+    pid_file: str = "",
+    subreaper: bool = True,
+    ignore_paused: bool = False,
+) -> int:
+    """Run process in container to its end; returns its exit status as a shell has it.
+
+    Signals that arrive meanwhile go to the process, those of the time before
+    its start too.  The container is the caller's to destroy.
+
+    terminal: give it a terminal, and connect that with the standard streams.
+    trace_file, pid_file: to be written when the process has been started.
+    subreaper: take what the container's processes leave behind as our
+        children, and so keep them from being children of somebody else.
+    """
+    if subreaper:
+        from ..syscalls.process import set_child_subreaper
+
+        set_child_subreaper(True)
+    relay = None
+    if terminal:
+        from .terminal import Terminal
+
+        relay = Terminal(process)
+    try:
+        # A background job that touches the terminal is stopped, as it should be.
+        with Signals(but=_JOB_CONTROL if relay else ()) as signals:
+            start(
+                container, process, trace_file=trace_file, hold=False, ignore_paused=ignore_paused
+            )
+            if pid_file:
+                write_pid_file(pid_file, process.pid)
+            if relay is not None:
+                relay.begin()
+            client.stop_server()  # it has done its work, and has memory to give back
+            _follow(process, signals, relay)
+            if relay is not None:
+                relay.finish()
+            return process.wait().status
+    finally:
+        if relay is not None:
+            relay.restore()
+
+
+def _follow(process: Process, signals: Signals, relay: Terminal | None) -> None:
+    """Pass on signals and what is typed and printed, until the process ends."""
+    poll = select.poll()
+    fixed = {process.pidfd: select.POLLIN, signals.fileno(): select.POLLIN}
+    watched: dict[int, int] = {}
+    while True:
+        wanted = {**fixed, **relay.wanted()} if relay is not None else fixed
+        for fd in watched.keys() - wanted.keys():
+            poll.unregister(fd)
+        for fd, events in wanted.items():
+            if watched.get(fd) != events:
+                poll.register(fd, events)
+        watched = dict(wanted)
+        idle = relay is not None and relay.idle
+        ready = poll.poll(_PATIENCE if idle else None)
+        if relay is not None and not ready:
+            relay.idle = False  # somebody may have opened it again
+        for fd, _ in ready:
+            if fd == signals.fileno():
+                for number in signals.take():
+                    _pass_on(number, process, relay)
+            elif fd == process.pidfd:
+                return
+            elif relay is not None:
+                relay.relay(fd)
+
+
+def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
+    if number == _signal.SIGCHLD:
+        _reap_orphans(process.pid)
+        return
+    if relay is not None:
+        if number == _signal.SIGWINCH:
+            relay.resize()
+            return
+        if number == _signal.SIGTSTP:
+            relay.suspend()
+            return
+        if number == _signal.SIGCONT:
+            relay.resume()
+    try:
+        process.signal(number)
+    except ProcessLookupError:
+        pass  # it has just ended
+
+
+def _reap_orphans(own: int) -> None:
+    """Reap what was left to us as a subreaper, up to the process itself, which is waited for."""
+    try:
+        while True:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None or found.si_pid == own:
+                return
+            os.waitpid(found.si_pid, 0)
+    except ChildProcessError:
+        pass

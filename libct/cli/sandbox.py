@@ -1,0 +1,89 @@
+"""`libct sandbox`: the main job on an embedded default (libct/sandbox.py says which)."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import ConfigError, Finding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import Arguments
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def main(arguments: Arguments) -> int:
+    """Run the command and return its exit status, 128 and the signal's number for a signal."""
+    from ..container import create
+    from ..sandbox import sandbox
+
+    name = f"sandbox-{os.getpid()}"
+    terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
+    config, process = sandbox(
+        arguments.operands,
+        ro=arguments.ro,
+        rw=arguments.rw,
+        bind=[_pair(text) for text in arguments.bind],
+        overlay=arguments.overlay,
+        home=arguments.home,
+        net=arguments.net,
+        env=dict(_variable(text) for text in arguments.env),
+        cwd=arguments.cwd,
+        user=arguments.user,
+        hostname=arguments.hostname,
+        memory=_size(arguments.memory),
+        pids=arguments.pids,
+        cpus=_number(arguments.cpus),
+        keep_caps=arguments.keep_caps,
+        terminal=terminal,
+        id=name,
+    )
+    if arguments.plan:
+        from ..container import plan
+        from .show import show_plan
+
+        show_plan(plan(config, process, id=name), json=arguments.json)
+        return 0
+    from .foreground import run_in_foreground
+
+    with create(arguments.root, name, config) as container:
+        return run_in_foreground(container, process, terminal=terminal, trace_file=arguments.trace)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    source, colon, inside = text.partition(":")
+    if not colon or not source or not inside:
+        raise ConfigError([Finding("--bind", f"not SRC:DST: {text!r}")])
+    return source, inside
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """NAME=VALUE, or NAME alone for what the caller has."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise ConfigError([Finding("--env", f"no name: {text!r}")])
+    return name, value if equals else os.environ.get(name, "")
+
+
+def _size(text: str) -> int:
+    """Bytes: 1048576, 1024K, 1M, 1MiB."""
+    if not text:
+        return 0
+    digits = text.rstrip("KMGTkmgtiBb")
+    unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
+    if not digits.isdecimal() or unit not in _UNITS:
+        raise ConfigError([Finding("--memory", f"not a size like 256M: {text!r}")])
+    return int(digits) * _UNITS[unit]
+
+
+def _number(text: str) -> float:
+    if not text:
+        return 0
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < 1 << 20:
+        raise ConfigError([Finding("--cpus", f"not a number of CPUs like 0.5: {text!r}")])
+    return number

@@ -1,0 +1,67 @@
+"""A plan, as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import os
+
+from ..bootstrap import operations as operations  # what steps are called, and which calls they make
+from ..oci import jsontext
+from ..plan import container as container  # some are the runtime's alone
+from .dispatch import output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..plan.step import Plan
+
+_TITLE_WIDTH = 64  # of titles that still get their place on the same line
+
+
+def show_plan(plan: Plan, *, json: bool) -> None:
+    output(plan_as_json(plan) if json else plan_as_text(plan))
+
+
+def plan_as_text(plan: Plan) -> str:
+    """The steps with their numbers and system calls, below the process and phase they belong to.
+
+    A step's place in the configuration stands on its line, at the right.
+    """
+    steps = list(enumerate(plan, 1))
+    digits = len(str(len(plan)))
+    width = max(
+        (len(step.title) for _, step in steps if len(step.title) <= _TITLE_WIDTH), default=0
+    )
+    text, heading = "", ""
+    for number, step in steps:
+        if heading != f"{step.process}: {step.phase}":
+            heading = f"{step.process}: {step.phase}"
+            text += "\n" * bool(text) + heading + "\n"
+        text += f"  {number:{digits}}  {step.title:{width}}  {step.why}".rstrip() + "\n"
+        text += "".join(f"  {'':{digits}}    {call}\n" for call in step.calls)
+    return text
+
+
+def plan_as_json(plan: Plan) -> str:
+    """A list of objects, in order."""
+    steps = [
+        {
+            "number": number,
+            "process": step.process,
+            "phase": step.phase,
+            "op": step.op,
+            "args": _plain(step.args),
+            "title": step.title,
+            "calls": step.calls,
+            "place": step.why,
+        }
+        for number, step in enumerate(plan, 1)
+    ]
+    return jsontext.dumps(steps, indent=2) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Tuples become lists, and bytes texts."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return os.fsdecode(value) if isinstance(value, bytes) else value

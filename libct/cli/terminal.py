@@ -1,0 +1,211 @@
+"""The terminal of a process in the foreground, between it and the caller's terminal.
+
+The container's terminal is a pseudo terminal of its own; libct holds the master,
+puts the caller's terminal into raw mode, and copies both ways.  So an interrupt
+typed there is a byte here, and a signal only in the container.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import errno
+import os
+import select
+import sys
+import termios
+
+from ..errors import Error
+from ..syscalls.terminals import get_window_size, set_window_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..process import Process
+
+_ROOM = 65536  # bytes read at once
+# A terminal or a pipe that is writable takes so much without blocking (pipe(7), PIPE_BUF).
+_AT_ONCE = 4096
+_END_OF_FILE = b"\x04\x04"  # VEOF: one for an unfinished line, one for the end
+
+
+class Terminal:
+    """Relays between the caller's standard streams and the terminal of a process.
+
+    In this order: made, which gives the process its console socket; begin(),
+    after the process has been started; poll for wanted() and hand what is ready
+    to relay(); finish() when the process has ended; and in any case restore().
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._socket, self._theirs = _socket.socketpair(
+            _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0
+        )
+        process.terminal, process.console_socket = True, self._theirs
+        self._sized = next((fd for fd in (0, 1, 2) if os.isatty(fd)), -1)
+        if self._sized >= 0:
+            size = get_window_size(self._sized)
+            process.console_height, process.console_width = size
+        self._saved: list[Any] | None = None
+        self._master = -1
+        self._to_master, self._to_output = b"", b""
+        self._input_open = self._output_open = True
+        self.idle = False  # nobody has the terminal open at present
+
+    def begin(self) -> None:
+        """Take the master from the socket, and make the caller's terminal raw."""
+        self._theirs.close()
+        self._master = _receive(self._socket)
+        self._socket.close()
+        os.set_blocking(self._master, False)
+        self.resize()
+        self._make_raw()
+
+    def wanted(self) -> dict[int, int]:
+        """Which descriptors to poll, for which events."""
+        events = {}
+        if self._input_open and not self._to_master:
+            events[0] = select.POLLIN
+        if not self.idle:
+            master = select.POLLIN * (not self._to_output) | select.POLLOUT * bool(self._to_master)
+            if master:  # a terminal nobody has open would report that for ever
+                events[self._master] = master
+        if self._to_output:
+            events[1] = select.POLLOUT
+        return events
+
+    def relay(self, fd: int) -> None:
+        """Copy what can be copied now that fd is ready."""
+        if fd == 0:
+            self._read_input()
+        elif fd == 1:
+            self._write_output(_AT_ONCE)
+        else:
+            if not self._to_output:
+                self._read_master()
+            self._write_master()
+
+    def finish(self) -> None:
+        """Write out what the process has left."""
+        while True:
+            while self._to_output:
+                self._write_output(_ROOM)
+            if not self._read_master():
+                return
+
+    def restore(self) -> None:
+        """Give the caller's terminal back as it was, and close everything.  May be called twice."""
+        self._give_back()
+        self._theirs.close()
+        self._socket.close()
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
+
+    def resize(self) -> None:
+        """Hand the size of the caller's terminal on; who is in the foreground there is told."""
+        if self._sized >= 0 and self._master >= 0:
+            size = get_window_size(self._sized)
+            if size != (0, 0):
+                set_window_size(self._master, *size)
+
+    def suspend(self) -> None:
+        """Stop, as a job of the caller's shell, with its terminal as it was; then go on."""
+        self._give_back()
+        os.kill(os.getpid(), _signal.SIGSTOP)
+        self.resume()
+
+    def resume(self) -> None:
+        """After a stop: in the background this stops us again, as any other job (SIGTTOU)."""
+        self._make_raw()
+        self.resize()
+
+    # --- the caller's terminal ---
+
+    def _make_raw(self) -> None:
+        """cfmakeraw(3), where it is a terminal that we read from."""
+        if not os.isatty(0):
+            return
+        state = termios.tcgetattr(0)
+        if self._saved is None:
+            self._saved = termios.tcgetattr(0)
+        state[0] &= ~(
+            termios.IGNBRK
+            | termios.BRKINT
+            | termios.PARMRK
+            | termios.ISTRIP
+            | termios.INLCR
+            | termios.IGNCR
+            | termios.ICRNL
+            | termios.IXON
+        )
+        state[1] &= ~termios.OPOST
+        state[2] = state[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+        state[3] &= ~(
+            termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN
+        )
+        state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(0, termios.TCSADRAIN, state)
+
+    def _give_back(self) -> None:
+        if self._saved is not None:
+            saved, self._saved = self._saved, None
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, saved)
+            except termios.error:
+                pass  # it has been hung up
+
+    # --- copying ---
+
+    def _read_input(self) -> None:
+        try:
+            data = os.read(0, _AT_ONCE)
+        except OSError:  # hung up, or we are an orphan in the background
+            data = b""
+        if not data:
+            self._input_open = False
+        self._to_master = data or _END_OF_FILE
+
+    def _write_master(self) -> None:
+        if self._to_master:
+            try:
+                self._to_master = self._to_master[os.write(self._master, self._to_master) :]
+            except BlockingIOError:
+                pass  # its input is full: the process does not read
+
+    def _read_master(self) -> bool:
+        """Whether there was anything."""
+        try:
+            self._to_output = os.read(self._master, _ROOM)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self.idle = True
+        return bool(self._to_output)
+
+    def _write_output(self, most: int) -> None:
+        if self._output_open:
+            try:
+                self._to_output = self._to_output[os.write(1, self._to_output[:most]) :]
+                return
+            except BlockingIOError:  # somebody else has made it so
+                poll = select.poll()
+                poll.register(1, select.POLLOUT)
+                poll.poll()
+                return
+            except OSError:
+                # Nobody reads any more.  The process must not block on that.
+                self._output_open = False
+        self._to_output = b""
+
+
+def _receive(sock: _socket.socket) -> int:
+    """The descriptor that is sent over a socket (SCM_RIGHTS)."""
+    _, rights, _, _ = sock.recvmsg(4096, _socket.CMSG_LEN(4), _socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in rights:
+        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+            return int.from_bytes(data[:4], sys.byteorder)
+    raise Error("the process has not sent its terminal")

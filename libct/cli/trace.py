@@ -1,0 +1,54 @@
+"""The file of --trace: what was performed, step by step, and how long it took."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Error
+from ..oci import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..container import Container
+    from ..plan.step import Plan
+
+
+class TraceFile:
+    """A file that is written once, but opened early."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise Error(f"cannot open the trace {path!r}: {error.strerror}") from error
+
+    def write(self, container: Container) -> None:
+        """What container has performed, as far as it got."""
+        with open(self._fd, "wb", buffering=0) as file:
+            if container.plan is not None:
+                file.write(lines(container.plan, container.traces).encode())
+
+
+def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
+    """One JSON object for each performed step, in the plan's order.
+
+    start: seconds since the first step's; duration_us: microseconds; result:
+    "ok", or what went wrong.
+    """
+    first = min((start for _, start, _, _ in traces), default=0)
+    text = ""
+    for number, start, nanoseconds, result in sorted(traces):
+        step = plan.steps[number - 1]
+        line = {
+            "number": number,
+            "process": step.process,
+            "phase": step.phase,
+            "op": step.op,
+            "title": step.title,
+            "place": step.why,
+            "start": (start - first) / 1_000_000_000,
+            "duration_us": nanoseconds / 1000,
+            "result": result,
+        }
+        text += jsontext.dumps(line) + "\n"
+    return text

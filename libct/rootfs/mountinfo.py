@@ -1,0 +1,50 @@
+"""/proc/self/mountinfo (proc_pid_mountinfo(5)), read through the host's /proc."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+
+class MountPoint:
+    """root: which directory of the file system is mounted; point: where, from our root."""
+
+    __slots__ = ("fstype", "point", "root")
+
+    def __init__(self, root: str, point: str, fstype: str) -> None:
+        self.root, self.point, self.fstype = root, point, fstype
+
+    def is_below(self, path: str) -> bool:
+        """Is it at path or somewhere below it?"""
+        return self.point == path or self.point.startswith(path.rstrip("/") + "/")
+
+
+def mount_points(context: Context) -> list[MountPoint]:
+    """All mounts of our namespace that are reachable from our root, in order."""
+    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    try:
+        pieces = []
+        while piece := os.read(fd, 65536):
+            pieces.append(piece)
+    finally:
+        os.close(fd)
+    return parse(os.fsdecode(b"".join(pieces)))
+
+
+def parse(text: str) -> list[MountPoint]:
+    found = []
+    for line in text.split("\n"):
+        if line:
+            before, _, after = line.partition(" - ")
+            root, point = before.split(" ")[3:5]
+            found.append(MountPoint(_unescape(root), _unescape(point), after.split(" ")[0]))
+    return found
+
+
+def _unescape(text: str) -> str:
+    """Undo the octal escapes of space, tab, newline and backslash."""
+    first, *rest = text.split("\\")
+    return first + "".join(chr(int(piece[:3], 8)) + piece[3:] for piece in rest)

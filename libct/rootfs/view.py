@@ -1,0 +1,261 @@
+"""A directory of the host, / as a rule, as a rootfs (Config.rootfs_view): for `libct sandbox`.
+
+The rootfs is a new tmpfs with a place for each entry of the directory: links are
+made anew, and the rest is mounted, as a read-only bind or as an overlay whose
+writes go to another tmpfs and with it away.
+
+What the mounts of the configuration are going to cover (/proc, a home directory)
+is left out, and an empty directory made for it.  If it were only covered, a
+command with CAP_SYS_ADMIN could unmount what covers it, and look at the host's.
+
+One overlay of all of / would not do, for overlayfs refuses a lower layer with
+mounts below it that came with it from a more privileged namespace
+(mount_namespaces(7); fs/namespace.c, clone_private_mount()).  So neither bind
+nor overlay is made of a directory with a mount point or something to leave out
+below it, but of the entries of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..config.mount_flags import MOUNT_ATTR_RDONLY
+from ..plan.step import Step, operation
+from ..syscalls.mounts import (
+    AT_FDCWD,
+    AT_NO_AUTOMOUNT,
+    AT_RECURSIVE,
+    AT_SYMLINK_NOFOLLOW,
+    MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH,
+    OPEN_TREE_CLONE,
+    move_mount,
+    open_tree,
+)
+from .attach import remount_attached, set_attributes
+from .binds import is_bind
+from .copyup import copy_entry, keep_attributes
+from .filesystems import make_filesystem
+from .mountinfo import MountPoint, mount_points
+from .paths import inside, open_in_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+    from ..config import Config
+
+READ_ONLY, OVERLAY = "read-only", "overlay"
+
+_LARGEST_COPY = 1 << 20  # bytes
+_READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+
+
+def view_steps(config: Config) -> list[Step]:
+    hidden = {inside(mount.destination) for mount in config.mounts if not is_bind(mount)}
+    # /dev/pts goes with /dev.
+    outer = [path for path in sorted(hidden) if not _is_below(path, hidden)]
+    return [view(config.rootfs, config.rootfs_view, tuple(outer), why="root.path")]
+
+
+def _is_below(path: str, others: set[str]) -> bool:
+    return any(path.startswith(other + "/") for other in others)
+
+
+@operation("take the {1} view of {0} as the rootfs")
+def view(context: Context, path: str, kind: str, hidden: tuple[str, ...]) -> None:
+    """Hold the new rootfs under "root".
+
+    kind: READ_ONLY or OVERLAY.  hidden: what is left out, absolute in path.
+    """
+    source = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        points = [at for at in mount_points(context) if at.is_below(path) and at.point != path]
+        view = _View(context, path, kind == OVERLAY, hidden, points)
+        view.fill(source, view.root, "")
+    finally:
+        os.close(source)
+    view.finish()
+
+
+@view.calls
+def _(path: str, kind: str, hidden: tuple[str, ...]) -> list[str]:
+    return [
+        'fsopen("tmpfs", FSOPEN_CLOEXEC)',
+        'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
+        *(['fsopen("overlay", FSOPEN_CLOEXEC)'] if kind == OVERLAY else []),
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
+
+
+class _View:
+    """A view while it is made.  root: the descriptor of its root directory."""
+
+    def __init__(
+        self,
+        context: Context,
+        path: str,
+        overlay: bool,
+        hidden: tuple[str, ...],
+        points: list[MountPoint],
+    ) -> None:
+        base = path.rstrip("/")
+        self.context, self.base, self.overlay = context, base, overlay
+        self.hidden = {base + place for place in hidden}
+        self.points = {at.point for at in points}
+        apart = set(self.hidden)
+        if overlay:
+            # Other file systems are bound, each with all that is mounted below it.
+            whole = {point for point in self.points if not _leads_to(point, self.hidden)}
+            apart |= {point for point in whole if not _is_below(point, whole)}
+        # The directories of which an entry needs a treatment of its own.
+        self.parents = {parent for place in apart for parent in _parents(place)}
+        self.layers, self.count = -1, 0
+        self.root = _tmpfs_on_root("755")
+        context.keep("root", self.root)
+        if overlay:
+            # Below the root that is being left, where no path is in its way.
+            self.layers = _tmpfs_on_root("700")
+            self.xattr = (("userxattr", None),) if not _in_first_user_namespace(context) else ()
+
+    def fill(self, source: int, place: int, path: str) -> None:
+        """Put what is in the directory source into place.  path: theirs, from the root."""
+        for name in os.listdir(source):
+            found = os.stat(name, dir_fd=source, follow_symlinks=False)
+            inner = f"{path}/{name}"
+            here = self.base + inner
+            if stat.S_ISLNK(found.st_mode):
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=place)
+            elif not stat.S_ISDIR(found.st_mode):
+                self._file(source, place, name, inner, found)
+            elif here in self.hidden:
+                os.mkdir(name, 0o755, dir_fd=place)
+                keep_attributes(place, name, found)
+            elif here not in self.parents or not self._enter(source, place, name, inner, found):
+                os.mkdir(name, 0o755, dir_fd=place)
+                if self.overlay and here not in self.points:
+                    self._lay_over(source, place, name, found)
+                else:
+                    self._bind(source, place, name, inner)
+
+    def finish(self) -> None:
+        """The root is like the directory it is a view of."""
+        found = os.stat(self.base or "/")
+        os.chmod(".", stat.S_IMODE(found.st_mode), dir_fd=self.root)
+        if self.layers >= 0:
+            os.close(self.layers)
+
+    def _enter(self, source: int, place: int, name: str, inner: str, found: os.stat_result) -> bool:
+        """Make a directory of the entries of this one; False where we may not list them."""
+        try:
+            below = os.open(name, _READ_DIRECTORY, dir_fd=source)
+        except PermissionError:
+            return False
+        try:
+            os.mkdir(name, 0o755, dir_fd=place)
+            made = os.open(name, _READ_DIRECTORY, dir_fd=place)
+            try:
+                self.fill(below, made, inner)
+            finally:
+                os.close(made)
+        finally:
+            os.close(below)
+        keep_attributes(place, name, found)
+        return True
+
+    def _file(self, source: int, place: int, name: str, inner: str, found: os.stat_result) -> None:
+        if self.overlay and stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST_COPY:
+            try:
+                copy_entry(source, place, name, found)
+                return
+            except PermissionError:
+                pass  # not readable for us, and not in the sandbox either
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        os.close(os.open(name, flags, 0o644, dir_fd=place))
+        self._bind(source, place, name, inner)
+
+    def _bind(self, source: int, place: int, name: str, inner: str) -> None:
+        """What is mounted below comes along."""
+        flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
+        tree = open_tree(source, name, flags)
+        try:
+            late = not set_attributes(tree, MOUNT_ATTR_RDONLY, 0, recursive=True)
+            _move(tree, place, name)
+        finally:
+            os.close(tree)
+        if late:
+            self._remount_below(inner)
+
+    def _remount_below(self, inner: str) -> None:
+        """One by one, for Linux 5.10 and 5.11."""
+        here = self.base + inner
+        below = [point for point in self.points if point.startswith(here + "/")]
+        for point in [here, *sorted(below)]:
+            tree = open_in_root(self.root, point[len(self.base) :])
+            try:
+                remount_attached(self.context, tree, MOUNT_ATTR_RDONLY, 0)
+            finally:
+                os.close(tree)
+
+    def _lay_over(self, source: int, place: int, name: str, found: os.stat_result) -> None:
+        """An overlay of this one directory."""
+        self.count += 1
+        upper, work = f"upper{self.count}", f"work{self.count}"
+        for made in (upper, work):
+            os.mkdir(made, 0o755, dir_fd=self.layers)
+        # The directory itself looks like its uppermost layer.
+        keep_attributes(self.layers, upper, found)
+        lower = os.open(name, os.O_PATH | _READ_DIRECTORY, dir_fd=source)
+        try:
+            # overlayfs takes paths; and these need no escapes, and are short.
+            layers = f"/proc/self/fd/{self.layers}"
+            options = (
+                ("lowerdir", f"/proc/self/fd/{lower}"),
+                ("upperdir", f"{layers}/{upper}"),
+                ("workdir", f"{layers}/{work}"),
+            )
+            tree = make_filesystem("overlay", "overlay", options + self.xattr)
+        finally:
+            os.close(lower)
+        try:
+            _move(tree, place, name)
+        finally:
+            os.close(tree)
+
+
+def _leads_to(path: str, places: set[str]) -> bool:
+    return any(place.startswith(path + "/") for place in places)
+
+
+def _parents(path: str) -> list[str]:
+    """All directories that lead to path."""
+    found = []
+    while len(path) > 1:
+        path = os.path.dirname(path)
+        found.append(path)
+    return found
+
+
+def _tmpfs_on_root(mode: str) -> int:
+    """A new tmpfs on top of /: paths go on leading below it, so none is hidden by it."""
+    tree = make_filesystem("tmpfs", "tmpfs", (("mode", mode),))
+    move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
+    return tree
+
+
+def _move(tree: int, place: int, name: str) -> None:
+    at = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+    try:
+        move_mount(tree, "", at, "", _ONTO)
+    finally:
+        os.close(at)
+
+
+def _in_first_user_namespace(context: Context) -> bool:
+    """trusted.* attributes, overlayfs' own, are for the first user namespace alone."""
+    fd = os.open("self/uid_map", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    try:
+        return os.read(fd, 64).split() == [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)

@@ -1,0 +1,442 @@
+"""The bootstrap server: one for a process and for what that process is, and no trouble to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import libct
+from libct.bootstrap import client
+from libct.errors import ServerError
+
+from ..containers import PATH, make_config, run, running, shell, state_directory
+from ..support import (
+    CLONE_NEWUTS,
+    forked,
+    libct_environment,
+    requires,
+    unique,
+    unshare,
+    user_python,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("no_server")]
+
+
+@pytest.fixture
+def no_server() -> Iterator[None]:
+    """No server before, none after, and no descriptor more."""
+    client.stop_server()
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    client.stop_server()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def server() -> int:
+    """The pid of this process's server, which is started if there is none."""
+    client.start_server()
+    assert client._server is not None
+    return pid_of(client._server.pidfd)
+
+
+def pid_of(pidfd: int) -> int:
+    text = Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pid:"))
+
+
+def children() -> list[str]:
+    """Those of this process, as they are called."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                stat = Path(f"/proc/{entry}/stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            name, _, rest = stat.partition("(")[2].rpartition(")")
+            if int(rest.split()[1]) == os.getpid():
+                found.append(name)
+    return found
+
+
+def works() -> bool:
+    return run(make_config(), "true").state.success
+
+
+def test_one_serves_all_starts() -> None:
+    first = server()
+    assert works()
+    assert works()
+    assert server() == first
+    assert Path(f"/proc/{first}/comm").read_text() == "libct:server\n"
+
+
+def test_it_holds_nothing_of_its_owner(tmp_path: Path) -> None:
+    def body() -> None:
+        os.chdir(tmp_path)
+        inheritable = os.open(tmp_path, os.O_RDONLY)
+        os.set_inheritable(inheritable, True)
+        pid = server()
+        assert wait_until(lambda: os.readlink(f"/proc/{pid}/cwd") == "/")
+        fds = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        assert fds.pop("3").startswith("socket:")
+        assert fds == {"0": "/dev/null", "1": "/dev/null", "2": "/dev/null"}
+        variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        assert [one.partition("=")[0] for one in variables if one] == ["LD_LIBRARY_PATH"]
+
+    forked(body)
+
+
+def test_it_takes_no_signal_settings_along() -> None:
+    def body() -> str:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        return run(make_config(), "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status").output
+
+    assert [line.split()[1] for line in forked(body).splitlines()] == ["0" * 16] * 2
+
+
+def _affinity() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def _oom_score() -> None:
+    Path("/proc/self/oom_score_adj").write_text("77")
+
+
+def _capabilities() -> None:
+    from libct.syscalls.credentials import capget, capset
+
+    effective, permitted, inheritable = capget()
+    sys_time = 1 << 25
+    capset(effective & ~sys_time, permitted & ~sys_time, inheritable)
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "setuid": lambda: os.setresuid(-1, 65533, -1),
+    "groups": lambda: os.setgroups([4321]),
+    "capabilities": _capabilities,
+    "unshare": lambda: unshare(CLONE_NEWUTS),
+    "chroot": lambda: os.chroot("/usr"),
+    "rlimit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)),
+    "nice": lambda: os.nice(1),
+    "affinity": _affinity,
+    "oom score": _oom_score,
+    "interpreter": lambda: setattr(libct, "interpreter", sys.executable),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
+    def body() -> None:
+        if change == "affinity" and len(os.sched_getaffinity(0)) == 1:
+            pytest.skip("one CPU")
+        libct.interpreter = user_python()
+        identity = client._identity()
+        first = server()
+        CHANGES[change]()
+        if change == "chroot":  # where there is no /proc to tell
+            with pytest.raises(ServerError, match="mount proc on /proc"):
+                client.start_server()
+        else:
+            assert client._identity() != identity
+            assert server() != first
+
+    forked(body)
+
+
+def test_a_changed_limit_is_that_of_the_next_container() -> None:
+    def body() -> None:
+        assert works()
+        resource.setrlimit(resource.RLIMIT_CORE, (4096, 8192))
+        assert shell(make_config(), "ulimit -c; ulimit -Hc").lines == ["8", "16"]
+
+    forked(body)
+
+
+def test_it_stays_after_what_does_not_concern_it() -> None:
+    def body() -> None:
+        first = server()
+        os.chdir("/usr")
+        os.umask(0o777)
+        os.environ["PATH"] = ""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        assert works()
+        assert server() == first
+
+    forked(body)
+
+
+def test_a_forked_copy_of_the_owner_has_its_own() -> None:
+    def owner() -> None:
+        first = server()
+
+        def copy() -> int:
+            assert client._server is None
+            assert works()
+            return server()
+
+        assert forked(copy) != first
+        assert server() == first
+        assert works()
+
+    forked(owner)
+
+
+def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
+    def owner() -> None:
+        pid = server()
+        reader, writer = os.pipe()
+        copy = os.fork()
+        if copy == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        client.stop_server()  # which waits for it
+        assert not Path(f"/proc/{pid}").exists()
+        os.close(writer)
+        os.waitpid(copy, 0)
+
+    forked(owner)
+
+
+def test_a_fork_while_another_thread_is_busy_with_it() -> None:
+    def owner() -> None:
+        client._lock.acquire()  # as a thread that is not in the copy
+        forked(works)
+
+    forked(owner)
+
+
+def test_it_ends_with_its_owner() -> None:
+    pid = forked(server)  # its process is killed
+    assert wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize("moment", ["idle", "asked", "just asked"])
+def test_one_that_was_killed_is_replaced(moment: str) -> None:
+    pid = server()
+    assert works()
+    if moment == "idle":
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
+    else:
+        os.kill(pid, signal.SIGSTOP)
+        delay = 0.0 if moment == "just asked" else 0.2
+        threading.Timer(delay, os.kill, (pid, signal.SIGKILL)).start()
+    assert works()
+    assert server() != pid
+    assert children() == ["libct:server"]
+
+
+def test_one_that_is_killed_again_and_again_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn = client._spawn
+
+    def spawn_and_stop(identity: tuple[object, ...]) -> client.Server:
+        made = spawn(identity)
+        os.kill(pid_of(made.pidfd), signal.SIGKILL)
+        return made
+
+    monkeypatch.setattr(client, "_spawn", spawn_and_stop)
+    with pytest.raises(ServerError, match="^the bootstrap server ended by signal 9$"):
+        works()
+    assert children() == []
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "message"),
+    [
+        ("/no/such/python", "cannot open the interpreter '/no/such/python': No such file"),
+        ("/etc/passwd", "cannot execute '/etc/passwd': Permission denied"),
+        ("/bin/true", "ended with status 0"),
+        ("/bin/false", "ended with status 1: is '/bin/false' CPython 3.9 or newer"),
+    ],
+)
+def test_an_interpreter_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, interpreter: str, message: str
+) -> None:
+    monkeypatch.setattr(libct, "interpreter", interpreter)
+    with pytest.raises(ServerError, match=message):
+        works()
+    assert children() == []
+
+
+def test_an_unknown_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(ServerError, match=r"set libct\.interpreter"):
+        works()
+    monkeypatch.setattr(libct, "interpreter", user_python())
+    assert works()
+
+
+def test_several_threads_at_once() -> None:
+    results = []
+
+    def thread() -> None:
+        results.extend(works() for _ in range(3))
+
+    threads = [threading.Thread(target=thread) for _ in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert results == [True] * 18
+    assert children() == ["libct:server"]
+
+
+def test_asyncio_waits_for_many_at_once() -> None:
+    async def one(number: int) -> int:
+        with libct.create(state_directory(), unique(), make_config()) as container:
+            process = libct.Process(["sh", "-c", f"exit {number}"], init=True, env=[PATH])
+            container.run(process)
+            first, second = await asyncio.gather(process.wait_async(), process.wait_async())
+            assert first is second
+            return first.status
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*map(one, range(10)))
+
+    assert asyncio.run(main()) == list(range(10))
+
+
+def test_asyncio_goes_on_when_a_wait_is_cancelled() -> None:
+    async def main() -> None:
+        with running(make_config()) as container:
+            process = libct.Process(["sleep", "60"], env=[PATH])
+            container.run(process)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait_async(), 0.01)
+            process.signal(signal.SIGKILL)
+            assert (await process.wait_async()).signal == signal.SIGKILL
+
+    asyncio.run(main())
+
+
+def test_the_host_program_has_children_of_its_own() -> None:
+    """A handler of SIGCHLD that reaps whatever there is, as init-like programs have it."""
+
+    def body() -> None:
+        reaped = {}
+
+        def handler(*_: object) -> None:
+            while True:
+                try:
+                    pid, status = os.waitpid(-1, os.WNOHANG)
+                except ChildProcessError:
+                    return
+                if pid == 0:
+                    return
+                reaped[pid] = status
+
+        signal.signal(signal.SIGCHLD, handler)
+        own = [os.fork() for _ in range(5)]
+        for number, pid in enumerate(own):
+            if pid == 0:
+                time.sleep(0.05 * number)
+                os._exit(number)
+        statuses = {run(make_config(), "sh", "-c", "exit 7").state.status for _ in range(5)}
+        assert wait_until(lambda: set(own) <= set(reaped))
+        assert [os.WEXITSTATUS(reaped[pid]) for pid in own] == list(range(5))
+        assert statuses <= {7, 255}  # 255 is unknown, before Linux 6.15
+        client.stop_server()
+        assert works()
+
+    forked(body)
+
+
+def test_the_host_program_ignores_the_end_of_children() -> None:
+    def body() -> int:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        assert works() or True  # as far as can be told
+        return run(make_config(), "sh", "-c", "exit 7").state.status
+
+    assert forked(body) in (7, 255)
+
+
+def test_no_zombies() -> None:
+    def body() -> None:
+        for _ in range(3):
+            with running(make_config()):
+                pass  # destroyed, and never waited for
+            container = libct.create(state_directory(), unique(), make_config())
+            process = libct.Process(["no such command"], init=True, env=[PATH])
+            with pytest.raises(libct.StepError):
+                container.run(process)
+            container.destroy()
+            with running(make_config()) as container:
+                container.run(libct.Process(["true"], env=[PATH]))
+                time.sleep(0.05)  # its Process has gone by the time it ends
+        assert [name for name in children() if name != "libct:server"] == []
+
+    forked(body)
+
+
+def test_the_owner_may_have_no_standard_streams() -> None:
+    def body() -> None:
+        saved = [os.dup(fd) for fd in range(3)]
+        for fd in range(3):
+            os.close(fd)
+        try:
+            with libct.create(state_directory(), unique(), make_config()) as container:
+                script = "test /proc/self/fd/1 -ef /dev/null && test /proc/self/fd/0 -ef /dev/null"
+                process = libct.Process(["sh", "-c", script], init=True, env=[PATH])
+                container.run(process)
+                state = process.wait()
+        finally:
+            for fd in range(3):
+                os.dup2(saved[fd], fd)
+        assert state.success, state
+
+    forked(body)
+
+
+def test_an_interpreter_that_finds_its_library_by_origin(tmp_path: Path) -> None:
+    """As relocatable builds of Python have it: the sealed copy lies elsewhere."""
+    import sysconfig
+
+    library = sysconfig.get_config_var("LDLIBRARY") or ""
+    directory = sysconfig.get_config_var("LIBDIR") or ""
+    real = Path(directory, library)
+    if ".so" not in library or not real.exists():
+        pytest.skip("this Python is not a shared library")
+    home = tmp_path / "python"
+    (home / "bin").mkdir(parents=True)
+    (home / "lib").mkdir()
+    source = "int Py_BytesMain(int, char **);\nint main(int c, char **v) {return Py_BytesMain(c, v);}"
+    program = home / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    for name in {library, os.path.basename(os.path.realpath(real)), f"{library}.1.0"}:
+        (home / "lib" / name).symlink_to(real.resolve())
+    standard = Path(os.__file__).parent
+    (home / "lib" / standard.name).symlink_to(standard)
+    build = ["cc", "-x", "c", "-", "-o", program, real, "-Wl,-rpath,$ORIGIN/../lib"]
+    try:
+        subprocess.run(build, input=source, text=True, check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no C compiler")
+    script = f"import libct; libct.interpreter = {str(program)!r}\n" + (
+        "from libct.bootstrap import client\n"
+        "client.start_server()\n"
+        "client._server.channel.send(('perform', [], [], False), [0])\n"
+        "client._server.channel.hang_up()\n"
+        "print(client._server.stop().si_status)"
+    )
+    environment = {**libct_environment(), "LD_LIBRARY_PATH": directory}
+    done = subprocess.run(
+        [program, "-c", script], env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.stdout == "0\n", done.stderr

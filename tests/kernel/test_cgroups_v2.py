@@ -1,0 +1,334 @@
+"""Control groups of version 2, mounted over /sys/fs/cgroup in a private mount namespace.
+
+Where the host's controllers are bound to v1 there are none to limit anything
+with; freezing, killing, events and device programs need none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from libct.bootstrap.context import Context
+from libct.cgroups import manager as cgroups
+from libct.cgroups import steps
+from libct.cgroups.layout import detect
+from libct.config import Cgroup, DeviceRule, Resources
+from libct.errors import CgroupError, StepProblem
+from libct.plan.step import OPERATIONS
+from libct.syscalls.namespaces import clone3
+
+from ..support import CLONE_NEWNS, in_namespaces, mount, requires, unique, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libct.cgroups.manager import Manager
+    from libct.plan.step import Step
+
+pytestmark = requires("root", "cgroup2")
+
+
+def perform(planned: list[Step], context: Context | None = None) -> Context:
+    context = context or Context()
+    for step in planned:
+        OPERATIONS[step.op].perform(context, *step.args)
+    return context
+
+
+def with_v2(body: Callable[[], object]) -> None:
+    """Run body where v2 is all there is."""
+
+    def enter() -> None:
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        assert detect().mode == "v2"
+        control = Path("/sys/fs/cgroup/cgroup.subtree_control")
+        before = control.read_text().split()
+        try:
+            body()
+        finally:  # the tree is the host's too
+            for controller in control.read_text().split():
+                if controller not in before:
+                    control.write_text(f"-{controller}")
+
+    in_namespaces(CLONE_NEWNS, enter)
+
+
+def with_group(
+    body: Callable[[Manager], object], resources: Resources | None = None, path: str = ""
+) -> None:
+    """Run body with a group that is gone in the end."""
+
+    def enter() -> None:
+        cgroup = Cgroup(path=path, resources=resources or Resources())
+        manager = cgroups.new(cgroup, unique(), detect())
+        assert manager.problems() == []
+        perform(manager.create_steps())
+        try:
+            body(manager)
+        finally:
+            manager.kill()
+            manager.destroy()
+        assert not manager.exists()
+
+    with_v2(enter)
+
+
+def inside(manager: Manager, body: Callable[[], object]) -> int:
+    """A process cloned into the group that does body, and ends with its answer's truth."""
+    context = perform(manager.directory_steps())
+    pid, _ = clone3(0, signal.SIGCHLD, context.fds["cgroup"])
+    if pid == 0:
+        try:
+            os._exit(0 if body() else 1)
+        finally:
+            os._exit(2)
+    context.release("cgroup")
+    return pid
+
+
+def sleeper(manager: Manager) -> int:
+    return inside(manager, lambda: time.sleep(100))
+
+
+def answer(pid: int) -> int:
+    """How a process ended: its exit status, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_process_is_cloned_into_its_group() -> None:
+    def body(manager: Manager) -> None:
+        assert not manager.populated()
+        pid = sleeper(manager)
+        assert manager.pids() == manager.all_pids() == [pid]
+        assert manager.populated()
+        assert manager.group_of(pid) == manager.cgroup_directory()
+        manager.kill()
+        assert answer(pid) == -signal.SIGKILL
+        assert not manager.populated()
+
+    with_group(body)
+
+
+def test_the_runtime_joins_a_process() -> None:
+    def body(manager: Manager) -> None:
+        context = Context()
+        context.pid = os.fork()
+        if context.pid == 0:
+            time.sleep(100)
+        perform(manager.join_steps(), context)
+        assert manager.pids() == [context.pid]
+
+    with_group(body)
+
+
+def test_a_group_is_beside_our_own() -> None:
+    def body() -> None:
+        name = unique()
+        own = f"/sys/fs/cgroup/{name}/own"
+        os.makedirs(own)
+        Path(own, "cgroup.procs").write_text(str(os.getpid()))
+        manager = cgroups.new(Cgroup(path="a/b"), "c", detect())
+        try:
+            assert manager.paths() == {"": f"/sys/fs/cgroup/{name}/a/b"}
+            context = perform(manager.create_steps())
+            assert manager.exists()
+            steps.remove_made(context)
+            assert not os.path.exists(f"/sys/fs/cgroup/{name}/a")
+        finally:
+            Path("/sys/fs/cgroup/cgroup.procs").write_text(str(os.getpid()))
+            os.rmdir(own)
+            os.rmdir(os.path.dirname(own))
+
+    with_v2(body)
+
+
+def test_a_process_that_has_moved_below_is_found() -> None:
+    def body(manager: Manager) -> None:
+        pid = sleeper(manager)
+        below = f"{manager.cgroup_directory()}/below"
+        os.mkdir(below)
+        Path(below, "cgroup.procs").write_text(str(pid))
+        assert manager.pids() == []
+        assert manager.all_pids() == [pid]
+        assert manager.populated()
+        assert manager.group_of(pid) == below
+
+    with_group(body)
+
+
+def test_a_frozen_process_does_nothing() -> None:
+    def count() -> None:
+        while True:
+            os.getppid()
+
+    def body(manager: Manager) -> None:
+        pid = inside(manager, count)
+        assert not manager.frozen()
+        manager.freeze()
+        assert manager.frozen()
+        assert state(pid) == "S"
+        manager.freeze()
+        manager.thaw()
+        assert not manager.frozen()
+        assert wait_until(lambda: state(pid) == "R")
+        manager.freeze()  # what is frozen is killed as well
+
+    with_group(body)
+
+
+def test_an_empty_group_is_frozen() -> None:
+    def body(manager: Manager) -> None:
+        manager.freeze()
+        assert manager.frozen()
+
+    with_group(body)
+
+
+def fork_forever() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        if os.fork() == 0:
+            time.sleep(0.01)
+            os._exit(0)
+        time.sleep(0.0005)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_killing_gets_forking_processes(at_once: bool) -> None:
+    def body(manager: Manager) -> None:
+        pid = inside(manager, fork_forever)
+        assert wait_until(lambda: len(manager.pids()) > 5)
+        if not at_once:  # before Linux 5.14
+            type(manager)._kill_at_once = lambda self: None  # type: ignore[method-assign]
+        manager.kill()
+        assert not manager.populated()
+        assert answer(pid) == -signal.SIGKILL
+
+    with_group(body)
+
+
+def test_groups_in_use_are_not_taken() -> None:
+    def body(manager: Manager) -> None:
+        again = cgroups.new(manager.cgroup, "c", detect())
+        pid = sleeper(manager)
+        with pytest.raises(StepProblem, match=f"not empty: processes {pid} are"):
+            perform(again.create_steps())
+        manager.kill()
+        answer(pid)
+        manager.freeze()
+        with pytest.raises(StepProblem, match="is frozen"):
+            perform(again.create_steps())
+        manager.thaw()
+        perform(again.create_steps())
+
+    with_group(body, path=f"/{unique()}")
+
+
+def test_groups_with_processes_are_not_removed() -> None:
+    def body(manager: Manager) -> None:
+        sleeper(manager)
+        with pytest.raises(CgroupError, match="Device or resource busy"):
+            manager.destroy()
+
+    with_group(body)
+
+
+def test_groups_that_the_container_made_are_removed() -> None:
+    def body(manager: Manager) -> None:
+        os.makedirs(f"{manager.cgroup_directory()}/a/b")
+        manager.destroy()
+        manager.destroy()
+
+    with_group(body)
+
+
+def test_a_container_that_is_gone_has_nothing() -> None:
+    def body(manager: Manager) -> None:
+        manager.destroy()
+        assert manager.pids() == manager.all_pids() == []
+        assert not any((manager.populated(), manager.frozen(), manager.exists()))
+        assert manager.oom_kill_count() == 0
+        manager.thaw()
+        manager.kill()
+        with pytest.raises(CgroupError, match="cannot freeze"):
+            manager.freeze()
+
+    with_group(body)
+
+
+def test_device_rules_come_and_go() -> None:
+    def reads(path: str) -> Callable[[], bool]:
+        def attempt() -> bool:
+            os.close(os.open(path, os.O_RDONLY))
+            return True
+
+        return attempt
+
+    def body(manager: Manager) -> None:
+        assert answer(inside(manager, reads("/dev/zero"))) == 0
+        assert answer(inside(manager, reads("/dev/kmsg"))) != 0  # 1:11
+        manager.set(Resources(devices=[DeviceRule("c", 1, 11, "r")]))
+        assert answer(inside(manager, reads("/dev/kmsg"))) == 0
+        manager.set(Resources())
+        assert answer(inside(manager, reads("/dev/kmsg"))) != 0
+        manager.set(Resources(devices=[DeviceRule()]))
+        assert answer(inside(manager, reads("/dev/kmsg"))) == 0
+
+    with_group(body)
+
+
+def test_controllers_are_enabled_on_the_way() -> None:
+    """Those that there are: of a host with v1 perhaps none, or only hugetlb."""
+
+    def body(manager: Manager) -> None:
+        offered = Path("/sys/fs/cgroup/cgroup.controllers").read_text()
+        directory = manager.cgroup_directory()
+        assert directory is not None
+        assert Path(directory, "cgroup.controllers").read_text() == offered
+        assert Path(os.path.dirname(directory), "cgroup.subtree_control").read_text() == offered
+        manager.destroy()
+        os.rmdir(os.path.dirname(directory))
+
+    with_group(body, path=f"/{unique()}/a")
+
+
+def test_a_group_is_delegated() -> None:
+    def body(manager: Manager) -> None:
+        manager.cgroup.owner_uid = 1234
+        perform(manager.create_steps())
+        directory = Path(str(manager.cgroup_directory()))
+        owned = {path.name for path in directory.iterdir() if path.stat().st_uid == 1234}
+        assert directory.stat().st_uid == 1234
+        assert {"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} <= owned
+        assert "cgroup.freeze" not in owned
+
+    with_group(body)
+
+
+def test_a_group_among_threads_becomes_one_of_threads() -> None:
+    def body() -> None:
+        name = unique()
+        root = f"/sys/fs/cgroup/{name}"
+        os.makedirs(f"{root}/threads")
+        Path(root, "threads", "cgroup.type").write_text("threaded")
+        manager = cgroups.new(Cgroup(path=f"/{name}/a"), "c", detect())
+        try:
+            perform(manager.create_steps())
+            assert Path(root, "a", "cgroup.type").read_text() == "threaded\n"
+            assert manager.pids() == []
+        finally:
+            manager.destroy()
+            os.rmdir(f"{root}/threads")
+            os.rmdir(root)
+
+    with_v2(body)

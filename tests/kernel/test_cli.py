@@ -1,0 +1,546 @@
+"""The commands, each on real containers: what they print, their exit status, what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import zipapp
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    CHECKOUT,
+    busybox_rootfs,
+    change_config,
+    libct,
+    libct_command,
+    libct_environment,
+    make_bundle,
+    requires,
+    session_directory,
+    state_root,
+    unique,
+    wait_until,
+)
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+
+# Without a pid namespace.
+SHARED_PIDS = {"namespaces": [{"type": kind} for kind in ("mount", "uts", "ipc", "cgroup")]}
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+
+
+def bundle_of(directory: Path, rootfs: Path, *args: str, **changes: Any) -> Path:
+    return make_bundle(directory, rootfs=rootfs, args=args, **changes)
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path, rootfs: Path) -> Any:
+    """The id of a running container that sleeps; removed at the end."""
+    name = unique()
+    libct("run", "-d", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    yield name
+    libct("delete", "--force", name, check=True)
+
+
+def state(name: str) -> Any:
+    return json.loads(libct("state", name, check=True).stdout)
+
+
+# --- run ---
+
+
+def test_run_gives_the_exit_status_and_leaves_nothing(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "cat; echo to stderr >&2; exit 7")
+    done = libct("run", "-b", bundle, unique(), input="typed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "typed\n", "to stderr\n")
+
+
+def test_run_gives_128_and_the_signal(tmp_path: Path, rootfs: Path) -> None:
+    # Process 1 of a pid namespace cannot be killed from inside.
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "kill -KILL $$")
+    change_config(bundle, linux=SHARED_PIDS)
+    assert libct("run", "-b", bundle, unique()).returncode == 128 + signal.SIGKILL
+
+
+def test_run_takes_the_working_directory_for_the_bundle(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "echo", "here")
+    assert libct("run", unique(), cwd=bundle, check=True).stdout == "here\n"
+
+
+def test_run_keeps_the_state_if_asked_to(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "exit 3", annotations={"color": "blue"})
+    assert libct("run", "--keep", "-b", bundle, name).returncode == 3
+    found = state(name)
+    assert (found["status"], found["pid"]) == ("stopped", 0)
+    assert found["annotations"] == {"color": "blue", "libct.exit-status": "3"}
+    libct("delete", name, check=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN + 3])
+def test_run_forwards_signals(tmp_path: Path, rootfs: Path, number: int) -> None:
+    script = f"trap 'exit 42' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    with subprocess.Popen(
+        libct_command("run", "-b", bundle, unique()),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"ready\n"
+        run.send_signal(number)
+        assert run.wait(30) == 42
+
+
+def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> None:
+    # The orphan waits until its parent has ended, and tells who is its parent then.
+    orphan = "while [ -d /proc/$1 ]; do sleep 0.02; done; grep PPid /proc/$$/status; sleep 1000"
+    script = "sh -c 'sh -c \"$ORPHAN\" orphan $$ & exit 0'; read line"
+    bundle = bundle_of(
+        tmp_path,
+        rootfs,
+        "sh",
+        "-c",
+        script,
+        linux=SHARED_PIDS,
+        process={"env": ["PATH=/bin", f"ORPHAN={orphan}"]},
+    )
+    with subprocess.Popen(
+        libct_command("run", "-b", bundle, unique()),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stdout.readline().split() == ["PPid:", str(run.pid)]
+        run.stdin.write("\n")
+        run.stdin.close()
+        assert run.wait(30) == 0  # and the orphan ends with the container
+
+
+def test_standard_streams_that_are_closed_become_the_null_device(
+    tmp_path: Path, rootfs: Path
+) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "ls -l /proc/self/fd/0 /proc/self/fd/2")
+    command = 'exec "$@" <&- 2>&-'
+    done = subprocess.run(
+        ["sh", "-c", command, "sh", *libct_command("run", "-b", bundle, unique())],
+        env={**os.environ, **libct_environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("-> /dev/null") == 2
+
+
+def test_preserved_descriptors(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "cat <&4; ls /proc/self/fd | wc -l")
+    (tmp_path / "file").write_text("four\n")
+
+    def run(redirections: str) -> subprocess.CompletedProcess[str]:
+        command = libct_command("run", "--preserve-fds", "2", "-b", bundle, unique())
+        return subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirections} </dev/null', "sh", *command],
+            env={**os.environ, **libct_environment()},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert run("3</dev/null 4<file 5</dev/null").stdout == "four\n6\n"  # ls has one more
+    refused = run("3</dev/null")
+    assert refused.returncode == 1
+    assert refused.stderr == "libct: --preserve-fds 2: descriptor 4 is not open\n"
+
+
+# --- create, start, and what can be asked meanwhile ---
+
+
+def test_the_life_of_a_container(tmp_path: Path, rootfs: Path) -> None:
+    name, pid_file = unique(), tmp_path / "pid"
+    bundle = bundle_of(tmp_path, rootfs, "sleep", "1000")
+    libct("create", "-b", bundle, "--pid-file", pid_file, name, check=True)
+    try:
+        found = state(name)
+        assert found["status"] == "created"
+        assert found["id"] == name
+        assert found["bundle"] == str(bundle)
+        assert found["rootfs"] == str(rootfs)
+        assert pid_file.read_text() == str(found["pid"])
+        assert not (tmp_path / ".pid").exists()
+        assert Path(f"/proc/{found['pid']}/root").stat().st_ino == rootfs.stat().st_ino
+        libct("start", name, check=True)
+        assert state(name)["status"] == "running"
+        assert libct("start", name).returncode == 1
+        assert libct("exec", name, "sh", "-c", "exit 5").returncode == 5
+        refused = libct("delete", name)
+        assert refused.returncode == 1
+        assert "it is running" in refused.stderr
+        libct("kill", name, "KILL", check=True)
+        assert wait_until(lambda: state(name)["status"] == "stopped")
+        assert "container not running" in libct("kill", name).stderr
+        assert "container not running" in libct("exec", name, "true").stderr
+    finally:
+        libct("delete", name, check=True)
+    assert "container does not exist" in libct("state", name).stderr
+
+
+def test_a_created_container_can_be_deleted(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    libct("create", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    libct("delete", name, check=True)
+
+
+def test_create_reports_a_command_that_is_missing(tmp_path: Path, rootfs: Path) -> None:
+    done = libct("create", "-b", bundle_of(tmp_path, rootfs, "no-such-command"), unique())
+    assert done.returncode == 1
+    assert "unable to start container process" in done.stderr
+    assert 'exec: "no-such-command": executable file not found in $PATH' in done.stderr
+
+
+def test_list(sleeper: str, tmp_path: Path) -> None:
+    found = {each["id"]: each for each in json.loads(libct("list", "-f", "json").stdout)}
+    assert found[sleeper]["status"] == "running"
+    assert found[sleeper] == state(sleeper)
+    assert sleeper in libct("list", "--quiet", check=True).stdout.splitlines()
+    heading, *lines = libct("list", check=True).stdout.splitlines()
+    assert heading.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    (line,) = [line for line in lines if line.split()[0] == sleeper]
+    assert line.split()[1:4] == [str(found[sleeper]["pid"]), "running", str(tmp_path)]
+
+
+def test_list_of_nothing(tmp_path: Path) -> None:
+    assert libct("list", "-q", root=tmp_path / "none", check=True).stdout == ""
+    assert json.loads(libct("list", "-f", "json", root=tmp_path / "none").stdout) == []
+    assert len(libct("list", root=tmp_path / "none").stdout.splitlines()) == 1
+
+
+def test_ps(sleeper: str) -> None:
+    libct("exec", "-d", sleeper, "sleep", "2000", check=True)
+    pids = json.loads(libct("ps", "-f", "json", sleeper, check=True).stdout)
+    assert len(pids) == 2
+    assert state(sleeper)["pid"] in pids
+    if shutil.which("ps") is None:
+        return
+    heading, *lines = libct("ps", sleeper, check=True).stdout.splitlines()
+    assert "PID" in heading.split()
+    assert len(lines) == 2
+    lines = libct("ps", sleeper, "-eo", "pid,args", check=True).stdout.splitlines()
+    assert sorted(line.split(None, 1)[1] for line in lines[1:]) == ["sleep 1000", "sleep 2000"]
+    refused = libct("ps", sleeper, "-o", "args")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no column PID" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["9", "KILL", "SIGKILL", "kill"])
+def test_kill(tmp_path: Path, rootfs: Path, text: str) -> None:
+    name = unique()
+    libct("run", "-d", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    libct("kill", name, text, check=True)
+    assert wait_until(lambda: state(name)["status"] == "stopped")
+    libct("delete", name, check=True)
+
+
+def test_kill_sends_sigterm_unless_told_otherwise(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    script = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    libct("run", "-d", "-b", bundle_of(tmp_path, rootfs, "sh", "-c", script), name, check=True)
+    libct("kill", name, check=True)
+    assert wait_until(lambda: state(name)["status"] == "stopped")
+    libct("delete", name, check=True)
+
+
+def test_kill_all_reaches_what_the_first_process_has_left(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "sleep 1000 & sleep 1001 & exit 0")
+    change_config(bundle, linux=SHARED_PIDS)
+    libct("run", "-d", "-b", bundle, name, check=True)
+    assert wait_until(lambda: state(name)["status"] == "stopped")
+    assert len(json.loads(libct("ps", "-f", "json", name).stdout)) == 2
+    assert libct("kill", name, "TERM").returncode == 1
+    libct("kill", "--all", name, "TERM", check=True)
+    assert wait_until(lambda: json.loads(libct("ps", "-f", "json", name).stdout) == [])
+    libct("kill", "--all", name, "9", check=True)  # nobody is left, which is what was wanted
+    libct("delete", name, check=True)
+
+
+def test_pause_and_resume(sleeper: str) -> None:
+    libct("pause", sleeper, check=True)
+    try:
+        assert state(sleeper)["status"] == "paused"
+        assert "paused" in libct("exec", sleeper, "true").stderr
+        # It gets into the control group, and no further.
+        waiting = subprocess.Popen(
+            libct_command("exec", "--ignore-paused", sleeper, "true"),
+            env={**os.environ, **libct_environment()},
+        )
+        assert wait_until(
+            lambda: len(json.loads(libct("ps", "-f", "json", sleeper, check=True).stdout)) == 2
+        )
+        assert waiting.poll() is None
+    finally:
+        libct("resume", sleeper, check=True)
+    assert waiting.wait(20) == 0
+    assert state(sleeper)["status"] == "running"
+    assert "container not paused" in libct("resume", sleeper).stderr
+
+
+# --- delete ---
+
+
+def test_delete_force_ends_it_first(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    libct("run", "-d", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    libct("delete", "--force", name, check=True)
+
+
+def test_delete_of_what_is_not_there() -> None:
+    refused = libct("delete", unique())
+    assert refused.returncode == 1
+    assert "container does not exist" in refused.stderr
+    libct("delete", "--force", unique(), check=True)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"id": "x"}'])
+def test_delete_force_removes_the_leftovers_of_a_killed_create(text: str | None) -> None:
+    name = unique()
+    directory = state_root() / name
+    directory.mkdir()
+    if text is not None:
+        (directory / "state.json").write_text(text)
+    assert libct("delete", name).returncode == 1
+    assert directory.exists()
+    libct("delete", "--force", name, check=True)
+    assert not directory.exists()
+
+
+# --- exec ---
+
+
+def test_exec_options(sleeper: str) -> None:
+    script = "id -u; id -g; id -G; pwd; echo $A $B; grep NoNewPrivs /proc/self/status"
+    options = ["-u", "1000:29", "-g", "2000", "-g", "7", "--cwd", "/tmp", "-e", "A=1", "-e", "B=2"]
+    done = libct("exec", *options, "--no-new-privs", sleeper, "sh", "-c", script, check=True)
+    assert done.stdout.split() == [
+        *("1000", "29", "29", "7", "2000"),
+        *("/tmp", "1", "2", "NoNewPrivs:", "1"),
+    ]
+
+
+def test_exec_as_a_named_user(sleeper: str) -> None:
+    done = libct("exec", "-u", "user", sleeper, "sh", "-c", "id -un; echo $HOME", check=True)
+    assert done.stdout == "user\n/home/user\n"
+    refused = libct("exec", "-u", "stranger", sleeper, "true")
+    assert refused.returncode == 255
+    assert "stranger" in refused.stderr
+
+
+def test_exec_with_one_more_capability(sleeper: str) -> None:
+    command = ("grep", "CapEff", "/proc/self/status")
+    before = int(libct("exec", sleeper, *command, check=True).stdout.split()[1], 16)
+    after = libct("exec", "-c", "net_raw", sleeper, *command, check=True).stdout.split()[1]
+    cap_net_raw = 13
+    assert int(after, 16) == before | 1 << cap_net_raw != before
+
+
+def test_exec_of_a_process_file(sleeper: str, tmp_path: Path) -> None:
+    process = {
+        "args": ["sh", "-c", "id -u; pwd; echo $A $B"],
+        "cwd": "/usr",
+        "env": ["PATH=/bin", "A=1"],
+        "user": {"uid": 1, "gid": 1},
+    }
+    path = tmp_path / "process.json"
+    path.write_text(json.dumps(process))
+    done = libct("exec", "--process", path, "-e", "B=2", sleeper, check=True)
+    assert done.stdout == "1\n/usr\n1 2\n"
+    assert libct("exec", "--process", path, sleeper, "true").returncode == 255
+    path.write_text(json.dumps({**process, "args": "sh"}))
+    assert "process.json.args: not a list" in libct("exec", "--process", path, sleeper).stderr
+
+
+def test_exec_detached(sleeper: str, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = "trap 'exit 0' TERM; echo $$ > /tmp/inside; while :; do sleep 0.05; done"
+    options = ["--detach", "--pid-file", str(pid_file)]
+    libct("exec", *options, sleeper, "sh", "-c", script, check=True)
+    pid = int(pid_file.read_text())
+    assert pid in json.loads(libct("ps", "-f", "json", sleeper).stdout)
+    os.kill(pid, signal.SIGTERM)
+    assert wait_until(lambda: len(json.loads(libct("ps", "-f", "json", sleeper).stdout)) == 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(["sh", "-c", "exit 9"], 9), (["sh", "-c", "kill -9 $$"], 137), (["no-such"], 255)],
+)
+def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) -> None:
+    assert libct("exec", sleeper, *words).returncode == status
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cgroup", "/x", "ID", "true"], "--cgroup: not supported yet"),
+        (["--pidfd-socket", "/x", "ID", "true"], "--pidfd-socket: not supported yet"),
+        (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
+        (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
+        (["ID"], "no command"),
+        (["-t", "-d", "ID", "true"], "cannot allocate tty"),
+        (["--console-socket", "/x", "ID", "true"], "cannot use console socket"),
+        (["--process", "/no/such/file", "ID"], "cannot read the process file"),
+    ],
+)
+def test_what_exec_refuses(sleeper: str, words: list[str], message: str) -> None:
+    done = libct("exec", *(sleeper if word == "ID" else word for word in words))
+    assert done.returncode == 255
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+# --- spec, plan, trace, log ---
+
+
+def test_spec(tmp_path: Path) -> None:
+    libct("spec", "-b", tmp_path, check=True)
+    spec = json.loads((tmp_path / "config.json").read_text())
+    assert spec["process"]["args"] == ["sh"]
+    again = libct("spec", "-b", tmp_path)
+    assert again.returncode == 1
+    assert again.stderr == f"libct: '{tmp_path}/config.json' exists: remove it first\n"
+    (tmp_path / "config.json").unlink()
+    libct("spec", "--rootless", cwd=tmp_path, check=True)
+    spec = json.loads((tmp_path / "config.json").read_text())
+    assert {"type": "user"} in spec["linux"]["namespaces"]
+
+
+def test_plan_is_what_the_trace_says_was_done(tmp_path: Path, rootfs: Path) -> None:
+    name, trace = unique(), tmp_path / "trace"
+    bundle = bundle_of(tmp_path, rootfs, "true")
+    planned = json.loads(libct("plan", "--json", "-b", bundle, name, check=True).stdout)
+    text = libct("plan", "-b", bundle, name, check=True).stdout
+    libct("create", "--trace", trace, "-b", bundle, name, check=True)
+    try:
+        traced = [json.loads(line) for line in trace.read_text().splitlines()]
+        # What comes after the start, create does not live to see.
+        assert planned[len(traced)]["op"] == "await_start"
+        for step, line in zip(planned, traced):
+            for key in ("number", "process", "phase", "op", "title", "place"):
+                assert line[key] == step[key]
+            assert line["result"] == "ok"
+            assert line["start"] >= 0
+            assert line["duration_us"] > 0
+            assert step["title"] in text
+            assert all(call in text for call in step["calls"])
+    finally:
+        libct("delete", name, check=True)
+    # run does not wait for a start.
+    libct("run", "--trace", trace, "-b", bundle, name, check=True)
+    traced = [json.loads(line) for line in trace.read_text().splitlines()]
+    wanted = [step["title"] for step in planned if step["op"] != "await_start"]
+    assert [line["title"] for line in traced] == wanted
+
+
+def test_the_trace_of_a_failure_ends_with_it(tmp_path: Path, rootfs: Path) -> None:
+    trace = tmp_path / "trace"
+    bundle = bundle_of(tmp_path, rootfs, "no-such-command")
+    assert libct("run", "--trace", trace, "-b", bundle, unique()).returncode == 1
+    *before, last = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert {line["result"] for line in before} == {"ok"}
+    assert last["op"] == "find_command"
+    assert "executable file not found" in last["result"]
+
+
+def test_create_and_exec_write_traces_too(tmp_path: Path, rootfs: Path) -> None:
+    name, trace = unique(), tmp_path / "trace"
+    bundle = bundle_of(tmp_path, rootfs, "sleep", "1000")
+    libct("create", "--trace", trace, "-b", bundle, name, check=True)
+    try:
+        assert json.loads(trace.read_text().splitlines()[0])["number"] == 1
+        libct("start", name, check=True)
+        libct("exec", "--trace", trace, name, "true", check=True)
+        assert '"join"' in trace.read_text()
+    finally:
+        libct("delete", "--force", name, check=True)
+
+
+def test_errors_go_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for _ in range(2):
+        libct("--log", log, "--log-format", "json", "state", 'no"such')
+    first, last = [json.loads(line) for line in log.read_text().splitlines()]
+    assert last["level"] == "error"
+    assert "invalid container id" in last["msg"]
+    assert sorted(first) == ["level", "msg", "time"]
+    log.unlink()
+    libct("--log", log, "state", "none")
+    assert log.read_text().startswith('time="20')
+    assert 'level=error msg="container does not exist' in log.read_text()
+    refused = libct("--log", tmp_path / "no" / "log", "state", "none")
+    assert refused.stderr.startswith("libct: cannot open the log")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = " ".join(["python3", "-I", "-S", f"{CHECKOUT}/libct/__main__.py", "run", "--help"])
+    command = command.replace("python3", sys.executable)
+    done = subprocess.run(
+        ["sh", "-c", f"({command}; echo $? >&2) | true"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr in ("0\n", "141\n")  # true may take longer to end than we to write
+
+
+# --- three ways to be called ---
+
+
+def test_as_a_script_whatever_its_directory_is_called(tmp_path: Path, rootfs: Path) -> None:
+    copy = tmp_path / "vendored" / "other_name"
+    shutil.copytree(CHECKOUT / "libct", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    # What lies beside it must not be imported.
+    (tmp_path / "vendored" / "os.py").write_text("raise SystemExit('wrong os')")
+    bundle = bundle_of(tmp_path, rootfs, "echo", "done")
+    for command in (["-I", "-S", str(copy / "__main__.py")], ["-B", str(copy)]):
+        done = subprocess.run(
+            [sys.executable, *command, "--root", state_root(), "run", "-b", bundle, unique()],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_from_a_zip_archive(tmp_path: Path, rootfs: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(
+        CHECKOUT / "libct", source / "libct", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    archive = tmp_path / "libct.pyz"
+    main = "import sys\nfrom libct.cli import main\nsys.exit(main())\n"
+    (source / "__main__.py").write_text(main)
+    zipapp.create_archive(source, archive)
+    bundle = bundle_of(tmp_path, rootfs, "echo", "done")
+    done = subprocess.run(
+        [sys.executable, archive, "--root", state_root(), "run", "-b", bundle, unique()],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

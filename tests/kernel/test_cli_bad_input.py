@@ -1,0 +1,304 @@
+"""Bad input and accidents: one line for each finding, exit status 1, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    busybox_rootfs,
+    change_config,
+    forked,
+    libct,
+    libct_command,
+    libct_environment,
+    make_bundle,
+    mount,
+    requires,
+    session_directory,
+    state_root,
+    unique,
+    wait_until,
+)
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+
+
+def refused(*args: str | os.PathLike[str], status: int = 1, **options: Any) -> str:
+    """Run libct, which must fail with nothing but one line, and return the line."""
+    done = libct(*args, **options)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith("libct: ")
+    assert done.stderr.endswith("\n")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "create"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "config.json: no such file"),
+        ("", "config.json:1:1: "),
+        ("{", "config.json:1:2: "),
+        ('{"ociVersion": "1.2.0",\n "root": }', "config.json:2:10: "),
+        ("[]", "config.json: not an object"),
+    ],
+)
+def test_config_that_cannot_be_read(
+    tmp_path: Path, command: str, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    assert message in refused(command, "-b", tmp_path, unique())
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    assert "no/config.json: " in refused("run", "-b", tmp_path / "no", unique())
+
+
+@pytest.mark.parametrize("command", ["run", "create"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"process": {"args": "sh"}}, "process.args: not a list"),
+        ({"process": {"args": []}}, "process.args: "),
+        ({"process": None}, "process: missing"),
+        ({"process": {"cwd": "relative"}}, "process.cwd: "),
+        ({"hostname": 5}, "hostname: not a string: 5"),
+        ({"linux": {"namespaces": [{"type": "mnt"}]}}, "linux.namespaces[0].type: unknown"),
+        ({"root": {"path": "/no/such/place"}}, "root.path"),
+        ({"root": {"path": "relative"}}, "root.path"),
+        (
+            {"mounts": [{"destination": "/mnt", "source": "/no/such", "options": ["bind"]}]},
+            "mounts[0]",
+        ),
+        ({"process": {"args": ["no-such-command"]}}, "executable file not found in $PATH"),
+        ({"process": {"args": ["/no/such"]}}, "no such file or directory"),
+        ({"process": {"args": ["/etc/passwd"]}}, "permission denied"),
+        ({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}}, "linux.seccomp: not supp"),
+    ],
+)
+def test_configurations_that_cannot_be_run(
+    tmp_path: Path, rootfs: Path, command: str, changes: dict[str, Any], message: str
+) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    change_config(bundle, **changes)
+    assert message in refused(command, "-b", bundle, unique())
+
+
+def test_a_user_that_is_unknown(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("run", "-d", "-b", bundle, name, check=True)
+    line = refused("exec", "-u", "stranger", name, "true", status=255)
+    assert "no user 'stranger' in the container's /etc/passwd" in line
+    libct("delete", "--force", name, check=True)
+
+
+def test_every_finding_has_its_line(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"], hostname="a\nb")
+    change_config(bundle, process={"args": [], "cwd": "x"}, linux={"maskedPaths": ["y"]})
+    done = libct("run", "-b", bundle, unique())
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("libct: ") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "é", "x" * 256])
+@pytest.mark.parametrize("command", ["run", "state", "delete"])
+def test_ids_that_are_invalid(tmp_path: Path, rootfs: Path, command: str, name: str) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    options = ["-b", str(bundle)] if command == "run" else []
+    assert "container id" in refused(command, *options, name)
+
+
+def test_an_id_in_use(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("create", "-b", bundle, name, check=True)
+    assert "container with given ID already exists" in refused("run", "-b", bundle, name)
+    assert '"created"' in libct("state", name, check=True).stdout  # and is as it was
+    libct("delete", name, check=True)
+
+
+@requires("user")
+def test_no_permission(user_path: Path) -> None:
+    bundle = make_bundle(user_path, rootless=True, args=["true"])
+    closed = session_directory() / unique("closed")
+    closed.mkdir(mode=0o700)
+    line = refused("run", "-b", bundle, unique(), root=closed / "state", user=True)
+    assert "Permission denied" in line
+    assert "choose another place with --root" in line
+    # A container that is root's, without a user namespace.
+    change_config(bundle, linux={"namespaces": [{"type": "mount"}], "uidMappings": None})
+    assert "user namespace" in refused("run", "-b", bundle, unique(), user=True)
+
+
+@pytest.mark.parametrize("kib", [4, 8, 16])
+def test_a_full_state_directory(tmp_path: Path, rootfs: Path, kib: int) -> None:
+    """Of a file system of one, two and four pages; whatever does not fit says so."""
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    root = tmp_path / "root"
+    root.mkdir()
+
+    def body() -> str:
+        from tests.support import CLONE_NEWNS, unshare
+
+        unshare(CLONE_NEWNS)
+        mount("none", "/", flags=0x44000)  # MS_REC | MS_PRIVATE
+        mount("tmpfs", str(root), "tmpfs", data=f"size={kib}k")
+        done = libct("run", "-b", bundle, unique(), root=root)
+        left = os.listdir(root)
+        if done.returncode == 0:
+            return f"fits {left}"
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "No space left on device" in done.stderr
+        assert "the file system is full" in done.stderr
+        return f"full {left}"
+
+    assert forked(body) in ("full []", "fits []")
+    if kib == 4:
+        assert forked(body) == "full []"
+
+
+def test_a_pid_file_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    for command in (["run"], ["run", "-d"], ["create"]):
+        line = refused(*command, "--pid-file", tmp_path / "no" / "pid", "-b", bundle, unique())
+        assert "cannot write the pid file" in line
+
+
+def test_a_trace_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    line = refused("run", "--trace", tmp_path / "no" / "trace", "-b", bundle, unique())
+    assert "cannot open the trace" in line
+
+
+# --- killed ---
+
+# Where the caller is killed: it is its own call that strace kills it at, the
+# nth of this name whose text matches; or it waits while the call of a container's
+# process is held up, and is killed meanwhile.
+_OWN = {
+    "as the state directory is made": ("mkdir", 1),
+    "as the state is first published": ("rename", 1),
+    "as the first control group is made": ("mkdir", 2),
+    "as the last control group is made": ("mkdir", 8),
+    "as it asks for the start": ("sendmsg", 1),
+    "as it lets the process be created": ("sendmsg", 2),
+}
+_OTHERS = {
+    "while the process is cloned": "clone3",
+    "while the rootfs is mounted": "mount",
+    "while the root is changed": "pivot_root",
+    "while the hostname is set": "sethostname",
+    "while capabilities are set": "capset",
+    "while descriptors are closed": "close_range",
+}
+
+
+@requires("strace")
+@pytest.mark.parametrize(("call", "count"), _OWN.values(), ids=list(_OWN))
+def test_killed_at_a_step_of_its_own(tmp_path: Path, rootfs: Path, call: str, count: int) -> None:
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    # Only what the runtime itself does: strace does not follow its children.
+    strace = ["strace", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={count}"]
+    done = subprocess.run(
+        [*strace, *libct_command("create", "-b", bundle, name)],
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == -9
+    libct("delete", "--force", name, check=True)
+
+
+@requires("strace")
+@pytest.mark.parametrize("call", _OTHERS.values(), ids=list(_OTHERS))
+def test_killed_while_a_process_takes_a_step(tmp_path: Path, rootfs: Path, call: str) -> None:
+    name, log = unique(), tmp_path / "strace"
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    delay = f"inject={call}:delay_enter=700ms:when=1"
+    with subprocess.Popen(
+        [
+            *("strace", "-f", "-o", str(log), "-e", f"trace={call}", "-e", delay),
+            *libct_command("create", "-b", bundle, name),
+        ],
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as strace:
+        runtime = _child_of(strace.pid)
+        assert wait_until(lambda: log.exists() and _is_held_up(log, call, runtime))
+        os.kill(runtime, 9)
+        strace.wait(20)
+    assert "killed by SIGKILL" in log.read_text()
+    libct("delete", "--force", name, check=True)
+
+
+def _child_of(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    assert wait_until(lambda: bool(children.read_text()))
+    return int(children.read_text().split()[0])
+
+
+def _is_held_up(log: Path, call: str, runtime: int) -> bool:
+    """Whether a process other than the runtime, and no server closing its door, is in the call."""
+    return any(
+        f" {call}(" in line and not line.startswith(f"{runtime} ")
+        for line in log.read_text().splitlines()
+    )
+
+
+def test_killed_at_any_time(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    start = time.monotonic()
+    libct("create", "-b", bundle, name := unique(), check=True)
+    duration = time.monotonic() - start
+    libct("delete", name, check=True)
+    for tenth in range(1, 11):
+        name = unique()
+        with subprocess.Popen(
+            libct_command("create", "-b", bundle, name),
+            env={**os.environ, **libct_environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as create:
+            time.sleep(duration * tenth / 10)
+            create.kill()
+            create.wait()
+        libct("delete", "--force", name, check=True)
+
+
+def test_leftovers_have_a_state_that_can_be_shown(tmp_path: Path, rootfs: Path) -> None:
+    """One that was killed between its registration and its start has stopped."""
+    from libct.container import create
+    from libct.oci.bundle import from_bundle
+
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    create(str(state_root()), name, from_bundle(str(bundle), name)[0])
+    assert json.loads(libct("state", name, check=True).stdout)["status"] == "stopped"
+    shutil.rmtree(bundle / "config.json", ignore_errors=True)
+    libct("delete", name, check=True)

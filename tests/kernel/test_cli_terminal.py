@@ -1,0 +1,231 @@
+"""Terminals: in the foreground between two pseudo terminals, and sent over a console socket."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import (
+    busybox_rootfs,
+    libct,
+    libct_command,
+    libct_environment,
+    make_bundle,
+    requires,
+    session_directory,
+    unique,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+
+class Session:
+    """libct as the only job of a terminal of 30 lines and 100 columns; we are who types there."""
+
+    def __init__(self, *args: str | os.PathLike[str]) -> None:
+        self.master, self.terminal = os.openpty()
+        self.seen = b""
+        self.resize(30, 100)
+        self.before = termios.tcgetattr(self.terminal)
+        self.process = subprocess.Popen(
+            libct_command(*args),
+            env={**os.environ, **libct_environment()},
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.terminal)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def read_until(self, pattern: str, *, patience: float = 20) -> str:
+        """Read to the end of what matches pattern, and return all up to there."""
+        deadline = time.monotonic() + patience
+        while not (found := re.search(pattern.encode(), self.seen)):
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                pytest.fail(f"no {pattern!r} in {self.seen!r}")
+            self.seen += os.read(self.master, 4096)
+        text, self.seen = self.seen[: found.end()], self.seen[found.end() :]
+        return text.decode()
+
+    def end(self) -> int:
+        """Wait for the end; the terminal must be as it was before."""
+        status = self.process.wait(20)
+        assert termios.tcgetattr(self.terminal) == self.before
+        return status
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+
+
+def bundle_of(directory: Path, rootfs: Path, *args: str, **process: Any) -> Path:
+    return make_bundle(directory, rootfs=rootfs, args=args, process={"terminal": True, **process})
+
+
+def test_a_shell_in_the_foreground(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", env=["PATH=/bin", "PS1=prompt> "])
+    with Session("run", "-b", bundle, unique()) as session:
+        session.read_until("prompt> ")
+        # Typed bytes go through unchanged: it is the inner terminal that echoes.
+        assert termios.tcgetattr(session.terminal)[3] & (termios.ECHO | termios.ICANON) == 0
+        session.type("stty size; tty; test -t 2 && echo all\n")
+        assert "30 100\r\n/dev/pts/0\r\nall\r\n" in session.read_until("\nall\r\n")
+        # Job control: the interrupt ends sleep, and not the shell, nor libct.
+        session.type("sleep 1000; echo status $?\n")
+        session.read_until(r"\$\?\r\n")
+        time.sleep(0.3)
+        session.type("\x03")
+        session.read_until("status 130")
+        session.type("exit 5\n")
+        assert session.end() == 5
+
+
+def test_the_size_follows(tmp_path: Path, rootfs: Path) -> None:
+    script = "trap 'stty size' WINCH; trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    with Session("run", "-b", bundle, unique()) as session:
+        session.read_until("ready")
+        session.resize(40, 120)
+        session.read_until("40 120")
+        session.process.send_signal(signal.SIGTERM)
+        assert session.end() == 3
+
+
+def test_all_output_arrives_however_fast_the_end(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "seq", "20000")
+    with Session("run", "-b", bundle, unique()) as session:
+        text = session.read_until("\r\n20000\r\n")
+        assert text.split() == [str(number) for number in range(1, 20001)]
+        assert session.end() == 0
+
+
+def test_the_terminal_is_restored_after_a_failure(tmp_path: Path, rootfs: Path) -> None:
+    with Session("run", "-b", bundle_of(tmp_path, rootfs, "no-such"), unique()) as session:
+        session.read_until("libct: .*executable file not found")
+        assert session.end() == 1
+
+
+def test_a_job_that_is_stopped_gives_the_terminal_back(tmp_path: Path, rootfs: Path) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "echo ready; read line; exit 6")
+    with Session("run", "-b", bundle, unique()) as session:
+        session.read_until("ready")
+        session.process.send_signal(signal.SIGTSTP)
+        assert wait_until(lambda: _state_of(session.process.pid) == "T")
+        assert termios.tcgetattr(session.terminal) == session.before
+        session.process.send_signal(signal.SIGCONT)
+        assert wait_until(lambda: termios.tcgetattr(session.terminal)[3] & termios.ECHO == 0)
+        session.type("line\n")
+        assert session.end() == 6
+
+
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_without_a_terminal_of_the_caller(tmp_path: Path, rootfs: Path) -> None:
+    """The process has one all the same; the end of standard input is an end of file there."""
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "tty; stty -echo; cat; echo done")
+    done = libct("run", "-b", bundle, unique(), input="one\nunfinished")
+    assert done.returncode == 0
+    assert done.stdout.replace("\r", "").splitlines()[0] == "/dev/pts/0"
+    assert done.stdout.replace("\r", "").endswith("one\nunfinisheddone\n")
+
+
+def test_exec_with_a_terminal(tmp_path: Path, rootfs: Path) -> None:
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("run", "-d", "-b", bundle, name, check=True)
+    try:
+        with Session("exec", "-t", "-e", "PS1=prompt> ", name, "sh") as session:
+            session.read_until("prompt> ")
+            session.type("stty size; tty; exit 4\n")
+            session.read_until("30 100\r\n/dev/pts/[0-9]")
+            assert session.end() == 4
+    finally:
+        libct("delete", "--force", name, check=True)
+
+
+# --- detached ---
+
+
+@pytest.mark.parametrize(
+    ("words", "terminal", "message"),
+    [
+        (["create"], True, "cannot allocate tty if libct will detach without setting console"),
+        (["run", "-d"], True, "cannot allocate tty if libct will detach without setting console"),
+        (["run", "--console-socket", "/x"], True, "cannot use console socket if libct will not"),
+        (["create", "--console-socket", "/x"], False, "cannot use console socket if libct will"),
+        (["create", "--console-socket", "/no/such"], True, "cannot connect to the console socket"),
+        (["create", "--pidfd-socket", "/x"], False, "--pidfd-socket: not supported yet"),
+    ],
+)
+def test_what_goes_with_what(
+    tmp_path: Path, rootfs: Path, words: list[str], terminal: bool, message: str
+) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "true", terminal=terminal)
+    done = libct(*words, "-b", bundle, unique())
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_master_goes_to_the_console_socket(tmp_path: Path, rootfs: Path) -> None:
+    name, path = unique(), tmp_path / "console"
+    bundle = bundle_of(
+        tmp_path, rootfs, "sh", "-c", "stty size; read line; echo got $line",
+        consoleSize={"height": 11, "width": 22},
+    )  # fmt: skip
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        libct("create", "--console-socket", path, "-b", bundle, name, check=True)
+        with listener.accept()[0] as connection:
+            payload, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+    try:
+        with open(descriptors[0], "r+b", buffering=0) as master:
+            assert payload.startswith(b"/dev/")
+            libct("start", name, check=True)
+            assert master.read(100) == b"11 22\r\n"
+            master.write(b"this\n")
+            assert wait_until(lambda: b"got this" in master.read(100))
+    finally:
+        libct("delete", "--force", name, check=True)

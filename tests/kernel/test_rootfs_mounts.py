@@ -1,0 +1,502 @@
+"""Mounts of a configuration, as seen from inside the container."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+import libct
+from libct.errors import StepError
+from tests.support import (
+    CLONE_NEWNS,
+    in_namespaces,
+    requires,
+    session_directory,
+    unique,
+)
+from tests.support import mount as kernel_mount
+
+from .rootfs_box import (
+    bind,
+    make_config,
+    mount,
+    mounted,
+    mounts_of,
+    new_rootfs,
+    run_box,
+    run_config,
+    running,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = requires("root", "busybox")
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Iterator[Path]:
+    with new_rootfs() as path:
+        yield path
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory of the host that everybody may enter."""
+    path = session_directory() / unique("shared")
+    path.mkdir(mode=0o755)
+    yield path
+    for entry in sorted(path.rglob("*"), reverse=True):
+        entry.rmdir() if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    path.rmdir()
+
+
+# option -> (in the mount's options, not there, in the file system's options)
+ATTRIBUTES: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "defaults": ({"rw", "relatime"}, {"nosuid", "nodev", "noexec"}, {"rw"}),
+    "nosuid": ({"nosuid"}, set(), set()),
+    "suid": (set(), {"nosuid"}, set()),
+    "nodev": ({"nodev"}, set(), set()),
+    "dev": (set(), {"nodev"}, set()),
+    "noexec": ({"noexec"}, set(), set()),
+    "exec": (set(), {"noexec"}, set()),
+    "noatime": ({"noatime"}, {"relatime"}, set()),
+    "atime": ({"relatime"}, {"noatime"}, set()),
+    "relatime": ({"relatime"}, set(), set()),
+    "norelatime": ({"relatime"}, set(), set()),
+    "strictatime": (set(), {"relatime", "noatime"}, set()),
+    "nostrictatime": ({"relatime"}, set(), set()),
+    "nodiratime": ({"nodiratime"}, set(), set()),
+    "diratime": (set(), {"nodiratime"}, set()),
+    "nosymfollow": ({"nosymfollow"}, set(), set()),
+    "symfollow": (set(), {"nosymfollow"}, set()),
+    "ro": ({"ro"}, {"rw"}, set()),
+    "rw": ({"rw"}, {"ro"}, {"rw"}),
+    "sync": ({"rw"}, set(), {"sync"}),
+    "async": ({"rw"}, set(), set()),
+    "dirsync": ({"rw"}, set(), {"dirsync"}),
+    "lazytime": ({"rw"}, set(), {"lazytime"}),
+    "nolazytime": ({"rw"}, set(), set()),
+    "mand": ({"rw"}, set(), set()),  # of no effect since Linux 5.15
+    "nomand": ({"rw"}, set(), set()),
+    "iversion": ({"rw"}, set(), set()),  # not shown
+    "noiversion": ({"rw"}, set(), set()),
+    "silent": ({"rw"}, set(), set()),
+    "loud": ({"rw"}, set(), set()),
+    "size=64k": (set(), set(), {"size=64k"}),
+    "nr_inodes=10": (set(), set(), {"nr_inodes=10"}),
+    "mode=711": (set(), set(), {"mode=711"}),
+}
+
+
+def test_each_option_of_a_tmpfs_is_what_the_kernel_shows(rootfs: Path) -> None:
+    mounts = [
+        mount(f"/mnt/{number}", "tmpfs", "tmpfs", option)
+        for number, option in enumerate(ATTRIBUTES)
+    ]
+    found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+    for number, (option, (shown, absent, of_fs)) in enumerate(ATTRIBUTES.items()):
+        seen = found[f"/mnt/{number}"]
+        assert seen.fstype == "tmpfs", option
+        assert shown <= seen.options, option
+        assert not absent & seen.options, option
+        assert of_fs <= seen.super_options, option
+
+
+def test_each_attribute_can_be_set_on_a_bind_and_cleared(rootfs: Path, shared: Path) -> None:
+    kept = [option for option, (shown, _, of_fs) in ATTRIBUTES.items() if "=" not in option]
+    mounts = [mount("/mnt/base", "tmpfs")]
+    mounts += [bind(f"/mnt/{option}", shared, option) for option in kept]
+    found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+    for option in kept:
+        shown, absent, _ = ATTRIBUTES[option]
+        assert shown <= found[f"/mnt/{option}"].options, option
+        assert not absent & found[f"/mnt/{option}"].options, option
+
+
+def test_a_bind_keeps_what_its_source_has_but_for_what_is_cleared(rootfs: Path) -> None:
+    def body() -> None:
+        source = rootfs / "mnt/strict"
+        source.mkdir()
+        flags = 1 | 2 | 4 | 8 | 1024  # MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME
+        kernel_mount("tmpfs", str(source), "tmpfs", flags)
+        cleared = ("rw", "suid", "dev", "exec", "atime")
+        mounts = [
+            bind("/mnt/as-it-is", source),
+            bind("/mnt/one", source, "exec"),
+            bind("/mnt/all", source, *cleared),
+        ]
+        found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+        strict = {"ro", "nosuid", "nodev", "noexec", "noatime"}
+        assert strict <= found["/mnt/as-it-is"].options
+        assert found["/mnt/one"].options & strict == strict - {"noexec"}
+        assert not found["/mnt/all"].options & strict
+
+        # In a user namespace these are locked: asked for or not, they stay...
+        kept = run_box(rootfs, "cat /proc/self/mountinfo", mounts[:1], user=True)
+        assert strict <= mounted(kept.text)["/mnt/as-it-is"].options
+        # ... and to clear one is an error.
+        with pytest.raises(StepError) as caught:
+            run_box(rootfs, "true", mounts[1:2], user=True)
+        assert caught.value.errno == errno.EPERM
+        assert caught.value.place == "mounts[3]"
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_attributes_are_enforced(rootfs: Path, shared: Path) -> None:
+    (shared / "program").write_text("#!/bin/sh\necho ran\n")
+    (shared / "program").chmod(0o755)
+    (shared / "link").symlink_to("program")
+    os.mknod(shared / "null", 0o20666, os.makedev(1, 3))
+    (shared / "null").chmod(0o666)
+    script = """
+        for at in plain ro noexec nodev nosymfollow; do
+            echo == $at
+            (echo > /mnt/$at/new) 2>&1 | sed 's/.*: //'
+            /mnt/$at/program 2>&1 | sed 's/.*: //'
+            (echo > /mnt/$at/null) 2>&1 | sed 's/.*: //'
+            cat /mnt/$at/link 2>&1 >/dev/null | sed 's/.*: //'
+        done
+    """
+    options = ("ro", "noexec", "nodev", "nosymfollow")
+    mounts = [bind("/mnt/plain", shared)] + [bind(f"/mnt/{at}", shared, at) for at in options]
+    said = run_box(rootfs, script, mounts).lines
+    assert said == [
+        *("== plain", "ran"),
+        *("== ro", "Read-only file system", "ran"),
+        *("== noexec", "Permission denied"),
+        *("== nodev", "ran", "Permission denied"),
+        *("== nosymfollow", "ran", "Too many levels of symbolic links"),
+    ]
+
+
+def test_nosuid_is_enforced(rootfs: Path, shared: Path) -> None:
+    (shared / "id").write_bytes((rootfs / "bin/busybox").read_bytes())
+    (shared / "id").chmod(0o4755)
+    mounts = [bind("/mnt/suid", shared), bind("/mnt/nosuid", shared, "nosuid")]
+    config = make_config(rootfs, mounts)
+    said = [run_config(config, f"/mnt/{at}/id", "-u", user="1000").lines for at in ("suid", "nosuid")]
+    assert said == [["0"], ["1000"]]
+
+
+def test_recursive_attributes_reach_the_mounts_below(rootfs: Path, shared: Path) -> None:
+    (shared / "sub").mkdir()
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs")
+        (shared / "sub").mkdir()
+        kernel_mount("tmpfs", str(shared / "sub"), "tmpfs", 8)  # MS_NOEXEC
+        options = {
+            "ro": {"ro"},
+            "rro": {"ro"},
+            "rnosuid": {"nosuid"},
+            "rnodev": {"nodev"},
+            "rnoexec": {"noexec"},
+            "rnoatime": {"noatime"},
+            "rnodiratime": {"nodiratime"},
+            "rnosymfollow": {"nosymfollow"},
+            "rexec": set(),
+            "rrelatime": {"relatime"},
+        }
+        mounts = [mount(f"/mnt/{at}", "bind", str(shared), "rbind", at) for at in options]
+        mounts.append(mount("/mnt/strict", "bind", str(shared), "rbind", "rstrictatime"))
+        mounts.append(mount("/mnt/undone", "bind", str(shared), "rbind", "ro", "rrw"))
+        mounts.append(mount("/mnt/flat", "bind", str(shared), "bind", "rro"))
+        mounts.append(mount("/mnt/new", "tmpfs", "tmpfs", "rnodev"))
+        found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+        for option, shown in options.items():
+            assert shown <= found[f"/mnt/{option}"].options, option
+            if option == "ro":
+                assert "rw" in found["/mnt/ro/sub"].options
+            else:
+                assert shown <= found[f"/mnt/{option}/sub"].options, option
+        assert "noexec" not in found["/mnt/rexec/sub"].options
+        assert "relatime" not in found["/mnt/strict/sub"].options
+        assert "rw" in found["/mnt/undone"].options
+        assert "ro" in found["/mnt/flat"].options
+        assert "/mnt/flat/sub" not in found
+        assert "nodev" in found["/mnt/new"].options
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_options_of_propagation(rootfs: Path, shared: Path) -> None:
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs")
+        (shared / "sub").mkdir()
+        kernel_mount("tmpfs", str(shared / "sub"), "tmpfs")
+        kernel_mount("none", "/", flags=0x100000 | 0x4000)  # MS_SHARED, MS_REC
+        names = ("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable")
+        mounts = [mount(f"/mnt/{name}", "bind", str(shared), "rbind", name) for name in names]
+        mounts += [mount("/mnt/both", "bind", str(shared), "rbind", "rslave", "rshared")]
+        mounts += [mount("/mnt/none", "bind", str(shared), "rbind")]
+        mounts += [mount("/mnt/new", "tmpfs", "tmpfs", "shared")]
+        found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+
+        def seen(point: str) -> set[str]:
+            return set(found[f"/mnt/{point}"].propagation)
+
+        # As everything is a slave of the host's until an option says otherwise.
+        assert seen("none") == seen("none/sub") == {"master"}
+        assert seen("private") == set()
+        assert seen("private/sub") == {"master"}
+        assert seen("rprivate") == seen("rprivate/sub") == set()
+        assert seen("slave") == seen("rslave/sub") == {"master"}
+        assert seen("shared") == {"shared", "master"}
+        assert seen("shared/sub") == {"master"}
+        assert seen("rshared/sub") == {"shared", "master"}
+        assert seen("unbindable") == {"unbindable"}
+        assert seen("both/sub") == {"shared", "master"}
+        assert seen("new") == {"shared"}
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_later_mounts_of_the_host_reach_a_slave_and_no_private_mount(
+    rootfs: Path, shared: Path
+) -> None:
+    for name in ("a", "b"):
+        (shared / name).mkdir()
+
+    def body() -> None:
+        kernel_mount(str(shared), str(shared), flags=4096)
+        kernel_mount("none", str(shared), flags=0x100000)
+        mounts = [
+            mount("/mnt/slave", "bind", str(shared), "rbind", "rslave"),
+            mount("/mnt/private", "bind", str(shared), "rbind", "rprivate"),
+        ]
+        with running(make_config(rootfs, mounts)) as pid:
+            kernel_mount("tmpfs", str(shared / "a"), "tmpfs")
+            found = mounts_of(pid)
+            assert found["/mnt/slave/a"].fstype == "tmpfs"
+            assert "/mnt/private/a" not in found
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_remount_changes_a_mount_that_is_there(rootfs: Path, shared: Path) -> None:
+    mounts = [
+        mount("/mnt/fs", "tmpfs", "tmpfs", "size=64k"),
+        mount("/mnt/fs", "none", "", "remount", "nosuid", "size=128k", "sync"),
+        bind("/mnt/bound", shared),
+        mount("/mnt/bound", "none", "", "remount", "bind", "ro"),
+    ]
+    found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
+    assert "nosuid" in found["/mnt/fs"].options
+    assert {"size=128k", "sync"} <= found["/mnt/fs"].super_options
+    assert "ro" in found["/mnt/bound"].options
+    with pytest.raises(StepError) as caught:
+        run_box(rootfs, "true", [mount("/mnt/missing", "none", "", "remount", "ro")])
+    assert caught.value.errno == errno.ENOENT
+    assert not (rootfs / "mnt/missing").exists()
+
+
+def test_a_tmpfs_is_like_the_directory_it_covers(rootfs: Path) -> None:
+    for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000)):
+        (rootfs / "mnt" / name).mkdir()
+        os.chown(rootfs / "mnt" / name, owner, owner)
+        (rootfs / "mnt" / name).chmod(mode)
+    mounts = [
+        mount("/mnt/plain", "tmpfs"),
+        mount("/mnt/owned", "tmpfs"),
+        mount("/mnt/given", "tmpfs", "tmpfs", "mode=700,uid=5,gid=6"),
+        mount("/mnt/none/before", "tmpfs"),
+    ]
+    script = "cd /mnt; stat -c '%a %u %g' plain owned given none none/before"
+    assert run_box(rootfs, script, mounts).lines == [
+        *("751 0 0", "2770 1000 1000", "700 5 6", "755 0 0"),
+        "1777 0 0",  # as the kernel makes it
+    ]
+
+
+def test_a_read_only_tmpfs_is_filled_first(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("bound\n")
+    mounts = [
+        mount("/mnt/ro", "tmpfs", "tmpfs", "ro"),
+        bind("/mnt/ro/deep/file", shared / "file"),
+        mount("/mnt/ro/other", "tmpfs", "tmpfs", "rw"),
+    ]
+    script = """
+        cat /mnt/ro/deep/file; echo > /mnt/ro/other/x && echo rw
+        (echo > /mnt/ro/x) 2>&1 | sed 's/.*: //'; (echo > /dev/x) 2>&1 | sed 's/.*: //'
+        echo > /dev/null && ls /dev/ptmx
+    """
+    config = make_config(rootfs, mounts)
+    for at in config.mounts:
+        if at.destination == "/dev":
+            at.flags |= 1
+    assert run_config(config, script).lines == [
+        *("bound", "rw", "Read-only file system", "Read-only file system", "/dev/ptmx"),
+    ]
+
+
+def test_binds_make_their_targets(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("file\n")
+    (shared / "directory").mkdir()
+    (shared / "directory/inner").write_text("inner\n")
+    (rootfs / "etc/resolv.conf").symlink_to("../run/resolve/stub.conf")
+    (rootfs / "etc/away").symlink_to("/../../../../escape/file")
+    (rootfs / "etc/loop").symlink_to("loop")
+    mounts = [
+        bind("/new/deep/file", shared / "file"),
+        bind("new/relative", shared / "directory"),
+        bind("/new/../new/dots", shared / "directory"),
+        bind("/etc/resolv.conf", shared / "file"),
+        bind("/etc/away", shared / "file"),
+    ]
+    script = """
+        cat /new/deep/file /new/relative/inner /new/dots/inner /etc/resolv.conf
+        cat /run/resolve/stub.conf /escape/file; ls -ld /etc/away | cut -c1
+    """
+    said = run_box(rootfs, script, mounts).lines
+    assert said == ["file", "inner", "inner", "file", "file", "file", "l"]
+    assert not os.path.lexists("/escape")
+    with pytest.raises(StepError) as caught:
+        run_box(rootfs, "true", [bind("/etc/loop", shared / "file")])
+    assert caught.value.errno == errno.ELOOP
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "problem"),
+    [
+        ("/etc/passwd", "directory", "is a directory and /etc/passwd is no directory"),
+        ("/etc", "file", "is no directory and /etc is a directory"),
+        ("/etc/passwd/below", "file", "Not a directory"),
+        ("/mnt/x", "missing", "the source of a bind mount must exist"),
+        ("/root-link", "directory", "leads to the root itself"),
+    ],
+)
+def test_binds_that_cannot_be(
+    rootfs: Path, shared: Path, target: str, source: str, problem: str
+) -> None:
+    (shared / "file").touch()
+    (shared / "directory").mkdir()
+    if not os.path.lexists(rootfs / "root-link"):
+        (rootfs / "root-link").symlink_to("/")
+    with pytest.raises(StepError, match=problem) as caught:
+        run_box(rootfs, "true", [bind(target, shared / source)])
+    assert caught.value.place == "mounts[3]"
+
+
+def test_a_source_that_only_the_host_s_root_may_enter(rootfs: Path, shared: Path) -> None:
+    (shared / "closed").mkdir(mode=0o700)
+    (shared / "closed/inner").mkdir(mode=0o755)
+    (shared / "closed/inner/file").write_text("seen\n")
+    mounts = [bind("/mnt/inner", shared / "closed/inner", "ro")]
+    script = "cat /mnt/inner/file; ls /mnt/inner/.. | grep -c closed"
+    assert run_box(rootfs, script, mounts, user=True).lines == ["seen", "0"]
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, user: bool) -> None:
+    (shared / "file").write_text("covered\n")
+    (rootfs / "proc-link").unlink(missing_ok=True)
+    (rootfs / "proc-link").symlink_to("/proc/sys")
+    refused = [
+        mount("/proc", "tmpfs"),
+        bind("/proc", shared),
+        bind("/proc", "/proc/self"),
+        mount("/proc/sys", "tmpfs"),
+        bind("/proc/self/attr", shared),
+        bind("/proc/sysrq-trigger", shared / "file"),
+        bind("/proc/new", shared / "file"),
+        bind("/proc-link/kernel", shared),
+        mount("/proc-link/vm", "overlay", "overlay", "iversion", f"lowerdir={shared}:/etc"),
+        mount("/proc/scsi", "cgroup"),
+    ]
+    for one in refused:
+        with pytest.raises(StepError, match=r"proc file system|No such file|Permission denied"):
+            run_box(rootfs, "true", [one], user=user)
+    allowed = ("cpuinfo", "meminfo", "stat", "uptime", "loadavg", "diskstats", "swaps")
+    mounts = [bind(f"/proc/{name}", shared / "file") for name in allowed]
+    script = "cat " + " ".join(f"/proc/{name}" for name in allowed)
+    assert run_box(rootfs, script, mounts, user=user).lines == ["covered"] * len(allowed)
+    # Another proc file system, whole, may be bound on it.
+    whole = [bind("/proc", "/proc")]
+    assert "Linux" in run_box(rootfs, "cat /proc/version", whole, user=user).text
+
+
+@pytest.mark.parametrize("link", ["/tmp", "../../../../../../tmp", "tmp"])
+def test_proc_and_sys_want_real_directories(link: str) -> None:
+    with new_rootfs() as rootfs:
+        for name in ("proc", "sys"):
+            (rootfs / name).rmdir()
+            (rootfs / name).symlink_to(link)
+            config = make_config(rootfs, [mount(f"/{name}", "sysfs")], base=False, kinds=["NEWNS"])
+            config.mounts[0].device = {"proc": "proc", "sys": "sysfs"}[name]
+            with pytest.raises(StepError) as caught:
+                run_config(config, "true")
+            assert caught.value.errno == errno.ELOOP
+
+
+def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path) -> None:
+    layers = []
+    for number in range(12):
+        layer = shared / f"layer-{number:0>30}"
+        layer.mkdir()
+        (layer / f"file{number}").write_text(f"{number}\n")
+        layers.append(str(layer))
+    for name in ("upper", "work", "with,comma"):
+        (shared / name).mkdir()
+    (shared / "with,comma/file").write_text("comma\n")
+    lower = "lowerdir=" + ":".join(layers)
+    assert len(lower) > 400
+    data = f"{lower},upperdir={shared}/upper,workdir={shared}/work"
+    mounts = [
+        mount("/mnt/over", "overlay", "overlay", "nosuid", "nodev", "private", data),
+        mount("/mnt/ro", "overlay", "overlay", "ro", "noexec", lower),
+        mount("/mnt/comma", "overlay", "overlay", f"lowerdir={shared}/with\\,comma:{layers[0]}"),
+    ]
+    script = """
+        cat /mnt/over/file* | wc -l; echo new > /mnt/over/new; ls /mnt/ro | wc -l
+        cat /mnt/comma/file; cat /proc/self/mountinfo
+    """
+    said = run_box(rootfs, script, mounts)
+    assert said.lines[:3] == ["12", "12", "comma"]
+    assert (shared / "upper/new").read_text() == "new\n"
+    found = mounted(said.text)
+    assert {"nosuid", "nodev"} <= found["/mnt/over"].options
+    assert {"ro", "noexec"} <= found["/mnt/ro"].options
+    assert list((shared / "work").iterdir())
+    for path in (shared / "work").rglob("*"):
+        path.chmod(0o700)
+
+
+def test_a_kernel_s_message_is_in_the_error(rootfs: Path) -> None:
+    with pytest.raises(StepError, match="nonsense") as caught:
+        run_box(rootfs, "true", [mount("/mnt", "tmpfs", "tmpfs", "nonsense=1")])
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(StepError, match="no file system 'nofs'"):
+        run_box(rootfs, "true", [mount("/mnt", "nofs")])
+    with pytest.raises(StepError, match="/etc/passwd is no directory"):
+        run_box(rootfs, "true", [mount("/etc/passwd", "tmpfs")])
+
+
+def test_mqueue_and_sysfs(rootfs: Path) -> None:
+    mounts = [
+        mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+        mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro"),
+    ]
+    kinds = ("NEWNS", "NEWPID", "NEWIPC", "NEWNET", "NEWUTS")
+    script = "ls /sys/class/net; (echo > /sys/kernel/x) 2>&1 | sed 's/.*: //'; touch /dev/mqueue/q"
+    for user in (False, True):
+        assert run_box(rootfs, script, mounts, kinds=kinds, user=user).lines == [
+            *("lo", "Read-only file system"),
+        ]
+    # The file system's own flag is nobody's business but the container's.
+    host = run_box(rootfs, "true", mounts[1:])
+    assert host.status == 0
+    with open("/proc/self/mountinfo") as file:
+        assert "rw" in mounted(file.read())["/sys"].options
+    assert os.access("/sys/fs", os.W_OK)
+
+
+def test_a_config_of_no_mount_namespace_is_refused(rootfs: Path) -> None:
+    config = make_config(rootfs, [mount("/mnt", "tmpfs")], kinds=["NEWPID"], base=False)
+    with pytest.raises(libct.ConfigError, match="needs a mount namespace"):
+        run_config(config, "true")

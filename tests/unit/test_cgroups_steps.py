@@ -1,0 +1,470 @@
+"""The performers of steps on control groups, on a directory that stands for the file system."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from libct.bootstrap.context import Context
+from libct.cgroups import entry, files, steps
+from libct.cgroups import manager as cgroups
+from libct.config import Cgroup, Resources
+from libct.errors import CgroupError, StepProblem
+
+V2_FILES = {
+    "cgroup.controllers": "cpu memory pids\n",
+    "cgroup.subtree_control": "",
+    "cgroup.type": "domain\n",
+    "cgroup.procs": "",
+    "cgroup.freeze": "0\n",
+}
+
+
+class Tree:
+    """A control group tree of ordinary files, where writes can be made to fail.
+
+    errors: (path below the root, text) -> errno; text "" for any.
+    writes: what has been written, (path below the root, text), failed ones included.
+    """
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.errors: dict[tuple[str, str], int] = {}
+        self.writes: list[tuple[str, str]] = []
+        self._write = files.write
+        monkeypatch.setattr(files, "on_cgroup_filesystem", lambda fd: True)
+        monkeypatch.setattr(files, "write", self.write)
+
+    def write(self, path: str, *values: str) -> None:
+        name = os.path.relpath(path, self.root)
+        for value in values:
+            self.writes.append((name, value))
+            code = self.errors.get((name, value)) or self.errors.get((name, ""))
+            if code:
+                raise OSError(code, f'write("{value}"): {os.strerror(code)}', path)
+            if name.endswith("subtree_control"):
+                present = Path(path).read_text().split()
+                value = " ".join(dict.fromkeys([*present, *value.replace("+", "").split()]))
+            self._write(path, value)
+
+    def group(self, name: str, **present: str) -> Path:
+        directory = self.root / name
+        directory.mkdir(exist_ok=True)
+        for file, text in present.items():
+            (directory / file.replace("_", ".", 1)).write_text(text)
+        return directory
+
+    def v2(self, *names: str) -> None:
+        for name in names:
+            for file, text in V2_FILES.items():
+                (self.group(name) / file).write_text(text)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    return Tree(tmp_path, monkeypatch)
+
+
+def make(tree: Tree, below: str, *, optional: int = 0, context: Context | None = None) -> None:
+    steps.cgroup_mkdir.perform(context or Context(), str(tree.root), below, optional)
+
+
+# --- cgroup_mkdir ---
+
+
+def test_all_levels_are_made_and_remembered(tree: Tree) -> None:
+    context = Context()
+    tree.group("a")
+    make(tree, "a/b/c", context=context)
+    made = [f"{tree.root}/a/b", f"{tree.root}/a/b/c"]
+    assert context.values[steps.MADE] == made
+    steps.remove_made(context)
+    assert not os.path.exists(made[0])
+    assert (tree.root / "a").is_dir()
+
+
+def test_levels_that_others_use_are_not_removed(tree: Tree) -> None:
+    context = Context()
+    make(tree, "a/b", context=context)
+    tree.group("a/other")
+    steps.remove_made(context)
+    assert sorted(os.listdir(tree.root / "a")) == ["other"]
+
+
+def test_a_group_with_processes_is_not_taken(tree: Tree) -> None:
+    tree.group("a", cgroup_procs="1\n2\n3\n4\n5\n6\n")
+    with pytest.raises(StepProblem, match=r"is not empty: processes 1 2 3 4 5 \.\.\. are in"):
+        make(tree, "a")
+
+
+def test_nor_one_with_processes_below(tree: Tree) -> None:
+    tree.group("a", cgroup_procs="")
+    tree.group("a/b", cgroup_procs="7\n")
+    with pytest.raises(StepProblem, match="not empty: processes 7 are"):
+        make(tree, "a")
+
+
+@pytest.mark.parametrize(
+    ("file", "state"), [("freezer_state", "FROZEN\n"), ("cgroup_freeze", "1\n")]
+)
+def test_nor_one_that_is_frozen(tree: Tree, file: str, state: str) -> None:
+    tree.group("a", cgroup_procs="", **{file: state})
+    with pytest.raises(StepProblem, match="is frozen"):
+        make(tree, "a")
+
+
+def test_an_empty_group_is_taken_and_not_removed(tree: Tree) -> None:
+    tree.group("a", cgroup_procs="", freezer_state="THAWED\n")
+    context = Context()
+    make(tree, "a", context=context)
+    steps.remove_made(context)
+    assert (tree.root / "a").is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_without_permission_there_is_no_group_or_advice(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(path: str, mode: int) -> None:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    make(tree, "a", optional=1)
+    with pytest.raises(OSError) as caught:
+        make(tree, "a")
+    assert caught.value.errno == code
+    assert caught.value.filename == f"{tree.root}/a"
+    assert str(caught.value.strerror).startswith(f'mkdir("{tree.root}/a"): ')
+    hint = vars(caught.value)["hint"]
+    assert ("read-only" in hint) if code == errno.EROFS else ("Delegate=yes" in hint)
+
+
+def test_levels_are_removed_when_a_lower_one_cannot_be_made(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = os.mkdir
+
+    def full(path: str, mode: int) -> None:
+        if path.endswith("/c"):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)  # cgroup.max.depth
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", full)
+    context = Context()
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        make(tree, "a/b/c", context=context)
+    assert os.listdir(tree.root) == []
+    assert context.values[steps.MADE] == []
+
+
+# --- cgroup_enable_controllers ---
+
+
+def enable(tree: Tree, below: str, *needed: str) -> None:
+    steps.cgroup_enable_controllers.perform(Context(), str(tree.root), below, needed)
+
+
+def test_all_controllers_are_enabled_on_the_way(tree: Tree) -> None:
+    tree.v2("", "a", "a/b")
+    enable(tree, "a/b")
+    everything = "+cpu +memory +pids"
+    assert tree.writes == [
+        ("cgroup.subtree_control", everything),
+        ("a/cgroup.subtree_control", everything),
+    ]
+
+
+def test_one_that_cannot_be_enabled_does_not_keep_the_others_back(tree: Tree) -> None:
+    tree.v2("", "a")
+    tree.errors["cgroup.subtree_control", "+cpu +memory +pids"] = errno.EINVAL
+    tree.errors["cgroup.subtree_control", "+cpu"] = errno.EINVAL
+    enable(tree, "a", "memory")
+    assert [text for _, text in tree.writes] == ["+cpu +memory +pids", "+cpu", "+memory", "+pids"]
+
+
+def test_what_is_enabled_already_needs_no_permission(tree: Tree) -> None:
+    tree.v2("", "a", "a/b")
+    tree.errors["cgroup.subtree_control", ""] = errno.EACCES
+    (tree.root / "cgroup.subtree_control").write_text("memory pids\n")
+    enable(tree, "a/b", "memory")
+    assert tree.writes[-1] == ("a/cgroup.subtree_control", "+memory +pids")
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [(errno.EACCES, "Delegate=yes"), (errno.EBUSY, "there are processes in that group itself")],
+)
+def test_a_controller_that_is_needed_must_be_enabled(tree: Tree, code: int, hint: str) -> None:
+    tree.v2("", "a", "a/b")
+    tree.errors["a/cgroup.subtree_control", ""] = code
+    enable(tree, "a/b")
+    with pytest.raises(OSError, match="write") as caught:
+        enable(tree, "a/b", "memory")
+    assert caught.value.errno == code
+    assert caught.value.filename == f"{tree.root}/a/cgroup.subtree_control"
+    assert hint in vars(caught.value)["hint"]
+
+
+def test_a_controller_that_is_not_offered(tree: Tree) -> None:
+    tree.v2("", "a")
+    with pytest.raises(StepProblem, match="io cannot be enabled"):
+        enable(tree, "a", "io")
+
+
+def test_a_group_among_threads_becomes_one_of_threads(tree: Tree) -> None:
+    tree.v2("", "a", "a/b")
+    (tree.root / "a/b/cgroup.type").write_text("domain invalid\n")
+    enable(tree, "a/b", "cpu")
+    assert tree.writes[-1] == ("a/b/cgroup.type", "threaded")
+    (tree.root / "a/b/cgroup.type").write_text("domain invalid\n")
+    with pytest.raises(StepProblem, match="where memory cannot be limited"):
+        enable(tree, "a/b", "cpu", "memory")
+
+
+def test_a_group_that_was_refused_needs_no_controllers(tree: Tree) -> None:
+    tree.v2("")
+    enable(tree, "a")
+    assert tree.writes == []
+
+
+# --- limits ---
+
+
+def test_what_is_refused_at_first_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As memory.limit_in_bytes is when it is above the old limit of memory and swap."""
+    attempts: list[str] = []
+
+    def write(path: str, value: str) -> None:
+        attempts.append(f"{os.path.basename(path)}={value}")
+        if attempts == ["m.limit=200"]:
+            raise OSError(errno.EINVAL, "write", path)
+
+    monkeypatch.setattr(files, "write", write)
+    settings = (("m.limit", "200"), ("m.both", "300"))
+    steps.cgroup_write_group.perform(Context(), "/a", settings)
+    assert attempts == ["m.limit=200", "m.both=300", "m.limit=200"]
+
+
+def test_what_is_always_refused_is_an_error(tree: Tree) -> None:
+    directory = tree.group("a", m_limit="", m_both="")
+    tree.errors["a/m.limit", ""] = errno.EINVAL
+    settings = (("m.limit", "200"), ("m.both", "300"))
+    with pytest.raises(OSError, match=r'write\("200"\)') as caught:
+        steps.cgroup_write_group.perform(Context(), str(directory), settings)
+    assert caught.value.filename == f"{directory}/m.limit"
+    assert tree.writes.count(("a/m.limit", "200")) == 2
+
+
+def test_a_file_that_is_not_there(tree: Tree) -> None:
+    path = f"{tree.root}/pids.max"
+    steps.cgroup_write.perform(Context(), path, "5", 1)
+    with pytest.raises(FileNotFoundError) as caught:
+        steps.cgroup_write.perform(Context(), path, "5")
+    assert "the pids controller is not enabled" in vars(caught.value)["hint"]
+
+
+def test_memory_in_use_cannot_be_taken_away(tree: Tree) -> None:
+    directory = tree.group("a", memory_limit_in_bytes="")
+    (directory / "memory.usage_in_bytes").write_text("500\n")
+    (directory / "memory.max_usage_in_bytes").write_text("700\n")
+    tree.errors["a/memory.limit_in_bytes", ""] = errno.EBUSY
+    with pytest.raises(OSError) as caught:
+        steps.cgroup_write.perform(Context(), f"{directory}/memory.limit_in_bytes", "5")
+    hint = "500 bytes are in use and cannot be freed, at most 700 were"
+    assert vars(caught.value)["hint"] == hint
+
+
+def test_a_limit_above_use_is_checked(tree: Tree) -> None:
+    directory = tree.group("a", memory_current="500\n")
+    steps.cgroup_check_memory.perform(Context(), str(directory), 500)
+    with pytest.raises(StepProblem, match="uses 500 bytes, more than the new limit of 499"):
+        steps.cgroup_check_memory.perform(Context(), str(directory), 499)
+
+
+def cpuset(tree: Tree, below: str, cpus: str = "", mems: str = "", optional: int = 0) -> None:
+    args = (str(tree.root), below, cpus, mems, "cpuset.", optional)
+    steps.cgroup_cpuset_v1.perform(Context(), *args)
+
+
+def test_empty_cpusets_are_filled_from_above(tree: Tree) -> None:
+    for name, cpus in (("", "0-3\n"), ("a", ""), ("a/b", "\n"), ("a/b/c", "")):
+        tree.group(name, cpuset_cpus=cpus, cpuset_mems="0\n" if name == "" else "")
+    cpuset(tree, "a/b/c", "1")
+    assert tree.writes == [
+        ("a/cpuset.cpus", "0-3"),
+        ("a/b/cpuset.cpus", "0-3"),
+        ("a/b/c/cpuset.cpus", "1"),
+        ("a/cpuset.mems", "0"),
+        ("a/b/cpuset.mems", "0"),
+        ("a/b/c/cpuset.mems", "0"),
+    ]
+
+
+def test_a_smaller_cpuset_above_is_what_is_inherited(tree: Tree) -> None:
+    for name, cpus in (("", "0-3\n"), ("a", "2-3\n"), ("a/b", "")):
+        tree.group(name, cpuset_cpus=cpus, cpuset_mems="0\n" if name != "a/b" else "")
+    cpuset(tree, "a/b")
+    assert tree.writes == [("a/b/cpuset.cpus", "2-3"), ("a/b/cpuset.mems", "0")]
+
+
+def test_a_cpuset_that_was_refused_is_not_filled(tree: Tree) -> None:
+    tree.group("", cpuset_cpus="0\n", cpuset_mems="0\n")
+    cpuset(tree, "a", optional=1)
+    with pytest.raises(FileNotFoundError):
+        cpuset(tree, "a")
+
+
+# --- entering ---
+
+
+def test_tasks_files_are_opened_and_written_and_closed(tree: Tree) -> None:
+    for name in ("a", "b", "c"):
+        tree.group(name, tasks="")
+    (tree.root / "c/tasks").unlink()
+    required = (f"{tree.root}/a", f"{tree.root}/b")
+    optional = (f"{tree.root}/c",)
+    context = Context()
+    entry.cgroup_open.perform(context, required, optional)
+    assert len(context.fds) == 2
+    entry.cgroup_enter.perform(context, required, optional)
+    assert context.fds == {}
+    assert (tree.root / "a/tasks").read_text() == "0"
+
+
+def test_the_one_that_cloned_lets_go(tree: Tree) -> None:
+    tree.group("a", tasks="")
+    context = Context()
+    entry.cgroup_open.perform(context, (f"{tree.root}/a",), ())
+    entry.cgroup_close.perform(context, (f"{tree.root}/a", f"{tree.root}/b"))
+    assert context.fds == {}
+    assert (tree.root / "a/tasks").read_text() == ""
+
+
+def test_a_group_that_must_be_entered_must_be_there(tree: Tree) -> None:
+    with pytest.raises(FileNotFoundError, match="tasks"):
+        entry.cgroup_open.perform(Context(), (f"{tree.root}/a",), ())
+
+
+def test_a_group_that_takes_no_process(tree: Tree) -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    context = Context({"cgroup /a": reader})  # writing to it fails
+    with pytest.raises(OSError, match=r'write\("0"\)') as caught:
+        entry.cgroup_enter.perform(context, ("/a",), ())
+    assert caught.value.filename == "/a/tasks"
+    context.release("cgroup /a")
+
+
+def test_a_process_is_joined_from_outside(tree: Tree) -> None:
+    tree.group("a", cgroup_procs="")
+    context = Context()
+    context.pid = 1234
+    entry.cgroup_join.perform(context, (f"{tree.root}/a",), (f"{tree.root}/b",))
+    assert tree.writes == [("a/cgroup.procs", "1234"), ("b/cgroup.procs", "1234")]
+    tree.errors["a/cgroup.procs", ""] = errno.EBUSY
+    with pytest.raises(OSError, match="1234") as caught:
+        entry.cgroup_join.perform(context, (f"{tree.root}/a",), ())
+    assert "distributes controllers" in vars(caught.value)["hint"]
+
+
+def test_an_exiting_process_is_tried_again(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    tree.group("a", cgroup_procs="")
+    tree.errors["a/cgroup.procs", ""] = errno.EINVAL
+    with pytest.raises(OSError, match="Invalid argument"):
+        files.write_pid(f"{tree.root}/a/cgroup.procs", 1)
+    assert slept == [0.03] * 4
+
+
+def test_the_directory_to_clone_into(tree: Tree) -> None:
+    tree.group("a")
+    context = Context()
+    entry.cgroup_open_directory.perform(context, f"{tree.root}/b", 1)
+    assert context.fds == {}
+    entry.cgroup_open_directory.perform(context, f"{tree.root}/a", 0)
+    assert os.path.samestat(os.fstat(context.fds["cgroup"]), os.stat(tree.root / "a"))
+    context.release("cgroup")
+
+
+# --- files ---
+
+
+def test_other_file_systems_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pids.max").write_text("")
+    with pytest.raises(OSError, match="not on a cgroup file system") as caught:
+        files.write(f"{tmp_path}/pids.max", "5")
+    assert caught.value.errno == errno.EXDEV
+    assert (tmp_path / "pids.max").read_text() == ""
+
+
+def test_symbolic_links_are_not_followed(tree: Tree) -> None:
+    (tree.root / "pids.max").symlink_to("/etc/hostname")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.read(f"{tree.root}/pids.max")
+
+
+def test_a_group_of_threads_lists_threads(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = files.read
+
+    def refuse(path: str) -> str:
+        if path.endswith(".procs"):
+            raise OSError(errno.EOPNOTSUPP, "read", path)
+        return read(path)
+
+    monkeypatch.setattr(files, "read", refuse)
+    tree.group("a", cgroup_procs="", cgroup_threads="5\n6\n")
+    assert files.pids(f"{tree.root}/a") == [5, 6]
+
+
+def test_processes_of_groups_below_are_counted_once(tree: Tree) -> None:
+    for name, listed in (("a", "1\n2\n"), ("a/b", "3\n2\n"), ("a/b/c", "")):
+        tree.group(name, cgroup_procs=listed)
+    assert sorted(files.tree_pids(f"{tree.root}/a")) == [1, 2, 3]
+    assert files.tree_pids(f"{tree.root}/nothing") == []
+
+
+# --- live managers ---
+
+
+def test_processes_of_other_pid_namespaces_have_no_number(tree: Tree) -> None:
+    tree.group("a", cgroup_procs="0\n5\n")
+    made = cgroups.load(Cgroup(), {"": f"{tree.root}/a"})
+    assert made.pids() == made.all_pids() == [5]
+
+
+def test_numbers_out_of_event_files(tree: Tree) -> None:
+    tree.group(
+        "a",
+        memory_events="low 0\noom 3\noom_kill 2\n",
+        cgroup_events="populated 1\nfrozen 0\n",
+        cgroup_freeze="0\n",
+    )
+    made = cgroups.load(Cgroup(), {"": f"{tree.root}/a"})
+    assert made.oom_kill_count() == 2
+    assert made.populated()
+    assert not made.frozen()
+    tree.group("m", memory_oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
+    assert cgroups.load(Cgroup(), {"memory": f"{tree.root}/m"}).oom_kill_count() == 4
+
+
+def test_changing_limits_writes_them(tree: Tree) -> None:
+    directory = tree.group("a", pids_max="", cpu_weight="")
+    made = cgroups.load(Cgroup(), {"": str(directory)})
+    made.set(Resources(pids_limit=5, cpu_shares=1024, skip_devices=True))
+    assert tree.writes == [("a/pids.max", "5"), ("a/cpu.weight", "100")]
+
+
+def test_a_change_that_fails_says_where_and_why(tree: Tree) -> None:
+    made = cgroups.load(Cgroup(), {"": f"{tree.root}/a"})
+    with pytest.raises(CgroupError) as caught:
+        made.set(Resources(pids_limit=5, skip_devices=True))
+    text = str(caught.value)
+    assert text.startswith(f"cannot write 5 to {tree.root}/a/pids.max: openat(")
+    assert "No such file or directory" in text
+    assert "(the pids controller is not enabled" in text
+    assert text.endswith("[from linux.resources.pids.limit]")

@@ -1,0 +1,109 @@
+"""How plans are printed, and what the file of --trace holds."""
+
+from __future__ import annotations
+
+import json
+
+from libct.bootstrap.namespaces import new_session
+from libct.cli.show import plan_as_json, plan_as_text
+from libct.cli.trace import lines
+from libct.config import Config, Mount, Namespace
+from libct.plan.container import plan_start
+from libct.plan.host import Host
+from libct.plan.step import INIT, RUNTIME, Plan, operation
+from libct.process import Process
+
+
+@operation("put {0} on {1}")
+def put_for_a_test(context: object, *args: object) -> None: ...
+
+
+@put_for_a_test.calls
+def _(what: str, where: str) -> list[str]:
+    return [f'put("{what}")', f'on("{where}")']
+
+
+def example() -> Plan:
+    plan = Plan()
+    plan.add(RUNTIME, "cgroup", [put_for_a_test("a", "b", why="mounts[2]")])
+    plan.add(INIT, "identity", [new_session(), put_for_a_test("c", ("d", None, b"e\xff"))])
+    return plan
+
+
+def test_text() -> None:
+    assert plan_as_text(example()) == (
+        "runtime: cgroup\n"
+        "  1  put a on b                      mounts[2]\n"
+        '       put("a")\n'
+        '       on("b")\n'
+        "\n"
+        "init: identity\n"
+        "  2  start a new session\n"
+        "       setsid()\n"
+        "  3  put c on ('d', None, b'e\\xff')\n"
+        '       put("c")\n'
+        "       on(\"('d', None, b'e\\xff')\")\n"
+    )
+
+
+def test_json() -> None:
+    steps = json.loads(plan_as_json(example()))
+    assert [step["number"] for step in steps] == [1, 2, 3]
+    assert steps[0] == {
+        "number": 1,
+        "process": "runtime",
+        "phase": "cgroup",
+        "op": "put_for_a_test",
+        "args": ["a", "b"],
+        "title": "put a on b",
+        "calls": ['put("a")', 'on("b")'],
+        "place": "mounts[2]",
+    }
+    assert steps[2]["args"] == ["c", ["d", None, "e\udcff"]]
+
+
+def test_a_whole_plan_can_be_shown() -> None:
+    config = Config(
+        "/rootfs",
+        namespaces=[Namespace("NEWNS"), Namespace("NEWPID")],
+        mounts=[Mount("/proc", "proc", "proc")],
+    )
+    plan = plan_start(config, Process(["/bin/true"], init=True), Host(), None, "one")
+    text = plan_as_text(plan)
+    assert "mounts[0]\n" in text
+    assert len(json.loads(plan_as_json(plan))) == len(plan)
+    for number, step in enumerate(plan, 1):
+        assert f" {number}  {step.title}" in text
+
+
+def test_trace() -> None:
+    traces = [(2, 3_000_500_000, 1_500, "ok"), (1, 3_000_000_000, 400_000, "failed: no")]
+    found = [json.loads(line) for line in lines(example(), traces).splitlines()]
+    assert found == [
+        {
+            "number": 1,
+            "process": "runtime",
+            "phase": "cgroup",
+            "op": "put_for_a_test",
+            "title": "put a on b",
+            "place": "mounts[2]",
+            "start": 0.0,
+            "duration_us": 400.0,
+            "result": "failed: no",
+        },
+        {
+            "number": 2,
+            "process": "init",
+            "phase": "identity",
+            "op": "new_session",
+            "title": "start a new session",
+            "place": "",
+            "start": 0.0005,
+            "duration_us": 1.5,
+            "result": "ok",
+        },
+    ]
+
+
+def test_a_trace_of_nothing_is_empty() -> None:
+    assert lines(Plan(), []) == ""
