@@ -10,11 +10,13 @@ import _signal
 import marshal
 import os
 import select
+import time
 
 from . import lifecycle
 from .bootstrap import client
 from .bootstrap.context import Context
 from .bootstrap.descriptors import STDIO
+from .bootstrap.namespaces import INIT_NAME
 from .bootstrap.performer import Failure
 from .config.namespace import NEWPID, NEWUSER
 from .errors import (
@@ -30,8 +32,8 @@ from .lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED
 from .plan.container import plan_exec, plan_start
 from .plan.host import Host, host
 from .plan.unsupported import refuse_unsupported
-from .process import Process, ProcessState
-from .state import Directory, Lock, Record, default_root, start_time
+from .process import Child, Process, ProcessState, reap_ended
+from .state import Directory, Lock, Record, default_root, name_of, start_time
 from .syscalls.process import pidfd_open, pidfd_send_signal
 
 TYPE_CHECKING = False
@@ -44,22 +46,29 @@ if TYPE_CHECKING:
     from .config.cgroup import Resources
     from .plan.step import Plan
 
+_PATIENCE = 10_000  # milliseconds that a process may take to end by SIGKILL
+
+# By the directory of a container: those of its processes that are children of
+# this process and have not been waited for.
+_unreaped: dict[str, list[Child]] = {}
+
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
 
 
 def create(
-    root: str, id: str, config: Config, *, bundle: str = ""
+    root: str, id: str, config: Config, *, bundle: str = "", process: Process | None = None
 ) -> Container:
     """Register a container under root; nothing is started yet.
 
     root: the directory of states; "" is default_root().
     bundle: the directory of its config.json, for state().
+    process: the one to be started in it, if there is one already to be checked.
 
     Raises ConfigError with every finding, InvalidID, ContainerExists.
     """
     directory = Directory(root or default_root(), id)
-    check(config)
+    check(config, process)
     directory.make()
     record = Record(id, config, bundle)
     container = Container(directory, record)
@@ -113,12 +122,13 @@ def plan(config: Config, process: Process | None = None, *, id: str = "container
 
 def check(config: Config, process: Process | None = None) -> None:
     """Raise ConfigError with every finding about config, and process where given."""
-    from .config.validate import facts_of_host, validate
+    from .config.validate import facts_of_host, validate, validate_process
 
-    _raise_for(validate(config, facts_of_host()))
-    refuse_unsupported(config, process)
+    findings = validate(config, facts_of_host())
     if process is not None:
-        check_process(config, process)
+        findings += validate_process(process, config)
+    _raise_for(findings)
+    refuse_unsupported(config, process)
 
 
 def check_process(config: Config, process: Process) -> None:
@@ -163,7 +173,6 @@ class Container:
         self._planned: Manager | None = None
         # The channel of a start that somebody here may want to see the end of.
         self._started: client.Started | None = None
-        self._process: Process | None = None  # the first one, if we have started it
         # With trace set, the steps performed by the latest start: (number, start
         # in ns since the epoch, ns, result); the numbers are those of plan.
         self.trace = False
@@ -196,12 +205,17 @@ class Container:
         return self._live_status(record)
 
     def _live_status(self, record: Record) -> str:
+        if len(self._children()) > 1:
+            # A first process that ends waits for them to be waited for.
+            reap_ended([child for child in self._children() if child.on_exit is None])
         if record.status != CREATED or not _is_alive(record):
             return STOPPED
         manager = self.manager
         if manager is not None and manager.frozen():
             return PAUSED
-        return CREATED if os.path.exists(self._directory.fifo) else RUNNING
+        # Who releases the process may be killed before the fifo is removed.
+        waits = os.path.exists(self._directory.fifo) and name_of(record.pid) == INIT_NAME
+        return CREATED if waits else RUNNING
 
     def state(self) -> dict[str, Any]:
         """The state of the runtime-spec (runtime.md, State), with rootfs, created and owner."""
@@ -266,8 +280,10 @@ class Container:
         Raises StepError naming the step that failed; the process is gone then,
         and what the start had made is undone.
         """
-        if process._pid:
+        if process._child is not None:
             raise Error("a Process can be started once")
+        client.fill_standard_streams()
+        reap_ended(self._children())
         if process.init:
             check_process(self.config, process)
             with self._locked():
@@ -310,10 +326,9 @@ class Container:
         self.traces += started.traces
         self._started = started if hold else None
         self._manager = manager
-        self._process = process
         pid, start = record.pid, record.start
-        process._on_exit = lambda state: self._record_exit(pid, start, state)
-        process._started(started)
+        child = self._adopt(process, started)
+        child.on_exit = lambda state: self._record_exit(pid, start, state)
 
     def _start_further(self, process: Process, *, ignore_paused: bool = False) -> None:
         record = self._refresh()
@@ -334,20 +349,27 @@ class Container:
         finally:
             _close_own(context)
         self.traces += started.traces
-        process._started(started)
+        self._adopt(process, started)
+
+    def _adopt(self, process: Process, started: client.Started) -> Child:
+        """The process runs; its pidfd is the Child's now."""
+        process._child = child = Child(started.pid, started.pidfd)
+        started.pidfd = -1
+        _unreaped.setdefault(self._directory.path, []).append(child)
+        return child
+
+    def _children(self) -> list[Child]:
+        """Those of the container's processes that this process has to wait for."""
+        return _unreaped.get(self._directory.path, [])
 
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
 
         Raises StepError when the command cannot be executed.
         """
-        lifecycle.require("exec", self.status(), self.id)
-        try:
+        with self._locked():  # of two who release it, one would wait for ever
+            lifecycle.require("exec", self._live_status(self._refresh()), self.id)
             fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            fifo = -1  # somebody else has just released it
-        said = b""
-        if fifo >= 0:
             try:
                 pidfd = self._open_init()
                 try:
@@ -356,12 +378,11 @@ class Container:
                     os.close(pidfd)
             finally:
                 os.close(fifo)
+            self._directory.remove_fifo()
         if not said:
-            lifecycle.require("exec", self.status(), self.id)
             raise ContainerNotRunning(
                 f"cannot start container {self.id!r}: container process is already dead"
             )
-        self._directory.remove_fifo()
         started, self._started = self._started, None
         if len(said) > 1:
             raise self._exec_failure(started, Failure(*marshal.loads(said[1:])))
@@ -494,15 +515,19 @@ class Container:
             if self._started is not None:
                 self._started.close()
                 self._started = None
+            children = self._children()
+            for child in children:
+                child.on_exit = None  # which would want our lock
             if status != STOPPED:
                 self._kill()
-            self._reap()
             manager = self.manager
+            if manager is not None and (force or not self._has_own(NEWPID)):
+                manager.kill()
+            self._kill_children(children)
             if manager is not None:
-                if not self._has_own(NEWPID) or force:
-                    manager.kill()
                 manager.destroy()
             self._directory.remove()
+            _unreaped.pop(self._directory.path, None)
 
     def _doomed(self, *, force: bool) -> Record | None:
         """The record of what is to be removed; None when there is nothing left of it."""
@@ -531,17 +556,29 @@ class Container:
                 manager.thaw()
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
-            if not poll.poll(10_000):
-                raise Error(f"container {self.id!r}: its process lives 10 s after SIGKILL")
+            for _ in range(_PATIENCE):
+                if poll.poll(1):
+                    return
+                # Process 1 of a pid namespace ends when all others in it have
+                # been waited for.
+                reap_ended(self._children())
+            raise Error(f"container {self.id!r}: its process does not end by SIGKILL")
         finally:
             os.close(pidfd)
 
-    def _reap(self) -> None:
-        """Wait for a first process of ours, which has ended; how it has, its wait() still tells."""
-        process, self._process = self._process, None
-        if process is not None:
-            process._on_exit = None  # which would want our lock
-            process._reap()
+    def _kill_children(self, children: list[Child]) -> None:
+        """End those that are ours, and wait for them; how they end, their Processes still tell."""
+        for child in children:
+            try:
+                child.signal(_signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it has ended
+        for _ in range(_PATIENCE):
+            reap_ended(children)
+            if not children:
+                return
+            time.sleep(0.001)
+        raise Error(f"container {self.id!r}: its processes do not end by SIGKILL")
 
     def __enter__(self) -> Container:
         return self
@@ -649,21 +686,13 @@ def _lend(context: Context, process: Process) -> None:
             raise Error("a process with a terminal needs a console_socket to send it to")
         given = {"console socket": process.console_socket}
     for number, name in enumerate(STDIO):
-        if name in given and given[name] is None and _is_open(number):
+        if name in given and given[name] is None:
             given[name] = number
     given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
     for name, file in given.items():
         if file is not None:
             context.fds[name] = file if isinstance(file, int) else file.fileno()
             lent.add(name)
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
 
 
 def _close_own(context: Context) -> None:

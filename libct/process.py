@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
-    from .bootstrap.client import Started
     from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
 
     class HasFileno(Protocol):
@@ -114,53 +113,43 @@ class Process:
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
         self.init = init
-        # Reentrant, for a signal handler may come here too.
-        self._lock = _thread.RLock()
-        self._pid = 0
-        self._pidfd = -1
-        self._state: ProcessState | None = None
-        self._on_exit: Callable[[ProcessState], None] | None = None
+        self._child: Child | None = None
 
     @property
     def pid(self) -> int:
         """The process's number in the caller's pid namespace."""
-        if not self._pid:
-            raise Error("the process has not been started")
-        return self._pid
+        return self._started().pid
 
     @property
     def pidfd(self) -> int:
         """A descriptor that polls readable when the process ends; the Process's own."""
-        if self._pidfd < 0:
-            raise Error("the process has not been started, or has been waited for")
-        return self._pidfd
+        return self._started().pidfd
 
     def signal(self, signal: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended."""
-        with self._lock:  # or another thread might close the pidfd, and its number be another's
-            if self._state is not None:
-                raise ProcessLookupError("os: process already finished")
-            pidfd_send_signal(self.pidfd, signal)
+        self._started().signal(signal)
 
     def wait(self, timeout: float | None = None) -> ProcessState:
         """Wait for the end and return how it was; TimeoutError after timeout seconds.
 
         May be called again, and by several threads, and gives the same.
         """
-        watched = self._watch()
+        child = self._started()
+        watched = child.watch()
         if watched >= 0:
             try:
                 poll = select.poll()
                 poll.register(watched, select.POLLIN)
                 if not poll.poll(None if timeout is None else timeout * 1000):
-                    raise TimeoutError(f"the process {self._pid} is still running")
+                    raise TimeoutError(f"the process {child.pid} is still running")
             finally:
                 os.close(watched)
-        return self._reap()
+        return child.reap()
 
     async def wait_async(self) -> ProcessState:
         """wait(), for asyncio: the pidfd is watched by the running loop."""
-        watched = self._watch()
+        child = self._started()
+        watched = child.watch()
         if watched >= 0:
             import asyncio
 
@@ -172,39 +161,84 @@ class Process:
             finally:
                 loop.remove_reader(watched)
                 os.close(watched)
-        return self._reap()
+        return child.reap()
 
-    def _watch(self) -> int:
+    def _started(self) -> Child:
+        if self._child is None:
+            raise Error("the process has not been started")
+        return self._child
+
+
+class Child:
+    """A process that has been started: a child of ours, to be waited for once.
+
+    Apart from Process, for it is kept until then, also where nobody wants to
+    know; and what a Process holds are the caller's files.
+    """
+
+    __slots__ = ("_lock", "_pidfd", "on_exit", "pid", "state")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        """pidfd is the Child's from here on."""
+        self.pid, self._pidfd = pid, pidfd
+        self.state: ProcessState | None = None
+        self.on_exit: Callable[[ProcessState], None] | None = None
+        # Reentrant, for a signal handler may come here too.
+        self._lock = _thread.RLock()
+
+    @property
+    def pidfd(self) -> int:
+        if self._pidfd < 0:
+            raise Error("the process has been waited for")
+        return self._pidfd
+
+    def signal(self, signal: int) -> None:
+        with self._lock:  # or another thread may close the pidfd, and its number be another's
+            if self.state is not None:
+                raise ProcessLookupError("os: process already finished")
+            pidfd_send_signal(self._pidfd, signal)
+
+    def watch(self) -> int:
         """A pidfd of the caller's own, to wait by; -1 when the process has been waited for."""
         with self._lock:
-            return -1 if self._state is not None else os.dup(self.pidfd)
+            return -1 if self.state is not None else os.dup(self._pidfd)
 
-    def _started(self, started: Started) -> None:
-        """It runs, as started; its pidfd is ours now."""
-        self._pid, self._pidfd = started.pid, started.pidfd
-        started.pidfd = -1
-
-    def _reap(self) -> ProcessState:
-        """Wait for a process that has ended, or that nobody else waits for."""
+    def reap(self) -> ProcessState:
+        """How the process has ended; it has."""
         with self._lock:
-            if self._state is not None:
-                return self._state
-            self._state = _ended(self._pidfd)
+            if self.state is not None:
+                return self.state
+            self.state = _wait(self._pidfd)
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
-            on_exit, self._on_exit = self._on_exit, None
+            on_exit, self.on_exit = self.on_exit, None
         if on_exit is not None:
-            on_exit(self._state)
-        return self._state
+            on_exit(self.state)
+        return self.state
 
     def __del__(self) -> None:
-        pidfd = getattr(self, "_pidfd", -1)
-        if pidfd >= 0:
-            try:
-                os.waitid(P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | _WALL)  # leave no zombie
-            except ChildProcessError:
-                pass
-            os.close(pidfd)
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+
+
+def reap_ended(children: list[Child]) -> None:
+    """Wait for those that have ended, and take them out of the list."""
+    if not children:
+        return
+    poll = select.poll()
+    watched = {child.watch(): child for child in children}
+    try:
+        for fd in watched:
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        ready = [watched[fd] for fd, _ in poll.poll(0)]
+    finally:
+        for fd in watched:
+            if fd >= 0:
+                os.close(fd)
+    for child in ready:
+        child.reap()
+    children[:] = [child for child in children if child.state is None]
 
 
 def _set(future: asyncio.Future[None]) -> None:
@@ -212,8 +246,7 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _ended(pidfd: int) -> ProcessState:
-    """Wait for the process, and tell how it ended."""
+def _wait(pidfd: int) -> ProcessState:
     try:
         result: Any = os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
     except ChildProcessError:

@@ -86,7 +86,6 @@ def sandbox(
     cpus: float = 0,
     keep_caps: bool = False,
     terminal: bool = False,
-    id: str = "sandbox",
 ) -> tuple[Config, Process]:
     """The configuration and the first process of a sandbox that runs args.
 
@@ -142,7 +141,6 @@ def sandbox(
     config.mounts += [_bind(source, inside, read_only=False) for source, inside in bind]
     if memory or pids or cpus:
         config.cgroups = Cgroup(
-            path=f"/libct/{id}",
             rootless=ordinary,
             resources=Resources(
                 memory=memory,

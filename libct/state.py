@@ -330,6 +330,15 @@ def _remedy(code: int | None) -> str:
     return ""
 
 
+def name_of(pid: int) -> str:
+    """What a process calls itself, at most 15 bytes of it; "" if it has ended."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+            return file.read().decode("ascii", "replace").rstrip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def start_time(pid: int) -> int:
     """Field 22 of /proc/PID/stat: when the process started, in clock ticks; 0 if it has ended."""
     try:

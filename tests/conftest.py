@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from pathlib import Path
@@ -15,6 +16,9 @@ from . import commands, leaks, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_LONGEST = 180  # seconds that one test may take, also on a busy machine
 
 
 def pytest_configure() -> None:
@@ -30,6 +34,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if needs.no_skip():
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _time_limit() -> Iterator[None]:
+    """Ends a test that hangs, with the place where it does."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError(f"the test has taken longer than {_LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(_LONGEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class Channel:
         """Send a message and copies of fds; BrokenPipeError when the other side has gone."""
         if len(fds) > _MOST_DESCRIPTORS:
             raise Error(f"{len(fds)} descriptors to pass; {_MOST_DESCRIPTORS} are possible")
-        body = marshal.dumps(message, MARSHAL)
+        body = _dump(message)
         rights = []
         if fds:
             packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
@@ -157,6 +157,23 @@ class Channel:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def _dump(message: tuple[Any, ...]) -> bytes:
+    try:
+        return marshal.dumps(message, MARSHAL)
+    except ValueError:
+        return marshal.dumps(_plain(message), MARSHAL)
+
+
+def _plain(value: Any) -> Any:
+    """value, with the members of an IntEnum (signal.SIGKILL) and the like as what they are."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_plain, value))
+    for kind in (int, str, bytes):
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return kind(value)
+    return value
 
 
 def close_all(fds: list[int]) -> None:

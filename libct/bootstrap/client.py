@@ -144,6 +144,7 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         raise ServerError(
             "no Python interpreter is known (sys.executable is empty): set libct.interpreter"
         )
+    fill_standard_streams()
     try:
         sealed = sealed_interpreter(program)
     except OSError as error:
@@ -162,6 +163,21 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
     finally:
         os.close(sealed)
+
+
+def fill_standard_streams() -> None:
+    """Open /dev/null where a standard stream of this process is closed.
+
+    What we open would land there, and be given to a container that takes the
+    caller's standard streams.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)  # by the lowest number
+            if null != fd:
+                os.close(null)  # another thread was faster
 
 
 def _execute(program: str, sealed: int, requests: int) -> int:
@@ -331,13 +347,14 @@ class _Run:
         message = ("perform", list(self.context.fds), segments, self.trace.on)
         fds = [theirs.fileno(), *self.context.fds.values()]
         self.asked = index
-        with _lock:
-            self.server = _current()
-            try:
+        try:
+            with _lock:
+                self.server = _current()
                 self.server.channel.send(message, fds)
-            except ConnectionError:
-                pass  # it has ended, as the end of our channel will tell
-        theirs.close()
+        except ConnectionError:
+            pass  # it has ended, as the end of our channel will tell
+        finally:
+            theirs.close()
 
     def _take_clone(self, number: int) -> None:
         message = self._expect("cloned", number)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ..plan.host import Host
     from .context import Context
 
+INIT_NAME = "libct:init"  # of the container's process, until it executes its command
+
 # The order to join in: user first in name only, see join().
 PROC_NAMES = {
     NEWUSER: "user",
@@ -71,13 +73,11 @@ def join_steps(config: Config) -> list[Step]:
 
 def time_offset_steps(config: Config) -> list[Step]:
     """The stage's: a time namespace takes offsets only before a process is in it."""
-    if not config.time_offsets:
-        return []
     lines = [f"{clock} {at.secs} {at.nanosecs}\n" for clock, at in config.time_offsets.items()]
-    return [
-        unshare_time(why="linux.timeOffsets"),
-        write_time_offsets("".join(lines), why="linux.timeOffsets"),
-    ]
+    if not lines:
+        return []
+    place = "linux.timeOffsets"
+    return [unshare_time(why=place), write_time_offsets("".join(lines), why=place)]
 
 
 def id_map_steps(config: Config, host: Host) -> list[Step]:
@@ -127,7 +127,7 @@ def _(into_cgroup: bool) -> list[str]:
 @operation("clone the container's process")
 def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
     """flags: CLONE_NEW* of the namespaces that are made with it."""
-    _clone(context, flags, into_cgroup, "libct:init")
+    _clone(context, flags, into_cgroup, INIT_NAME)
 
 
 @clone_init.calls
@@ -248,16 +248,33 @@ def _() -> list[str]:
     return ["unshare(CLONE_NEWTIME)"]
 
 
+@operation("open the file of the clocks' offsets")
+def open_time_offsets(context: Context) -> None:
+    """The stage's own, held under "time offsets".
+
+    It is root's where the stage is not dumpable, as it has to be once it is in
+    the container's user namespace; and who has opened it has the right to it.
+    """
+    flags = os.O_WRONLY | os.O_CLOEXEC
+    fd = os.open("self/timens_offsets", flags, dir_fd=context.fds["proc"])
+    context.keep("time offsets", fd)
+
+
+@open_time_offsets.calls
+def _() -> list[str]:
+    return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
+
+
 @operation("set the clocks' offsets")
 def write_time_offsets(context: Context, text: str) -> None:
     """text: lines of clock, seconds and nanoseconds, as time_namespaces(7) has them."""
-    with open("/proc/self/timens_offsets", "wb", buffering=0) as file:
-        file.write(text.encode())
+    os.write(context.fds["time offsets"], text.encode())
+    context.release("time offsets")
 
 
 @write_time_offsets.calls
 def _(text: str) -> list[str]:
-    return ['openat("/proc/self/timens_offsets", O_WRONLY)', "write()"]
+    return [f'write("{text}")'.replace("\n", "\\n")]
 
 
 @operation("move into a new cgroup namespace")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, sys.argv unless another is given; returns the exit status.
+    """Run a command line and return the exit status.
 
-    With sys.argv the process is ours, and short-lived: its garbage is not
-    collected.
+    Without argv it is that of this process, which then ends here: garbage is
+    not collected on the way, nor the interpreter taken apart at the end, which
+    saves some milliseconds each.
     """
     if argv is None:
         import gc
@@ -19,4 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()
     from .dispatch import main as run
 
-    return run(argv)
+    status = run(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return status
+    import atexit
+
+    atexit._run_exitfuncs()  # coverage's, for one
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads it
+    os._exit(status)

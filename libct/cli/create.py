@@ -45,7 +45,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     config, process = load_bundle(arguments, container_id)
     check_streams(arguments, process, detach=detach)
     bundle = os.path.realpath(arguments.bundle)
-    container = make_container(arguments.root, container_id, config, bundle=bundle)
+    container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
     status = 0
     try:
         if detach:

@@ -21,13 +21,12 @@ _STARTING = ("run", "create", "exec", "sandbox")
 _START_FAILED = "unable to start container process: "
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Run a command line; returns the exit status.
 
     Whatever goes wrong is one line on standard error, or one for each finding
     about a configuration, and the same in the log.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
     arguments: Arguments | None = None
     log = None
     try:
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + 2
     except Exception as error:
-        if "--debug" in words:
+        if "--debug" in words if arguments is None else arguments.debug:
             import traceback
 
             traceback.print_exc()
@@ -164,5 +163,6 @@ def _report(lines: Sequence[str], log: Log | None) -> None:
             os.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
         except OSError:
             pass  # nobody reads it: the exit status says it all
-        if log is not None:
-            log.write("error", line)
+    if log is not None:
+        # In one: engines show the last error of the log, and no other.
+        log.write("error", "; ".join(lines))

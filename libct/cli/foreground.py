@@ -7,7 +7,7 @@ import os
 import select
 
 from ..bootstrap import client
-from .launch import start, write_pid_file
+from .launch import end, start, write_pid_file
 from .signals import Signals
 
 TYPE_CHECKING = False
@@ -55,12 +55,16 @@ def run_in_foreground(
             start(
                 container, process, trace_file=trace_file, hold=False, ignore_paused=ignore_paused
             )
-            if pid_file:
-                write_pid_file(pid_file, process.pid)
-            if relay is not None:
-                relay.begin()
-            client.stop_server()  # it has done its work, and has memory to give back
-            _follow(process, signals, relay)
+            try:
+                if pid_file:
+                    write_pid_file(pid_file, process.pid)
+                if relay is not None:
+                    relay.begin()
+                client.stop_server()  # it has done its work, and has memory to give back
+                _follow(process, signals, relay)
+            except BaseException:
+                end(process)
+                raise
             if relay is not None:
                 relay.finish()
             return process.wait().status

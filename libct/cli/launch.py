@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import os
 
@@ -68,8 +69,12 @@ def start_detached(
     finally:
         if connected is not None:
             connected.close()
-    if pid_file:
-        write_pid_file(pid_file, process.pid)
+    try:
+        if pid_file:
+            write_pid_file(pid_file, process.pid)
+    except BaseException:
+        end(process)
+        raise
     client.stop_server()
 
 
@@ -82,6 +87,15 @@ def _connect(path: str) -> _socket.socket:
         reason = error.strerror or error
         raise Error(f"cannot connect to the console socket {path!r}: {reason}") from error
     return sock
+
+
+def end(process: Process) -> None:
+    """Kill a process that has been started in vain."""
+    try:
+        process.signal(_signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended already
+    process.wait()
 
 
 def write_pid_file(path: str, pid: int) -> None:

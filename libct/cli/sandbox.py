@@ -37,7 +37,6 @@ def main(arguments: Arguments) -> int:
         cpus=_number(arguments.cpus),
         keep_caps=arguments.keep_caps,
         terminal=terminal,
-        id=name,
     )
     if arguments.plan:
         from ..container import plan

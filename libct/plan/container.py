@@ -72,6 +72,8 @@ def plan_start(
         plan.add(STAGE, "join", [root.open_proc()])
         if not privileged:
             plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
+        if offsets:
+            plan.add(STAGE, "join", [ns.open_time_offsets(why="linux.timeOffsets")])
         if joins and not privileged and not new_user:
             # Nobody in there may trace the stage.  (Without rights over our own
             # user namespace there is no joining but that of another one.)

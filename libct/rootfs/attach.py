@@ -168,12 +168,11 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
     for flag, attribute, shown in _ATTRIBUTES:
         if attr_set & attribute or (present & shown and not attr_clr & attribute):
             flags |= flag
-    # MS_RELATIME is the default of mount(2).
     if attr_clr & MOUNT_ATTR__ATIME:
         noatime, strict = attr_set & MOUNT_ATTR_NOATIME, attr_set & MOUNT_ATTR_STRICTATIME
     else:
         noatime, strict = present & ST_NOATIME, not present & (ST_NOATIME | ST_RELATIME)
-    flags |= MS_NOATIME if noatime else MS_STRICTATIME if strict else 0
+    flags |= MS_NOATIME if noatime else MS_STRICTATIME if strict else MS_RELATIME
     mount_on(context, tree, MS_REMOUNT | MS_BIND | flags)
 
 

@@ -19,6 +19,7 @@ from ..syscalls.files import (
     RESOLVE_NO_SYMLINKS,
     openat2,
 )
+from ..syscalls.flags import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,20 +131,32 @@ def _components(path: str) -> list[str]:
 
 def _link_or_make(parent: int, name: str, mode: int, *, directory: bool) -> str | None:
     """The target of the link name, or None once name is something else and exists."""
-    try:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        _make(parent, name, mode, directory=directory)
-        return None
-    return os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else None
+    while True:
+        try:
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            try:
+                _make(parent, name, mode, directory=directory)
+            except FileExistsError:
+                continue  # another container on this rootfs has just made it
+            return None
+        return os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else None
 
 
 def _make(parent: int, name: str, mode: int, *, directory: bool) -> None:
-    if directory:
-        os.mkdir(name, mode, dir_fd=parent)
-    else:
-        flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
-        os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    try:
+        if directory:
+            os.mkdir(name, mode, dir_fd=parent)
+        else:
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
+            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+    except FileExistsError:
+        raise
+    except OSError as error:
+        call = f"{'mkdirat' if directory else 'openat'}({quote(name)})"
+        error.strerror = f"{call}: {error.strerror}"
+        error.hint = "it is not in the rootfs, and cannot be made there"  # type: ignore[attr-defined]
+        raise
 
 
 def parent_in_root(context: Context, path: str) -> tuple[int, str]:

@@ -157,11 +157,20 @@ def _(path: str) -> list[str]:
 def pivot(context: Context) -> None:
     """pivot_root(".", "."): the old root ends up on top of the new, and is detached.
 
-    It becomes a slave first, so that the detaching does not reach the host.
+    It becomes a slave first, so that the detaching does not reach the host.  What
+    "." is after pivot_root is for the kernel to choose: the old root is entered
+    by a descriptor, lest those of the container's mounts that are shared become
+    slaves.
+
     Source: pivot_root(2), NOTES.
     """
-    os.fchdir(context.fds["root"])
-    pivot_root(".", ".")
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchdir(context.fds["root"])
+        pivot_root(".", ".")
+        os.fchdir(old)
+    finally:
+        os.close(old)
     mount("", ".", "", MS_SLAVE | MS_REC, "")
     umount2(".", MNT_DETACH)
     os.chdir("/")
@@ -170,8 +179,10 @@ def pivot(context: Context) -> None:
 @pivot.calls
 def _() -> list[str]:
     return [
+        'openat("/", O_PATH|O_DIRECTORY|O_CLOEXEC)',
         "fchdir()",
         'pivot_root(".", ".")',
+        "fchdir()",
         'mount(".", MS_SLAVE|MS_REC)',
         'umount2(".", MNT_DETACH)',
         'chdir("/")',

@@ -46,7 +46,9 @@ def new_rootfs() -> Iterator[Path]:
         shutil.rmtree(place)
 
 
-def mount(destination: str, kind: str, source: str = "", *options: str, **fields: Any) -> libct.Mount:
+def mount(
+    destination: str, kind: str, source: str = "", *options: str, **fields: Any
+) -> libct.Mount:
     """A mount with options as config.json has them."""
     made = libct.Mount(destination, source or kind, kind, **fields)
     apply_options(made, options)
@@ -82,7 +84,9 @@ def make_config(
     """
     if full:
         names = list(CAPABILITIES)
-        fields["capabilities"] = libct.Capabilities(bounding=names, effective=names, permitted=names)
+        fields["capabilities"] = libct.Capabilities(
+            bounding=names, effective=names, permitted=names
+        )
     namespaces = [libct.Namespace(kind) for kind in kinds]
     if user:
         namespaces.append(libct.Namespace("NEWUSER"))
@@ -99,22 +103,27 @@ def make_config(
 def run_config(config: libct.Config, *args: str, **process: Any) -> Outcome:
     """Run args, or /bin/sh -c and one argument, to its end."""
     command = list(args) if len(args) > 1 else ["/bin/sh", "-c", *args]
+    return run_prepared(config, libct.Process(command, env=[PATH], init=True, **process))
+
+
+def run_prepared(config: libct.Config, process: libct.Process) -> Outcome:
+    """Run a process without input to its end."""
     output = os.memfd_create("output")
     null = os.open(os.devnull, os.O_RDONLY)
+    process.stdin, process.stdout, process.stderr = null, output, output
     try:
-        made = libct.Process(
-            command, env=[PATH], init=True, **{"stdin": null, "stdout": output, "stderr": output, **process}
-        )
         with libct.create(str(state_root()), unique("box"), config) as container:
-            container.run(made)
-            status = made.wait().status
+            container.run(process)
+            status = process.wait().status
         return Outcome(status, os.pread(output, 1 << 20, 0).decode())
     finally:
         os.close(output)
         os.close(null)
 
 
-def run_box(rootfs: object, script: str, mounts: Iterable[libct.Mount] = (), **fields: Any) -> Outcome:
+def run_box(
+    rootfs: object, script: str, mounts: Iterable[libct.Mount] = (), **fields: Any
+) -> Outcome:
     return run_config(make_config(rootfs, mounts, **fields), script)
 
 

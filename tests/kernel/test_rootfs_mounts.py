@@ -176,12 +176,15 @@ def test_attributes_are_enforced(rootfs: Path, shared: Path) -> None:
 
 
 def test_nosuid_is_enforced(rootfs: Path, shared: Path) -> None:
-    (shared / "id").write_bytes((rootfs / "bin/busybox").read_bytes())
-    (shared / "id").chmod(0o4755)
+    # busybox gives the right up again, unless it is needed: su tells whether it was there.
+    (shared / "su").write_bytes((rootfs / "bin/busybox").read_bytes())
+    (shared / "su").chmod(0o4755)
     mounts = [bind("/mnt/suid", shared), bind("/mnt/nosuid", shared, "nosuid")]
     config = make_config(rootfs, mounts)
-    said = [run_config(config, f"/mnt/{at}/id", "-u", user="1000").lines for at in ("suid", "nosuid")]
-    assert said == [["0"], ["1000"]]
+    said = [
+        run_config(config, f"/mnt/{at}/su nobody", user="1000").text for at in ("suid", "nosuid")
+    ]
+    assert ["must be suid" in text for text in said] == [False, True]
 
 
 def test_recursive_attributes_reach_the_mounts_below(rootfs: Path, shared: Path) -> None:
@@ -298,16 +301,16 @@ def test_remount_changes_a_mount_that_is_there(rootfs: Path, shared: Path) -> No
 
 def test_a_tmpfs_is_like_the_directory_it_covers(rootfs: Path) -> None:
     for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000)):
-        (rootfs / "mnt" / name).mkdir()
-        os.chown(rootfs / "mnt" / name, owner, owner)
-        (rootfs / "mnt" / name).chmod(mode)
+        (rootfs / "home" / name).mkdir()
+        os.chown(rootfs / "home" / name, owner, owner)
+        (rootfs / "home" / name).chmod(mode)
     mounts = [
-        mount("/mnt/plain", "tmpfs"),
-        mount("/mnt/owned", "tmpfs"),
-        mount("/mnt/given", "tmpfs", "tmpfs", "mode=700,uid=5,gid=6"),
-        mount("/mnt/none/before", "tmpfs"),
+        mount("/home/plain", "tmpfs"),
+        mount("/home/owned", "tmpfs"),
+        mount("/home/given", "tmpfs", "tmpfs", "mode=700,uid=5,gid=6"),
+        mount("/home/none/before", "tmpfs"),
     ]
-    script = "cd /mnt; stat -c '%a %u %g' plain owned given none none/before"
+    script = "cd /home; stat -c '%a %u %g' plain owned given none none/before"
     assert run_box(rootfs, script, mounts).lines == [
         *("751 0 0", "2770 1000 1000", "700 5 6", "755 0 0"),
         "1777 0 0",  # as the kernel makes it
@@ -387,8 +390,11 @@ def test_a_source_that_only_the_host_s_root_may_enter(rootfs: Path, shared: Path
     (shared / "closed").mkdir(mode=0o700)
     (shared / "closed/inner").mkdir(mode=0o755)
     (shared / "closed/inner/file").write_text("seen\n")
-    mounts = [bind("/mnt/inner", shared / "closed/inner", "ro")]
-    script = "cat /mnt/inner/file; ls /mnt/inner/.. | grep -c closed"
+    mounts = [bind("/media", shared / "closed/inner", "ro")]
+    script = "cat /media/file; ls /media/.. | grep -c closed"
+    with pytest.raises(StepError, match="is not in the rootfs, and cannot be made"):
+        run_box(rootfs, script, mounts, user=True)
+    (rootfs / "media").mkdir()
     assert run_box(rootfs, script, mounts, user=True).lines == ["seen", "0"]
 
 

@@ -1,0 +1,422 @@
+"""What holds for the child from clone to execve (DESIGN.md 3), seen from the container."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from libct.bootstrap import client
+from libct.config import (
+    NEWIPC,
+    NEWNET,
+    NEWNS,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    Capabilities,
+    IDMap,
+    Mount,
+)
+from libct.config.mount_flags import MS_BIND
+from libct.syscalls.constants import CAPABILITIES
+
+from ..containers import (
+    PATH,
+    USUAL,
+    make_config,
+    run,
+    run_in,
+    running,
+    shared_rootfs,
+    shell,
+    state_directory,
+)
+from ..support import busybox_rootfs, forked, requires, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+# --- 1: no import, no NSS ---------------------------------------------------------------
+
+_TELL = "import os\nos.close(os.open('/imported', os.O_CREAT | os.O_WRONLY))\n"
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A rootfs with a module at each place where the server has found one, or might."""
+    rootfs = busybox_rootfs(tmp_path)
+    library = sysconfig.get_path("stdlib")
+    package = Path(libct.__file__).parent
+    names = {name.partition(".")[0] for name in sys.modules}
+    names |= {source.stem for source in Path(library).glob("*.py")}
+    for directory in (library, f"{library}/lib-dynload", package.parent, "/"):
+        place = Path(f"{rootfs}{directory}")
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (place / f"{name}.py").write_text(_TELL)
+    for source in (*package.rglob("*.py"), *Path(library, "encodings").glob("*.py")):
+        place = Path(f"{rootfs}{source}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(_TELL)
+    for directory in ("lib", "lib64", "usr/lib", "usr/lib64", "lib/x86_64-linux-gnu"):
+        (rootfs / directory).mkdir(parents=True, exist_ok=True)
+        for name in ("libnss_files.so.2", "libnss_compat.so.2", "libgcc_s.so.1"):
+            (rootfs / directory / name).write_text("no library")
+    (rootfs / "etc/nsswitch.conf").write_text("passwd: files compat\ngroup: files compat\n")
+    return rootfs
+
+
+def test_nothing_of_the_container_is_imported(trap: Path) -> None:
+    config = make_config(trap, hostname="b\u00fcchse")
+    done = shell(config, "id -un; echo $1", user="user")
+    assert done.lines[0] == "user"
+    with running(config) as container:
+        assert run_in(container, "id", "-Gn", user="user").output == "user audio extra\n"
+        for command in (["no \udcff such"], ["/etc/passwd"], ["/proc"]):
+            with pytest.raises(libct.StepError):
+                container.run(libct.Process(command, env=[PATH]))
+        with pytest.raises(libct.StepError, match="no user 'm\u00fcller'"):
+            container.run(libct.Process(["true"], user="m\u00fcller"))
+    broken = make_config(trap, mounts=[Mount("/dev/\u00e4", "/no \u00f6", "bind", MS_BIND)])
+    with pytest.raises(libct.StepError):
+        run(broken, "true")
+    assert not (trap / "imported").exists()
+
+
+def test_the_trap_would_work(trap: Path) -> None:
+    """An import that does happen in there leaves its mark."""
+
+    def body() -> None:
+        os.chroot(trap)
+        sys.path[:] = ["/"]
+        sys.path_importer_cache.clear()
+        sys.modules.pop("this", None)
+        import this  # noqa: F401
+
+    forked(body)
+    assert (trap / "imported").exists()
+
+
+# --- 2: nobody inside can look at who enters ------------------------------------------------
+
+
+class Spy:
+    """A shell in a container, which is told to look at a process."""
+
+    LOOK = (
+        "for what in environ maps mem; do head -c 1 /proc/$1/$what >/dev/null && echo $what; done;"
+        "for what in root cwd; do ls /proc/$1/$what/ >/dev/null && echo $what; done;"
+        "for what in fd/0 exe; do readlink /proc/$1/$what >/dev/null && echo $what; done; echo end"
+    )
+
+    def __init__(self, config: libct.Config) -> None:
+        self.inside, self._commands = os.pipe()
+        self._answers, self.outside = os.pipe()
+        self.container = libct.create(state_directory(), unique(), config)
+        self.process = libct.Process(
+            ["sh", "-c", f"look() {{ {self.LOOK}; }}; while read pid; do look $pid; done"],
+            init=True,
+            env=[PATH],
+            stdin=self.inside,
+            stdout=self.outside,
+            stderr=os.open("/dev/null", os.O_WRONLY),
+        )
+        self.container.run(self.process)
+
+    def look_at(self, pid: int) -> list[str]:
+        """What of a process can be read, by its number in the container."""
+        os.write(self._commands, f"{pid}\n".encode())
+        said = ""
+        while not said.endswith("end\n"):
+            said += os.read(self._answers, 4096).decode()
+        return said.split()[:-1]
+
+    def close(self) -> None:
+        self.container.destroy(force=True)
+        assert isinstance(self.process.stderr, int)
+        for fd in (*self._fds(), self.process.stderr):
+            os.close(fd)
+
+    def _fds(self) -> tuple[int, ...]:
+        return self.inside, self.outside, self._commands, self._answers
+
+
+ALL = list(CAPABILITIES)
+POWERFUL = Capabilities(bounding=ALL, effective=ALL, permitted=ALL)
+KINDS: dict[str, Any] = {
+    "host's pids": {"namespaces": (NEWNS, NEWUTS)},
+    "own pids": {"namespaces": USUAL},
+    "user namespace": {"namespaces": (*USUAL, NEWUSER), "capabilities": POWERFUL},
+}
+
+
+@pytest.fixture(params=KINDS)
+def spy(request: pytest.FixtureRequest) -> Iterator[Spy]:
+    made = Spy(make_config(**KINDS[request.param]))
+    yield made
+    made.close()
+
+
+def pid_inside(pid: int) -> int:
+    """The number that a process has in the innermost of its pid namespaces."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("NSpid:")[2].splitlines()[0].split()[-1])
+
+
+def test_a_process_that_enters_cannot_be_looked_at(
+    spy: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    go = client._Run._send_go
+
+    def look_and_go(run: client._Run, number: int) -> None:
+        # It is in all namespaces, and has what it needs of the host still open.
+        pid = run.started.pid
+        assert len(os.listdir(f"/proc/{pid}/fd")) > 3
+        seen.append(spy.look_at(pid_inside(pid)))
+        go(run, number)
+
+    monkeypatch.setattr(client._Run, "_send_go", look_and_go)
+    process = libct.Process(["sleep", "60"], env=[PATH])
+    spy.container.run(process)
+    assert seen == [[]]
+    # And that says something: when it has executed its command, it can be.
+    assert {"environ", "fd/0", "root"} <= set(spy.look_at(pid_inside(process.pid)))
+
+
+def test_a_first_process_in_namespaces_of_others_cannot_be_looked_at(spy: Spy) -> None:
+    kinds = {NEWPID: "pid", NEWUSER: "user"}
+    joined = [
+        (space.type, f"/proc/{spy.process.pid}/ns/{kinds[space.type]}")
+        for space in spy.container.config.namespaces
+        if space.type in kinds
+    ]
+    config = make_config(namespaces=(NEWNS, *joined))
+    with libct.create(state_directory(), unique(), config) as container:
+        process = libct.Process(["sleep", "60"], init=True, env=[PATH])
+        container.start(process)
+        assert container.status() == "created"
+        assert spy.look_at(pid_inside(process.pid)) == []
+        container.exec()
+        assert {"environ", "fd/0", "root"} <= set(spy.look_at(pid_inside(process.pid)))
+
+
+# --- 3: descriptors ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def leaky() -> Iterator[None]:
+    """Descriptors that the caller holds and that children of it would inherit."""
+    fds = [os.open("/", os.O_RDONLY | os.O_DIRECTORY), os.open("/etc", os.O_PATH)]
+    for number in (30, 250, 900):
+        os.dup2(fds[0], number, inheritable=True)
+        fds.append(number)
+    for fd in fds:
+        os.set_inheritable(fd, True)
+    yield
+    for fd in fds:
+        os.close(fd)
+
+
+LIST = ("sh", "-c", "exec ls -l /proc/self/fd | sed -n 's/.* \\([0-9]* -> .*\\)/\\1/p'")
+
+
+def listed(output: str) -> dict[int, str]:
+    found = {}
+    for line in output.splitlines():
+        number, _, target = line.partition(" -> ")
+        if not target.startswith("/proc/"):  # the directory that is being listed
+            found[int(number)] = target
+    return found
+
+
+@pytest.mark.usefixtures("leaky")
+@pytest.mark.parametrize("namespaces", [USUAL, (NEWPID,), (*USUAL, NEWUSER)])
+def test_the_command_has_three_descriptors(namespaces: tuple[str, ...]) -> None:
+    mounts = {} if NEWNS in namespaces else {"mounts": [], "devices": []}
+    client.stop_server()  # the next one is started by who holds them
+    with running(make_config(namespaces=namespaces, **mounts)) as container:
+        fds = Path(f"/proc/{container.state()['pid']}/fd")
+        assert sorted(os.listdir(fds)) == ["0", "1", "2"]
+        process = libct.Process(["sleep", "60"], env=[PATH])
+        container.run(process)
+        assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+        process.signal(signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("leaky")
+def test_and_those_that_are_passed_on(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("one", "two", "three")]
+    files = [name.open("w") for name in names]
+    try:
+        with running(make_config(), extra_files=[files[1], files[0].fileno()]) as container:
+            process = libct.Process(["sleep", "60"], env=[PATH], extra_files=files)
+            container.run(process)
+            for pid, order in ((container.state()["pid"], (1, 0)), (process.pid, (0, 1, 2))):
+                fds = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
+                assert fds == [0, 1, 2, *range(3, 3 + len(order))]
+                for fd, which in enumerate(order, 3):
+                    assert os.readlink(f"/proc/{pid}/fd/{fd}") == str(names[which])
+    finally:
+        for file in files:
+            file.close()
+
+
+def test_many_descriptors_are_passed_on_in_order() -> None:
+    fds = [os.open(f"/proc/self/fd/{fd}", os.O_PATH) for fd in range(3)] * 60
+    done = run(make_config(), "sh", "-c", "ls /proc/self/fd | wc -l", extra_files=fds)
+    assert done.output == f"{3 + len(fds) + 1}\n"
+    with pytest.raises(libct.Error, match="descriptors to pass"):
+        run(make_config(), "true", extra_files=fds * 2)
+    for fd in set(fds):
+        os.close(fd)
+
+
+@pytest.mark.usefixtures("leaky")
+@pytest.mark.parametrize("way", ["first", "further"])
+def test_a_leaked_directory_is_no_working_directory(tmp_path: Path, way: str) -> None:
+    """CVE-2024-21626."""
+    rootfs = busybox_rootfs(tmp_path)
+    config = make_config(rootfs)
+    refused = 0
+    for number in range(3, 40):
+        values: dict[str, Any] = {"cwd": f"/proc/self/fd/{number}"}
+        try:
+            if way == "first":
+                done = run(config, "ls", "-di", ".", **values)
+            else:
+                with running(config) as container:
+                    done = run_in(container, "ls", "-di", ".", **values)
+        except libct.StepError as error:
+            assert error.place == "process.cwd"
+            refused += 1
+        else:
+            # What it has for itself: a descriptor of the container's root directory.
+            assert done.output.split() == [str(rootfs.stat().st_ino), "."]
+    assert refused >= 35
+
+
+@pytest.mark.usefixtures("leaky")
+def test_nor_is_it_where_only_chroot_keeps_the_host_out(tmp_path: Path) -> None:
+    """Where /proc is just a directory, whose paths are made as any other's."""
+    rootfs = busybox_rootfs(tmp_path)
+    config = make_config(rootfs, namespaces=(NEWPID,), mounts=[], devices=[])
+    for number in (3, 4, 5, 30, 250):
+        assert run(config, "ls", cwd=f"/proc/self/fd/{number}").output == ""
+        assert list((rootfs / f"proc/self/fd/{number}").iterdir()) == []
+
+
+# --- 5: failures ---------------------------------------------------------------------------
+
+TEMPORARY = [Mount("/tmp", "tmpfs", "tmpfs", data="size=1m")]
+FAILURES: dict[str, tuple[Callable[[], libct.Config], dict[str, Any], dict[str, Any]]] = {
+    "a call": (
+        lambda: make_config(mounts=[*TEMPORARY, Mount("/mnt", "x", "nofs")]),
+        {},
+        {
+            "process": "init",
+            "phase": "rootfs",
+            "op": "mount_filesystem",
+            "place": "mounts[1]",
+            "errno": 19,
+            "strerror": "No such device",
+            "call": 'fsopen("nofs", FSOPEN_CLOEXEC)',
+            "hint": "this kernel has no file system 'nofs': see /proc/filesystems",
+        },
+    ),
+    "a finding": (
+        make_config,
+        {"user": "someone"},
+        {
+            "process": "init",
+            "phase": "process",
+            "op": "resolve_user",
+            "place": "process.user",
+            "errno": None,
+            "call": "",
+            "strerror": "no user 'someone' in the container's /etc/passwd",
+            "hint": "name one that is there, or write the number",
+        },
+    ),
+    "the runtime's": (
+        lambda: make_config(
+            namespaces=(*USUAL, NEWUSER), uid_mappings=[IDMap(0, 0, 1), IDMap(0, 5, 1)]
+        ),
+        {},
+        {
+            "process": "runtime",
+            "phase": "attach",
+            "op": "write_id_map",
+            "place": "linux.uidMappings",
+            "errno": 22,
+        },
+    ),
+    "execve": (
+        make_config,
+        {"args": ["/etc/script"]},
+        {"process": "init", "phase": "start", "op": "execute", "place": "process.args"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failure_tells_all(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, values, expected = FAILURES[case]
+    script = shared_rootfs() / "etc/script"
+    script.write_text("no program")
+    script.chmod(0o755)
+    if case == "the runtime's":  # the kernel is to find it
+        monkeypatch.setattr("libct.container.check", lambda *_: None)
+    args = values.pop("args", ["true"]) if "args" in values else ["true"]
+    container = libct.create(state_directory(), unique(), make())
+    try:
+        with pytest.raises(libct.StepError) as caught:
+            container.run(libct.Process(args, env=[PATH], init=True, **values))
+        error = caught.value
+        assert {name: getattr(error, name) for name in expected} == expected
+        assert container.plan is not None
+        assert error.total == len(container.plan)
+        step = container.plan.steps[error.number - 1]
+        assert (step.op, step.title) == (error.op, error.title)
+        assert str(error).startswith(f"cannot {error.title}: ")
+        assert str(error).endswith(f"[step {error.number} of {error.total}, from {error.place}]")
+        assert "\n" not in str(error)
+        assert container.status() == "stopped"
+        assert container.processes() == []
+    finally:
+        container.destroy()
+        script.unlink()
+
+
+def test_a_failure_may_be_tried_again(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as container:
+        with pytest.raises(libct.StepError):
+            container.run(libct.Process(["later"], env=[PATH], init=True))
+        (rootfs / "bin/later").write_text("#!/bin/sh\nexit 5\n")
+        (rootfs / "bin/later").chmod(0o755)
+        process = libct.Process(["later"], env=[PATH], init=True)
+        container.run(process)
+        assert process.wait().exit_code == 5
+
+
+def test_the_rest_of_the_namespaces_is_not_touched() -> None:
+    """The caller stays where it is; this process is the caller."""
+    before = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert run(make_config(namespaces=(*USUAL, NEWUSER)), "true").state.success
+    after = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
+    assert after == before
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert subprocess.run(["true"], check=False).returncode == 0
+    assert {NEWIPC, NEWNET} <= set(USUAL)

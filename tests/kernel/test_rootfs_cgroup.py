@@ -1,0 +1,176 @@
+"""Mounts of type cgroup, as seen from inside."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from tests.support import CLONE_NEWNS, in_namespaces, requires, unique
+from tests.support import mount as kernel_mount
+
+from .rootfs_box import Outcome, make_config, mount, mounted, new_rootfs, run_box, run_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = requires("root", "busybox")
+
+KINDS = ("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWNET")
+PRIVATE = (*KINDS, "NEWCGROUP")
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Iterator[Path]:
+    with new_rootfs() as path:
+        yield path
+
+
+def mounts(*options: str, kind: str = "cgroup") -> list[libct.Mount]:
+    sys = mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
+    return [sys, mount("/sys/fs/cgroup", kind, "cgroup", "nosuid", "noexec", "nodev", *options)]
+
+
+def group() -> libct.Cgroup:
+    return libct.Cgroup(path=f"/{unique('mounts')}")
+
+
+def roots(run: Outcome) -> dict[str, str]:
+    """Mount point -> which directory of its file system is mounted there, for cgroups."""
+    lines = [line.split() for line in run.lines if " - cgroup" in line]
+    return {line[4]: line[3] for line in lines}
+
+
+def hierarchies() -> list[str]:
+    """Names of the directories that v1 hierarchies are mounted on."""
+    with open("/proc/self/mountinfo") as file:
+        found = mounted(file.read()).values()
+    return [os.path.basename(at.point) for at in found if at.fstype == "cgroup"]
+
+
+SHOW = """
+    cat /proc/self/mountinfo; cat /sys/fs/cgroup/pids/cgroup.procs | tr '\\n' ' '; echo
+    mkdir /sys/fs/cgroup/pids/x 2>&1 | sed 's/.*: //'; touch /sys/fs/cgroup/x 2>&1 | sed 's/.*: //'
+"""
+
+
+@requires("cgroup1")
+@pytest.mark.parametrize("user", [False, True])
+def test_v1_with_a_cgroup_namespace(rootfs: Path, user: bool) -> None:
+    fields: dict[str, Any] = {"kinds": PRIVATE, "user": user, "cgroups": group()}
+    run = run_box(rootfs, SHOW, mounts("ro"), **fields)
+    found = roots(run)
+    assert set(found) == {f"/sys/fs/cgroup/{name}" for name in hierarchies()}
+    assert set(found.values()) == {"/"}
+    at = mounted(run.text)
+    assert at["/sys/fs/cgroup"].fstype == "tmpfs"
+    for point in ("/sys/fs/cgroup", *found):
+        assert {"ro", "nosuid", "noexec", "nodev"} <= at[point].options, point
+    processes, *refused = run.lines[-3:]
+    assert "1" in processes.split()
+    assert refused == ["Read-only file system"] * 2
+    # The same file systems, mounted on the host, stay as they are.
+    with open("/proc/self/mountinfo") as file:
+        assert "rw" in mounted(file.read())["/sys/fs/cgroup/pids"].super_options
+
+
+@requires("cgroup1")
+def test_v1_writable(rootfs: Path) -> None:
+    script = "mkdir /sys/fs/cgroup/pids/x && rmdir /sys/fs/cgroup/pids/x && echo made"
+    for kinds in (KINDS, PRIVATE):
+        run = run_box(rootfs, script, mounts(), kinds=kinds, cgroups=group(), full=True)
+        assert run.lines == ["made"]
+
+
+@requires("cgroup1")
+def test_v1_shows_the_container_s_own_part_alone(rootfs: Path) -> None:
+    own = group()
+    run = run_box(rootfs, SHOW, mounts("ro"), kinds=KINDS, cgroups=own)
+    found = roots(run)
+    assert found["/sys/fs/cgroup/pids"] == own.path
+    assert set(found) == {f"/sys/fs/cgroup/{name}" for name in hierarchies()}
+    assert run.lines[-2:] == ["Read-only file system"] * 2
+    # Without a group of its own it is in the runtime's.
+    plain = run_box(rootfs, SHOW, mounts("ro"), kinds=KINDS)
+    with open("/proc/self/cgroup") as file:
+        mine = {line.split(":")[1]: line.split(":")[2].strip() for line in file}
+    for controller in ("pids", "memory", "devices"):
+        assert roots(plain)[f"/sys/fs/cgroup/{controller}"] == mine[controller]
+
+
+@requires("cgroup1")
+def test_v1_more_options(rootfs: Path) -> None:
+    run = run_box(rootfs, "cat /proc/self/mountinfo", mounts("rro", "shared"), kinds=PRIVATE)
+    at = mounted(run.text)
+    assert "shared" in at["/sys/fs/cgroup"].propagation
+    assert "ro" in at["/sys/fs/cgroup/pids"].options
+
+
+@requires("cgroup2")
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("kinds", [KINDS, PRIVATE])
+def test_cgroup2_by_name(rootfs: Path, kinds: tuple[str, ...], user: bool) -> None:
+    run = run_box(
+        rootfs,
+        "cat /proc/self/mountinfo; ls /sys/fs/cgroup/cgroup.procs",
+        mounts("ro", kind="cgroup2"),
+        kinds=kinds,
+        user=user,
+    )
+    at = mounted(run.text)["/sys/fs/cgroup"]
+    assert at.fstype == "cgroup2"
+    assert {"ro", "nosuid", "noexec", "nodev"} <= at.options
+    assert run.status == 0
+
+
+def on_v2(body: Callable[[], Any]) -> Any:
+    """Run body where /sys/fs/cgroup is cgroup v2."""
+
+    def covered() -> Any:
+        kernel_mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        return body()
+
+    return in_namespaces(CLONE_NEWNS, covered)
+
+
+@requires("cgroup2")
+@pytest.mark.parametrize("user", [False, True])
+def test_v2(rootfs: Path, user: bool) -> None:
+    script = """
+        cat /proc/self/mountinfo; cat /proc/self/cgroup | grep ^0; ls /sys/fs/cgroup | grep -c procs
+        mkdir /sys/fs/cgroup/x 2>&1 | sed 's/.*: //'; cat /sys/fs/cgroup/cgroup.procs | head -1
+    """
+
+    def body() -> None:
+        for own in (group(), None):
+            fields: dict[str, Any] = {"user": user, "cgroups": own}
+            run = run_box(
+                rootfs, script, mounts("ro", "rnoatime", "private"), kinds=PRIVATE, **fields
+            )
+            assert roots(run) == {"/sys/fs/cgroup": "/"}
+            assert {"ro", "nosuid", "noatime"} <= mounted(run.text)["/sys/fs/cgroup"].options
+            last = run.lines[-4:]
+            assert last[:3] == ["0::/", "1", "Read-only file system"]
+            if own is not None:
+                assert last[3] == "1"  # and not those of the host
+            # Without a cgroup namespace it is the host's, as it is.
+            run = run_box(rootfs, script, mounts("ro"), kinds=KINDS, **fields)
+            assert roots(run) == {"/sys/fs/cgroup": "/"}
+            assert "ro" in mounted(run.text)["/sys/fs/cgroup"].options
+
+    on_v2(body)
+
+
+@requires("cgroup2")
+def test_v2_writable(rootfs: Path) -> None:
+    def body() -> None:
+        script = "mkdir /sys/fs/cgroup/x && ls -d /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x"
+        run = run_config(
+            make_config(rootfs, mounts(), kinds=PRIVATE, cgroups=group(), full=True), script
+        )
+        assert run.lines == ["/sys/fs/cgroup/x"]
+
+    on_v2(body)

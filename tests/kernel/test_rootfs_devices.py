@@ -1,0 +1,259 @@
+"""Device nodes and links of /dev; masked and read-only paths."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+import libct
+from libct.errors import StepError
+from tests.support import requires
+
+from .rootfs_box import (
+    bind,
+    make_config,
+    mount,
+    mounted,
+    new_rootfs,
+    run_box,
+    run_config,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = requires("root", "busybox")
+
+NULL = os.makedev(1, 3)
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Iterator[Path]:
+    with new_rootfs() as path:
+        yield path
+
+
+LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+    "/dev/ptmx": "pts/ptmx",
+}
+SHOW_LINKS = "; ".join(f"readlink {link}" for link in LINKS)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_default_devices_and_links(rootfs: Path, user: bool) -> None:
+    script = f"""
+        for at in null zero full random urandom tty; do stat -c '%n %F %t:%T %a' /dev/$at; done
+        {SHOW_LINKS}; ls -d /dev/core
+        echo gone > /dev/null; head -c 2 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c
+        head -c 3 /dev/random | wc -c; (echo > /dev/full) 2>&1 | sed 's/.*: //'
+        echo through | cat /dev/fd/0 /dev/stdin
+    """
+    run = run_box(rootfs, script, user=user)
+    kind = "character special file"
+    assert run.lines[:6] == [
+        f"/dev/null {kind} 1:3 666",
+        f"/dev/zero {kind} 1:5 666",
+        f"/dev/full {kind} 1:7 666",
+        f"/dev/random {kind} 1:8 666",
+        f"/dev/urandom {kind} 1:9 666",
+        f"/dev/tty {kind} 5:0 666",
+    ]
+    assert run.lines[6:11] == list(LINKS.values())
+    core = (
+        "/dev/core" if os.path.exists("/proc/kcore") else "ls: /dev/core: No such file or directory"
+    )
+    assert run.lines[11:] == [core, "2", "3", "3", "No space left on device", "through"]
+
+
+def test_nodes_of_all_kinds_with_modes_and_owners(rootfs: Path) -> None:
+    devices = [
+        libct.Device("/dev/char", "c", 10, 200, file_mode=0o640, uid=1, gid=2),
+        libct.Device("/dev/unbuffered", "u", 1, 3, file_mode=0o600),
+        libct.Device("/dev/block", "b", 7, 300, file_mode=0o660, gid=6),
+        libct.Device("/dev/deep/fifo", "p", -1, -1, file_mode=0o622, uid=3),
+        libct.Device("/srv/outside", "c", 1, 3),
+        libct.Device("/dev/console", "c", 5, 1),
+        libct.Device("/dev/ptmx", "c", 5, 2),
+    ]
+    script = """
+        cd /dev; stat -c '%n %F %t:%T %a %u:%g' char unbuffered block deep/fifo ../srv/outside
+        stat -c %F console 2>&1 | sed 's/.*: //'; readlink ptmx
+    """
+    assert run_box(rootfs, script, devices=devices).lines == [
+        "char character special file a:c8 640 1:2",
+        "unbuffered character special file 1:3 600 0:0",
+        "block block special file 7:12c 660 0:6",
+        "deep/fifo fifo 0:0 622 3:0",
+        "../srv/outside character special file 1:3 666 0:0",
+        "No such file or directory",
+        "pts/ptmx",
+    ]
+    (rootfs / "srv/outside").unlink()
+
+
+def test_fifos_and_missing_nodes_in_a_user_namespace(rootfs: Path) -> None:
+    fifo = libct.Device("/dev/fifo", "p", file_mode=0o622, uid=3)
+    script = "stat -c '%F %a %u' /dev/fifo; mknod /dev/x c 1 3 2>&1 | sed 's/.*: //'"
+    run = run_box(rootfs, script, devices=[fifo], user=True, full=True)
+    assert run.lines == ["fifo 622 3", "Operation not permitted"]
+    with pytest.raises(StepError, match="/dev/null of the host is not the device 1:5") as caught:
+        run_box(rootfs, "true", devices=[libct.Device("/dev/null", "c", 1, 5)], user=True)
+    assert caught.value.place == "linux.devices[0]"
+    with pytest.raises(StepError, match="/dev/no-such-device"):
+        run_box(rootfs, "true", devices=[libct.Device("/dev/no-such-device", "c", 1, 5)], user=True)
+
+
+def test_a_dev_of_the_user_s_own_stays_as_it_is(rootfs: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    mounts = [mount("/proc", "proc"), bind("dev/", tmp_path)]
+    config = make_config(rootfs, mounts, base=False, devices=list(libct.ALLOWED_DEVICES))
+    assert run_config(config, "ls /dev").lines == []
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_the_image_has_in_dev_is_replaced() -> None:
+    with new_rootfs() as rootfs:
+        dev = rootfs / "dev"
+        (dev / "null").write_text("no device")
+        (dev / "zero").symlink_to("/etc/passwd")
+        os.mknod(dev / "full", 0o644 | stat.S_IFCHR, os.makedev(1, 7))
+        os.mknod(dev / "random", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        os.mknod(dev / "ptmx", 0o666 | stat.S_IFCHR, os.makedev(5, 2))
+        (dev / "stdin").symlink_to("mine")
+        (dev / "stdout").write_text("kept")
+        mounts = [mount("/proc", "proc"), mount("/dev/pts", "devpts")]
+        config = make_config(rootfs, mounts, base=False, devices=list(libct.ALLOWED_DEVICES))
+        script = """
+            cd /dev; stat -c '%F %t:%T %a' null zero full random; readlink ptmx; readlink stdin
+            cat stdout; grep -c root /etc/passwd
+        """
+        for _ in range(2):  # the second time all is as it should be
+            assert run_config(config, script).lines == [
+                *(f"character special file 1:{minor} 666" for minor in (3, 5, 7, 8)),
+                *("pts/ptmx", "mine", "kept1"),
+            ]
+        # A directory is not removed for it.
+        (dev / "null").unlink()
+        (dev / "null").mkdir()
+        with pytest.raises(StepError) as caught:
+            run_config(config, "true")
+        assert caught.value.place == "linux.devices[0]"
+
+
+def test_mounts_of_the_user_on_device_nodes_stay(rootfs: Path, tmp_path: Path) -> None:
+    """As `-v /dev/urandom:/dev/random`; and what they are mounts of is not touched."""
+    os.mknod(tmp_path / "null", 0o600 | stat.S_IFCHR, NULL)
+    (tmp_path / "tty").write_text("a file\n")
+    mounts = [
+        bind("/dev/random", "/dev/urandom"),
+        bind("/dev/null", tmp_path / "null"),
+        bind("/dev/tty", tmp_path / "tty"),
+        bind("/dev/ptmx", tmp_path / "tty"),
+    ]
+    script = "stat -c %t:%T /dev/random /dev/null; cat /dev/tty /dev/ptmx; stat -c %a /dev/null"
+    assert run_box(rootfs, script, mounts).lines == ["1:9", "1:3", "a file", "a file", "600"]
+    assert stat.S_IMODE((tmp_path / "null").stat().st_mode) == 0o600
+    assert (tmp_path / "tty").read_text() == "a file\n"
+
+
+def test_a_place_outside_by_another_name(rootfs: Path) -> None:
+    """Paths of devices are resolved inside, dots and all."""
+    device = libct.Device("/dev/../../../../mnt/../mnt/node", "c", 1, 3)
+    run = run_box(rootfs, "stat -c %t:%T /mnt/node", devices=[device])
+    assert run.lines == ["1:3"]
+    (rootfs / "mnt/node").unlink()
+
+
+# --- masked and read-only paths ---
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_masked_paths(rootfs: Path, user: bool) -> None:
+    paths = ["/proc/version", "/proc/tty", "/etc", "/proc/missing", "/etc/passwd/x", "/proc/bus"]
+    script = """
+        cat /proc/version | wc -c; ls -A /proc/tty /proc/bus /etc | grep -vc :
+        (echo > /proc/version) && echo swallowed
+        (echo > /etc/x) 2>&1 | sed 's/.*: //'; cat /proc/self/mountinfo
+    """
+    run = run_box(rootfs, script, mask_paths=paths, user=user)
+    assert run.lines[:4] == ["0", "2", "swallowed", "Read-only file system"]  # two empty lines
+    found = mounted(run.text)
+    for path in ("/proc/tty", "/proc/bus", "/etc"):
+        assert "ro" in found[path].options
+        assert "ro" in found[path].super_options
+    # All directories share one.
+    assert run.text.count("nr_inodes=2") == 3
+    assert len({line.split()[2] for line in run.lines if "nr_inodes=2" in line}) == 1
+    assert "/proc/missing" not in found
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_read_only_paths(rootfs: Path, user: bool) -> None:
+    mounts = [mount("/mnt", "tmpfs"), mount("/mnt/below", "tmpfs"), mount("/home", "tmpfs")]
+    paths = ["/proc/sys", "/mnt", "/proc/timer_list", "/missing", "/home", "/etc/passwd"]
+    script = """
+        for at in /proc/sys/kernel/hostname /mnt/x /proc/timer_list /home/x /etc/passwd
+            do (echo > $at) 2>&1 | sed 's/.*: //'; done
+        echo > /mnt/below/x && cat /proc/self/mountinfo
+    """
+    run = run_box(rootfs, script, mounts, readonly_paths=paths, user=user, full=True)
+    assert run.lines[:5] == ["Read-only file system"] * 5
+    found = mounted(run.text)
+    assert "ro" in found["/proc/sys"].options
+    assert {"ro", "nosuid"} - {"nosuid"} <= found["/mnt"].options
+    assert "rw" in found["/mnt/below"].options  # as with runc: the path's own mount
+
+
+def test_links_of_masked_paths_stay_inside(rootfs: Path) -> None:
+    (rootfs / "leads-away").symlink_to("/../../proc/version")
+    try:
+        run = run_box(rootfs, "cat /proc/version | wc -c", mask_paths=["/leads-away"])
+        assert run.lines == ["0"]
+    finally:
+        (rootfs / "leads-away").unlink()
+
+
+@pytest.mark.parametrize("what", ["link", "file", "other device", "missing", "directory"])
+def test_a_false_null_device_masks_nothing(what: str, tmp_path: Path) -> None:
+    """CVE-2025-31133."""
+    with new_rootfs() as rootfs:
+        null = rootfs / "dev/null"
+        if what == "link":
+            null.symlink_to("/etc/passwd")
+        elif what == "file":
+            null.write_text("shown instead")
+        elif what == "other device":
+            os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 8))
+        elif what == "directory":
+            null.mkdir()
+        mounts = [mount("/proc", "proc"), bind("/dev", rootfs / "dev")]
+        config = make_config(rootfs, mounts, base=False, mask_paths=["/proc/tty", "/proc/version"])
+        with pytest.raises(StepError, match="null") as caught:
+            run_config(config, "true")
+        assert caught.value.place == "linux.maskedPaths[1]"
+        if what != "directory":
+            # Directories need none.
+            config.mask_paths = ["/proc/tty"]
+            assert run_config(config, "ls -A /proc/tty").lines == []
+
+
+def test_the_root_can_be_neither_masked_nor_made_read_only_by_path(rootfs: Path) -> None:
+    for name in ("mask_paths", "readonly_paths"):
+        with pytest.raises(StepError, match="is the root itself"):
+            run_box(rootfs, "true", **{name: ["/"]})
+
+
+def test_the_host_s_device_nodes_are_never_changed(rootfs: Path) -> None:
+    before = os.stat("/dev/null")
+    run_box(rootfs, "chmod 600 /dev/null; chown 1:1 /dev/null", full=True)
+    run_box(rootfs, "chmod 600 /dev/null; chown 1:1 /dev/null", user=True, full=True)
+    after = os.stat("/dev/null")
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)

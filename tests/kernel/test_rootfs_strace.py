@@ -1,0 +1,160 @@
+"""What plans say about system calls is what is called, in that order.
+
+Only for the operations of libct.rootfs, of which these configurations use all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import libct
+from libct.bootstrap import operations
+from libct.config import MountIDMapping
+from libct.plan.step import OPERATIONS, Plan
+from tests.support import CHECKOUT, requires, state_root, unique
+
+from .rootfs_box import PATH, bind, make_config, mount, new_rootfs
+
+pytestmark = requires("root", "busybox", "strace")
+
+CALLS = (
+    "mount,umount2,pivot_root,open_tree,move_mount,mount_setattr,fsopen,fsconfig,fsmount,fspick,"
+    "openat,openat2,mknodat,symlinkat,fchownat,chdir,fchdir,chroot,ioctl,sendmsg,fstatfs,clone3"
+)
+MAPS = [libct.IDMap(0, 100_000, 65_536)]
+SLAVE, SHARED = 1 << 19, 1 << 20
+FLAG = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\bTIOC[A-Z]+\b")
+
+
+def everything(rootfs: Path) -> libct.Config:
+    layers = ":".join(f"{rootfs}/{name}" for name in ("bin", "home", "mnt", "root", "usr", "var"))
+    assert len(layers) > 255
+    mounts = [
+        mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro"),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro"),
+        mount("/two", "cgroup2", "cgroup", "ro"),
+        bind("/new/file", "/etc/hostname", "ro", "nosuid", "noatime"),
+        mount("/new/tree", "bind", "/etc", "rbind", "rro", "rnosuid", "rslave"),
+        bind("/cleared", "/etc", "exec", "suid", "private"),
+        mount("/run", "tmpfs", "tmpfs", "ro", "size=64k", "mode=700"),
+        mount("/etc", "tmpfs", "tmpfs", "tmpcopyup", "nosuid"),
+        mount("/long", "overlay", "overlay", "nodev", f"lowerdir={layers}"),
+        mount("/tmp", "tmpfs", "tmpfs", "sync", "nosymfollow", "shared"),
+        mount("/tmp", "none", "", "remount", "noexec", "size=128k"),
+        bind("/mapped", "/etc", id_mapping=MountIDMapping(False, "", MAPS, MAPS)),
+    ]
+    return make_config(
+        rootfs,
+        mounts,
+        kinds=("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWNET", "NEWCGROUP"),
+        devices=[
+            *libct.ALLOWED_DEVICES,
+            libct.Device("/dev/fifo", "p", file_mode=0o640, uid=1, gid=2),
+            libct.Device("/srv/block", "b", 7, 0),
+        ],
+        mask_paths=["/proc/tty", "/proc/bus", "/proc/version", "/missing"],
+        readonly_paths=["/proc/sys", "/home", "/missing"],
+        readonlyfs=True,
+        root_propagation=SHARED,
+    )
+
+
+def configurations(rootfs: Path) -> dict[str, libct.Config]:
+    user = make_config(
+        rootfs, [bind("/mnt", "/etc", "ro")], user=True, mask_paths=["/proc/version"]
+    )
+    bare = make_config(rootfs, kinds=["NEWPID"], base=False)
+    stuck = make_config(rootfs, no_pivot_root=True, root_propagation=0x40000 << 1)
+    return {
+        "everything": everything(rootfs),
+        "user": user,
+        "bare": bare,
+        "without pivot_root": stuck,
+        "view": make_config(rootfs, rootfs_view="overlay"),
+    }
+
+
+def run_all(rootfs: str, output: str) -> None:
+    """The traced program: start each, and write down the plans."""
+    plans = {}
+    for name, config in configurations(Path(rootfs)).items():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        terminal: dict[str, Any] = {}
+        if name == "everything":
+            terminal = {"terminal": True, "console_socket": theirs, "console_height": 5}
+        process = libct.Process(["/bin/true"], env=[PATH], init=True, cwd="/made", **terminal)
+        with libct.create(str(state_root()), unique("trace"), config) as container:
+            container.run(process)
+            assert process.wait().status == 0
+            plan: Plan = container.plan  # type: ignore[assignment]
+            plans[name] = process.pid, [(step.op, step.calls) for step in plan]
+        ours.close()
+        theirs.close()
+    Path(output).write_text(json.dumps(plans))
+
+
+def is_of_rootfs(op: str) -> bool:
+    return OPERATIONS[op].perform.__module__.startswith("libct.rootfs.")
+
+
+def strings_and_flags(call: str) -> list[str]:
+    """What has to be in the line of the log: quoted strings, and names of flags."""
+    strings = re.findall(r'"[^"]*"', call)
+    flags = re.findall(
+        r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\bTIOC[A-Z]+\b", re.sub(r'"[^"]*"', "", call)
+    )
+    return strings + flags
+
+
+def fits(call: str, line: str) -> bool:
+    name = call.partition("(")[0]
+    return f" {name}(" in line and all(_has(line, part) for part in strings_and_flags(call))
+
+
+def _has(line: str, part: str) -> bool:
+    if part.startswith('"'):
+        # A path below a descriptor of /proc goes on with the descriptor's number.
+        return part in line or (part.endswith('/"') and part[:-1] in line)
+    return re.search(rf"\b{part}\b", line) is not None
+
+
+def test_every_call_of_the_plan_is_made_in_order(tmp_path: Path) -> None:
+    log, output = tmp_path / "log", tmp_path / "plans"
+    with new_rootfs() as rootfs:
+        program = f"from {__name__} import run_all; run_all({str(rootfs)!r}, {str(output)!r})"
+        strace = ["strace", "-f", "-qq", "-s", "5000", "-o", str(log), "-e", f"trace={CALLS}"]
+        subprocess.run(
+            [*strace, sys.executable, "-c", program], cwd=CHECKOUT, check=True, timeout=60
+        )
+    lines = log.read_text(errors="replace").splitlines()
+    plans = json.loads(output.read_text())
+    seen = set()
+    for name, (pid, steps) in plans.items():
+        # The server's lines up to the clone, then those of the first process.
+        mine = [line for line in lines if line.split()[0] == str(pid)]
+        before = lines[: lines.index(mine[0])]
+        where = {"server": iter(before[::-1][:400][::-1]), "init": iter(mine)}
+        for op, calls in steps:
+            if not is_of_rootfs(op):
+                continue
+            seen.add(op)
+            log_of = where["server" if op == "open_idmapped" else "init"]
+            for call in calls:
+                assert any(fits(call, line) for line in log_of), f"{name}: {op}: {call}"
+    assert operations.__all__  # which are then all registered
+    of_rootfs = {op for op in OPERATIONS if is_of_rootfs(op)}
+    assert of_rootfs - seen == set()
+
+
+def test_the_comparison_is_a_comparison() -> None:
+    line = '7 move_mount(5, "", 6, "", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH) = 0'
+    assert fits('move_mount("", MOVE_MOUNT_F_EMPTY_PATH)', line)
+    assert not fits('move_mount("", MOVE_MOUNT_F_EMPTY)', line)
+    assert not fits('mount("")', line)
+    assert not fits('move_mount("/x")', line)
