@@ -13,59 +13,72 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .cgroups.devices import ALLOWED_DEVICES
+    from .cgroups.devices import (
+        ALLOWED_DEVICES as ALLOWED_DEVICES,
+    )
     from .config import (
-        NEWCGROUP,
-        NEWIPC,
-        NEWNET,
-        NEWNS,
-        NEWPID,
-        NEWTIME,
-        NEWUSER,
-        NEWUTS,
-        Capabilities,
-        Cgroup,
-        Config,
-        CPUAffinity,
-        Device,
-        DeviceRule,
-        Hook,
-        Hooks,
-        IDMap,
-        IOPriority,
-        MemoryPolicy,
-        Mount,
-        MountIDMapping,
-        Namespace,
-        Network,
-        Personality,
-        RecAttr,
-        Resources,
-        Rlimit,
-        Route,
-        Scheduler,
-        Seccomp,
-        TimeOffset,
+        NEWCGROUP as NEWCGROUP,
+        NEWIPC as NEWIPC,
+        NEWNET as NEWNET,
+        NEWNS as NEWNS,
+        NEWPID as NEWPID,
+        NEWTIME as NEWTIME,
+        NEWUSER as NEWUSER,
+        NEWUTS as NEWUTS,
+        Capabilities as Capabilities,
+        Cgroup as Cgroup,
+        Config as Config,
+        CPUAffinity as CPUAffinity,
+        Device as Device,
+        DeviceRule as DeviceRule,
+        Hook as Hook,
+        Hooks as Hooks,
+        IDMap as IDMap,
+        IOPriority as IOPriority,
+        MemoryPolicy as MemoryPolicy,
+        Mount as Mount,
+        MountIDMapping as MountIDMapping,
+        Namespace as Namespace,
+        Network as Network,
+        Personality as Personality,
+        RecAttr as RecAttr,
+        Resources as Resources,
+        Rlimit as Rlimit,
+        Route as Route,
+        Scheduler as Scheduler,
+        Seccomp as Seccomp,
+        TimeOffset as TimeOffset,
     )
-    from .container import Container, create, list_containers, load, plan
+    from .container import (
+        Container as Container,
+        create as create,
+        list_containers as list_containers,
+        load as load,
+        plan as plan,
+    )
     from .errors import (
-        CgroupError,
-        ConfigError,
-        ContainerExists,
-        ContainerNotFound,
-        ContainerNotPaused,
-        ContainerNotRunning,
-        ContainerPaused,
-        ContainerRunning,
-        Error,
-        Finding,
-        InvalidID,
-        ServerError,
-        StepError,
-        Unsupported,
+        CgroupError as CgroupError,
+        ConfigError as ConfigError,
+        ContainerExists as ContainerExists,
+        ContainerNotFound as ContainerNotFound,
+        ContainerNotPaused as ContainerNotPaused,
+        ContainerNotRunning as ContainerNotRunning,
+        ContainerPaused as ContainerPaused,
+        ContainerRunning as ContainerRunning,
+        Error as Error,
+        Finding as Finding,
+        InvalidID as InvalidID,
+        ServerError as ServerError,
+        StepError as StepError,
+        Unsupported as Unsupported,
     )
-    from .oci.bundle import from_bundle
-    from .process import Process, ProcessState
+    from .oci.bundle import (
+        from_bundle as from_bundle,
+    )
+    from .process import (
+        Process as Process,
+        ProcessState as ProcessState,
+    )
 
 __version__ = "0.1.0"
 
@@ -130,7 +143,7 @@ _HOMES = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [*sorted(_MODULE_OF), "interpreter"]  # noqa: PLE0604  # names, computed
+__all__ = [*sorted(_MODULE_OF), "interpreter"]  # names, computed
 
 
 def __getattr__(name: str) -> object:

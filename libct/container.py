@@ -97,6 +97,8 @@ def list_containers(root: str = "") -> list[Container]:
         names = sorted(os.listdir(root))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise Error(f"cannot list the containers in {root!r}: {error.strerror}") from error
     found = []
     for name in names:
         try:
@@ -374,6 +376,8 @@ class Container:
                 pidfd = self._open_init()
                 try:
                     said = _hear(fifo, pidfd)
+                    if len(said) > 1:
+                        _wait_for(pidfd, 1000)  # it is about to end
                 finally:
                     os.close(pidfd)
             finally:
@@ -554,10 +558,8 @@ class Container:
             manager = self.manager
             if manager is not None and manager.frozen():
                 manager.thaw()
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
             for _ in range(_PATIENCE):
-                if poll.poll(1):
+                if _wait_for(pidfd, 1):
                     return
                 # Process 1 of a pid namespace ends when all others in it have
                 # been waited for.
@@ -702,6 +704,7 @@ def _close_own(context: Context) -> None:
         if name not in lent:
             os.close(fd)
     context.fds.clear()
+    context.values.clear()  # what is called back refers to the context
 
 
 def _hear(fifo: int, pidfd: int) -> bytes:
@@ -730,6 +733,13 @@ def _hear(fifo: int, pidfd: int) -> bytes:
                     break
                 said += part
             return said
+
+
+def _wait_for(pidfd: int, milliseconds: int) -> bool:
+    """Whether the process ends within that time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(milliseconds))
 
 
 def _user_name(uid: int) -> str:

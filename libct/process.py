@@ -222,23 +222,24 @@ class Child:
 
 
 def reap_ended(children: list[Child]) -> None:
-    """Wait for those that have ended, and take them out of the list."""
+    """Wait for those that have ended, and take them out of the list, which others may change."""
     if not children:
         return
+    watched = [(child, child.watch()) for child in list(children)]
     poll = select.poll()
-    watched = {child.watch(): child for child in children}
-    try:
-        for fd in watched:
-            if fd >= 0:
-                poll.register(fd, select.POLLIN)
-        ready = [watched[fd] for fd, _ in poll.poll(0)]
-    finally:
-        for fd in watched:
-            if fd >= 0:
-                os.close(fd)
-    for child in ready:
-        child.reap()
-    children[:] = [child for child in children if child.state is None]
+    for _, fd in watched:
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
+    ended = {fd for fd, _ in poll.poll(0)}
+    for child, fd in watched:
+        if fd >= 0:
+            os.close(fd)
+        if fd < 0 or fd in ended:
+            child.reap()
+            try:
+                children.remove(child)
+            except ValueError:
+                pass  # another thread was faster
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -27,9 +27,17 @@ from .config import (
     Network,
     Resources,
 )
-from .config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC
 from .config.mount import RecAttr
-from .config.mount_flags import MOUNT_ATTR_RDONLY, MS_STRICTATIME
+from .config.mount_flags import (
+    MOUNT_ATTR_RDONLY,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REC,
+    MS_STRICTATIME,
+)
 from .errors import ConfigError, Finding
 from .process import Process
 
@@ -178,11 +186,17 @@ def _findings(
             if not os.path.exists(path)
         ]
     found += [
-        Finding("--bind", f"not absolute: {inside!r}") for _, inside in bind if not inside.startswith("/")
+        Finding("--bind", f"not absolute: {inside!r}")
+        for _, inside in bind
+        if not inside.startswith("/")
     ]
     found += [
         Finding(option, "/ cannot be bound, only what is below it")
-        for option, paths in (("--ro", ro), ("--rw", rw), ("--bind", [inside for _, inside in bind]))
+        for option, paths in (
+            ("--ro", ro),
+            ("--rw", rw),
+            ("--bind", [inside for _, inside in bind]),
+        )
         if any(os.path.normpath(path) == "/" for path in paths)
     ]
     if net not in ("none", "host"):

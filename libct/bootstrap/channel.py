@@ -9,7 +9,7 @@ may be another (libct.interpreter).
 
 From the performing side:
     ("turn", traces)             the steps up to a runtime's turn are done
-    ("cloned", pid)              with the pidfd of the process just cloned
+    ("cloned", number, pid)      by step `number`, with a pidfd of the process
     ("traced", traces, number, start)  before execve, which is step `number`
     ("failed", number, errno, call, problem, path, hint, traces)
 From the runtime:

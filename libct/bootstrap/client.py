@@ -184,7 +184,7 @@ def _execute(program: str, sealed: int, requests: int) -> int:
     """Execute the interpreter by its descriptor, as the server; returns a pidfd."""
     # Last on sys.path, where it can hide nothing.
     code = (
-        f"import sys;sys.path.append({_PLACE!r});"
+        f"import gc,sys;gc.disable();sys.path.append({_PLACE!r});"
         f"from {_PACKAGE.rpartition('.')[2]}.bootstrap import server;server.main()"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.
@@ -326,7 +326,7 @@ class _Run:
                 if process == MEANWHILE:
                     perform(steps, self.context, self.trace)
                 elif steps[-1][1].startswith("clone_"):
-                    self._take_clone(first)
+                    self._take_clone(steps[-1][0])
             elif self.started.channel is None:
                 perform(steps, self.context, self.trace)
             else:
@@ -360,8 +360,8 @@ class _Run:
         message = self._expect("cloned", number)
         if self.started.pidfd >= 0:
             self.stage = self.started.pidfd
-        self.started.pid, self.started.pidfd = message[1], message[2]
-        self.context.pid = message[1]
+        self.context.pid = self.started.pid = message[2]
+        self.started.pidfd = message[3]
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()
@@ -372,11 +372,13 @@ class _Run:
     def _expect(self, kind: str, number: int) -> tuple[Any, ...]:
         """The next message of this kind; Failure when a step failed, or nobody is left to send.
 
+        number: of the step that clones, or else of one that may be why nobody is left.
         Two processes share the other end for a moment, cloner and clone, so
-        their messages may arrive in either order.
+        their messages may arrive in either order: also those about two clones.
         """
+        wanted = (kind, number) if kind == "cloned" else (kind,)
         for message in self.early:
-            if message[0] == kind:
+            if message[: len(wanted)] == wanted:
                 self.early.remove(message)
                 return message
         while True:
@@ -385,7 +387,7 @@ class _Run:
             try:
                 message, fds = channel.receive()
             except (EOFError, ConnectionError):
-                if self.started.pidfd >= 0:
+                if self.started.pidfd >= 0 or self.early:
                     raise self._death(number) from None
                 self._ask_again()
                 continue
@@ -395,7 +397,7 @@ class _Run:
                 raise self.started._failure(message)
             else:
                 self.started.traces += message[1]
-            if message[0] == kind:
+            if message[: len(wanted)] == wanted:
                 return message
             self.early.append(message)
 
@@ -420,7 +422,7 @@ class _Run:
     def _death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
         pidfd, self.started.pidfd = self.started.pidfd, -1
-        ended = reap(pidfd)
+        ended = reap(pidfd) if pidfd >= 0 else None
         if ended is None or ended.si_status != _signal.SIGKILL:
             return Failure(number, None, "", "its process ended unexpectedly")
         limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
@@ -436,7 +438,7 @@ class _Run:
         process that nobody knows of.
         """
         pidfds = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
-        pidfds += [message[2] for message in self.early if message[0] == "cloned"]
+        pidfds += [message[3] for message in self.early if message[0] == "cloned"]
         self.stage = self.started.pidfd = -1
         self.early.clear()
         channel = self.started.channel

@@ -11,6 +11,7 @@ from ..errors import StepProblem
 from ..plan.step import operation
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
+from .memory import release_file_pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def await_start(context: Context) -> None:
     The descriptor stays open until execve: the reader sees its end, or why
     there was no execve.
     """
+    release_file_pages(context.fds["proc"])
     fifo = context.fds["fifo"]
     # It was passed with O_PATH; only the host's /proc can open it (its link
     # leads there however the container's files look).

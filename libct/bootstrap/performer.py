@@ -47,8 +47,8 @@ class Failure(Exception):
 class Trace:
     """Records of performed steps: (number, start, duration, result).
 
-    start is in ns since the epoch, since a time namespace has other monotonic
-    clocks; the duration is in ns.  The step that goes on is current: its
+    start is in ns since the epoch, the duration in ns of the same clock: a time
+    namespace has another monotonic one.  The step that goes on is current: its
     number and start.
     """
 
@@ -67,9 +67,8 @@ class Trace:
 def perform(steps: list[Any], context: Context, trace: Trace) -> None:
     """Perform steps [(number, operation, arguments)] in order; Failure at the first that fails."""
     for number, op, args in steps:
-        begin = 0
         if trace.on:
-            trace.current, begin = (number, time.time_ns()), time.monotonic_ns()
+            trace.current = (number, time.time_ns())
         result = "ok"
         try:
             OPERATIONS[op].perform(context, *args)
@@ -79,8 +78,8 @@ def perform(steps: list[Any], context: Context, trace: Trace) -> None:
             raise failure from error
         finally:
             if trace.on:
-                took = time.monotonic_ns() - begin
-                trace.records.append((number, trace.current[1], took, result))
+                start = trace.current[1]
+                trace.records.append((number, start, time.time_ns() - start, result))
 
 
 def _failure(number: int, error: Exception) -> Failure:
@@ -121,6 +120,6 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")
             if pid:
-                channel.send(("cloned", pid), [pidfd])
+                channel.send(("cloned", steps[-1][0], pid), [pidfd])
                 os.close(pidfd)
                 return

@@ -62,10 +62,9 @@ def _close_the_door() -> None:
     sys.path_importer_cache.clear()
     os.chdir("/")  # not to hold the owner's directory
     os.umask(0)
-    # Nothing is collected after a fork: the pages stay shared.
-    gc.collect()
+    # Nothing is collected after a fork, so the pages stay shared; the collector
+    # has been off since the start (client.py).
     gc.freeze()
-    gc.disable()
 
 
 def _serve(requests: Channel) -> None:

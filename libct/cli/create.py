@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 
-from ..container import Container
-from ..container import create as make_container
+from ..container import Container, create as make_container
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
 from .launch import check_streams, start_detached
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..process import Process
     from .options import Arguments
+
+
+_INTERRUPT = (_signal.SIGINT,)
 
 
 def create(arguments: Arguments) -> int:
@@ -45,35 +48,44 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     config, process = load_bundle(arguments, container_id)
     check_streams(arguments, process, detach=detach)
     bundle = os.path.realpath(arguments.bundle)
+    # An interrupt comes while what has been done can be undone, or not at all.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
-    status = 0
     try:
-        if detach:
-            start_detached(
-                container,
-                process,
-                console_socket=arguments.console_socket,
-                pid_file=arguments.pid_file,
-                trace_file=arguments.trace,
-                hold=hold,
-            )
-        else:
-            from .foreground import run_in_foreground
-
-            status = run_in_foreground(
-                container,
-                process,
-                terminal=process.terminal,
-                trace_file=arguments.trace,
-                pid_file=arguments.pid_file,
-                subreaper=not arguments.no_subreaper,
-            )
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _INTERRUPT)
+        status = _start(arguments, container, process, detach=detach, hold=hold)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     except BaseException:
         _remove(container)
         raise
     if not detach and not arguments.keep:
         container.destroy(force=True)
     return status
+
+
+def _start(
+    arguments: Arguments, container: Container, process: Process, *, detach: bool, hold: bool
+) -> int:
+    if detach:
+        start_detached(
+            container,
+            process,
+            console_socket=arguments.console_socket,
+            pid_file=arguments.pid_file,
+            trace_file=arguments.trace,
+            hold=hold,
+        )
+        return 0
+    from .foreground import run_in_foreground
+
+    return run_in_foreground(
+        container,
+        process,
+        terminal=process.terminal,
+        trace_file=arguments.trace,
+        pid_file=arguments.pid_file,
+        subreaper=not arguments.no_subreaper,
+    )
 
 
 def _remove(container: Container) -> None:

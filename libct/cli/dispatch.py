@@ -47,6 +47,8 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 128 + 2
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return 128 + 2  # it came in the middle of a step
         if "--debug" in words if arguments is None else arguments.debug:
             import traceback
 

@@ -84,7 +84,7 @@ PROC_FILES = (
     "/proc/sys/kernel/ns_last_pid",
     "/proc/uptime",
 )
-PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
+_PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
 
 
 def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
@@ -115,16 +115,17 @@ def attach(
     tree, place: descriptors, borrowed.  tree refers to the mount afterwards too.
     target: what the configuration calls the place.
     """
-    whole_proc = fstatfs(tree).type == PROC_SUPER_MAGIC and os.fstat(tree).st_ino == PROC_ROOT
-    check_place(context, place, target, whole_proc=whole_proc)
+    check_place(context, place, target, tree)
     late = not set_attributes(tree, attr_set, attr_clr)
     move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     if late:
         remount_attached(context, tree, attr_set, attr_clr)
 
 
-def check_place(context: Context, place: int, target: str, *, whole_proc: bool = False) -> None:
+def check_place(context: Context, place: int, target: str, tree: int = -1) -> None:
     """Refuse to mount what could hide the rootfs or a proc file system.
+
+    tree: what is to be mounted, where that can be told.
 
     On /proc belongs a proc file system, and below it only PROC_FILES may be
     covered: anything else could deceive who relies on /proc, as the security
@@ -133,7 +134,7 @@ def check_place(context: Context, place: int, target: str, *, whole_proc: bool =
     if os.path.samestat(os.fstat(place), os.fstat(context.fds["root"])):
         raise StepProblem(f"{target} leads to the root itself")
     if target == "/proc":
-        if not whole_proc:
+        if tree < 0 or not is_whole_proc(tree):
             raise StepProblem("only a whole proc file system can be mounted on /proc")
         return
     below = target.startswith("/proc/") or fstatfs(place).type == PROC_SUPER_MAGIC
@@ -142,6 +143,10 @@ def check_place(context: Context, place: int, target: str, *, whole_proc: bool =
             f"{target} is in a proc file system",
             "of it only files like /proc/cpuinfo and /proc/meminfo may be mounted over",
         )
+
+
+def is_whole_proc(fd: int) -> bool:
+    return fstatfs(fd).type == PROC_SUPER_MAGIC and os.fstat(fd).st_ino == _PROC_ROOT
 
 
 def set_attributes(tree: int, attr_set: int, attr_clr: int, *, recursive: bool = False) -> bool:

@@ -99,14 +99,15 @@ def mount_filesystem(
     """
     root = context.fds["root"]
     links = fstype not in ("proc", "sysfs")
-    place = find_in_root(root, target, symlinks=links)
+    # Only a tmpfs is like the directory that it covers.
+    place = find_in_root(root, target) if fstype == "tmpfs" else -1
     there = place >= 0
     if not there:
         place = make_in_root(root, target, directory=True, symlinks=links)
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):
             raise StepProblem(f"{target} is no directory")
-        if fstype == "tmpfs" and there:
+        if there:
             options = _like_the_directory(place, options)
         attr_set, _ = attributes(flags)
         by_mount = _by_mount(options, flags)

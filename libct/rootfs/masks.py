@@ -58,12 +58,7 @@ def make_read_only(context: Context, path: str) -> None:
 
 @make_read_only.calls
 def _(path: str) -> list[str]:
-    return [
-        f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)',
-        'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
-        'mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)',
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-    ]
+    return _sure_calls(path)
 
 
 @operation("mask {0}")
@@ -96,10 +91,12 @@ def mask(context: Context, path: str) -> None:
 
 @mask.calls
 def _(path: str) -> list[str]:
-    return [
-        f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)',
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-    ]
+    return _sure_calls(path)
+
+
+def _sure_calls(path: str) -> list[str]:
+    """A path that is not there has no mount made on it."""
+    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']
 
 
 def _is_root(context: Context, place: int) -> bool:

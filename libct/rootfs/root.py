@@ -29,14 +29,12 @@ from ..syscalls.mounts import (
     MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
-    PROC_SUPER_MAGIC,
-    fstatfs,
     mount,
     move_mount,
     pivot_root,
     umount2,
 )
-from .attach import PROC_ROOT, remount_attached, set_attributes
+from .attach import is_whole_proc, path_of, remount_attached, set_attributes
 from .binds import clone_tree
 from .mountinfo import mount_points
 from .paths import make_in_root
@@ -55,9 +53,11 @@ def prepare_steps(config: Config) -> list[Step]:
     # First of all: no mount made from here on may reach the host.
     first = _first_propagation(config.root_propagation)
     steps = [propagate("/", first, why="linux.rootfsPropagation")]
-    # pivot_root and move_mount refuse a shared parent.
+    # pivot_root and move_mount refuse a shared parent, and what is mounted on one
+    # would be mounted on the host, too.
     if first & MS_SHARED:
-        steps.append(unshare_parent(config.rootfs, why="root.path"))
+        place = "/" if config.rootfs_view else config.rootfs
+        steps.append(unshare_parent(place, why="root.path"))
     if config.rootfs_view:
         return steps + view_steps(config)
     return [*steps, bind_root(config.rootfs, why="root.path")]
@@ -111,10 +111,14 @@ def _(path: str, propagation: int) -> list[str]:
 @operation("make the mount that {0} is on private")
 def unshare_parent(context: Context, rootfs: str) -> None:
     """The mount that holds the rootfs; the other mounts keep what the configuration says."""
-    path = rootfs
+    _change_mount_of(rootfs, MS_PRIVATE)
+
+
+def _change_mount_of(path: str, propagation: int) -> None:
+    """Set the propagation of the mount that path lies on."""
     while True:
         try:
-            mount("", path, "", MS_PRIVATE, "")
+            mount("", path, "", propagation, "")
             return
         except OSError as error:
             if error.errno != errno.EINVAL or path == "/":
@@ -197,9 +201,10 @@ def move_root(context: Context) -> None:
     sysfs mounts among them would let a container mount its own unmasked, so
     they go first.
     """
-    rootfs = os.readlink(f"self/fd/{context.fds['root']}", dir_fd=context.fds["proc"])
-    for point in _full_mounts(context, rootfs):
+    for point in _full_mounts(context, path_of(context, context.fds["root"])):
         _hide(point)
+    # Should it be shared, the rootfs would be moved onto the host's as well.
+    mount("", "/", "", MS_SLAVE, "")
     os.fchdir(context.fds["root"])
     move_mount(context.fds["root"], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
     os.chroot(".")
@@ -209,6 +214,7 @@ def move_root(context: Context) -> None:
 @move_root.calls
 def _() -> list[str]:
     return [
+        'mount("/", MS_SLAVE)',
         "fchdir()",
         'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
         'chroot(".")',
@@ -228,18 +234,16 @@ def _full_mounts(context: Context, rootfs: str) -> list[str]:
 
 def _hide(point: str) -> None:
     try:
-        # Should it be shared, the host's would go, too.
+        # Where the parent of a mount is shared, the host's would go as well.
+        _change_mount_of(os.path.dirname(point), MS_SLAVE)
         mount("", point, "", MS_SLAVE | MS_REC, "")
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT):
-            raise
-        return  # covered, or gone with one above
-    try:
         umount2(point, MNT_DETACH)
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            return  # gone with one above
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
-        # Locked by a user namespace: cover it instead.
+        # Locked by a user namespace, or covered by another one: cover it once more.
         mount("tmpfs", point, "tmpfs", 0, "size=4k")
 
 
@@ -278,7 +282,7 @@ def open_proc(context: Context) -> None:
     """
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     context.keep("proc", proc)
-    if fstatfs(proc).type != PROC_SUPER_MAGIC or os.fstat(proc).st_ino != PROC_ROOT:
+    if not is_whole_proc(proc):
         raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
 
 

@@ -13,6 +13,9 @@ mounts below it that came with it from a more privileged namespace
 (mount_namespaces(7); fs/namespace.c, clone_private_mount()).  So neither bind
 nor overlay is made of a directory with a mount point or something to leave out
 below it, but of the entries of it.
+
+An ordinary user may change what the host lets him change, and make new entries
+in a directory that an overlay lies on, for its uppermost layer is his.
 """
 
 from __future__ import annotations

@@ -68,6 +68,13 @@ def test_run_gives_the_exit_status_and_leaves_nothing(tmp_path: Path, rootfs: Pa
     assert (done.returncode, done.stdout, done.stderr) == (7, "typed\n", "to stderr\n")
 
 
+@requires("user")
+def test_an_ordinary_user_runs_a_container(user_path: Path) -> None:
+    bundle = make_bundle(user_path, rootless=True, args=["sh", "-c", "id -u; hostname; exit 4"])
+    done = libct("run", "-b", bundle, unique(), user=True)
+    assert (done.returncode, done.stdout, done.stderr) == (4, "0\nlibct\n", "")
+
+
 def test_run_gives_128_and_the_signal(tmp_path: Path, rootfs: Path) -> None:
     # Process 1 of a pid namespace cannot be killed from inside.
     bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "kill -KILL $$")
@@ -483,6 +490,13 @@ def test_create_and_exec_write_traces_too(tmp_path: Path, rootfs: Path) -> None:
 
 def test_errors_go_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
+    (tmp_path / "config.json").write_text('{"ociVersion": 5, "hostname": 5}')
+    done = libct("--log", log, "--log-format", "json", "run", "-b", tmp_path, unique())
+    (line,) = log.read_text().splitlines()  # which has all findings
+    findings = [line.partition(": ")[2] for line in done.stderr.splitlines()]
+    assert len(findings) > 1
+    assert json.loads(line)["msg"] == "; ".join(findings)
+    log.unlink()
     for _ in range(2):
         libct("--log", log, "--log-format", "json", "state", 'no"such')
     first, last = [json.loads(line) for line in log.read_text().splitlines()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -296,6 +297,26 @@ def test_killed_at_any_time(tmp_path: Path, rootfs: Path) -> None:
             create.kill()
             create.wait()
         libct("delete", "--force", name, check=True)
+
+
+def test_interrupted_at_any_time(tmp_path: Path, rootfs: Path) -> None:
+    """An interrupt undoes what has been done, without a delete."""
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    start = time.monotonic()
+    libct("create", "-b", bundle, name := unique(), check=True)
+    duration = time.monotonic() - start
+    libct("delete", name, check=True)
+    for tenth in range(1, 11):
+        name = unique()
+        with subprocess.Popen(libct_command("create", "-b", bundle, name), **_QUIET) as create:
+            time.sleep(duration * tenth / 10)
+            create.send_signal(signal.SIGINT)
+            status = create.wait()
+        if status == 0:  # it was too late
+            libct("delete", name, check=True)
+        else:
+            assert status in (130, -signal.SIGINT, 1)  # 1: in the interpreter's own start
+            assert not (state_root() / name).exists()
 
 
 def test_leftovers_have_a_state_that_can_be_shown(tmp_path: Path, rootfs: Path) -> None:

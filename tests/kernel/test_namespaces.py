@@ -219,7 +219,7 @@ def test_maps_are_written_by_root() -> None:
     assert shell(config, "id -u; id -g", user="1000:1000").lines == ["1000", "1000"]
     with pytest.raises(libct.ConfigError, match="not mapped by linux.uidMappings: 500"):
         run(config, "true", user="500:0")
-    with pytest.raises(libct.StepError, match="user 65534 is not mapped in the user namespace"):
+    with pytest.raises(libct.StepError, match="group 65534 is not mapped in the user namespace"):
         run(config, "true", user="nobody")
     with pytest.raises(libct.StepError, match=r"one of the groups \[29, 2000\] is not mapped"):
         run(config, "true", user="user")

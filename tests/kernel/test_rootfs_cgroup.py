@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from tests.support import CLONE_NEWNS, in_namespaces, requires, unique
-from tests.support import mount as kernel_mount
+from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires, unique
 
 from .rootfs_box import Outcome, make_config, mount, mounted, new_rootfs, run_box, run_config
 

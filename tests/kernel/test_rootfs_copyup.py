@@ -18,9 +18,9 @@ from tests.support import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
     in_namespaces,
+    mount as kernel_mount,
     requires,
 )
-from tests.support import mount as kernel_mount
 
 from .rootfs_box import (
     bind,

@@ -10,7 +10,7 @@ import pytest
 
 import libct
 from libct.errors import StepError
-from tests.support import requires
+from tests.support import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, in_namespaces, requires
 
 from .rootfs_box import (
     bind,
@@ -246,9 +246,23 @@ def test_a_false_null_device_masks_nothing(what: str, tmp_path: Path) -> None:
 
 
 def test_the_root_can_be_neither_masked_nor_made_read_only_by_path(rootfs: Path) -> None:
-    for name in ("mask_paths", "readonly_paths"):
+    for masked, read_only in ((["/"], []), ([], ["/"])):
         with pytest.raises(StepError, match="is the root itself"):
-            run_box(rootfs, "true", **{name: ["/"]})
+            run_box(rootfs, "true", mask_paths=masked, readonly_paths=read_only)
+
+
+def test_nodes_are_bound_where_a_parent_forbids_mknod(rootfs: Path) -> None:
+    """libct as root of a user namespace, the container without one of its own."""
+
+    def body() -> None:
+        script = "stat -c %t:%T /dev/null /dev/full; echo > /dev/null; cat /proc/self/mountinfo"
+        run = run_box(rootfs, script)
+        assert run.lines[:2] == ["1:3", "1:7"]
+        assert mounted(run.text)["/dev/null"].fstype == mounted(host)["/dev"].fstype
+
+    with open("/proc/self/mountinfo") as file:
+        host = file.read()
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, body)
 
 
 def test_the_host_s_device_nodes_are_never_changed(rootfs: Path) -> None:

@@ -13,11 +13,11 @@ from libct.errors import StepError
 from tests.support import (
     CLONE_NEWNS,
     in_namespaces,
+    mount as kernel_mount,
     requires,
     session_directory,
     unique,
 )
-from tests.support import mount as kernel_mount
 
 from .rootfs_box import (
     bind,
@@ -176,13 +176,14 @@ def test_attributes_are_enforced(rootfs: Path, shared: Path) -> None:
 
 
 def test_nosuid_is_enforced(rootfs: Path, shared: Path) -> None:
-    # busybox gives the right up again, unless it is needed: su tells whether it was there.
-    (shared / "su").write_bytes((rootfs / "bin/busybox").read_bytes())
-    (shared / "su").chmod(0o4755)
+    # busybox gives the right up again, unless it is needed: passwd tells whether it was there.
+    (shared / "passwd").write_bytes((rootfs / "bin/busybox").read_bytes())
+    (shared / "passwd").chmod(0o4755)
     mounts = [bind("/mnt/suid", shared), bind("/mnt/nosuid", shared, "nosuid")]
     config = make_config(rootfs, mounts)
     said = [
-        run_config(config, f"/mnt/{at}/su nobody", user="1000").text for at in ("suid", "nosuid")
+        run_config(config, f"/mnt/{at}/passwd someone", user="1000").text
+        for at in ("suid", "nosuid")
     ]
     assert ["must be suid" in text for text in said] == [False, True]
 
@@ -473,6 +474,7 @@ def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path
         path.chmod(0o700)
 
 
+@pytest.mark.usefixtures("nothing_left")
 def test_a_kernel_s_message_is_in_the_error(rootfs: Path) -> None:
     with pytest.raises(StepError, match="nonsense") as caught:
         run_box(rootfs, "true", [mount("/mnt", "tmpfs", "tmpfs", "nonsense=1")])

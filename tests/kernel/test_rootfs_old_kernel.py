@@ -13,8 +13,7 @@ from libct.errors import StepError
 from libct.sandbox import sandbox
 from libct.syscalls.mounts import mount_setattr
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
-from tests.support import CLONE_NEWNS, in_namespaces, requires
-from tests.support import mount as kernel_mount
+from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires
 
 from .rootfs_box import (
     bind,

@@ -12,8 +12,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.rootfs.paths import find_in_root, make_in_root, open_in_root, parent_in_root
-from tests.support import CLONE_NEWNS, in_namespaces, requires
-from tests.support import mount as kernel_mount
+from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,14 @@ import pytest
 
 import libct
 from libct.errors import StepError
-from tests.support import CLONE_NEWNS, in_namespaces, requires, state_root, unique
-from tests.support import mount as kernel_mount
+from tests.support import (
+    CLONE_NEWNS,
+    in_namespaces,
+    mount as kernel_mount,
+    requires,
+    state_root,
+    unique,
+)
 
 from .rootfs_box import (
     Mounted,
@@ -96,12 +102,24 @@ def test_a_rootfs_that_is_a_mount_point(rootfs: Path, tmp_path: Path) -> None:
     in_namespaces(CLONE_NEWNS, shared)
 
 
+def test_the_host_s_own_root_without_a_view() -> None:
+    mounts = [mount("/tmp", "tmpfs"), mount("/dev/shm", "tmpfs")]
+    config = make_config("/", mounts, full=True)
+    script = """
+        ls /proc | grep -c '^[0-9]'; ls /tmp; echo > /tmp/x && echo wrote; ls -d /usr
+    """
+    run = run_config(config, "/bin/sh", "-c", script)
+    assert int(run.lines[0]) <= 6
+    assert run.lines[1:] == ["wrote", "/usr"]
+
+
 def test_a_rootfs_reached_by_a_link_is_refused(rootfs: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(rootfs.parent)
     with pytest.raises(libct.ConfigError, match="a symbolic link leads from"):
         run_box(tmp_path / "link/rootfs", "true")
 
 
+@pytest.mark.usefixtures("nothing_left")
 def test_a_rootfs_that_has_gone(tmp_path: Path) -> None:
     (tmp_path / "rootfs").mkdir()
     config = make_config(tmp_path / "rootfs")
@@ -210,6 +228,20 @@ def test_without_pivot_root(rootfs: Path, user: bool) -> None:
     in_namespaces(CLONE_NEWNS, body)
 
 
+def test_a_rootfs_on_another_file_system_does_not_get_onto_the_host_s_root(rootfs: Path) -> None:
+    def body() -> None:
+        kernel_mount(str(rootfs.parent), str(rootfs.parent), flags=MS_BIND)
+        kernel_mount("none", "/", flags=SHARED | MS_REC)
+        before = Path("/proc/self/mountinfo").read_text()
+        for fields in ({"no_pivot_root": True}, {"rootfs_view": "overlay"}, {}):
+            run = run_box(rootfs, "echo in", root_propagation=SHARED | MS_REC, **fields)
+            assert run.lines == ["in"]
+            assert Path("/proc/self/mountinfo").read_text() == before
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_without_a_mount_namespace(rootfs: Path) -> None:
     before, dev = here(), sorted(os.listdir(rootfs / "dev"))
     config = make_config(rootfs, base=False, kinds=["NEWPID"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,13 @@ import pytest
 
 import libct
 from libct.sandbox import sandbox
-from tests.support import CLONE_NEWNS, in_namespaces, requires
-from tests.support import libct as command
-from tests.support import mount as kernel_mount
+from tests.support import (
+    CLONE_NEWNS,
+    in_namespaces,
+    libct as command,
+    mount as kernel_mount,
+    requires,
+)
 
 from .rootfs_box import Outcome, make_config, mounted, new_rootfs, run_config, run_prepared
 
@@ -87,7 +90,7 @@ for point in {points}:
         pass
     print(os.listdir(point))
 """
-    config, process = sandbox([sys.executable, "-ISc", program], keep_caps=True, overlay=overlay)
+    config, process = sandbox(["/usr/bin/python3", "-ISc", program], keep_caps=True, overlay=overlay)
     assert run_prepared(config, process).lines == ["[]"] * len(points)
 
 

@@ -1,0 +1,723 @@
+"""The life of a container: states, who may do what when, and several who do it at once."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from libct import state as state_module
+from libct.bootstrap import client
+from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
+from libct.container import list_containers
+
+from ..containers import (
+    PATH,
+    USUAL,
+    make_config,
+    run,
+    run_in,
+    running,
+    shared_rootfs,
+    state_directory,
+)
+from ..support import forked, libct_environment, requires, unique, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+
+def create(**values: Any) -> libct.Container:
+    return libct.create(state_directory(), unique(), make_config(**values))
+
+
+def first(*args: str, **values: Any) -> libct.Process:
+    return libct.Process(args or ("sleep", "60"), env=[PATH], init=True, **values)
+
+
+def elsewhere(body: Callable[[], Any]) -> Any:
+    """Run body in a process that is none of the container's."""
+    return forked(body)
+
+
+def another(container: libct.Container) -> libct.Container:
+    """The container as somebody else sees it."""
+    return libct.load(state_directory(), container.id)
+
+
+# --- states -------------------------------------------------------------------------------
+
+
+@requires("cgroup1")
+def test_the_status_at_every_moment() -> None:
+    with create(cgroups=Cgroup()) as container:
+        process = first("sh", "-c", "read line; exit 3", stdin=(pipe := os.pipe())[0])
+
+        def statuses() -> set[str]:
+            other = another(container)
+            seen = elsewhere(lambda: (other.status(), other.state()["status"]))
+            return {container.status(), container.state()["status"], *seen}
+
+        assert statuses() == {"stopped"}
+        assert container.state()["pid"] == 0
+        container.start(process)
+        assert statuses() == {"created"}
+        assert container.state()["pid"] == process.pid
+        container.pause()
+        assert statuses() == {"paused"}
+        container.resume()
+        assert statuses() == {"created"}
+        container.exec()
+        assert statuses() == {"running"}
+        assert another(container).processes() == [process.pid]
+        container.pause()
+        assert statuses() == {"paused"}
+        container.resume()
+        assert statuses() == {"running"}
+        os.write(pipe[1], b"\n")
+        assert process.wait().exit_code == 3
+        assert statuses() == {"stopped"}
+        assert another(container).state()["pid"] == 0
+        assert another(container).state()["annotations"] == {"libct.exit-status": "3"}
+        assert another(container).processes() == []
+        for fd in pipe:
+            os.close(fd)
+    with pytest.raises(libct.ContainerNotFound, match="container does not exist: "):
+        another(container)
+    with pytest.raises(libct.ContainerNotFound):
+        container.status()
+
+
+def test_while_it_is_being_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    with create() as container:
+        asked = client._Run._ask
+
+        def ask(run: client._Run, index: int) -> None:
+            other = another(container)
+            seen.extend(elsewhere(lambda: (other.status(), other.state()["status"])))
+            seen.append(str(other.state()["pid"]))
+            with pytest.raises(libct.Error, match="just being created"):
+                other.signal(signal.SIGTERM)
+            asked(run, index)
+
+        monkeypatch.setattr(client._Run, "_ask", ask)
+        container.start(first())
+        assert seen == ["creating", "creating", "0"]
+        assert container.status() == "created"
+
+
+def test_the_state_document(tmp_path: Path) -> None:
+    before = time.time()
+    config = make_config(labels=["org.example=one=two", f"bundle={tmp_path}"], version="1.2.0")
+    with libct.create(state_directory(), unique(), config, bundle=str(tmp_path)) as container:
+        container.run(first())
+        state = container.state()
+        created = state.pop("created")
+        assert state == {
+            "ociVersion": "1.2.0",
+            "id": container.id,
+            "pid": container.state()["pid"],
+            "status": "running",
+            "bundle": str(tmp_path),
+            "rootfs": str(shared_rootfs()),
+            "owner": "root",
+            "annotations": {"org.example": "one=two"},
+        }
+        text = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(before))
+        assert created.startswith(text) or time.gmtime(before).tm_sec > 55
+        assert len(created) == len("2000-01-01T00:00:00.000000000Z")
+        assert json.loads(json.dumps(state)) == state
+
+
+RULES = {
+    # what: the statuses it is refused in
+    "exec": ("stopped", "running", "paused"),
+    "signal": ("stopped",),
+    "pause": ("stopped", "paused"),
+    "resume": ("stopped", "created", "running"),
+    "set": ("stopped",),
+    "destroy": ("running", "paused"),
+}
+
+
+@requires("cgroup1")
+@pytest.mark.parametrize("status", ["stopped", "created", "running", "paused"])
+def test_what_may_be_done_when(status: str) -> None:
+    limits = make_config(cgroups=Cgroup(resources=Resources(pids_limit=20)))
+    for what, refused in RULES.items():
+        with create(cgroups=Cgroup(resources=Resources(pids_limit=10))) as container:
+            process = first()
+            if status != "stopped":
+                container.start(process)
+            if status in ("running", "paused"):
+                container.exec()
+            if status == "paused":
+                container.pause()
+            actions: dict[str, Callable[[], None]] = {
+                "exec": container.exec,
+                "signal": lambda one=container: one.signal(signal.SIGCONT),  # type: ignore[misc]
+                "pause": container.pause,
+                "resume": container.resume,
+                "set": lambda one=container: one.set(limits),  # type: ignore[misc]
+                "destroy": container.destroy,
+            }
+            if status in refused:
+                with pytest.raises(libct.Error):
+                    actions[what]()
+                assert container.status() == status
+            else:
+                actions[what]()
+
+
+def test_a_signal_reaches_the_first_process() -> None:
+    with create() as container:
+        process = first("sh", "-c", "trap 'exit 9' USR1; echo; while :; do sleep 0.01; done")
+        out = os.pipe()
+        process.stdout = out[1]
+        container.run(process)
+        os.read(out[0], 1)
+        another(container).signal(signal.SIGUSR1)
+        assert process.wait().exit_code == 9
+        with pytest.raises(libct.ContainerNotRunning, match="container not running"):
+            container.signal(signal.SIGTERM)
+        with pytest.raises(ProcessLookupError, match="os: process already finished"):
+            process.signal(signal.SIGTERM)
+        for fd in out:
+            os.close(fd)
+
+
+@requires("cgroup1")
+def test_kill_without_a_pid_namespace_kills_all() -> None:
+    kinds = tuple(kind for kind in USUAL if kind != NEWPID)
+    with create(namespaces=kinds, cgroups=Cgroup()) as container:
+        process = first("sh", "-c", "sleep 70 & sleep 71 & wait")
+        container.run(process)
+        assert wait_until(lambda: len(container.processes()) == 3)
+        pids = container.processes()
+        container.signal(signal.SIGKILL)
+        assert process.wait().signal == signal.SIGKILL
+        assert wait_until(lambda: not container.processes())
+        assert not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids)
+
+
+@pytest.mark.parametrize("way", ["pid namespace", "host's pids", "groups"])
+def test_processes(way: str) -> None:
+    if way == "groups":
+        config = make_config(cgroups=Cgroup())
+    else:
+        config = make_config(namespaces=USUAL if way == "pid namespace" else (NEWNS,))
+    with libct.create(state_directory(), unique(), config) as container:
+        process = first("sh", "-c", "sleep 70 & sleep 71 & wait")
+        container.run(process)
+        if way == "host's pids":  # nothing tells whose they are
+            assert container.processes() == [process.pid]
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            assert wait_until(lambda: len(children.read_text().split()) == 2)
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        else:
+            assert wait_until(lambda: len(container.processes()) == 3)
+            assert container.processes()[0] == process.pid
+
+
+# --- start ----------------------------------------------------------------------------------
+
+
+def test_created_by_one_and_released_by_another() -> None:
+    with create() as container:
+        process = first("sh", "-c", "exit 4")
+        container.start(process)
+        elsewhere(another(container).exec)
+        assert process.wait(10).exit_code == 4
+        assert another(container).state()["annotations"]["libct.exit-status"] == "4"
+
+
+def test_released_by_another_and_not_executable(tmp_path: Path) -> None:
+    config = make_config(mounts=[*make_config().mounts, Mount("/mnt", str(tmp_path), "bind", 4096)])
+    (tmp_path / "command").write_text("#!/gone\n")
+    (tmp_path / "command").chmod(0o755)
+    with libct.create(state_directory(), unique(), config) as container:
+        process = first("/mnt/command")
+        container.start(process)
+
+        def release() -> tuple[Any, ...]:
+            with pytest.raises(libct.StepError) as caught:
+                another(container).exec()
+            error = caught.value
+            return error.op, error.errno, error.hint, error.place, str(error)
+
+        op, code, hint, place, text = elsewhere(release)
+        assert (op, code, place) == ("execute", errno.ENOENT, "process.args")
+        assert hint == "its interpreter '/gone' is not in the rootfs"
+        assert text.startswith('cannot execute the command: execve("/mnt/command", ...): No such')
+        assert process.wait(10).exit_code == 1
+        assert container.status() == "stopped"
+
+
+def test_several_release_it_at_once() -> None:
+    for _ in range(5):
+        with create() as container:
+            container.start(first())
+            results: list[str] = []
+
+            def release(one: libct.Container, results: list[str]) -> None:
+                try:
+                    one.exec()
+                    results.append("released")
+                except libct.ContainerRunning:
+                    results.append("refused")
+
+            threads = [
+                threading.Thread(target=release, args=(another(container), results))
+                for _ in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert sorted(results) == ["refused"] * 3 + ["released"]
+            assert container.status() == "running"
+
+
+def test_a_first_process_that_dies_before_it_is_released() -> None:
+    with create() as container:
+        process = first()
+        container.start(process)
+        process.signal(signal.SIGKILL)
+        assert wait_until(lambda: container.status() == "stopped")
+        with pytest.raises(libct.ContainerNotRunning):
+            container.exec()
+        assert process.wait().signal == signal.SIGKILL
+
+
+def test_run_is_start_and_exec() -> None:
+    for way in ("run", "start"):
+        with create() as container:
+            process = first("sh", "-c", "exit 5")
+            if way == "run":
+                container.run(process)
+                assert not os.path.exists(f"{state_directory()}/{container.id}/exec.fifo")
+            else:
+                container.start(process)
+                assert os.path.exists(f"{state_directory()}/{container.id}/exec.fifo")
+                container.exec()
+            assert process.wait().exit_code == 5
+            assert process.wait().exit_code == 5
+
+
+def test_it_can_be_started_again() -> None:
+    with create() as container:
+        for status in (1, 2, 3):
+            process = first("sh", "-c", f"exit {status}")
+            container.run(process)
+            assert process.wait().exit_code == status
+            assert container.state()["annotations"]["libct.exit-status"] == str(status)
+        container.run(first())
+        assert "annotations" not in container.state()
+
+
+def test_wait_with_a_timeout() -> None:
+    with create() as container:
+        process = first()
+        container.run(process)
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match=f"the process {process.pid} is still running"):
+                process.wait(0.01)
+        process.signal(signal.SIGTERM)  # which a process 1 ignores
+        process.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+        assert repr(process.wait()) == "ProcessState(signal=9)"
+
+
+def test_several_threads_wait() -> None:
+    with create() as container:
+        process = first("sleep", "0.1")
+        container.run(process)
+        states: list[libct.ProcessState] = []
+        threads = [threading.Thread(target=lambda: states.append(process.wait())) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert len(states) == 8
+        assert {id(state) for state in states} == {id(process.wait())}
+
+
+def test_a_process_that_was_not_started() -> None:
+    process = first()
+    for ask in (lambda: process.pid, lambda: process.pidfd, process.wait):
+        with pytest.raises(libct.Error, match="has not been started"):
+            ask()
+
+
+# --- destroy ----------------------------------------------------------------------------------
+
+
+def test_destroy() -> None:
+    container = create()
+    process = first()
+    container.run(process)
+    with pytest.raises(libct.ContainerRunning, match="use force"):
+        container.destroy()
+    assert container.status() == "running"
+    container.destroy(force=True)
+    assert process.wait().signal == signal.SIGKILL
+    container.destroy(force=True)
+    with pytest.raises(libct.ContainerNotFound):
+        container.destroy()
+
+
+def test_a_created_container_is_destroyed_without_force() -> None:
+    container = create()
+    process = first()
+    container.start(process)
+    elsewhere(another(container).destroy)
+    assert process.wait().signal == signal.SIGKILL
+
+
+def test_destroyed_by_many_at_once() -> None:
+    for _ in range(3):
+        container = create(cgroups=Cgroup())
+        container.run(first())
+        errors: list[Exception] = []
+
+        def destroy(one: libct.Container, errors: list[Exception]) -> None:
+            try:
+                one.destroy(force=True)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [
+            threading.Thread(target=destroy, args=(another(container), errors)) for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert errors == []
+        assert not os.path.exists(f"{state_directory()}/{container.id}")
+
+
+def test_a_handle_of_a_former_container_does_not_touch_the_present_one() -> None:
+    former = create()
+    same = another(former)
+    former.destroy()
+    with libct.create(state_directory(), former.id, make_config()) as present:
+        process = first()
+        present.run(process)
+        for handle in (former, same):
+            with pytest.raises(libct.ContainerNotFound):
+                handle.status()
+            with pytest.raises(libct.ContainerNotFound):
+                handle.destroy()
+            handle.destroy(force=True)
+        assert present.status() == "running"
+
+
+def test_an_exit_status_is_not_written_to_another_container() -> None:
+    former = create()
+    process = first("sleep", "0.05")
+    former.run(process)
+    elsewhere(lambda: another(former).destroy(force=True))
+    with libct.create(state_directory(), former.id, make_config()) as present:
+        process.wait()
+        assert "annotations" not in present.state()
+
+
+def test_a_paused_container_is_destroyed() -> None:
+    container = create(cgroups=Cgroup())
+    process = first()
+    container.run(process)
+    container.pause()
+    with pytest.raises(libct.ContainerPaused):
+        container.destroy()
+    container.destroy(force=True)
+    assert process.wait().signal == signal.SIGKILL
+
+
+def test_further_processes_that_nobody_waited_for() -> None:
+    """Process 1 of a pid namespace does not end before they are reaped."""
+    container = create()
+    container.run(first())
+    kept = libct.Process(["sleep", "70"], env=[PATH])
+    container.run(kept)
+    for _ in range(2):
+        container.run(libct.Process(["sleep", "71"], env=[PATH]))
+        container.run(libct.Process(["true"], env=[PATH]))
+    another(container).destroy(force=True)
+    assert kept.wait().signal == signal.SIGKILL
+
+
+# --- several at once -------------------------------------------------------------------------
+
+
+def test_one_id_is_for_one_container() -> None:
+    name = unique()
+    results: list[str] = []
+
+    def make() -> None:
+        try:
+            libct.create(state_directory(), name, make_config())
+            results.append("made")
+        except libct.ContainerExists as error:
+            results.append("refused")
+            assert "container with given ID already exists" in str(error)  # noqa: PT017
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["made"] + ["refused"] * 7
+    libct.load(state_directory(), name).destroy()
+
+
+def test_two_starts_at_once() -> None:
+    with create() as container:
+        results: list[str] = []
+
+        def start() -> None:
+            try:
+                another(container).run(first())
+                results.append("started")
+            except libct.ContainerRunning:
+                results.append("refused")
+
+        threads = [threading.Thread(target=start) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == ["refused"] * 3 + ["started"]
+        assert len(container.processes()) == 1
+
+
+@requires("cgroup1")
+def test_writers_of_several_processes() -> None:
+    """Each change is whole, and the last one stays."""
+    with create(cgroups=Cgroup(resources=Resources(pids_limit=10))) as container:
+        container.run(first())
+
+        def change(number: int) -> None:
+            one = another(container)
+            for limit in range(100 * number, 100 * number + 10):
+                one.set(make_config(cgroups=Cgroup(resources=Resources(pids_limit=limit))))
+
+        pids = []
+        for number in range(1, 4):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    change(number)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            pids.append(pid)
+        while pids:
+            found, status = os.waitpid(pids[0], os.WNOHANG)
+            assert another(container).status() == "running"
+            if found:
+                assert status == 0
+                pids.pop(0)
+        cgroups = another(container).config.cgroups
+        assert cgroups is not None
+        limit = cgroups.resources.pids_limit
+        assert limit in (109, 209, 309)
+        assert container.manager is not None
+        group = container.manager.paths()["pids"]
+        assert Path(group, "pids.max").read_text() == f"{limit}\n"
+
+
+def test_many_containers() -> None:
+    containers = []
+    fds = len(os.listdir("/proc/self/fd"))
+    try:
+        for _ in range(50):
+            container = create()
+            containers.append(container)
+            container.run(first())
+        assert {container.status() for container in containers} == {"running"}
+        assert len(os.listdir("/proc/self/fd")) <= fds + 60  # a pidfd for each, and the server
+        found = {container.id for container in list_containers(state_directory())}
+        assert {container.id for container in containers} <= found
+    finally:
+        for container in containers:
+            container.destroy(force=True)
+
+
+def test_no_descriptor_is_lost() -> None:
+    def body() -> None:
+        client.start_server()
+        before = sorted(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with running(make_config(cgroups=Cgroup())) as container:
+                run_in(container, "true")
+                with pytest.raises(libct.StepError):
+                    run_in(container, "no such command")
+            with pytest.raises(libct.StepError):
+                run(make_config(cgroups=Cgroup()), "no such command")
+            with pytest.raises(libct.StepError):
+                run(make_config(mounts=[Mount("/mnt", "/no/such", "bind", 4096)]), "true")
+        assert sorted(os.listdir("/proc/self/fd")) == before
+
+    forked(body)
+
+
+# --- what is on disk --------------------------------------------------------------------------
+
+
+def test_a_damaged_state() -> None:
+    container = create()
+    file = Path(state_directory(), container.id, "state.json")
+    whole = file.read_text()
+    for text in ("", "{", "[]", "null", whole[:100], whole.replace('"id"', '"ID"'), "\0" * 50):
+        file.unlink()
+        file.write_text(text)
+        with pytest.raises(libct.Error, match="is damaged: .*delete it by force"):
+            another(container)
+        with pytest.raises(libct.Error, match="is damaged"):
+            container.status()
+        with pytest.raises(libct.Error, match="is damaged"):
+            container.destroy()
+        assert container.id not in [one.id for one in list_containers(state_directory())]
+    container.destroy(force=True)
+    assert not file.parent.exists()
+
+
+def test_a_state_that_was_lost() -> None:
+    container = create(cgroups=Cgroup())
+    process = first()
+    container.run(process)
+    Path(state_directory(), container.id, "state.json").unlink()
+    with pytest.raises(libct.ContainerNotFound):
+        container.status()
+    container.destroy(force=True)  # who has made it still knows what it has made
+    assert process.wait().signal == signal.SIGKILL
+
+
+@pytest.mark.parametrize("when", ["create", "start"])
+def test_a_full_state_directory(when: str, tmp_path: Path) -> None:
+    def body() -> None:
+        from ..support import mount
+
+        mount("tmpfs", str(tmp_path), "tmpfs", data="size=16k,nr_inodes=10")
+        if when == "create":
+            (tmp_path / "fill").write_bytes(bytes(16 << 10))
+            with pytest.raises(libct.Error, match="full: free space"):
+                libct.create(str(tmp_path), "one", make_config())
+            assert os.listdir(tmp_path) == ["fill"]
+            return
+        container = libct.create(str(tmp_path), "one", make_config())
+        (tmp_path / "fill").touch()
+        with pytest.raises(OSError, match="No space"):
+            (tmp_path / "fill").write_bytes(bytes(16 << 10))
+        for start in (container.run, container.start):
+            with pytest.raises(libct.Error, match="full: free space"):
+                start(first())
+        assert container.processes() == []
+        container.destroy()
+        assert os.listdir(tmp_path) == ["fill"]
+
+    from ..support import CLONE_NEWNS, in_namespaces
+
+    shared_rootfs()
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_a_state_directory_that_may_not_be_written() -> None:
+    def body() -> None:
+        os.setresuid(-1, 65533, -1)
+        with pytest.raises(libct.Error, match="choose another place with --root"):
+            libct.create(f"{place}/states", "one", make_config())
+        assert list_containers(f"{place}/none") == []
+        with pytest.raises(libct.Error, match="cannot list the containers in .*: Permission"):
+            list_containers("/root/any")
+
+    place = shared_rootfs()  # which everybody may enter
+    assert state_module.default_root() == "/run/libct"
+    forked(body)
+
+
+def test_the_default_root_of_an_ordinary_user() -> None:
+    path = "/tmp/libct-65531"
+
+    def body(make: Callable[[], None]) -> Any:
+        make()
+        os.environ.pop("XDG_RUNTIME_DIR", None)
+        os.setresuid(65531, 65531, 65531)
+        try:
+            return state_module.default_root()
+        except libct.Error as error:
+            return str(error)
+
+    try:
+        assert forked(lambda: body(lambda: None)) == path
+        assert forked(lambda: body(lambda: None)) == path
+        os.chmod(path, 0o777)
+        assert "is not a directory of this user alone" in forked(lambda: body(lambda: None))
+        os.rmdir(path)
+        os.symlink("/tmp", path)
+        assert "is not a directory of this user alone" in forked(lambda: body(lambda: None))
+        os.unlink(path)
+        os.mkdir(path)
+        assert "is not a directory of this user alone" in forked(lambda: body(lambda: None))
+    finally:
+        os.rmdir(path)
+
+
+# --- what is missing -----------------------------------------------------------------------
+
+
+def test_missing_things() -> None:
+    cases: dict[str, tuple[Any, dict[str, Any], str]] = {
+        "rootfs": ({"rootfs": "/no/such"}, {}, "root.path"),
+        "source": ({"mounts": [Mount("/mnt", "/no/such", "bind", 4096)]}, {}, "mounts[0]"),
+        "user": ({}, {"user": "nobody2"}, "process.user"),
+        "command": ({}, {"args": ["no such"]}, "process.args"),
+        "no command": ({}, {"args": []}, "process.args"),
+    }
+    for name, (config, values, place) in cases.items():
+        args = values.pop("args", ["true"]) if "args" in values else ["true"]
+        with pytest.raises((libct.StepError, libct.ConfigError)) as caught:
+            run(make_config(**config), *args, **values)
+        assert place in str(caught.value), name
+
+
+def test_a_kernel_that_is_too_old(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import libct, sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from tests.containers import make_config, run\n"
+        "try:\n"
+        f"    run(make_config({str(shared_rootfs())!r}), 'true')\n"
+        "except libct.StepError as error:\n"
+        "    print(error)\n"
+    )
+    # The first open_tree of the process that has a new mount namespace.
+    command = ["strace", "-f", "-o", "/dev/null", "-e", "trace=open_tree,openat2"]
+    command += ["-e", "inject=open_tree:error=ENOSYS", sys.executable, str(script)]
+    checkout = libct_environment()["PYTHONPATH"]
+    done = subprocess.run(
+        [*command, checkout], env=libct_environment(), capture_output=True, text=True, check=False
+    )
+    assert "open_tree(" in done.stdout, done.stderr
+    assert "Function not implemented" in done.stdout
+    assert "Linux" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+test_a_kernel_that_is_too_old = requires("strace")(test_a_kernel_that_is_too_old)

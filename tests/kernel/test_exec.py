@@ -1,0 +1,350 @@
+"""Further processes in a running container: what they share with it, and what they do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import libct
+from libct.config import (
+    NEWCGROUP,
+    NEWNS,
+    NEWPID,
+    NEWTIME,
+    NEWUSER,
+    NEWUTS,
+    Capabilities,
+    Cgroup,
+    IDMap,
+    Rlimit,
+    TimeOffset,
+)
+
+from ..containers import PATH, USUAL, make_config, run_in, running, state_directory
+from ..support import busybox_rootfs, requires, unique
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+NAMES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+MAP = [IDMap(0, 100000, 65536)]
+MAPS = {"uid_mappings": MAP, "gid_mappings": MAP}
+KINDS: dict[str, dict[str, Any]] = {
+    "usual": {"namespaces": (*USUAL, NEWCGROUP)},
+    "all": {"namespaces": (*USUAL, NEWCGROUP, NEWUSER, NEWTIME), **MAPS},
+    "clocks": {
+        "namespaces": (*USUAL, NEWTIME, NEWUSER),
+        "time_offsets": {"boottime": TimeOffset(10**7, 0)},
+        **MAPS,
+    },
+    "mounts": {"namespaces": (NEWNS,)},
+    "pids": {"namespaces": (NEWPID,), "mounts": [], "devices": []},
+    "user": {"namespaces": (NEWUSER,), "mounts": [], "devices": [], **MAPS},
+    "none": {"namespaces": (), "mounts": [], "devices": []},
+}
+
+
+def namespaces(pid: int | str) -> dict[str, str]:
+    return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMES}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@requires("timens")
+def test_it_is_in_all_namespaces_of_the_first(kind: str) -> None:
+    with running(make_config(**KINDS[kind])) as container:
+        first = container.state()["pid"]
+        process = libct.Process(["sleep", "60"], env=[PATH])
+        container.run(process)
+        assert namespaces(process.pid) == namespaces(first)
+        for link in ("root", "cwd"):
+            ours, theirs = (os.stat(f"/proc/{pid}/{link}") for pid in (process.pid, first))
+            assert (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+        assert os.stat(f"/proc/{process.pid}").st_uid == os.stat(f"/proc/{first}").st_uid
+        assert run_in(container, "ls", "/bin/busybox").state.success
+        process.signal(signal.SIGKILL)
+        assert process.wait().signal == signal.SIGKILL
+
+
+@requires("cgroup1")
+@pytest.mark.parametrize("kinds", [USUAL, (*USUAL, NEWCGROUP), (*USUAL, NEWCGROUP, NEWUSER)])
+def test_it_is_in_the_groups_of_the_first(kinds: tuple[str, ...]) -> None:
+    config = make_config(namespaces=kinds, cgroups=Cgroup(), **(MAPS if NEWUSER in kinds else {}))
+    with running(config) as container:
+        first = container.state()["pid"]
+        process = libct.Process(["sleep", "60"], env=[PATH])
+        container.run(process)
+        groups = [Path(f"/proc/{pid}/cgroup").read_text() for pid in (first, process.pid)]
+        assert groups[0] == groups[1] != Path("/proc/self/cgroup").read_text()
+        assert container.processes() == sorted([first, process.pid])
+
+
+def test_user_groups_and_home() -> None:
+    with running(make_config()) as container:
+
+        def seen(script: str, **process: Any) -> str:
+            return run_in(container, "sh", "-c", script, **process).output.strip()
+
+        assert seen("id -u; id -G; echo $HOME; pwd") == "0\n0\n/root\n/"
+        assert seen("id -un; id -G; echo $HOME", user="user") == "user\n1000 29 2000\n/home/user"
+        assert seen("id -u; id -G", user="7:8", additional_groups=[9, "extra"]) == "7\n8 9 2000"
+        assert seen("echo $HOME", env=[PATH, "HOME=/mine"]) == "/mine"
+        assert seen("echo $HOME", env=[PATH, "HOME="]) == "/root"
+        with pytest.raises(libct.StepError, match="no user 'nobody2'"):
+            seen("true", user="nobody2")
+
+
+def test_environment_working_directory_and_umask() -> None:
+    with running(make_config(umask=0o77)) as container:
+
+        def seen(script: str, **process: Any) -> list[str]:
+            return run_in(container, "sh", "-c", script, **process).lines
+
+        env = [PATH, "A=1", "B=2", "A=3", "EMPTY=", "WITH=equals=more"]
+        done = run_in(container, "env", env=env)
+        assert done.lines == ["PATH=/bin", "B=2", "A=3", "EMPTY=", "WITH=equals=more", "HOME=/root"]
+        assert seen("pwd", cwd="/var/tmp") == ["/var/tmp"]
+        assert seen("umask") == ["0077"]
+        assert seen("umask", umask=0o27) == ["0027"]
+        with pytest.raises(libct.StepError) as caught:
+            seen("pwd", cwd="/no/such")
+        assert (caught.value.place, caught.value.errno) == ("process.cwd", 2)
+        with pytest.raises(libct.StepError) as caught:
+            seen("pwd", cwd="/bin/sh")
+        assert (caught.value.place, caught.value.errno) == ("process.cwd", 20)
+
+
+def test_a_directory_that_only_the_user_may_enter(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    private = rootfs / "home/user"
+    os.chown(private, 1000, 1000)
+    private.chmod(0o700)
+    tmp_path.chmod(0o755)
+    config = make_config(rootfs, namespaces=(*USUAL, NEWUSER))
+    config.capabilities = Capabilities()  # not even root's overriding of permissions
+    with running(config) as container:
+        done = run_in(container, "pwd", cwd="/home/user", user="1000:1000")
+        assert done.output == "/home/user\n"
+
+
+def test_capabilities_limits_and_privileges() -> None:
+    kept = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+    config = make_config(capabilities=kept, rlimits=[Rlimit(7, 300, 200)], no_new_privileges=True)
+    script = "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status; ulimit -Sn; ulimit -Hn"
+    with running(config) as container:
+
+        def seen(**process: Any) -> list[str]:
+            lines = run_in(container, "sh", "-c", script, **process).lines
+            return [line.split()[-1] for line in lines]
+
+        assert seen() == [f"{1 << 5:016x}", f"{1 << 5:016x}", "1", "200", "300"]
+        more = Capabilities(bounding=["CAP_CHOWN"], permitted=["CAP_CHOWN"])
+        found = seen(capabilities=more, rlimits=[Rlimit(7, 150, 100)], no_new_privileges=False)
+        assert found == [f"{1:016x}", f"{1:016x}", "0", "100", "150"]  # execve, for root
+
+
+def test_limits_in_a_user_namespace_are_set_from_outside() -> None:
+    config = make_config(namespaces=(*USUAL, NEWUSER), rlimits=[Rlimit(4, 0, 0)], **MAPS)
+    with running(config) as container:
+        assert run_in(container, "sh", "-c", "ulimit -c; ulimit -Hc").lines == ["0", "0"]
+        limited = [Rlimit(7, 64, 64)]
+        assert run_in(container, "sh", "-c", "ulimit -n", rlimits=limited).lines == ["64"]
+
+
+@pytest.mark.parametrize("init", [True, False])
+def test_a_terminal(init: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = libct.Process(
+            ["sh", "-c", "tty; stty size; ls -l /proc/self/fd/3; ps -o tty= $$; read line; echo got $line"],
+            env=[PATH],
+            terminal=True,
+            console_socket=theirs,
+            console_width=101,
+            console_height=37,
+            init=init,
+        )
+        with libct.create(state_directory(), unique(), make_config()) as container:
+            if not init:
+                container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
+            container.run(process)
+            name, fds, _, _ = socket.recv_fds(ours, 100, 1)
+            assert name == b"/dev/ptmx"
+            with open(fds[0], "r+b", buffering=0) as master:
+                master.write(b"hello\n")
+                said = b""
+                while b"got hello" not in said:
+                    said += master.read(4096)
+            assert process.wait(10).exit_code == 0
+    lines = said.decode().split("\r\n")
+    assert lines[0].startswith("/dev/pts/") or lines[0] == "hello"
+    assert "37 101" in lines
+
+
+def test_a_terminal_without_a_socket() -> None:
+    with running(make_config()) as container:
+        process = libct.Process(["sh"], env=[PATH], terminal=True)
+        with pytest.raises(libct.Error, match="needs a console_socket"):
+            container.run(process)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["true"], (0, None, 0)),
+        (["false"], (1, None, 1)),
+        (["sh", "-c", "exit 77"], (77, None, 77)),
+        (["sh", "-c", "exit 255"], (255, None, 255)),
+        (["sh", "-c", "kill -TERM $$"], (None, 15, 143)),
+        (["sh", "-c", "kill -SEGV $$"], (None, 11, 139)),
+    ],
+)
+def test_exit_codes(command: list[str], expected: tuple[Any, ...]) -> None:
+    with running(make_config()) as container:
+        state = run_in(container, *command).state
+        assert (state.exit_code, state.signal, state.status) == expected
+        assert state.success == (expected[2] == 0)
+
+
+def test_streams_go_where_they_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("one\ntwo\n")
+    with running(make_config()) as container:
+        with (tmp_path / "in").open() as source, (tmp_path / "out").open("w") as target:
+            process = libct.Process(
+                ["sh", "-c", "cat; echo oops >&2"],
+                env=[PATH],
+                stdin=source,
+                stdout=target.fileno(),
+                stderr=target,
+                user="user",
+            )
+            container.run(process)
+        assert process.wait().success
+    assert (tmp_path / "out").read_text() == "one\ntwo\noops\n"
+    assert (tmp_path / "out").stat().st_uid == 1000  # so that /dev/stdout can be opened again
+
+
+COMMANDS: dict[str, tuple[str, str, str, str]] = {
+    # file in /etc: (its contents, mode, message, hint)
+    "absent": ("", "", 'exec: "/etc/absent": stat /etc/absent: no such file or directory', ""),
+    "plain": ("text", "644", 'exec: "/etc/plain": exec /etc/plain: permission denied', ""),
+    "nothing": ("text", "755", "Exec format error", "no #! line and no executable format"),
+    "lost": ("#!/no/shell -e\n", "755", "No such file or dir", "interpreter '/no/shell' is not"),
+    "spaced": ("#! /no/shell\n", "755", "No such file or dir", "interpreter '/no/shell' is not"),
+    "dynamic": ("", "755", "No such file or directory", "its program loader (PT_INTERP"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("way", ["first", "held", "further"])
+def test_commands_that_cannot_be_executed(name: str, way: str, tmp_path: Path) -> None:
+    contents, mode, message, hint = COMMANDS[name]
+    rootfs = busybox_rootfs(tmp_path)
+    if name == "dynamic":
+        (rootfs / "etc/dynamic").write_bytes(Path("/bin/ls").read_bytes())
+    elif mode:
+        (rootfs / f"etc/{name}").write_text(contents)
+    if mode:
+        (rootfs / f"etc/{name}").chmod(int(mode, 8))
+    process = libct.Process([f"/etc/{name}"], env=[PATH], init=way != "further")
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as container:
+        if way == "further":
+            container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
+        with pytest.raises(libct.StepError) as caught:
+            if way == "held":
+                container.start(process)
+                container.exec()
+            else:
+                container.run(process)
+        assert message in str(caught.value)
+        assert hint in caught.value.hint
+        assert bool(hint) == bool(caught.value.hint)
+        assert caught.value.place == "process.args"
+        assert container.status() == ("running" if way == "further" else "stopped")
+
+
+def test_commands_are_looked_up_in_path(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    (rootfs / "tmp/tool").write_text("#!/bin/sh\necho found\n")
+    with running(make_config(rootfs)) as container:
+        with pytest.raises(libct.StepError, match='exec: "tool": executable file not found in'):
+            run_in(container, "tool")
+        with pytest.raises(libct.StepError, match='exec: "tool": permission denied'):
+            run_in(container, "tool", env=["PATH=/bin:/tmp"])
+        (rootfs / "tmp/tool").chmod(0o755)
+        assert run_in(container, "tool", env=["PATH=/bin:/tmp"]).output == "found\n"
+        # Not in the working directory, however PATH asks for it.
+        for path in ("", ".", ":", "/bin::", "tmp"):
+            with pytest.raises(libct.StepError, match="executable file not found"):
+                run_in(container, "tool", env=[f"PATH={path}"], cwd="/tmp")
+        with pytest.raises(libct.StepError, match="is a directory"):
+            run_in(container, "/tmp")
+
+
+def test_which_states_it_can_be_started_in() -> None:
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        with pytest.raises(libct.ContainerNotRunning, match="container not running"):
+            run_in(container, "true")
+        first = libct.Process(["sh", "-c", "sleep 60"], env=[PATH], init=True)
+        container.start(first)
+        assert container.status() == "created"
+        assert run_in(container, "true").state.success
+        assert container.status() == "created"
+        container.exec()
+        assert run_in(container, "true").state.success
+        with pytest.raises(libct.Error, match="can be started once"):
+            container.run(first)
+        with pytest.raises(libct.ContainerRunning, match="already has an init process"):
+            run_in(container, "true", init=True)
+        first.signal(signal.SIGKILL)
+        first.wait()
+        with pytest.raises(libct.ContainerNotRunning):
+            run_in(container, "true")
+
+
+@requires("cgroup1")
+def test_in_a_paused_container() -> None:
+    with running(make_config(cgroups=Cgroup())) as container:
+        container.pause()
+        with pytest.raises(libct.ContainerPaused):
+            run_in(container, "true")
+        process = libct.Process(["true"], env=[PATH])
+        later = threading.Timer(0.2, container.resume)
+        later.start()
+        before = time.monotonic()
+        container.start(process, ignore_paused=True)
+        assert time.monotonic() - before > 0.15
+        assert process.wait(10).success
+        later.join()
+
+
+def test_many_at_once() -> None:
+    with running(make_config()) as container:
+        processes = [libct.Process(["sh", "-c", f"exit {n}"], env=[PATH]) for n in range(20)]
+        threads = [threading.Thread(target=container.run, args=[one]) for one in processes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [process.wait(10).exit_code for process in processes] == list(range(20))
+
+
+def test_a_first_process_that_ends_just_now() -> None:
+    """Whatever moment it is, the answer is one of ours, and nothing runs on the host."""
+    for delay in (0.0, 0.001, 0.003, 0.005, 0.01):
+        with running(make_config(namespaces=(NEWNS, NEWPID, NEWUTS))) as container:
+            pid = container.state()["pid"]
+            timer = threading.Timer(delay, os.kill, (pid, signal.SIGKILL))
+            timer.start()
+            try:
+                state = run_in(container, "sleep", "60").state
+            except libct.Error:
+                pass
+            else:
+                assert state.signal == signal.SIGKILL
+            timer.join()

@@ -1,0 +1,409 @@
+"""What is planned for the rootfs: values in, steps out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import libct
+from libct.cgroups.layout import Hierarchy, Layout
+from libct.config import MountIDMapping, RecAttr
+from libct.config.mount_flags import (
+    EXT_COPYUP,
+    MOUNT_ATTR__ATIME,
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME,
+    MS_BIND,
+    MS_I_VERSION,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_RELATIME,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_STRICTATIME,
+    MS_SYNCHRONOUS,
+    MS_UNBINDABLE,
+)
+from libct.plan.host import Host
+from libct.plan.step import Step
+from libct.rootfs.attach import attributes
+from libct.rootfs.cgroup_mounts import cgroup_mount_steps
+from libct.rootfs.devices import device_steps
+from libct.rootfs.filesystems import split_options
+from libct.rootfs.idmapped import idmapped_source_steps
+from libct.rootfs.masks import masked_path_steps, read_only_path_steps
+from libct.rootfs.mountinfo import parse
+from libct.rootfs.mounts import early_sources, mount_steps, read_only_steps
+from libct.rootfs.paths import inside
+from libct.rootfs.root import enter_steps, prepare_steps
+
+NOTHING = (0, 0, ())
+
+
+def brief(steps: list[Step]) -> list[tuple[Any, ...]]:
+    return [(step.op, *step.args) for step in steps]
+
+
+def config(*kinds: str, **fields: Any) -> libct.Config:
+    namespaces = [libct.Namespace(kind) for kind in kinds or ("NEWNS",)]
+    return libct.Config(rootfs="/images/one", namespaces=namespaces, **fields)
+
+
+@pytest.mark.parametrize(
+    ("flags", "cleared", "expected"),
+    [
+        (0, 0, (0, 0)),
+        (
+            MS_RDONLY | MS_NOSUID,
+            MS_NODEV,
+            (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV),
+        ),
+        (MS_NOEXEC, MS_NOEXEC, (MOUNT_ATTR_NOEXEC, 0)),
+        (MS_NOATIME, 0, (MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME)),
+        (MS_STRICTATIME, 0, (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
+        (MS_RELATIME, 0, (0, MOUNT_ATTR__ATIME)),
+        (0, MS_NOATIME, (0, MOUNT_ATTR__ATIME)),
+        (MS_BIND | MS_REC | MS_SYNCHRONOUS, 0, (0, 0)),
+    ],
+)
+def test_attributes(flags: int, cleared: int, expected: tuple[int, int]) -> None:
+    assert attributes(flags, cleared) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("", ()),
+        (",,mode=755,,", (("mode", "755"),)),
+        ('context="a:b,c",noswap', (("context", "a:b,c"), ("noswap", None))),
+        ("key=", (("key", ""),)),
+        ("a=b=c", (("a", "b=c"),)),
+        (r"lowerdir=/a\,b:/c,userxattr", (("lowerdir", r"/a\,b:/c"), ("userxattr", None))),
+        (r"lowerdir=/a\\,x", (("lowerdir", r"/a\\"), ("x", None))),
+    ],
+)
+def test_split_options(data: str, expected: tuple[tuple[str, str | None], ...]) -> None:
+    assert split_options(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/proc", "/proc"),
+        ("proc/", "/proc"),
+        ("//proc//sys/.", "/proc/sys"),
+        ("/../../etc/../proc", "/proc"),
+        ("..", "/"),
+    ],
+)
+def test_inside(path: str, expected: str) -> None:
+    assert inside(path) == expected
+
+
+def test_a_file_system_and_its_options() -> None:
+    mount = libct.Mount("/tmp/", "none", "tmpfs", MS_NOSUID | MS_SYNCHRONOUS, data="size=1m,noswap")
+    (step,) = mount_steps(mount, 4, opened=False)
+    options = (("size", "1m"), ("noswap", None))
+    flags = MS_NOSUID | MS_SYNCHRONOUS
+    assert step.args == ("/tmp", "tmpfs", "none", options, flags, False, *NOTHING)
+    assert step.why == "mounts[4]"
+    assert step.title == "mount tmpfs on /tmp"
+    assert step.calls == [
+        'openat2("/tmp", O_PATH, RESOLVE_IN_ROOT)',
+        'fsopen("tmpfs", FSOPEN_CLOEXEC)',
+        'fsconfig(FSCONFIG_SET_STRING, "source", "none")',
+        'fsconfig(FSCONFIG_SET_FLAG, "sync")',
+        'fsconfig(FSCONFIG_SET_STRING, "size", "1m")',
+        'fsconfig(FSCONFIG_SET_FLAG, "noswap")',
+        "fsconfig(FSCONFIG_CMD_CREATE)",
+        "fsmount(FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID)",
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
+
+
+def test_long_options_and_iversion_take_the_old_call() -> None:
+    for data, flags in (("lowerdir=" + "/x:" * 100, 0), ("", MS_I_VERSION)):
+        (step,) = mount_steps(libct.Mount("/o", "", "overlay", flags, data=data), 0, opened=False)
+        assert step.calls[1].startswith('mount("overlay", "overlay", ')
+
+
+def test_recursive_attributes_and_propagation_come_last() -> None:
+    mount = libct.Mount(
+        "/tree",
+        "/host",
+        "bind",
+        MS_BIND | MS_REC | MS_NOSUID,
+        cleared_flags=MS_NODEV,
+        propagation_flags=[MS_SLAVE | MS_REC, MS_SHARED],
+        rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0),
+    )
+    (step,) = mount_steps(mount, 0, opened=False)
+    assert step.calls == [
+        'open_tree(AT_FDCWD, "/host", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE)',
+        'openat2("/tree", O_PATH, RESOLVE_IN_ROOT)',
+        'mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_NOSUID)',
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+        'mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MOUNT_ATTR_RDONLY)',
+        'mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MS_SLAVE)',
+        'mount_setattr("", AT_EMPTY_PATH, MS_SHARED)',
+    ]
+    (opened,) = mount_steps(mount, 3, opened=True)
+    assert "source 3" in opened.args
+    assert opened.calls == step.calls[1:]
+
+
+def test_what_is_filled_later_is_read_only_at_the_end() -> None:
+    mounts = [
+        libct.Mount("/run", "tmpfs", "tmpfs", MS_RDONLY | MS_NODEV),
+        libct.Mount("/dev", "devfs", "devfs", MS_RDONLY),
+        libct.Mount("/proc", "proc", "proc", MS_RDONLY),
+        libct.Mount("/data", "/data", "bind", MS_BIND | MS_RDONLY),
+        libct.Mount("/run", "", "tmpfs", MS_REMOUNT | MS_RDONLY),
+    ]
+    flags = [mount_steps(at, 0, opened=False)[0].args[4] for at in mounts[:3]]
+    assert flags == [MS_NODEV, 0, MS_RDONLY]
+    late = read_only_steps(mounts)
+    assert brief(late) == [
+        ("remount", "/run", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/dev", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+    ]
+    assert [step.why for step in late] == ["mounts[0].options", "mounts[1].options"]
+
+
+def test_remounts() -> None:
+    plain = libct.Mount("/x", "", "none", MS_REMOUNT | MS_RDONLY | MS_SYNCHRONOUS, data="size=2m")
+    assert brief(mount_steps(plain, 0, opened=False)) == [
+        ("remount", "/x", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("reconfigure", "/x", (("size", "2m"), ("sync", None))),
+    ]
+    bind = libct.Mount("/x", "", "none", MS_REMOUNT | MS_BIND | MS_NOEXEC | MS_SYNCHRONOUS)
+    assert [step.op for step in mount_steps(bind, 0, opened=False)] == ["remount"]
+
+
+def test_tmpcopyup_sets_the_attributes_after_the_copy() -> None:
+    mount = libct.Mount("/etc", "tmpfs", "tmpfs", MS_NOEXEC, extensions=EXT_COPYUP)
+    calls = mount_steps(mount, 0, opened=False)[0].calls
+    assert calls[-3:-1] == [
+        "fsmount(FSMOUNT_CLOEXEC, 0)",
+        'mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_NOEXEC)',
+    ]
+
+
+def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
+    maps = [libct.IDMap(0, 1000, 1)]
+    mapping = MountIDMapping(True, "", maps, maps)
+    mounts = [
+        libct.Mount("/proc", "proc", "proc"),
+        libct.Mount("/a", "/host/a", "bind", MS_BIND | MS_REC),
+        libct.Mount("/b", "/host/b", "bind", MS_BIND, id_mapping=mapping),
+        libct.Mount("/a", "", "none", MS_REMOUNT | MS_BIND | MS_RDONLY),
+    ]
+    assert brief(early_sources(config(mounts=mounts))) == [
+        ("open_source", "source 1", "/host/a", True),
+    ]
+    (mapped,) = idmapped_source_steps(config(mounts=mounts))
+    text = "0 1000 1\n"
+    assert mapped.args == ("source 2", "/host/b", False, True, True, "", text, text)
+    assert mapped.why == "mounts[2]"
+    assert mapped.calls[0] == "clone3({flags=CLONE_NEWUSER})"
+    (shared,) = idmapped_source_steps(config(mounts=mounts, root_propagation=MS_SHARED))
+    assert shared.args[3] is False
+
+
+def test_an_id_mapping_without_one_of_its_own_is_the_container_s() -> None:
+    mounts = [libct.Mount("/b", "/host/b", "bind", MS_BIND, id_mapping=MountIDMapping())]
+    maps = [libct.IDMap(0, 5000, 10)]
+    new = config("NEWNS", "NEWUSER", mounts=mounts, uid_mappings=maps, gid_mappings=maps)
+    assert idmapped_source_steps(new)[0].args[-3:] == ("", "0 5000 10\n", "0 5000 10\n")
+    joined = config(mounts=mounts)
+    joined.namespaces.append(libct.Namespace("NEWUSER", "/proc/7/ns/user"))
+    assert idmapped_source_steps(joined)[0].args[-3] == "/proc/7/ns/user"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        (0, MS_SLAVE | MS_REC, 0),
+        (MS_SLAVE, MS_SLAVE | MS_REC, 0),
+        (MS_PRIVATE, MS_SLAVE | MS_REC, MS_PRIVATE),
+        (MS_PRIVATE | MS_REC, MS_PRIVATE | MS_REC, MS_PRIVATE | MS_REC),
+        (MS_UNBINDABLE, MS_SLAVE | MS_REC, MS_UNBINDABLE),
+        (MS_UNBINDABLE | MS_REC, MS_PRIVATE | MS_REC, MS_UNBINDABLE | MS_REC),
+        (MS_SHARED, MS_SHARED, MS_SHARED),
+        (MS_SHARED | MS_REC, MS_SHARED | MS_REC, MS_SHARED | MS_REC),
+    ],
+)
+def test_propagation_of_the_root(wanted: int, first: int, last: int) -> None:
+    made = config(root_propagation=wanted)
+    before, after = brief(prepare_steps(made)), brief(enter_steps(made))
+    assert before[0] == ("propagate", "/", first)
+    unshared = [("unshare_parent", "/images/one")] if wanted & MS_SHARED else []
+    assert before[1:] == [*unshared, ("bind_root", "/images/one")]
+    assert after == [("pivot",), *([("propagate", "/", last)] if last else [])]
+
+
+def test_other_ways_into_the_rootfs() -> None:
+    bare = config("NEWPID", mounts=[], devices=list(libct.ALLOWED_DEVICES))
+    assert brief(prepare_steps(bare)) == [("open_root", "/images/one")]
+    assert brief(enter_steps(bare)) == [("change_root",)]
+    assert device_steps(bare) == []
+    assert brief(enter_steps(config(no_pivot_root=True))) == [("move_root",)]
+
+
+def test_a_view_leaves_out_what_will_be_covered() -> None:
+    places = ("/proc", "/dev/pts", "/dev", "home/me/", "/homes", "/home")
+    mounts = [libct.Mount(place, "x", "tmpfs") for place in places]
+    mounts.append(libct.Mount("/srv", "/srv", "bind", MS_BIND))
+    made = config(rootfs_view="overlay", mounts=mounts)
+    hidden = ("/dev", "/home", "/homes", "/proc")
+    assert brief(prepare_steps(made))[1:] == [("view", "/images/one", "overlay", hidden)]
+
+
+def test_devices_are_made_or_bound() -> None:
+    devices = [
+        libct.Device("/dev/null", "c", 1, 3),
+        libct.Device("dev/../dev/sda", "b", 8, 0, file_mode=0o640, uid=1, gid=6),
+        libct.Device("/dev/fifo", "p", -1, -1, file_mode=0o600),
+        libct.Device("/dev/console", "c", 5, 1),
+        libct.Device("/dev/ptmx", "c", 5, 2),
+    ]
+    made = device_steps(config(devices=devices))
+    assert brief(made)[:4] == [
+        ("make_device", "/dev/null", 0o20666, 1, 3, 0, 0),
+        ("make_device", "/dev/sda", 0o60640, 8, 0, 1, 6),
+        ("make_device", "/dev/fifo", 0o10600, 0, 0, 0, 0),
+        ("make_link", "/dev/fd", "/proc/self/fd"),
+    ]
+    assert made[0].calls == ['mknodat("null", S_IFCHR|0666, makedev(0x1, 0x3))']
+    assert made[1].calls[-1] == 'fchownat("sda", 1, 6, AT_SYMLINK_NOFOLLOW)'
+    assert made[2].calls == ['mknodat("fifo", S_IFIFO|0600)']
+    links = {step.args[0]: step.args[1] for step in made[3:]}
+    assert links["/dev/ptmx"] == "pts/ptmx"
+    assert links["/dev/core"] == "/proc/kcore"
+    bound = device_steps(config("NEWNS", "NEWUSER", devices=devices))
+    assert [step.op for step in bound[:3]] == ["bind_device", "bind_device", "make_device"]
+    assert bound[1].args == ("/dev/sda", 0o60000, 8, 0)
+    assert bound[1].why == "linux.devices[1]"
+
+
+def test_a_dev_that_is_bound_is_left_alone() -> None:
+    mounts = [libct.Mount("dev/", "/my/dev", "bind", MS_BIND)]
+    assert device_steps(config(devices=list(libct.ALLOWED_DEVICES), mounts=mounts)) == []
+
+
+def test_paths_have_their_places() -> None:
+    read_only = read_only_path_steps(["/proc/sys", "proc/../irq"])
+    assert [(step.args, step.why) for step in read_only] == [
+        (("/proc/sys",), "linux.readonlyPaths[0]"),
+        (("/irq",), "linux.readonlyPaths[1]"),
+    ]
+    (masked,) = masked_path_steps(["/proc/kcore"])
+    assert (masked.op, masked.args, masked.why) == (
+        *("mask", ("/proc/kcore",), "linux.maskedPaths[0]"),
+    )
+
+
+V1 = Layout(
+    "v1",
+    {
+        "cpu": Hierarchy("/sys/fs/cgroup/cpu,cpuacct", own="/mine"),
+        "cpuacct": Hierarchy("/sys/fs/cgroup/cpu,cpuacct", own="/mine"),
+        "pids": Hierarchy("/sys/fs/cgroup/pids", root="/outer", own="/outer/mine"),
+        "name=systemd": Hierarchy("/sys/fs/cgroup/systemd"),
+    },
+)
+V2 = Layout("v2", unified=Hierarchy("/sys/fs/cgroup", own="/mine"))
+
+
+class FakeManager:
+    def paths(self) -> dict[str, str]:
+        return {"pids": "/sys/fs/cgroup/pids/box", "": "/sys/fs/cgroup/box"}
+
+
+def cgroup_steps(
+    layout: Layout, *kinds: str, manager: bool = False, euid: int = 0, kind: str = "cgroup"
+) -> list[Step]:
+    mount = libct.Mount("/sys/fs/cgroup", "cgroup", kind, MS_RDONLY | MS_NOSUID)
+    host = Host(euid=euid, layout=layout)
+    given: Any = FakeManager() if manager else None
+    return cgroup_mount_steps(config("NEWNS", *kinds, mounts=[mount]), mount, 7, host, given)
+
+
+def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
+    flags = MS_RDONLY | MS_NOSUID
+    steps = cgroup_steps(V1, "NEWCGROUP")
+    assert {step.why for step in steps} == {"mounts[7]"}
+
+    def fs(name: str, *options: tuple[str, str | None]) -> tuple[Any, ...]:
+        target = f"/sys/fs/cgroup/{name}"
+        return ("mount_filesystem", target, "cgroup", "cgroup", options, flags, False, *NOTHING)
+
+    mode = (("mode", "755"),)
+    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, MS_NOSUID, False, *NOTHING)
+    assert brief(steps) == [
+        ("mount_filesystem", *tmpfs),
+        fs("cpu,cpuacct", ("cpu", None), ("cpuacct", None)),
+        ("make_link", "/sys/fs/cgroup/cpu", "cpu,cpuacct"),
+        ("make_link", "/sys/fs/cgroup/cpuacct", "cpu,cpuacct"),
+        fs("pids", ("pids", None)),
+        fs("systemd", ("name", "systemd")),
+        ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+    ]
+
+
+def test_v1_parts_are_bound_without_a_namespace() -> None:
+    attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+    for manager, pids in ((True, "/sys/fs/cgroup/pids/box"), (False, "/sys/fs/cgroup/pids/mine")):
+        found = [step.args for step in cgroup_steps(V1, manager=manager) if step.op == "bind"]
+        assert found == [
+            (f"/sys/fs/cgroup/{name}", source, False, "", attr, 0, *NOTHING)
+            for name, source in (
+                ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/mine"),
+                ("pids", pids),
+                ("systemd", "/sys/fs/cgroup/systemd"),
+            )
+        ]
+
+
+def test_v2() -> None:
+    attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+    (own,) = cgroup_steps(V2, "NEWCGROUP", manager=True)
+    assert (own.op, *own.args) == (
+        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, *NOTHING),
+    )
+    (whole,) = cgroup_steps(V2, manager=True)
+    assert (whole.op, whole.args[:2]) == ("bind", ("/sys/fs/cgroup", "/sys/fs/cgroup"))
+    # By name, also where the host's limits are those of v1.
+    (named,) = cgroup_steps(V1, "NEWCGROUP", kind="cgroup2")
+    assert named.op == "mount_cgroup2"
+
+
+def test_an_ordinary_user_cannot_write_to_the_host_s_groups() -> None:
+    """CVE-2023-25809."""
+    mount = libct.Mount("/sys/fs/cgroup", "cgroup", "cgroup")
+    (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, Host(euid=1000, layout=V2), None)
+    assert step.op == "bind"
+    assert MOUNT_ATTR_RDONLY in step.args
+
+
+def test_mountinfo() -> None:
+    first = "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
+    second = "37 36 0:5 / /mnt\\0402/a\\134b\\012c rw shared:2 propagate_from:1 - proc proc rw"
+    one, two = parse(f"{first}\n{second}\n")
+    assert (one.root, one.point, one.fstype) == ("/mnt1", "/mnt 2", "ext3")
+    assert (two.root, two.point, two.fstype) == ("/", "/mnt 2/a\\b\nc", "proc")
+    assert two.is_below("/mnt 2")
+    assert two.is_below("/")
+    assert one.is_below("/mnt 2")
+    assert not two.is_below("/mnt")
