@@ -132,7 +132,7 @@ def _() -> list[str]:
     return ['openat("self/fd/", O_WRONLY|O_CLOEXEC)', 'write("0")']
 
 
-@operation("execute {0}")
+@operation("execute {0[0]}")
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]

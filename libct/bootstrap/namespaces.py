@@ -68,7 +68,8 @@ def join_steps(config: Config) -> list[Step]:
         if namespace.path:
             pairs.append((NAMESPACE_FLAGS[namespace.type], namespace.path))
             why = why or f"linux.namespaces[{index}]"
-    return [join(tuple(pairs), why=why)] if pairs else []
+    paths = ", ".join(path for _, path in pairs)
+    return [join(paths, tuple(pairs), why=why)] if pairs else []
 
 
 def time_offset_steps(config: Config) -> list[Step]:
@@ -155,14 +156,16 @@ def _clone_call(flags: int, into_cgroup: bool) -> list[str]:
     return [f"clone3({{flags={names(flags, CLONE_NAMES)}, exit_signal=0}})"]
 
 
-@operation("join the namespaces {0}")
-def join(context: Context, pairs: tuple[tuple[int, str], ...]) -> None:
+@operation("join {0}")
+def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> None:
     """setns(2) to each (CLONE_NEW* flag, path), all opened before the first is joined.
 
     The others before the user namespace, while the caller's rights are there;
     what that refuses is tried again with the rights of the user namespace.
+    paths: those of pairs, for the reader.
     """
-    opened = [(flag, path, os.open(path, os.O_RDONLY | os.O_CLOEXEC)) for flag, path in pairs]
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # it might be a FIFO, which would block
+    opened = [(flag, path, os.open(path, flags)) for flag, path in pairs]
     refused = []
     for flag, path, fd in opened:
         if flag == CLONE_NEWUSER:
@@ -182,7 +185,7 @@ def join(context: Context, pairs: tuple[tuple[int, str], ...]) -> None:
 
 
 @join.calls
-def _(pairs: tuple[tuple[int, str], ...]) -> list[str]:
+def _(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     calls = [f'openat("{path}", O_RDONLY|O_CLOEXEC)' for _, path in pairs]
     ordered = sorted(pairs, key=lambda pair: pair[0] == CLONE_NEWUSER)
     return calls + [f"setns({names(flag, CLONE_NAMES)})" for flag, _ in ordered]

@@ -20,8 +20,7 @@ from _signal import SIGKILL
 from ..errors import CgroupError, StepProblem
 from ..plan.step import OPERATIONS, Step
 from . import entry, files
-from .resources import PATH_PLACE
-from .resources import unsupported as unsupported
+from .resources import PATH_PLACE, unsupported as unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
-    Options = tuple[tuple[str, str | None], ...]
+    Options = tuple[tuple[str, "str | None"], ...]
 
 # mount(2)'s flags that belong to the file system, as fsconfig(2) names them.
 _SUPERBLOCK = (

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import manager as cgroups
-from libct.cgroups import steps
+from libct.cgroups import manager as cgroups, steps
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem

@@ -56,8 +56,8 @@ def fill(directory: Path) -> None:
     os.chown(directory / "program", 1000, 2000)
     (directory / "program").chmod(0o6751)
     (directory / "big").write_bytes(os.urandom(5 << 20))
-    (directory / "hard").hardlink_to(directory / "big")
-    (directory / "deep/hard").hardlink_to(directory / "big")
+    os.link(directory / "big", directory / "hard")
+    os.link(directory / "big", directory / "deep/hard")
     with open(directory / "sparse", "wb") as file:
         file.seek(300 << 20)
         file.write(b"middle")

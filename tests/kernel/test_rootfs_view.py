@@ -90,7 +90,8 @@ for point in {points}:
         pass
     print(os.listdir(point))
 """
-    config, process = sandbox(["/usr/bin/python3", "-ISc", program], keep_caps=True, overlay=overlay)
+    command = ["/usr/bin/python3", "-ISc", program]
+    config, process = sandbox(command, keep_caps=True, overlay=overlay)
     assert run_prepared(config, process).lines == ["[]"] * len(points)
 
 

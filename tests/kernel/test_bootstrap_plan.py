@@ -1,0 +1,251 @@
+"""The plan is what runs: under strace each process makes the system calls that it prints, in order.
+
+A printed call names what is known in advance.  It is found in a line of strace
+with the same system call that has each of its double-quoted strings, within
+one of its own, and each of its FLAGS.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..containers import shared_rootfs
+from ..support import CHECKOUT, requires, unique, wait_until
+
+pytestmark = [
+    requires("root", "busybox", "strace", "cgroup1"),
+    pytest.mark.usefixtures("nothing_left"),
+]
+
+PROGRAM = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import libct
+from libct.bootstrap import client, operations
+from libct.config import *
+from libct.container import check_process
+from tests.bundles import default_spec, merge
+from tests.containers import make_config, USUAL
+
+kind, rootfs, place, name = sys.argv[2:]
+spec = merge(default_spec(), {"root": {"path": rootfs, "readonly": True}})
+values = {"args": ["sh", "-c", "exit 3"], "env": ["PATH=/bin"], "cwd": "/tmp"}
+if kind == "spec":
+    with open(f"{place}/config.json", "w") as file:
+        json.dump(spec, file)
+    config, _ = libct.from_bundle(place)
+    values["cwd"] = "/"
+elif kind == "plain":
+    config = make_config(rootfs, capabilities=Capabilities(
+        bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"]))
+    values.update(user="user", umask=0o27, rlimits=[Rlimit(7, 512, 512)], no_new_privileges=True)
+elif kind in ("user", "clocks", "exec"):
+    extra = {"time_offsets": {"boottime": TimeOffset(1000, 5)}} if kind == "clocks" else {}
+    config = make_config(
+        rootfs, namespaces=(*USUAL, NEWUSER, NEWCGROUP, *((NEWTIME,) if extra else ())),
+        uid_mappings=[IDMap(0, 100000, 65536)], gid_mappings=[IDMap(0, 100000, 65536)],
+        hostname="box", oom_score_adj=100, rlimits=[Rlimit(4, 0, 0)], cgroups=Cgroup(), **extra,
+    )
+elif kind == "join":
+    config = make_config(rootfs, namespaces=("NEWNS", "NEWPID", ("NEWUTS", f"/proc/{os.getpid()}/ns/uts")))
+with libct.create(place, name, config) as container:
+    if kind == "exec":
+        container.run(libct.Process(["sleep", "60"], env=["PATH=/bin"], init=True))
+        process = libct.Process(**values)
+    else:
+        client.start_server()
+        process = libct.Process(init=True, **values)
+    # Ready, and all that is imported on the way to it is: strace takes its time.
+    info = open(f"/proc/self/fdinfo/{client._server.pidfd}").read()
+    server = int(info.partition("Pid:")[2].split()[0])
+    while open(f"/proc/{server}/comm").read() != "libct:server\\n":
+        pass
+    if kind != "exec":
+        check_process(config, process)
+    print(os.getpid(), server, flush=True)
+    sys.stdin.read(1)
+    container.run(process)
+    state = process.wait()
+    plan = [(step.process.partition(",")[0], step.title, step.calls) for step in container.plan]
+    with open(f"{place}/plan.json", "w") as file:
+        json.dump({"plan": plan, "init": process.pid, "state": state.status}, file)
+    sys.stdin.read()
+"""
+
+
+class Call:
+    """A line of strace: the name of the call, its strings and the whole text."""
+
+    def __init__(self, text: str) -> None:
+        self.name, _, self.text = text.partition("(")
+        self.strings = strings_of(text)
+
+    def is_what(self, printed: str) -> bool:
+        name, _, _ = printed.partition("(")
+        if name != self.name:
+            return False
+        for string in strings_of(printed):
+            if not any(string in ours for ours in self.strings):
+                return False
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", printed.partition("(")[2])
+        return all(
+            re.search(rf"\b{flag}\b", self.text) for flag in re.findall(r"\b[A-Z][A-Z0-9_]{3,}", bare)
+        )
+
+    @property
+    def result(self) -> str:
+        return self.text.rpartition(" = ")[2].split()[0]
+
+
+def strings_of(text: str) -> list[str]:
+    return re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+
+
+def read_log(path: Path) -> dict[int, list[Call]]:
+    """The calls of each process, in order; those in two pieces are put together."""
+    calls: dict[int, list[Call]] = {}
+    pieces: dict[int, str] = {}
+    for line in path.read_text(errors="replace").splitlines():
+        pid, _, text = line.partition(" ")
+        text = text.strip()
+        number = int(pid)
+        if text.endswith("<unfinished ...>"):
+            pieces[number] = text[: -len("<unfinished ...>")].rstrip()
+            continue
+        resumed = re.match(r"<\.\.\. \w+ resumed>", text)
+        if resumed:
+            text = pieces.pop(number) + text[resumed.end() :]
+        if re.match(r"\w+\(", text):
+            calls.setdefault(number, []).append(Call(text))
+    return calls
+
+
+class Performed:
+    """A plan that has been performed under strace, and the calls of its processes."""
+
+    def __init__(self, kind: str, place: Path) -> None:
+        log = place / "log"
+        script = place / "script.py"
+        script.write_text(PROGRAM)
+        args = [sys.executable, script, CHECKOUT, kind, shared_rootfs(), place, unique()]
+        pipe: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(list(map(str, args)), **pipe) as caller:
+            assert caller.stdin is not None
+            assert caller.stdout is not None
+            pids = caller.stdout.readline().split()
+            attach = [option for pid in pids for option in ("-p", pid)]
+            strace = ["strace", "-f", "-s", "600", "-a", "0", "-o", str(log), *attach]
+            with subprocess.Popen(strace, stderr=subprocess.PIPE, text=True) as tracer:
+                assert tracer.stderr is not None
+                for _ in pids:
+                    assert "attached" in tracer.stderr.readline()
+                caller.stdin.write("\n")
+                caller.stdin.flush()
+                assert wait_until(lambda: (place / "plan.json").exists(), patience=60)
+                caller.stdin.close()
+                tracer.communicate()
+        assert caller.returncode == 0
+        found: dict[str, Any] = json.loads((place / "plan.json").read_text())
+        assert found["state"] == 3
+        self.plan: list[tuple[str, str, list[str]]] = found["plan"]
+        self.log = read_log(log)
+        self.pids = {"runtime": int(pids[0]), "server": int(pids[1]), "init": int(found["init"])}
+        staged = any(process == "stage" for process, _, _ in self.plan)
+        if staged:
+            clones = [int(c.result) for c in self.log[self.pids["server"]] if c.name == "clone3"]
+            stage = next(
+                pid
+                for pid in clones
+                if any(c.name == "clone3" and int(c.result) == found["init"] for c in self.log[pid])
+            )
+            self.pids["stage"] = stage
+
+    def calls(self, process: str) -> list[Call]:
+        return self.log[self.pids[process]]
+
+
+KINDS = ["spec", "plain", "user", "clocks", "join", "exec"]
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def performed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Performed:
+    return Performed(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_each_printed_call_is_made_in_order(performed: Performed) -> None:
+    places = dict.fromkeys(performed.pids, 0)
+    printed = 0
+    for number, (process, title, calls) in enumerate(performed.plan, 1):
+        made = performed.calls(process)
+        for call in calls:
+            for place in range(places[process], len(made)):
+                if made[place].is_what(call):
+                    places[process] = place + 1
+                    printed += 1
+                    break
+            else:
+                rest = "\n".join(f"{one.name}({one.text}" for one in made[places[process] :][:40])
+                pytest.fail(f"step {number}, {title}: no {call} after:\n{rest}", pytrace=False)
+    assert printed > 40 or len(performed.plan) < 30
+
+
+def test_nothing_is_loaded_once_the_container_is_entered(performed: Performed) -> None:
+    """Invariant 1 of DESIGN.md 3: no module, no library, nothing of NSS or of a locale."""
+    calls = performed.calls("init")
+    entered = next((n for n, call in enumerate(calls) if call.name == "pivot_root"), 0)
+    end = next(n for n, call in enumerate(calls) if call.name == "execve")
+    opened = [
+        call.text
+        for call in calls[entered:end]
+        if call.name.startswith("open") or call.name in ("stat", "newfstatat", "readlink", "access")
+    ]
+    forbidden = re.compile(r"\.pyc?\"|\.so\b|nsswitch|nscd|locale|gconv|/etc/ld|site-packages|\.zip")
+    assert [text for text in opened if forbidden.search(text)] == []
+    assert any("/etc/passwd" in text for text in opened)
+    # Nor does any process that has been cloned load anything, wherever it is.
+    for process in set(performed.pids) & {"stage", "init"}:
+        calls = performed.calls(process)
+        end = next((n for n, call in enumerate(calls) if call.name == "execve"), len(calls))
+        loaded = [call.text for call in calls[:end] if re.search(r"\.pyc?\"|\.so\b", call.text)]
+        assert loaded == []
+
+
+def test_the_process_is_not_dumpable_before_it_enters(performed: Performed) -> None:
+    """Invariant 2: here the server hides itself early, and what it clones is hidden from birth."""
+    for process in set(performed.pids) & {"stage", "init"}:
+        hidden = True
+        for call in performed.calls(process):
+            if call.text.startswith("PR_SET_DUMPABLE"):
+                hidden = "SUID_DUMP_DISABLE" in call.text
+            if call.name in ("setns", "unshare", "clone3", "pivot_root"):
+                assert hidden, call.text
+
+
+def test_all_is_closed_before_the_command_is_executed(performed: Performed) -> None:
+    """Invariant 3: the last calls close the range, but for what execve itself closes."""
+    calls = performed.calls("init")
+    end = next(n for n, call in enumerate(calls) if call.name == "execve" and call.result == "0")
+    closed = [call.text for call in calls[:end] if call.name == "close_range"]
+    assert "4294967295, 0" in closed[-1]
+    opening = ("open", "openat", "openat2", "socket", "dup", "pidfd_open", "fsopen", "fsmount")
+    for call in calls[:end]:
+        if call.name in opening and call.result.isdigit():
+            assert "CLOEXEC" in call.text or call.name == "openat2", call.text
+
+
+def test_it_leaves_by_exit(performed: Performed) -> None:
+    """Invariant 5: nothing of the host is written or cleaned up by the stage on its way out."""
+    if "stage" in performed.pids:
+        calls = performed.calls("stage")
+        cloned = next(n for n, call in enumerate(calls) if call.name == "clone3")
+        rest = [call.name for call in calls[cloned + 1 :]]
+        assert rest[-1] == "exit_group"
+        assert set(rest) <= {"sendmsg", "close", "exit_group", "rt_sigprocmask", "munmap", "brk"}
+

@@ -1,0 +1,60 @@
+"""The table of what is allowed in which status, and the words of refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from libct.errors import (
+    ContainerNotPaused,
+    ContainerNotRunning,
+    ContainerPaused,
+    ContainerRunning,
+    Error,
+)
+from libct.lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED, require
+
+STATUSES = (CREATING, CREATED, RUNNING, PAUSED, STOPPED)
+ALLOWED = {
+    "start": {STOPPED},
+    "exec": {CREATED},
+    "enter": {CREATED, RUNNING},
+    "enter paused": {CREATED, RUNNING, PAUSED},
+    "signal": {CREATED, RUNNING, PAUSED},
+    "pause": {CREATED, RUNNING},
+    "resume": {PAUSED},
+    "set": {CREATED, RUNNING, PAUSED},
+    "destroy": {STOPPED},
+}
+
+
+@pytest.mark.parametrize("operation", ALLOWED)
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_is_allowed_when(operation: str, status: str) -> None:
+    if status in ALLOWED[operation]:
+        require(operation, status, "box")
+    else:
+        with pytest.raises(Error, match="^cannot .* container 'box'"):
+            require(operation, status, "box")
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "kind", "text"),
+    [
+        ("signal", STOPPED, ContainerNotRunning, "container not running"),
+        ("pause", STOPPED, ContainerNotRunning, "container not running"),
+        ("start", RUNNING, ContainerRunning, "container already has an init process"),
+        ("exec", RUNNING, ContainerRunning, "it is running, not created"),
+        ("destroy", RUNNING, ContainerRunning, "stop it first, or use force"),
+        ("enter", PAUSED, ContainerPaused, "resume it first"),
+        ("destroy", PAUSED, ContainerPaused, "resume it first"),
+        ("resume", RUNNING, ContainerNotPaused, "container not paused"),
+        ("resume", STOPPED, ContainerNotPaused, "container not paused"),
+        ("signal", CREATING, Error, "just being created"),
+    ],
+)
+def test_the_words_that_engines_look_for(
+    operation: str, status: str, kind: type[Error], text: str
+) -> None:
+    with pytest.raises(kind, match=text) as caught:
+        require(operation, status, "box")
+    assert type(caught.value) is kind

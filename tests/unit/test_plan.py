@@ -1,0 +1,404 @@
+"""Plans: their steps in order, for configurations and hosts that are not this one's.
+
+The files in golden/ hold the plans of whole configurations, a step a line.
+LIBCT_GOLDEN=write writes them anew; the difference is then to be read.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libct.bootstrap import operations  # what there is to be performed  # noqa: F401
+from libct.cgroups import manager as cgroups
+from libct.cgroups.layout import Hierarchy, Layout
+from libct.config import (
+    NEWCGROUP,
+    NEWIPC,
+    NEWNET,
+    NEWNS,
+    NEWPID,
+    NEWTIME,
+    NEWUSER,
+    NEWUTS,
+    Capabilities,
+    Cgroup,
+    Config,
+    Device,
+    IDMap,
+    Mount,
+    Namespace,
+    Resources,
+    Rlimit,
+    TimeOffset,
+)
+from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC
+from libct.oci.default_spec import default_spec
+from libct.oci.load import config_from_spec
+from libct.plan.container import plan_exec, plan_start
+from libct.plan.host import Host
+from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.process import Process
+from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
+
+from ..support import merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOLDEN = Path(__file__).parent / "golden"
+ROOT = "/sys/fs/cgroup"
+V1 = Layout(
+    "v1",
+    {name: Hierarchy(f"{ROOT}/{name}") for name in ("cpu", "memory", "pids", "devices", "freezer")},
+)
+V2 = Layout("v2", unified=Hierarchy(ROOT), v2_controllers=("cpu", "io", "memory", "pids"))
+USUAL = (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWNET)
+
+
+def root(layout: Layout = V1) -> Host:
+    return Host(layout=layout)
+
+
+def user(layout: Layout = V2, **values: Any) -> Host:
+    return Host(euid=1000, egid=1000, layout=layout, **values)
+
+
+def config_with(*kinds: str | tuple[str, str], **values: Any) -> Config:
+    spaces = [Namespace(*(kind if isinstance(kind, tuple) else (kind,))) for kind in kinds]
+    return Config(rootfs="/images/box", namespaces=spaces, **values)
+
+
+def start(config: Config, host: Host, *, hold: bool = True, **process: Any) -> Plan:
+    process.setdefault("args", ["/bin/sh"])
+    made = Process(init=True, **process)
+    manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
+    return plan_start(config, made, host, manager, "box", hold=hold)
+
+
+def further(config: Config, host: Host, flags: int, **process: Any) -> Plan:
+    process.setdefault("args", ["/bin/sh"])
+    made = Process(**process)
+    manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
+    return plan_exec(config, made, host, manager, "box", flags, 4321)
+
+
+def from_spec(*, rootless: bool = False, **changes: Any) -> Config:
+    spec = default_spec(rootless=rootless, euid=1000, egid=1000)
+    merge(spec, {"root": {"path": "/images/box"}, **changes})
+    return config_from_spec(
+        spec, bundle="/bundle", id="box", rootless_euid=rootless, rootless_cgroups=rootless
+    )[0]
+
+
+def text(plan: Plan) -> str:
+    lines = []
+    for number, step in enumerate(plan, 1):
+        place = f"  ({step.why})" if step.why else ""
+        lines.append(f"{number:3} {step.process:8} {step.phase:9} {step.title}{place}\n")
+    return "".join(lines)
+
+
+OWN = {"uid_mappings": [IDMap(0, 1000, 1)], "gid_mappings": [IDMap(0, 1000, 1)]}
+MORE = {
+    "uid_mappings": [IDMap(0, 1000, 1), IDMap(1, 100000, 65535)],
+    "gid_mappings": [IDMap(0, 1000, 1), IDMap(1, 200000, 65535)],
+}
+MAPPED = {"uid_mappings": [IDMap(0, 100000, 65536)], "gid_mappings": [IDMap(0, 100000, 65536)]}
+KILL = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+
+PLANS: dict[str, Callable[[], Plan]] = {
+    "spec-v1": lambda: start(from_spec(), root()),
+    "spec-v2": lambda: start(from_spec(), root(V2)),
+    "spec-rootless": lambda: start(from_spec(rootless=True, linux={"cgroupsPath": None}), user()),
+    "plain": lambda: start(
+        config_with(
+            *USUAL,
+            mounts=[Mount("/proc", "proc", "proc"), Mount("/data", "/srv", "bind", MS_BIND | MS_REC)],
+            devices=[Device("/dev/null", "c", 1, 3)],
+            hostname="box",
+            readonlyfs=True,
+            mask_paths=["/proc/kcore"],
+            readonly_paths=["/proc/sys"],
+            sysctl={"kernel.msgmax": "1000"},
+            capabilities=KILL,
+            rlimits=[Rlimit(7, 1024, 1024)],
+            oom_score_adj=100,
+            no_new_privileges=True,
+            cgroups=Cgroup(resources=Resources(pids_limit=9, memory=1 << 24, skip_devices=True)),
+        ),
+        root(),
+        user="daemon",
+        cwd="/data",
+        terminal=True,
+        console_socket=0,
+        extra_files=[3, 4],
+    ),
+    "user-namespace": lambda: start(
+        config_with(
+            *USUAL,
+            NEWUSER,
+            NEWCGROUP,
+            mounts=[Mount("/data", "/srv", "bind", MS_BIND)],
+            rlimits=[Rlimit(7, 1024, 1024)],
+            oom_score_adj=-5,
+            parent_death_signal=9,
+            cgroups=Cgroup(resources=Resources(skip_devices=True)),
+            **MAPPED,
+        ),
+        root(V2),
+    ),
+    "user-own-id": lambda: start(
+        config_with(*USUAL, NEWUSER, oom_score_adj=5, **OWN), user(), hold=False
+    ),
+    "user-newuidmap": lambda: start(
+        config_with(*USUAL, NEWUSER, **MORE),
+        user(newuidmap="/usr/bin/newuidmap", newgidmap="/usr/bin/newgidmap"),
+    ),
+    "joins-and-clocks": lambda: start(
+        config_with(
+            (NEWNET, "/run/netns/a"),
+            (NEWUTS, "/proc/9/ns/uts"),
+            *(NEWNS, NEWPID, NEWUSER, NEWTIME),
+            time_offsets={"boottime": TimeOffset(7, 5)},
+            **MAPPED,
+        ),
+        root(V2),
+    ),
+    "user-joins": lambda: start(
+        config_with(NEWNS, (NEWUSER, "/proc/9/ns/user"), (NEWNET, "/proc/9/ns/net")), user()
+    ),
+    "no-namespaces": lambda: start(config_with(), root()),
+    "exec": lambda: further(
+        from_spec(process={"oomScoreAdj": 7}),
+        root(V2),
+        CLONE_NEWNS | CLONE_NEWPID,
+        user="1000:1000",
+        terminal=True,
+        console_socket=0,
+        console_width=80,
+        console_height=24,
+        capabilities=KILL,
+        no_new_privileges=True,
+    ),
+    "exec-user": lambda: further(
+        config_with(*USUAL, NEWUSER, rlimits=[Rlimit(7, 9, 9)], **OWN),
+        user(),
+        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
+    ),
+    "exec-no-namespaces": lambda: further(config_with(no_new_keyring=True), root(), 0),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans_are_as_written_down(name: str) -> None:
+    planned = text(PLANS[name]())
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("LIBCT_GOLDEN") == "write":
+        file.write_text(planned)
+    assert planned == file.read_text()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_deciding_is_pure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes a plan asks nothing of this machine."""
+    PLANS[name]()  # loads what it needs
+
+    def refuse(*args: Any, **_: Any) -> Any:
+        raise AssertionError(f"planning looks at {args}")
+
+    with monkeypatch.context() as patch:
+        for module, names in (
+            (os, ("stat", "lstat", "open", "readlink", "listdir", "getcwd", "geteuid", "getpid")),
+            (builtins, ("open",)),
+        ):
+            for one in names:
+                patch.setattr(module, one, refuse)
+        PLANS[name]()
+
+
+def test_no_file_is_left_over() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.txt")} == set(PLANS)
+
+
+# --- what holds for every plan ----------------------------------------------------------
+
+
+def ops(plan: Plan, process: str = "") -> list[str]:
+    return [step.op for step in plan if process in ("", step.process)]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_step_can_be_performed_printed_and_sent(name: str) -> None:
+    import marshal
+
+    plan = PLANS[name]()
+    for step in plan:
+        assert step.op in OPERATIONS
+        assert "\n" not in step.title
+        assert all("(" in call and call.endswith((")", "]")) for call in step.calls)
+    assert marshal.loads(marshal.dumps(plan.segments())) == plan.segments()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_order_of_processes(name: str) -> None:
+    """Each clones the next, and then leaves."""
+    plan = PLANS[name]()
+    order = [process for process, _ in plan.segments() if process in (SERVER, STAGE, INIT)]
+    firsts = list(dict.fromkeys(order))
+    assert firsts in ([SERVER, INIT], [SERVER, STAGE, INIT])
+    for process in (SERVER, STAGE):
+        if process in firsts:
+            last = [step for step in plan if step.process == process][-1]
+            assert last.op in ("clone_stage", "clone_init")
+    assert plan.steps[-1].op == "execute"
+    for phase in dict.fromkeys(step.phase for step in plan):
+        assert phase.isalpha()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_runtime_lets_the_process_go(name: str) -> None:
+    """The last turn before the command is the runtime's: one that is gone holds it up for good."""
+    plan = PLANS[name]()
+    last = [step.op for step in plan if step.process == RUNTIME][-1]
+    assert last in ("record_created", "let_go")
+    rest = ops(plan)[ops(plan).index(last) + 1 :]
+    assert rest in (
+        ["close_descriptors", "execute"],
+        ["await_start", "close_descriptors", "execute"],
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_hosts_proc_is_held_before_it_is_out_of_sight(name: str) -> None:
+    found = ops(PLANS[name]())
+    held = found.index("open_proc")
+    for later in ("join", "join_process", "pivot", "change_root", "unshare_user", "resolve_user"):
+        if later in found:
+            assert held < found.index(later)
+    assert found.count("open_proc") == 1
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_nothing_of_the_host_is_used_in_the_rootfs(name: str) -> None:
+    plan = PLANS[name]()
+    found = ops(plan, INIT)
+    entered = next((n for n, op in enumerate(found) if op in ("pivot", "change_root")), None)
+    if entered is not None:
+        assert not {
+            *("mount_filesystem", "bind", "open_source", "open_proc", "propagate_host"),
+            *("bind_root", "cgroup_enter", "make_device", "bind_device", "bring_up_loopback"),
+        } & set(found[entered:])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_rights_are_dropped_in_order(name: str) -> None:
+    found = ops(PLANS[name](), INIT)
+    wanted = [
+        "install_descriptors",
+        "resolve_user",
+        "drop_bounding",  # needs CAP_SETPCAP
+        "change_directory",
+        "become_user",
+        "verify_directory",
+        "set_capabilities",
+        "find_command",
+        "close_descriptors",
+        "execute",
+    ]
+    assert [op for op in found if op in wanted] == wanted
+    keep = [n for n, op in enumerate(found) if op == "keep_capabilities"]
+    assert keep[0] < found.index("become_user") < keep[1] < found.index("set_capabilities")
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if "user" in name or "rootless" in name])
+def test_an_ordinary_users_process_hides_before_others_can_see_it(name: str) -> None:
+    plan = PLANS[name]()
+    found = ops(plan)
+    if name == "user-namespace":  # root's: the server is hidden already
+        assert "make_undumpable" not in found
+        return
+    hidden = found.index("make_undumpable")
+    for enters in ("join", "join_process", "pivot"):
+        if enters in found:
+            assert hidden < found.index(enters)
+    for mapped in ("write_id_map", "run_id_mapper"):  # the files are root's after it
+        if mapped in found:
+            assert found.index(mapped) < hidden
+
+
+def test_a_container_is_in_its_groups_before_it_does_anything() -> None:
+    for layout in (V1, V2):
+        plan = start(config_with(*USUAL, NEWCGROUP, cgroups=Cgroup()), root(layout))
+        found = ops(plan)
+        if layout is V1:
+            assert found.index("cgroup_enter") < found.index("unshare_cgroup")
+            assert found.index("cgroup_enter") < found.index("new_session")
+        else:
+            clone = next(step for step in plan if step.op == "clone_init")
+            assert clone.args[1] is True
+            assert found.index("cgroup_open_directory") < found.index("clone_init")
+        assert found.index("unshare_cgroup") < found.index("bind_root")
+
+
+def test_the_environment_has_each_name_once() -> None:
+    env = ["A=1", "B=2", "PATH=/a", "A=3", "HOME=", "PATH=/b:/c"]
+    plan = start(config_with(*USUAL), root(), env=env, args=["tool"])
+    assert plan.steps[-1].args == (("tool",), ("B=2", "A=3", "HOME=", "PATH=/b:/c"))
+    find = next(step for step in plan if step.op == "find_command")
+    assert find.args == ("tool", "/b:/c")
+
+
+def test_read_only_comes_when_all_is_in_place() -> None:
+    config = config_with(
+        *USUAL,
+        mounts=[Mount("/dev", "tmpfs", "tmpfs", MS_RDONLY)],
+        devices=[Device("/dev/null", "c", 1, 3)],
+        readonlyfs=True,
+    )
+    found = ops(start(config, root(), cwd="/work"))
+    assert found.index("make_device") < found.index("remount")
+    assert found.index("make_directory") < found.index("make_root_read_only")
+
+
+def test_sysctls_are_written_before_they_are_read_only() -> None:
+    config = config_with(*USUAL, sysctl={"kernel.sem": "1"}, readonly_paths=["/proc/sys"])
+    found = ops(start(config, root()))
+    assert found.index("write_sysctl") < found.index("make_read_only")
+
+
+# --- steps ---------------------------------------------------------------------------------
+
+
+def test_steps_are_values() -> None:
+    one = Step("open_proc", (1, "a"), "root.path")
+    assert one == Step("open_proc", (1, "a"), "root.path")
+    assert one != Step("open_proc", (1, "b"), "root.path")
+    assert repr(one) == "Step('open_proc', (1, 'a'), 'root.path', '', '')"
+    with pytest.raises(TypeError):
+        hash(one)
+
+
+def test_segments_are_runs_of_one_process() -> None:
+    plan = Plan()
+    plan.add(RUNTIME, "a", [Step("x"), Step("y", (1,))])
+    plan.add(RUNTIME, "b", [Step("z")])
+    plan.add(INIT, "b", [])
+    plan.add(INIT, "c", [Step("x")])
+    assert plan.segments() == [
+        (RUNTIME, [(1, "x", ()), (2, "y", (1,)), (3, "z", ())]),
+        (INIT, [(4, "x", ())]),
+    ]
+    assert len(plan) == 4
+    assert [step.phase for step in plan] == ["a", "a", "b", "c"]
+
+
+def test_an_operation_has_one_performer() -> None:
+    with pytest.raises(ValueError, match="two operations are called 'open_proc'"):
+
+        @operation("again")
+        def open_proc(context: object) -> None: ...

@@ -1,0 +1,338 @@
+"""The directory of a container: its record, its lock, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libct.config import Cgroup, Config, Mount, Namespace, Resources
+from libct.errors import (
+    ContainerDamaged,
+    ContainerExists,
+    ContainerNotFound,
+    Error,
+    InvalidID,
+)
+from libct.state import Directory, Record, check_id, default_root, name_of, start_time
+
+from ..support import forked
+
+
+def make(tmp_path: Path, name: str = "box") -> tuple[Directory, Record]:
+    directory = Directory(str(tmp_path), name)
+    directory.make()
+    config = Config(
+        rootfs="/images/b\u00fcchse",
+        namespaces=[Namespace("NEWNS")],
+        mounts=[Mount("/proc", "proc", "proc")],
+        cgroups=Cgroup(resources=Resources(pids_limit=7)),
+        labels=["a=b"],
+    )
+    record = Record(name, config, "/bundle")
+    directory.write(record)
+    return directory, record
+
+
+# --- ids ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a", "A-b_c.d+9", "..a", "-", "x" * 255])
+def test_ids(name: str) -> None:
+    check_id(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("", "is empty"),
+        (".", "invalid container id '.'"),
+        ("..", "invalid"),
+        ("a/b", "invalid container id 'a/b'"),
+        ("a b", "invalid"),
+        ("\u00e4", "invalid"),
+        ("a\0", "invalid"),
+        ("a\n", "invalid"),
+        ("x" * 256, "longer than 255"),
+    ],
+)
+def test_invalid_ids(name: str, text: str) -> None:
+    with pytest.raises(InvalidID, match=text):
+        Directory("/nowhere", name)
+
+
+# --- records -----------------------------------------------------------------------------
+
+
+def test_a_record_comes_back(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    record.status, record.pid, record.start, record.exit_status = "created", 12, 345, 6
+    record.cgroup_paths = {"pids": "/sys/fs/cgroup/pids/box"}
+    directory.write(record)
+    found = directory.read()
+    for name in ("id", "bundle", "status", "pid", "start", "created", "owner", "exit_status"):
+        assert getattr(found, name) == getattr(record, name)
+    assert found.cgroup_paths == record.cgroup_paths
+    assert found.config == record.config
+    assert found.owner == os.geteuid()
+    document = json.loads(Path(directory.path, "state.json").read_text())
+    assert document["config"]["rootfs"] == "/images/b\u00fcchse"
+
+
+def test_a_record_that_is_unchanged_is_not_read_again(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    assert directory.read(record) is record
+    other = directory.read()
+    assert directory.read(other) is other
+    other.status = "stopped"
+    directory.write(other)
+    assert directory.read(record) is not record
+    assert directory.read(record).status == "stopped"
+
+
+def test_a_record_is_replaced_and_never_half_written(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    stop = threading.Event()
+    problems: list[Exception] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                assert directory.read().pid % 1000 == 0
+            except Exception as problem:
+                problems.append(problem)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(200):
+        record.pid = number * 1000
+        directory.write(record)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert os.listdir(directory.path) == ["state.json"]
+
+
+def test_what_is_prepared_is_not_the_state_yet(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    record.status = "created"
+    directory.prepare(record)
+    assert directory.read().status == "creating"
+    directory.publish()
+    assert directory.read().status == "created"
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        directory, _ = make(tmp_path / "new" / "root")
+    finally:
+        os.umask(before)
+    modes = {
+        tmp_path / "new" / "root": 0o700,
+        Path(directory.path): 0o711,
+        Path(directory.path, "state.json"): 0o600,
+    }
+    for path, mode in modes.items():
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", '"text"', "{", "\0", '{"id": "box", "config": {}}', '{"id": 7}'],
+)
+def test_a_damaged_record(tmp_path: Path, text: str) -> None:
+    directory, _ = make(tmp_path)
+    Path(directory.path, "state.json").write_text(text)
+    with pytest.raises(ContainerDamaged, match="state.json is damaged: .* by force"):
+        directory.read()
+
+
+def test_fields_of_wrong_types_are_damage(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    document = json.loads(record.dump())
+    document["config"]["mounts"] = 7
+    Path(directory.path, "state.json").write_text(json.dumps(document))
+    with pytest.raises(ContainerDamaged):
+        directory.read()
+
+
+def test_no_record(tmp_path: Path) -> None:
+    with pytest.raises(ContainerNotFound, match=f"container does not exist: 'a' in {tmp_path}"):
+        Directory(str(tmp_path), "a").read()
+    (tmp_path / "file").touch()
+    with pytest.raises(ContainerNotFound):
+        Directory(str(tmp_path / "file"), "a").read()
+
+
+# --- directories ----------------------------------------------------------------------------
+
+
+def test_an_id_is_used_once(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    with pytest.raises(ContainerExists, match="container with given ID already exists: 'box'"):
+        directory.make()
+    directory.remove()
+    directory.make()
+    directory.remove()
+    directory.remove()
+
+
+def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = make(tmp_path)
+    os.close(directory.make_fifo(os.geteuid(), os.getegid()))
+    for name in (".state.json", "zzz", "aaa"):
+        Path(directory.path, name).touch()
+    removed = []
+    unlink = os.unlink
+    monkeypatch.setattr(os, "unlink", lambda path: (removed.append(path), unlink(path)))
+    directory.remove()
+    assert len(removed) == 5
+    assert removed[-1].endswith("/state.json")
+
+
+def test_a_fifo_of_a_start_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    for _ in range(2):
+        fd = directory.make_fifo(os.geteuid(), os.getegid())
+        assert stat.S_ISFIFO(os.fstat(fd).st_mode)
+        assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o622
+        os.close(fd)
+    directory.remove_fifo()
+    directory.remove_fifo()
+    assert os.listdir(directory.path) == ["state.json"]
+
+
+@pytest.mark.parametrize("what", ["make", "make_fifo", "write"])
+def test_a_place_that_cannot_be_written(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Directory(str(tmp_path), "box")
+    record = Record("box", Config(rootfs="/"))
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    for name in ("mkdir", "mkfifo"):
+        monkeypatch.setattr(os, name, refuse)
+    calls = {
+        "make": directory.make,
+        "make_fifo": lambda: directory.make_fifo(0, 0),
+        "write": lambda: directory.write(record),
+    }
+    with pytest.raises(Error, match=r"^cannot \w+ .*'.*: (No space.*full: free|No such file)"):
+        calls[what]()
+
+
+# --- the lock ---------------------------------------------------------------------------------
+
+
+def test_one_holds_the_lock(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    assert not directory.locked()
+    with directory.lock():
+        assert directory.locked()
+        assert directory.locked()  # who asks does not hold it
+        waiting = threading.Thread(target=lambda: directory.lock().release())
+        waiting.start()
+        time.sleep(0.02)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert not directory.locked()
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    forked(lambda: directory.lock() and None)
+    assert not directory.locked()
+
+
+def test_a_forked_copy_does_not_keep_a_lock(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    reader, writer = os.pipe()
+    with directory.lock():
+        pid = os.fork()
+        if pid == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+    assert not directory.locked()
+    os.close(writer)
+    os.close(reader)
+    os.waitpid(pid, 0)
+
+
+def test_a_lock_is_of_the_container_that_is_there(tmp_path: Path) -> None:
+    """Who has waited for one that was removed meanwhile gets that of the next, or none."""
+    for again in (False, True):
+        directory, _ = make(tmp_path)
+        results: list[str] = []
+
+        def wait(directory: Directory = directory, results: list[str] = results) -> None:
+            try:
+                with directory.lock():
+                    results.append(directory.read().bundle)
+            except ContainerNotFound:
+                results.append("gone")
+
+        with directory.lock():
+            thread = threading.Thread(target=wait)
+            thread.start()
+            time.sleep(0.02)
+            directory.remove()
+            if again:
+                directory.make()
+                directory.write(Record("box", Config(rootfs="/"), "the next"))
+        thread.join(5)
+        assert results == ["the next" if again else "gone"]
+        directory.remove()
+    with pytest.raises(ContainerNotFound):
+        directory.lock()
+    with pytest.raises(ContainerNotFound):
+        directory.locked()
+
+
+# --- processes --------------------------------------------------------------------------------
+
+
+def test_start_times() -> None:
+    own = start_time(os.getpid())
+    assert own > 0
+    assert own == start_time(os.getpid())
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.001)
+    assert start_time(pid) == 0  # it has ended, though it has not been waited for
+    os.waitpid(pid, 0)
+    assert start_time(pid) == 0
+    assert start_time(1 << 30) == 0
+
+
+def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
+    def body() -> tuple[int, str]:
+        Path("/proc/self/comm").write_text(") Z 1 (a")
+        return start_time(os.getpid()), name_of(os.getpid())
+
+    start, name = forked(body)
+    assert start > 0
+    assert name == ") Z 1 (a"
+    assert name_of(1 << 30) == ""
+
+
+def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_root() == "/run/libct"
+    monkeypatch.setattr(os, "geteuid", lambda: 65530)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/65530")
+    assert default_root() == "/run/user/65530/libct"
