@@ -57,7 +57,12 @@ _SPEC_VERSION = "1.3.0"
 
 
 def create(
-    root: str, id: str, config: Config, *, bundle: str = "", process: Process | None = None
+    root: str,
+    id: str,  # noqa: A002  # the runtime-spec's word
+    config: Config,
+    *,
+    bundle: str = "",
+    process: Process | None = None,
 ) -> Container:
     """Register a container under root; nothing is started yet.
 
@@ -84,7 +89,7 @@ def create(
     return container
 
 
-def load(root: str, id: str) -> Container:
+def load(root: str, id: str) -> Container:  # noqa: A002
     """The container of this id; ContainerNotFound when there is none."""
     directory = Directory(root or default_root(), id)
     return Container(directory, directory.read())
@@ -108,7 +113,12 @@ def list_containers(root: str = "") -> list[Container]:
     return found
 
 
-def plan(config: Config, process: Process | None = None, *, id: str = "container") -> Plan:
+def plan(
+    config: Config,
+    process: Process | None = None,
+    *,
+    id: str = "container",  # noqa: A002
+) -> Plan:
     """What a start would do, step by step; nothing is done.
 
     Without a process the plan is for one that runs /bin/sh as root.
@@ -147,12 +157,12 @@ def _raise_for(findings: list[Finding]) -> None:
         raise ConfigError(errors)
 
 
-def _manager(config: Config, id: str, facts: Host) -> Manager | None:
+def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
     if config.cgroups is None:
         return None
     from .cgroups import manager
 
-    return manager.new(config.cgroups, id, facts.layout)
+    return manager.new(config.cgroups, container_id, facts.layout)
 
 
 def _refuse_problems(manager: Manager) -> None:
@@ -199,7 +209,7 @@ class Container:
     # --- looking ---
 
     def status(self) -> str:
-        """"creating", "created", "running", "paused" or "stopped"."""
+        """ "creating", "created", "running", "paused" or "stopped"."""
         record = self._refresh()
         if record.status == CREATING:
             # Its maker holds the lock; one that is gone has made nothing.
@@ -270,9 +280,7 @@ class Container:
         """
         self.start(process, hold=False)
 
-    def start(
-        self, process: Process, *, hold: bool = True, ignore_paused: bool = False
-    ) -> None:
+    def start(self, process: Process, *, hold: bool = True, ignore_paused: bool = False) -> None:
         """Make a process: the first one waits to be released by exec(), others run.
 
         hold: False lets the first one run too.
@@ -341,7 +349,9 @@ class Container:
             context.fds["target"] = self._open_init()
             flags = self._namespaces()
             _lend(context, process)
-            steps = plan_exec(self.config, process, host(), self.manager, self.id, flags, record.pid)
+            steps = plan_exec(
+                self.config, process, host(), self.manager, self.id, flags, record.pid
+            )
             self.plan, self.traces = steps, []
             started = client.carry_out(steps, context, trace=self.trace)
             started.finish()
@@ -790,5 +800,3 @@ def _in_pid_namespace_of(pid: int) -> list[int]:
             except OSError:
                 continue  # ended meanwhile, or not ours to look at
     return sorted(found)
-
-

@@ -1,8 +1,8 @@
 """The rules of a container's life, in one table (runtime.md, Lifecycle; libcontainer's states).
 
-                 creating -> created -> running -> stopped
-                                 \\         |  ^
-                                  `-> paused -'
+creating -> created -> running -> stopped
+                \\         |  ^
+                 `-> paused -'
 """
 
 from __future__ import annotations

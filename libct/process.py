@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
 
+
 _WALL = 0x40000000  # __WALL of waitid(2): whatever signal a process ends with
 _UNKNOWN = 255  # the status of a process of which it is not known
 

@@ -170,10 +170,9 @@ def _plain(value: Any) -> Any:
     """value, with the members of an IntEnum (signal.SIGKILL) and the like as what they are."""
     if isinstance(value, (tuple, list)):
         return type(value)(map(_plain, value))
-    for kind in (int, str, bytes):
-        if isinstance(value, kind) and not isinstance(value, bool):
-            return kind(value)
-    return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return str(value) if isinstance(value, str) else value
 
 
 def close_all(fds: list[int]) -> None:

@@ -21,7 +21,7 @@ _NULL = os.makedev(1, 3)
 
 @operation("put standard input, output and error and {0} more descriptors in their places")
 def install_descriptors(context: Context, extra: int) -> None:
-    """"stdin", "stdout", "stderr" become 0, 1, 2 and "extra 0"... 3 and up, kept by execve.
+    """Descriptors 0, 1, 2 are "stdin", "stdout", "stderr", those from 3 on "extra 0" and so on.
 
     A standard descriptor that the plan has none for stays /dev/null.
     """

@@ -88,7 +88,8 @@ def find_command(context: Context, name: str, search: str) -> None:
         if not problem:
             context.values["program"] = path
             return
-        denied = denied or problem == errno.EACCES
+        # A directory of PATH that this user may not enter has nothing for him.
+        denied = denied or (problem == errno.EACCES and os.path.exists(path))
     if denied:
         raise StepProblem(f'exec: "{name}": permission denied')
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
@@ -137,7 +138,10 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
     if not _value(env, "HOME"):
-        env = (*(one for one in env if not one.startswith("HOME=")), "HOME=" + context.values["home"])
+        env = (
+            *(one for one in env if not one.startswith("HOME=")),
+            "HOME=" + context.values["home"],
+        )
     for number in _IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     prepared = ExecArguments(program, args, env)

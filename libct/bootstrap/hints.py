@@ -76,9 +76,8 @@ def _for_mount(step: Step, code: int | None) -> str:
     fstype = step.args[1]
     if code == errno.EPERM and fstype in ("proc", "sysfs", "mqueue"):
         own = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}[fstype]
-        return (
-            f"{fstype} in a user namespace needs a new {own} namespace"
-            + (", and a host whose own /proc is not partly covered" if fstype == "proc" else "")
+        return f"{fstype} in a user namespace needs a new {own} namespace" + (
+            ", and a host whose own /proc is not partly covered" if fstype == "proc" else ""
         )
     if code == errno.ENODEV:
         return f"this kernel has no file system {fstype!r}: see /proc/filesystems"

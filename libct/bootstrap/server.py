@@ -82,9 +82,7 @@ def _serve(requests: Channel) -> None:
             os.close(fd)
 
 
-def perform_request(
-    segments: list[Any], context: Context, channel: Channel, trace: Trace
-) -> None:
+def perform_request(segments: list[Any], context: Context, channel: Channel, trace: Trace) -> None:
     """Perform the server's part; in what it clones, the rest, which never returns here."""
     try:
         try:

@@ -7,8 +7,7 @@ comments give the reasons for the order.
 from __future__ import annotations
 
 from ..attributes import limits, scheduling, sysctl, uts
-from ..bootstrap import descriptors, execute
-from ..bootstrap import namespaces as ns
+from ..bootstrap import descriptors, execute, namespaces as ns
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..network import steps as network
 from ..network.ready import get_network

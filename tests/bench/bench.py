@@ -82,7 +82,7 @@ def _first_stage(options: argparse.Namespace) -> None:
     if os.geteuid() != 0:
         sys.exit("bench.py: must be root, to mount cgroup v2 and for runc")
     _enter_cgroup2()
-    scratch = Path(tempfile.mkdtemp(prefix="libct-bench-"))
+    scratch = Path(tempfile.mkdtemp(prefix="libct-bench-", dir="/run"))
     make_bundles(scratch)
     script = [f"groups=/sys/fs/cgroup/{GROUP}", _MEASURE]
     for name, commands in cold_commands(scratch).items():
@@ -107,6 +107,8 @@ def _enter_cgroup2() -> None:
     check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC_PRIVATE), None), "private mounts")
     target = b"/sys/fs/cgroup"
     check(libc.mount(b"cgroup2", target, b"cgroup2", ctypes.c_ulong(0), None), "mount cgroup2")
+    # States are kept here, and a tmpfs is what /run is on a host that has booted.
+    check(libc.mount(b"tmpfs", b"/run", b"tmpfs", ctypes.c_ulong(0), None), "mount /run")
 
 
 def _quoted(args: list[str]) -> str:

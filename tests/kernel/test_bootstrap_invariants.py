@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,33 @@ def test_the_trap_would_work(trap: Path) -> None:
 
     forked(body)
     assert (trap / "imported").exists()
+
+
+def test_the_door_is_closed(trap: Path, tmp_path: Path) -> None:
+    """A copy of libct with an import where there may be none cannot perform that step."""
+    package = Path(libct.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, tmp_path / "copy/boxes", ignore=ignored)
+    source = tmp_path / "copy/boxes/bootstrap/execute.py"
+    text = source.read_text()
+    wanted = "    denied = False\n"
+    assert wanted in text
+    source.write_text(text.replace(wanted, "    import this\n" + wanted))
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(tmp_path / 'copy')!r})\n"
+        "import boxes\nfrom boxes.config import Namespace\n"
+        f"config = boxes.Config(rootfs={str(trap)!r}, namespaces=[Namespace('NEWNS')])\n"
+        "process = boxes.Process(['true'], env=['PATH=/bin'], init=True)\n"
+        f"with boxes.create({str(tmp_path / 'states')!r}, 'one', config) as container:\n"
+        "    try:\n        container.run(process)\n"
+        "    except boxes.StepError as error:\n        print(error.op, error.strerror)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.stdout == "find_command ModuleNotFoundError: No module named 'this'\n", done.stderr
+    assert not (trap / "imported").exists()
 
 
 # --- 2: nobody inside can look at who enters ------------------------------------------------
@@ -243,7 +271,7 @@ def listed(output: str) -> dict[int, str]:
 @pytest.mark.usefixtures("leaky")
 @pytest.mark.parametrize("namespaces", [USUAL, (NEWPID,), (*USUAL, NEWUSER)])
 def test_the_command_has_three_descriptors(namespaces: tuple[str, ...]) -> None:
-    mounts = {} if NEWNS in namespaces else {"mounts": [], "devices": []}
+    mounts: dict[str, Any] = {} if NEWNS in namespaces else {"mounts": [], "devices": []}
     client.stop_server()  # the next one is started by who holds them
     with running(make_config(namespaces=namespaces, **mounts)) as container:
         fds = Path(f"/proc/{container.state()['pid']}/fd")
@@ -298,7 +326,7 @@ def test_a_leaked_directory_is_no_working_directory(tmp_path: Path, way: str) ->
                 with running(config) as container:
                     done = run_in(container, "ls", "-di", ".", **values)
         except libct.StepError as error:
-            assert error.place == "process.cwd"
+            assert error.place == "process.cwd"  # noqa: PT017  # either may be
             refused += 1
         else:
             # What it has for itself: a descriptor of the container's root directory.

@@ -13,11 +13,12 @@ import pytest
 import libct
 from libct import container as container_module
 from libct.bootstrap import client
+from libct.bootstrap.channel import Channel
 from libct.cgroups import steps as steps  # fills OPERATIONS
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
 from libct.plan.step import OPERATIONS
 from libct.state import Directory
-from libct.syscalls.process import set_child_subreaper
+from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
 from ..support import forked, requires, unique, wait_until
@@ -71,7 +72,7 @@ def stopped_clone() -> None:
 
     def take_and_stop(run: client._Run, number: int) -> None:
         take(run, number)
-        client.pidfd_send_signal(run.started.pidfd, signal.SIGSTOP)
+        pidfd_send_signal(run.started.pidfd, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(client._Run, "_take_clone", take_and_stop)  # noqa: B010  # mypy: a method
@@ -251,9 +252,9 @@ def test_a_caller_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception out of the blue, at each time that the runtime waits for the others."""
     for turn in range(1, 6):
         calls = 0
-        receive = client.Channel.receive
+        receive = Channel.receive
 
-        def receive_or_not(channel: client.Channel, turn: int = turn) -> Any:
+        def receive_or_not(channel: Channel, turn: int = turn) -> Any:
             nonlocal calls
             calls += 1
             if calls == turn:
@@ -263,7 +264,7 @@ def test_a_caller_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
         name = unique()
         container = libct.create(state_directory(), name, everything())
         with monkeypatch.context() as patch:
-            patch.setattr(client.Channel, "receive", receive_or_not)
+            patch.setattr(Channel, "receive", receive_or_not)
             process = libct.Process(["sleep", "60"], env=[PATH], init=True)
             try:
                 container.run(process)

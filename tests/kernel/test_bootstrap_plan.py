@@ -54,7 +54,8 @@ elif kind in ("user", "clocks", "exec"):
         hostname="box", oom_score_adj=100, rlimits=[Rlimit(4, 0, 0)], cgroups=Cgroup(), **extra,
     )
 elif kind == "join":
-    config = make_config(rootfs, namespaces=("NEWNS", "NEWPID", ("NEWUTS", f"/proc/{os.getpid()}/ns/uts")))
+    own = "NEWUTS", f"/proc/{os.getpid()}/ns/uts"
+    config = make_config(rootfs, namespaces=("NEWNS", "NEWPID", own))
 with libct.create(place, name, config) as container:
     if kind == "exec":
         container.run(libct.Process(["sleep", "60"], env=["PATH=/bin"], init=True))
@@ -96,7 +97,8 @@ class Call:
                 return False
         bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", printed.partition("(")[2])
         return all(
-            re.search(rf"\b{flag}\b", self.text) for flag in re.findall(r"\b[A-Z][A-Z0-9_]{3,}", bare)
+            re.search(rf"\b{flag}\b", self.text)
+            for flag in re.findall(r"\b[A-Z][A-Z0-9_]{3,}", bare)
         )
 
     @property
@@ -175,7 +177,9 @@ KINDS = ["spec", "plain", "user", "clocks", "join", "exec"]
 
 
 @pytest.fixture(params=KINDS, scope="module")
-def performed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Performed:
+def performed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Performed:
     return Performed(request.param, tmp_path_factory.mktemp(request.param))
 
 
@@ -206,7 +210,9 @@ def test_nothing_is_loaded_once_the_container_is_entered(performed: Performed) -
         for call in calls[entered:end]
         if call.name.startswith("open") or call.name in ("stat", "newfstatat", "readlink", "access")
     ]
-    forbidden = re.compile(r"\.pyc?\"|\.so\b|nsswitch|nscd|locale|gconv|/etc/ld|site-packages|\.zip")
+    forbidden = re.compile(
+        r"\.pyc?\"|\.so\b|nsswitch|nscd|locale|gconv|/etc/ld|site-packages|\.zip"
+    )
     assert [text for text in opened if forbidden.search(text)] == []
     assert any("/etc/passwd" in text for text in opened)
     # Nor does any process that has been cloned load anything, wherever it is.
@@ -248,4 +254,3 @@ def test_it_leaves_by_exit(performed: Performed) -> None:
         rest = [call.name for call in calls[cloned + 1 :]]
         assert rest[-1] == "exit_group"
         assert set(rest) <= {"sendmsg", "close", "exit_group", "rt_sigprocmask", "munmap", "brk"}
-

@@ -64,9 +64,8 @@ def test_what_the_server_executes_cannot_be_written(way: str) -> None:
                 finally:
                     os.close(fd)
             assert caught.value.errno == (errno.EPERM if way == "memory" else errno.EROFS)
-        for change in (lambda: os.truncate(f"/proc/self/fd/{executable}", 0),):
-            with pytest.raises(OSError, match="Read-only file system|Operation not permitted"):
-                change()
+        with pytest.raises(OSError, match=r"Read-only file system|Operation not permitted"):
+            os.truncate(f"/proc/self/fd/{executable}", 0)
     finally:
         os.close(executable)
     assert Path(PYTHON).read_bytes() == before

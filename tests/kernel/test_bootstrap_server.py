@@ -23,7 +23,6 @@ from ..containers import PATH, make_config, run, running, shell, state_directory
 from ..support import (
     CLONE_NEWUTS,
     forked,
-    libct_environment,
     requires,
     unique,
     unshare,
@@ -255,7 +254,7 @@ def test_one_that_is_killed_again_and_again_is_an_error(monkeypatch: pytest.Monk
         return made
 
     monkeypatch.setattr(client, "_spawn", spawn_and_stop)
-    with pytest.raises(ServerError, match="^the bootstrap server ended by signal 9$"):
+    with pytest.raises(ServerError, match=r"^the bootstrap server ended by signal 9$"):
         works()
     assert children() == []
 
@@ -287,7 +286,7 @@ def test_an_unknown_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_threads_at_once() -> None:
-    results = []
+    results: list[bool] = []
 
     def thread() -> None:
         results.extend(works() for _ in range(3))

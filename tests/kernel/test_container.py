@@ -586,7 +586,7 @@ def test_a_damaged_state() -> None:
     for text in ("", "{", "[]", "null", whole[:100], whole.replace('"id"', '"ID"'), "\0" * 50):
         file.unlink()
         file.write_text(text)
-        with pytest.raises(libct.Error, match="is damaged: .*delete it by force"):
+        with pytest.raises(libct.Error, match=r"is damaged: .*delete it by force"):
             another(container)
         with pytest.raises(libct.Error, match="is damaged"):
             container.status()
@@ -643,7 +643,7 @@ def test_a_state_directory_that_may_not_be_written() -> None:
         with pytest.raises(libct.Error, match="choose another place with --root"):
             libct.create(f"{place}/states", "one", make_config())
         assert list_containers(f"{place}/none") == []
-        with pytest.raises(libct.Error, match="cannot list the containers in .*: Permission"):
+        with pytest.raises(libct.Error, match=r"cannot list the containers in .*: Permission"):
             list_containers("/root/any")
 
     place = shared_rootfs()  # which everybody may enter

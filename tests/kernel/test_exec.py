@@ -34,7 +34,7 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 
 NAMES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 MAP = [IDMap(0, 100000, 65536)]
-MAPS = {"uid_mappings": MAP, "gid_mappings": MAP}
+MAPS: dict[str, Any] = {"uid_mappings": MAP, "gid_mappings": MAP}
 KINDS: dict[str, dict[str, Any]] = {
     "usual": {"namespaces": (*USUAL, NEWCGROUP)},
     "all": {"namespaces": (*USUAL, NEWCGROUP, NEWUSER, NEWTIME), **MAPS},
@@ -161,7 +161,11 @@ def test_a_terminal(init: bool) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = libct.Process(
-            ["sh", "-c", "tty; stty size; ls -l /proc/self/fd/3; ps -o tty= $$; read line; echo got $line"],
+            [
+                "sh",
+                "-c",
+                "tty; stty size; ls -l /proc/self/fd/3; ps -o tty= $$; read line; echo got $line",
+            ],
             env=[PATH],
             terminal=True,
             console_socket=theirs,
@@ -255,7 +259,7 @@ def test_commands_that_cannot_be_executed(name: str, way: str, tmp_path: Path) -
     with libct.create(state_directory(), unique(), make_config(rootfs)) as container:
         if way == "further":
             container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
-        with pytest.raises(libct.StepError) as caught:
+        with pytest.raises(libct.StepError) as caught:  # noqa: PT012  # either may find it
             if way == "held":
                 container.start(process)
                 container.exec()

@@ -26,7 +26,6 @@ from libct.config import (
     IDMap,
     TimeOffset,
 )
-
 from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget
 
@@ -173,7 +172,10 @@ def test_mixtures_of_new_and_joined(holder: int, joined: tuple[str, ...]) -> Non
 
 
 def test_in_a_joined_user_namespace_it_is_root() -> None:
-    maps = {"uid_mappings": [IDMap(0, 100000, 5), IDMap(5, 200000, 5)], "gid_mappings": MAP}
+    maps: dict[str, Any] = {
+        "uid_mappings": [IDMap(0, 100000, 5), IDMap(5, 200000, 5)],
+        "gid_mappings": MAP,
+    }
     with running(make_config(namespaces=(*USUAL, NEWUSER), **maps)) as container:
         pid = container.state()["pid"]
         kinds = [*USUAL, (NEWUSER, f"/proc/{pid}/ns/user")]
@@ -217,7 +219,7 @@ def test_maps_are_written_by_root() -> None:
     rows = [[str(at.container_id), str(at.host_id), str(at.size)] for at in maps]
     assert found == [*rows, *rows, ["allow"], ["0"], ["0"]]
     assert shell(config, "id -u; id -g", user="1000:1000").lines == ["1000", "1000"]
-    with pytest.raises(libct.ConfigError, match="not mapped by linux.uidMappings: 500"):
+    with pytest.raises(libct.ConfigError, match=r"not mapped by linux\.uidMappings: 500"):
         run(config, "true", user="500:0")
     with pytest.raises(libct.StepError, match="group 65534 is not mapped in the user namespace"):
         run(config, "true", user="nobody")
@@ -245,11 +247,8 @@ OFFSETS = {"monotonic": TimeOffset(86400 * 1000, 0), "boottime": TimeOffset(8640
 @requires("timens")
 @pytest.mark.parametrize("more", [(), (NEWUSER,), (NEWUSER, NEWCGROUP)])
 def test_clocks_have_offsets(more: tuple[str, ...]) -> None:
-    config = make_config(
-        namespaces=(*USUAL, NEWTIME, *more),
-        time_offsets=OFFSETS,
-        **({"uid_mappings": MAP, "gid_mappings": MAP} if more else {}),
-    )
+    maps: dict[str, Any] = {"uid_mappings": MAP, "gid_mappings": MAP} if more else {}
+    config = make_config(namespaces=(*USUAL, NEWTIME, *more), time_offsets=OFFSETS, **maps)
     done = shell(config, "cat /proc/uptime; cat /proc/self/timens_offsets; id -u")
     uptime = float(done.lines[0].split()[0])
     assert abs(uptime - time.clock_gettime(time.CLOCK_BOOTTIME) - 86400 * 2000) < 60
@@ -358,7 +357,9 @@ except libct.Error as error:
 """
 
 
-def rootless(script: str, *, env: dict[str, str] | None = None, **given: Any) -> tuple[int, list[str]]:
+def rootless(
+    script: str, *, env: dict[str, str] | None = None, **given: Any
+) -> tuple[int, list[str]]:
     rootfs = shared_rootfs()
     values = json.dumps({"rootfs": str(rootfs), **given})
     args = (user_python(), "-c", ROOTLESS, user_checkout(), values, "sh", "-c", script)

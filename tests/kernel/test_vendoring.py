@@ -110,7 +110,7 @@ def test_by_a_relative_path_and_then_elsewhere(tmp_path: Path) -> None:
 
 
 def test_in_a_directory_with_a_strange_name(tmp_path: Path) -> None:
-    name = "it's \"\u00e4\" \\ {x}: \udcff\n"
+    name = 'it\'s "\u00e4" \\ {x}: \udcff\n'
     copy(tmp_path / name / "boxes")
     runs(tmp_path, "boxes", tmp_path / name)
 

@@ -33,7 +33,7 @@ def test_what_is_allowed_when(operation: str, status: str) -> None:
     if status in ALLOWED[operation]:
         require(operation, status, "box")
     else:
-        with pytest.raises(Error, match="^cannot .* container 'box'"):
+        with pytest.raises(Error, match=r"^cannot .* container 'box'"):
             require(operation, status, "box")
 
 

@@ -118,7 +118,10 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "plain": lambda: start(
         config_with(
             *USUAL,
-            mounts=[Mount("/proc", "proc", "proc"), Mount("/data", "/srv", "bind", MS_BIND | MS_REC)],
+            mounts=[
+                Mount("/proc", "proc", "proc"),
+                Mount("/data", "/srv", "bind", MS_BIND | MS_REC),
+            ],
             devices=[Device("/dev/null", "c", 1, 3)],
             hostname="box",
             readonlyfs=True,

@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,9 @@ from libct.errors import (
 from libct.state import Directory, Record, check_id, default_root, name_of, start_time
 
 from ..support import forked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def make(tmp_path: Path, name: str = "box") -> tuple[Directory, Record]:
@@ -152,7 +155,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 def test_a_damaged_record(tmp_path: Path, text: str) -> None:
     directory, _ = make(tmp_path)
     Path(directory.path, "state.json").write_text(text)
-    with pytest.raises(ContainerDamaged, match="state.json is damaged: .* by force"):
+    with pytest.raises(ContainerDamaged, match=r"state\.json is damaged: .* by force"):
         directory.read()
 
 
@@ -191,9 +194,14 @@ def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     os.close(directory.make_fifo(os.geteuid(), os.getegid()))
     for name in (".state.json", "zzz", "aaa"):
         Path(directory.path, name).touch()
-    removed = []
+    removed: list[str] = []
     unlink = os.unlink
-    monkeypatch.setattr(os, "unlink", lambda path: (removed.append(path), unlink(path)))
+
+    def note_and_unlink(path: str) -> None:
+        removed.append(path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", note_and_unlink)
     directory.remove()
     assert len(removed) == 5
     assert removed[-1].endswith("/state.json")
@@ -223,7 +231,7 @@ def test_a_place_that_cannot_be_written(
 
     for name in ("mkdir", "mkfifo"):
         monkeypatch.setattr(os, name, refuse)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "make": directory.make,
         "make_fifo": lambda: directory.make_fifo(0, 0),
         "write": lambda: directory.write(record),

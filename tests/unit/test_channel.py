@@ -1,0 +1,455 @@
+"""The conversation of a start: messages, their descriptors, their order, and what ends it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libct.bootstrap import client
+from libct.bootstrap.channel import Channel
+from libct.bootstrap.context import Context
+from libct.bootstrap.performer import Failure, Trace, carry_on, perform
+from libct.errors import CgroupError, Error, StepError, StepProblem
+from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.syscalls.process import pidfd_open
+
+from ..support import forked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    before = set(os.listdir("/proc/self/fd"))
+    pair = Channel.pair()
+    yield pair
+    for end in pair:
+        end.close()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+# --- messages ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("go",),
+        ("perform", ["a"], [("init", [(1, "op", (1, "x", b"y", None, (2,)))])], False),
+        ("text", "b\u00fcchse \udcff \U0001f4e6"),
+        ("numbers", -1, 1 << 64, 1.5),
+        ("long", "x" * 3_000_000),
+    ],
+)
+def test_messages_come_as_they_were_sent(ends: tuple[Channel, Channel], message: Any) -> None:
+    sender = threading.Thread(target=ends[0].send, args=[message])
+    sender.start()
+    assert ends[1].receive() == (message, [])
+    sender.join()
+
+
+def test_messages_keep_their_order_and_limits(ends: tuple[Channel, Channel]) -> None:
+    for number in range(50):
+        ends[0].send(("number", number))
+        ends[0].send(())
+    for number in range(50):
+        assert ends[1].receive() == (("number", number), [])
+        assert ends[1].receive() == ((), [])
+
+
+def test_members_of_an_enumeration_are_what_they_stand_for(ends: tuple[Channel, Channel]) -> None:
+    class Text(str):
+        pass
+
+    ends[0].send(("step", [(signal.SIGKILL, Text("x"), (True, signal.SIGTERM, None))]))
+    (_, [(number, text, inner)]), _ = ends[1].receive()
+    assert (number, text, inner) == (9, "x", (True, 15, None))
+    assert [type(value) for value in (number, text, inner[1])] == [int, str, int]
+    with pytest.raises(ValueError, match="unmarshallable"):
+        ends[0].send((object(),))
+
+
+def test_descriptors_come_along(ends: tuple[Channel, Channel]) -> None:
+    reader, writer = os.pipe()
+    ends[0].send(("one", 1), [writer, reader, writer])
+    ends[0].send(("two",))
+    message, fds = ends[1].receive()
+    assert message == ("one", 1)
+    assert len(fds) == 3
+    assert not any(os.get_inheritable(fd) for fd in fds)
+    os.write(fds[2], b"x")
+    assert os.read(fds[1], 1) == b"x"
+    assert ends[1].receive() == (("two",), [])
+    for fd in (reader, writer, *fds):
+        os.close(fd)
+
+
+def test_too_many_descriptors(ends: tuple[Channel, Channel]) -> None:
+    with pytest.raises(Error, match="251 descriptors to pass; 250 are possible"):
+        ends[0].send(("x",), [0] * 251)
+    ends[0].send(("x",), [0] * 250)
+    _, fds = ends[1].receive()
+    assert len(fds) == 250
+    for fd in fds:
+        os.close(fd)
+
+
+def test_descriptors_that_there_is_no_room_for() -> None:
+    def body() -> None:
+        ours, theirs = Channel.pair()
+        ours.send(("x",), [0] * 20)
+        used = len(os.listdir("/proc/self/fd")) - 1
+        soft = used + 10
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+        with pytest.raises(OSError, match="RLIMIT_NOFILE is too low") as caught:
+            theirs.receive()
+        assert caught.value.errno == errno.EMFILE
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
+        assert len(os.listdir("/proc/self/fd")) - 1 == used  # those that came are closed
+
+    forked(body)
+
+
+def test_the_end(ends: tuple[Channel, Channel]) -> None:
+    ends[0].send(("last",))
+    ends[0].close()
+    assert ends[1].receive() == (("last",), [])
+    with pytest.raises(EOFError):
+        ends[1].receive()
+    with pytest.raises(BrokenPipeError):
+        ends[1].send(("x",))
+
+
+def test_an_end_in_the_middle_of_a_message(ends: tuple[Channel, Channel]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    fd = ends[0].fileno()
+    for part in (b"\x05\0\0", (5).to_bytes(8, "little") + b"xy"):
+        ours, theirs = Channel.pair()
+        os.write(ours.fileno(), part)
+        ours.close()
+        with pytest.raises(EOFError):
+            theirs.receive()
+        theirs.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert fd == ends[0].fileno()
+
+
+def test_hanging_up_is_the_end_for_the_others_also_with_copies(
+    ends: tuple[Channel, Channel],
+) -> None:
+    copy = os.dup(ends[0].fileno())
+    ends[0].hang_up()
+    with pytest.raises(EOFError):
+        ends[1].receive()
+    ends[1].send(("still",))
+    assert ends[0].receive() == (("still",), [])
+    ends[1].close()
+    ends[0].hang_up()
+    os.close(copy)
+
+
+def test_the_rest_of_a_conversation(ends: tuple[Channel, Channel]) -> None:
+    reader, writer = os.pipe()
+    ends[0].send(("cloned", 1, 2), [writer])
+    os.read(ends[1].fileno(), 3)  # interrupted in the middle of it, whose descriptor is lost
+    ends[0].send(("other",), [reader])
+    ends[0].send(("last",), [writer, reader])
+    fds, over = ends[1].rest(0.01)
+    assert (len(fds), over) == (3, False)
+    ends[0].close()
+    more, over = ends[1].rest(5)
+    assert (more, over) == ([], True)
+    for fd in (reader, writer, *fds):
+        os.close(fd)
+
+
+def test_an_end_that_is_dropped_is_closed() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    pair = Channel.pair()
+    pair[0].move_above(50)
+    assert pair[0].fileno() >= 50
+    assert not os.get_inheritable(pair[0].fileno())
+    del pair
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+# --- performing ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., Step]]:
+    """Operations made up for a test."""
+    known = dict(OPERATIONS)
+    made: dict[str, Callable[..., Step]] = {}
+
+    def make(name: str, perform: Callable[..., Any] = lambda context: None) -> Step:
+        if name not in made:
+            perform.__name__ = name
+            OPERATIONS.pop(name, None)
+            made[name] = operation(name)(perform)
+        return made[name]()
+
+    yield make
+    OPERATIONS.clear()
+    OPERATIONS.update(known)
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    def perform(context: Context) -> None:
+        raise error
+
+    return perform
+
+
+def hinted(error: OSError, hint: str) -> OSError:
+    error.hint = hint  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            OSError(2, "mkdirat(3, 'a'): No such file or directory", "a"),
+            (1, 2, "mkdirat(3, 'a')", "No such file or directory", "a", ""),
+        ),
+        (
+            OSError(22, "fsconfig(x): Invalid argument (tmpfs: Bad value)"),
+            (1, 22, "fsconfig(x)", "Invalid argument (tmpfs: Bad value)", None, ""),
+        ),
+        (
+            hinted(OSError(13, os.strerror(13), b"/\xff"), "do that"),
+            (1, 13, "", "Permission denied", "/\udcff", "do that"),
+        ),
+        (OSError(5, "of our own making"), (1, 5, "", "of our own making", None, "")),
+        (OSError("nothing is known"), (1, None, "", "nothing is known", None, "")),
+        (StepProblem("no user", "name one"), (1, None, "", "no user", None, "name one")),
+        (CgroupError("it is busy"), (1, None, "", "it is busy", None, "")),
+        (KeyError("x"), (1, None, "", "KeyError: 'x'", None, "")),
+    ],
+)
+def test_what_a_failure_knows(
+    fake: Callable[..., Step], error: Exception, expected: tuple[Any, ...]
+) -> None:
+    step = fake("fails", failing(error))
+    trace = Trace(True)
+    with pytest.raises(Failure) as caught:
+        perform([(1, step.op, ())], Context(), trace)
+    assert caught.value.values() == expected
+    assert trace.records[0][3] == str(caught.value)
+
+
+def test_an_interruption_is_no_failure_of_a_step(fake: Callable[..., Step]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        perform([(1, fake("stops", failing(KeyboardInterrupt())).op, ())], Context(), Trace(False))
+
+
+def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> None:
+    steps = [(n, fake(f"step{n}").op, ()) for n in (4, 5)]
+    for on in (False, True):
+        trace = Trace(on)
+        perform(steps, Context(), trace)
+        records = trace.take()
+        assert [(n, result) for n, _, _, result in records] == (
+            [(4, "ok"), (5, "ok")] if on else []
+        )
+        assert trace.take() == []
+
+
+def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
+    ours, theirs = Channel.pair()
+    segments = [
+        (INIT, [(1, fake("one").op, ())]),
+        (RUNTIME, []),
+        (INIT, [(3, fake("three").op, ())]),
+    ]
+    thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
+    thread.start()
+    (kind, records), _ = ours.receive()
+    assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
+    assert thread.is_alive()
+    ours.send(("go",))
+    thread.join(5)
+    assert not thread.is_alive()
+    ours.close()
+    with pytest.raises(BrokenPipeError):  # and the process that performs them ends
+        carry_on(segments, Context(), theirs, Trace(False))
+    theirs.close()
+
+
+# --- the runtime's side -------------------------------------------------------------------
+
+
+class Sleeper:
+    """A child that a conversation can be about: it sleeps until it is killed."""
+
+    def __init__(self) -> None:
+        self.pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+        self.pidfd = pidfd_open(self.pid)
+
+    def reaped(self) -> bool:
+        os.close(self.pidfd)
+        try:
+            os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        return False
+
+
+def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
+    plan = Plan()
+    for process, name in steps:
+        plan.add(process, "phase", [fake(name)])
+    return plan
+
+
+def converse(
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, *scripts: Callable[[Channel], None]
+) -> client.Started:
+    """Carry out a plan with others who speak as the scripts say, one for each that is asked."""
+    left = list(scripts)
+
+    def ask(run: client._Run, index: int) -> None:
+        run.asked = index
+        run.started.channel, theirs = Channel.pair()
+        script = left.pop(0)
+
+        def speak() -> None:
+            script(theirs)
+            theirs.close()
+
+        threading.Thread(target=speak).start()
+
+    monkeypatch.setattr(client._Run, "_ask", ask)
+    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    return client.carry_out(plan, Context(), trace=True)
+
+
+def test_messages_about_two_clones_may_come_in_either_order(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage may be faster than the server that has just made it."""
+    plan = plan_of(
+        fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
+    )
+    for order in ((1, 2), (2, 1)):
+        stage, init = Sleeper(), Sleeper()
+        people = {1: stage, 2: init}
+        os.kill(stage.pid, signal.SIGKILL)  # it leaves when it has cloned
+
+        def script(
+            channel: Channel,
+            order: tuple[int, ...] = order,
+            people: dict[int, Sleeper] = people,
+        ) -> None:
+            for number in order:
+                channel.send(("cloned", number, people[number].pid), [people[number].pidfd])
+            channel.send(("turn", [(3, 0, 0, "ok")]))
+            assert channel.receive()[0] == ("go",)
+
+        started = converse(monkeypatch, plan, script)
+        assert started.pid == init.pid
+        started.finish()
+        assert stage.reaped()
+        client.end(started.pidfd)
+        assert init.reaped()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_clone_that_fails_before_its_cloner_tells(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init = Sleeper()
+
+    def script(channel: Channel) -> None:
+        failed: tuple[Any, ...] = (
+            "failed",
+            2,
+            2,
+            "open(x)",
+            "No such file or directory",
+            "x",
+            "",
+            [],
+        )
+        cloned = ("cloned", 1, init.pid)
+        if early:
+            channel.send(failed)
+            channel.send(cloned, [init.pidfd])
+        else:
+            channel.send(cloned, [init.pidfd])
+            channel.send(failed)
+
+    with pytest.raises(StepError) as caught:
+        converse(monkeypatch, plan, script)
+    assert (caught.value.number, caught.value.call, caught.value.errno) == (2, "open(x)", 2)
+    assert init.reaped()
+
+
+def test_a_process_that_goes_without_a_word(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init = Sleeper()
+
+    def script(channel: Channel) -> None:
+        channel.send(("cloned", 1, init.pid), [init.pidfd])
+        os.kill(init.pid, signal.SIGKILL)
+
+    with pytest.raises(StepError, match="its process was killed") as caught:
+        converse(monkeypatch, plan, script)
+    assert caught.value.hint == ""  # nothing limits its memory
+    assert init.reaped()
+
+
+def test_others_that_do_not_end_by_themselves_are_killed(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(context: Context) -> None:
+        raise KeyboardInterrupt
+
+    fake("b", interrupt)
+    plan = plan_of(
+        fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
+    )
+    stage, init = Sleeper(), Sleeper()
+    os.kill(stage.pid, signal.SIGKILL)
+
+    def script(channel: Channel) -> None:
+        channel.send(("cloned", 1, stage.pid), [stage.pidfd])
+        channel.send(("cloned", 2, init.pid), [init.pidfd])
+        channel.send(("turn", []))
+        os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED | os.WNOWAIT)
+
+    with pytest.raises(KeyboardInterrupt):
+        converse(monkeypatch, plan, script)
+    assert stage.reaped()
+    assert init.reaped()
+
+
+def test_a_server_that_goes_is_asked_once_more(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+    fake("before", lambda context: done.append(1))
+    plan = plan_of(fake, (RUNTIME, "before"), (SERVER, "clone_one"), (INIT, "a"))
+    init = Sleeper()
+
+    def script(channel: Channel) -> None:
+        channel.send(("cloned", 2, init.pid), [init.pidfd])
+
+    started = converse(monkeypatch, plan, lambda channel: None, script)
+    assert started.pid == init.pid
+    assert done == [1]
+    client.end(started.pidfd)
+    assert init.reaped()
+    with pytest.raises(Error, match="the bootstrap server ended"):
+        converse(monkeypatch, plan, *[lambda channel: None] * 2)
