@@ -31,9 +31,16 @@ if TYPE_CHECKING:
 
 _WALL = 0x40000000  # __WALL: children with another exit signal than SIGCHLD too, waitpid(2)
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
+# Those that children are in, which for pid and time need not be our own.
 _NAMESPACES = (
-    *("user", "mnt", "pid", "pid_for_children", "net", "ipc", "uts", "cgroup"),
-    *("time", "time_for_children"),
+    "user",
+    "mnt",
+    "pid_for_children",
+    "net",
+    "ipc",
+    "uts",
+    "cgroup",
+    "time_for_children",
 )
 _LIMITS = tuple(
     getattr(resource, name) for name in sorted(dir(resource)) if name.startswith("RLIMIT_")
@@ -303,8 +310,16 @@ class _Run:
     """One plan in the course of being performed."""
 
     __slots__ = (
-        *("asked", "asked_again", "context", "early", "plan", "segments", "server", "stage"),
-        *("started", "trace"),
+        "asked",
+        "asked_again",
+        "context",
+        "early",
+        "plan",
+        "segments",
+        "server",
+        "stage",
+        "started",
+        "trace",
     )
 
     def __init__(self, plan: Plan, context: Context, trace: bool) -> None:

@@ -10,13 +10,21 @@ if TYPE_CHECKING:
     from ..plan.step import Step
     from .performer import Failure
 
+_MAKE_NAMESPACES = (
+    "clone_init",
+    "clone_stage",
+    "get_network",
+    "unshare_cgroup",
+    "unshare_time",
+    "unshare_user",
+)
 _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
 
 
 def hint_for(step: Step, failure: Failure) -> str:
     """A remedy for this failure, or "" where none is sure to be right."""
     code = failure.errno
-    if step.op in ("clone_init", "clone_stage", "unshare_user"):
+    if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op == "mount_filesystem":
         return _for_mount(step, code)
@@ -31,10 +39,6 @@ def hint_for(step: Step, failure: Failure) -> str:
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
         return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
-    if step.op == "set_rlimit" and code == errno.EPERM:
-        return "raising a hard limit needs CAP_SYS_RESOURCE"
-    if step.op == "set_oom_score_adj" and code in (errno.EACCES, errno.EPERM):
-        return "a lower score than the caller's needs CAP_SYS_RESOURCE"
     return ""
 
 
@@ -55,9 +59,10 @@ def _for_clone(step: Step, code: int | None) -> str:
 def _namespace_limit() -> str:
     """ENOSPC is no full disk here: a limit of /proc/sys/user is."""
     directory = "/proc/sys/user"
-    for name in sorted(os.listdir(directory)):
-        if name.endswith("_namespaces") and _read(f"{directory}/{name}") == "0":
-            return f"{directory}/{name} is 0: write a larger number to it"
+    for kind in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"):
+        path = f"{directory}/max_{kind}_namespaces"
+        if _read(path) == "0":
+            return f"{path} is 0: write a larger number to it"
     return f"a limit is reached: see {directory}/max_*_namespaces"
 
 

@@ -27,8 +27,16 @@ from libct.config import (
     TimeOffset,
 )
 
-from ..containers import PATH, USUAL, make_config, run_in, running, state_directory
-from ..support import busybox_rootfs, requires, unique
+from ..containers import (
+    PATH,
+    USUAL,
+    make_config,
+    run_in,
+    running,
+    shared_rootfs,
+    state_directory,
+)
+from ..support import as_user, busybox_rootfs, requires, unique, user_checkout, user_python
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -184,7 +192,7 @@ def test_a_terminal(init: bool) -> None:
                 said = b""
                 while b"got hello" not in said:
                     said += master.read(4096)
-            assert process.wait(10).exit_code == 0
+                assert process.wait(10).exit_code == 0  # closing it would be a hang-up
     lines = said.decode().split("\r\n")
     assert lines[0].startswith("/dev/pts/") or lines[0] == "hello"
     assert "37 101" in lines
@@ -325,6 +333,44 @@ def test_in_a_paused_container() -> None:
         assert time.monotonic() - before > 0.15
         assert process.wait(10).success
         later.join()
+
+
+ROOTLESS = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import libct
+from libct.config import IDMap, Mount, Namespace
+maps = [IDMap(0, os.getuid(), 1)], [IDMap(0, os.getgid(), 1)]
+config = libct.Config(
+    rootfs=sys.argv[2],
+    namespaces=[Namespace(kind) for kind in ("NEWNS", "NEWPID", "NEWUSER", "NEWUTS")],
+    uid_mappings=maps[0], gid_mappings=maps[1], rootless_euid=True,
+    mounts=[Mount("/proc", "proc", "proc"), Mount("/dev", "tmpfs", "tmpfs")],
+)
+env = ["PATH=/bin"]
+with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as container:
+    container.start(libct.Process(["sleep", "60"], env=env, init=True))
+    try:
+        container.run(libct.Process(["true"], env=env))
+    except libct.Error as error:
+        print(error, flush=True)
+    container.exec()
+    process = libct.Process(["sh", "-c", "id -u; cat /proc/1/comm; exit 6"], env=env)
+    container.run(process)
+    print(process.wait().status)
+"""
+
+
+@requires("user")
+def test_an_ordinary_user() -> None:
+    done = as_user(user_python(), "-c", ROOTLESS, user_checkout(), shared_rootfs())
+    name = "'one'"
+    assert done.stdout.splitlines() == [
+        f"cannot enter container {name} as an ordinary user before it is started",
+        "0",
+        "sleep",
+        "6",
+    ], done.stdout + done.stderr
 
 
 def test_many_at_once() -> None:

@@ -338,6 +338,8 @@ def maps(rows):
 own = [[0, os.getuid(), 1]], [[0, os.getgid(), 1]]
 uids, gids = given.pop("maps", own)
 process = {"user": given.pop("user", "")}
+if "pids" in given:
+    given["cgroups"] = Cgroup(resources=Resources(pids_limit=given.pop("pids")))
 config = Config(
     rootfs=given.pop("rootfs"),
     namespaces=[Namespace(*([k] if isinstance(k, str) else k)) for k in kinds],
@@ -492,6 +494,15 @@ def test_proc_in_a_user_namespace_without_a_pid_namespace() -> None:
     status, lines = rootless("true", namespaces=["NEWNS", "NEWUSER"])
     assert status == 99
     assert "Operation not permitted (proc in a user namespace needs a new pid" in lines[0]
+
+
+@requires("user", "cgroup1")
+def test_an_ordinary_user_without_rights_to_control_groups() -> None:
+    status, lines = rootless("true", pids=5)
+    assert status == 99
+    assert "Permission denied" in lines[0]
+    assert "delegate" in lines[0]
+    assert "from linux.cgroupsPath" in lines[0]
 
 
 @requires("user")

@@ -1,0 +1,133 @@
+"""What to do about failed steps, as far as it can be told from outside of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libct.bootstrap import (
+    hints,
+    operations as operations,  # what steps are called
+)
+from libct.bootstrap.client import step_error
+from libct.bootstrap.hints import hint_for
+from libct.bootstrap.namespaces import clone_init, unshare_user
+from libct.bootstrap.performer import Failure
+from libct.network.ready import get_network
+from libct.plan.step import INIT, OPERATIONS, Plan, Step
+from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWUSER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """The files that are looked at, given as text; all others are not there."""
+
+    def give(found: dict[str, str]) -> None:
+        monkeypatch.setattr(hints, "_read", lambda path: found.get(path, ""))
+
+    return give
+
+
+def hint(step: Step, code: int | None) -> str:
+    return hint_for(step, Failure(1, code, "", "text"))
+
+
+NEW_USER = clone_init(CLONE_NEWUSER | CLONE_NEWNS, False)
+NEW_MOUNTS = clone_init(CLONE_NEWNS, False)
+
+
+def test_namespaces_that_are_used_up(files: Callable[[dict[str, str]], None]) -> None:
+    files({"/proc/sys/user/max_net_namespaces": "0", "/proc/sys/user/max_user_namespaces": "9"})
+    for step in (NEW_USER, unshare_user(), get_network()):
+        for code in (errno.ENOSPC, errno.EUSERS):
+            assert hint(step, code) == (
+                "/proc/sys/user/max_net_namespaces is 0: write a larger number to it"
+            )
+    files({})
+    assert hint(NEW_USER, errno.ENOSPC) == (
+        "a limit is reached: see /proc/sys/user/max_*_namespaces"
+    )
+
+
+def test_user_namespaces_that_are_forbidden(
+    files: Callable[[dict[str, str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files({"/proc/sys/kernel/unprivileged_userns_clone": "0"})
+    assert "sysctl kernel.unprivileged_userns_clone=1" in hint(NEW_USER, errno.EPERM)
+    files({"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
+    assert "give the interpreter a profile with userns" in hint(NEW_USER, errno.EPERM)
+    files({})
+    assert "a seccomp filter, a chroot or a security module" in hint(NEW_USER, errno.EPERM)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert hint(NEW_MOUNTS, errno.EPERM).startswith("an ordinary user needs a user namespace")
+
+
+def mount(fstype: str) -> Step:
+    return Step("mount_filesystem", ("/target", fstype))
+
+
+CASES: list[tuple[Step, int, str]] = [
+    (NEW_USER, errno.EAGAIN, "too many processes: RLIMIT_NPROC"),
+    (NEW_USER, errno.EINVAL, "this kernel lacks one of these namespaces"),
+    (mount("proc"), errno.EPERM, "proc in a user namespace needs a new pid namespace, and a host"),
+    (mount("sysfs"), errno.EPERM, "sysfs in a user namespace needs a new network namespace"),
+    (mount("mqueue"), errno.EPERM, "mqueue in a user namespace needs a new ipc namespace"),
+    (mount("tmpfs"), errno.EPERM, ""),
+    (mount("zfs"), errno.ENODEV, "this kernel has no file system 'zfs': see /proc/filesystems"),
+    (Step("bind_root", ("/x",)), errno.ENOENT, "root.path of the configuration must be an exist"),
+    (Step("open_root", ("/x",)), errno.ENOENT, "root.path of the configuration must be an exist"),
+    (Step("bind", ("/x", "/y")), errno.ENOENT, "the source of a bind mount must exist"),
+    (Step("open_source", ("a", "/y")), errno.EACCES, "the container's root, as a user of the"),
+    (Step("cgroup_mkdir", ("/x", "y")), errno.EACCES, "no right to this control group"),
+    (Step("cgroup_write", ("/x", "1")), errno.EROFS, "no right to this control group"),
+    (Step("pivot"), errno.ENOSYS, "this kernel is too old, or a seccomp filter hides the call"),
+    (Step("pivot"), errno.EINVAL, ""),
+    (Step("become_user"), errno.EPERM, ""),
+]
+
+
+@pytest.mark.parametrize(("step", "code", "text"), CASES)
+def test_hints(step: Step, code: int, text: str) -> None:
+    assert step.op in OPERATIONS or step.op.startswith("cgroup")
+    found = hint(step, code)
+    assert found.startswith(text)
+    assert bool(found) == bool(text)
+
+
+def test_an_error_tells_all_that_is_known() -> None:
+    plan = Plan()
+    plan.add(INIT, "rootfs", [Step("open_proc"), Step("pivot", (), "root.path")])
+    values: dict[str, Any] = {"errno": 22, "call": "pivot_root('.', '.')"}
+    failure = Failure(2, values["errno"], values["call"], "Invalid argument", "/old", "look there")
+    error = step_error(plan, failure, [(1, 0, 0, "ok")])
+    assert (error.number, error.total, error.process, error.phase) == (2, 2, "init", "rootfs")
+    assert (error.op, error.call, error.errno, error.strerror, error.path) == (
+        "pivot",
+        "pivot_root('.', '.')",
+        22,
+        "Invalid argument",
+        "/old",
+    )
+    assert (error.place, error.hint, error.traces) == (
+        "root.path",
+        "look there",
+        [(1, 0, 0, "ok")],
+    )
+    assert str(error) == (
+        "cannot make the rootfs the root directory by pivot_root: pivot_root('.', '.'):"
+        " Invalid argument: '/old' (look there) [step 2 of 2, from root.path]"
+    )
+
+
+def test_a_failed_step_without_an_errno() -> None:
+    plan = Plan()
+    plan.add(INIT, "process", [Step("find_command", ("x", ""))])
+    error = step_error(plan, Failure(1, None, "", "it is not there"), [])
+    assert str(error) == "cannot find the command x: it is not there [step 1 of 1]"
+    assert (error.errno, error.call, error.path, error.hint) == (None, "", None, "")
