@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .errors import (
         CgroupError as CgroupError,
         ConfigError as ConfigError,
+        ContainerDamaged as ContainerDamaged,
         ContainerExists as ContainerExists,
         ContainerNotFound as ContainerNotFound,
         ContainerNotPaused as ContainerNotPaused,
@@ -125,6 +126,7 @@ _HOMES = {
     "errors": (
         "CgroupError",
         "ConfigError",
+        "ContainerDamaged",
         "ContainerExists",
         "ContainerNotFound",
         "ContainerNotPaused",
