@@ -18,7 +18,7 @@ from .bootstrap.context import Context
 from .bootstrap.descriptors import STDIO
 from .bootstrap.namespaces import INIT_NAME
 from .bootstrap.performer import Failure
-from .config.namespace import NEWPID, NEWUSER
+from .config.namespace import CLONE_FLAGS, NEWPID, NEWUSER, PROC_NAMES
 from .errors import (
     ConfigError,
     ContainerDamaged,
@@ -761,28 +761,16 @@ def _user_name(uid: int) -> str:
         return ""
 
 
-_PROC_FLAGS = (
-    ("user", 0x10000000),
-    ("mnt", 0x00020000),
-    ("uts", 0x04000000),
-    ("ipc", 0x08000000),
-    ("net", 0x40000000),
-    ("pid", 0x20000000),
-    ("cgroup", 0x02000000),
-    ("time", 0x00000080),
-)
-
-
 def _other_namespaces(pid: int) -> int:
     """CLONE_NEW* of the namespaces that pid is in and this thread is not."""
     flags = 0
-    for name, flag in _PROC_FLAGS:
+    for kind, name in PROC_NAMES.items():
         try:
             ours = os.stat(f"/proc/thread-self/ns/{name}").st_ino
         except FileNotFoundError:
             continue  # a kernel without this kind
         if os.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
-            flags |= flag
+            flags |= CLONE_FLAGS[kind]
     return flags
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ..config.namespace import NEWCGROUP, NEWNS, NEWPID, NEWTIME, NEWUSER
+from ..config.namespace import map_text
 from ..errors import StepProblem
 from ..plan.step import Step, operation
 from ..syscalls.credentials import setgroups, setresgid, setresuid
@@ -37,18 +37,6 @@ if TYPE_CHECKING:
     from .context import Context
 
 INIT_NAME = "libct:init"  # of the container's process, until it executes its command
-
-# The order to join in: user first in name only, see join().
-PROC_NAMES = {
-    NEWUSER: "user",
-    "NEWIPC": "ipc",
-    "NEWUTS": "uts",
-    "NEWNET": "net",
-    NEWPID: "pid",
-    NEWNS: "mnt",
-    NEWCGROUP: "cgroup",
-    NEWTIME: "time",
-}
 
 
 def new_flags(config: Config) -> int:
@@ -87,7 +75,7 @@ def id_map_steps(config: Config, host: Host) -> list[Step]:
     Root writes them; an ordinary user may write a map of his own id alone
     (user_namespaces(7)), all others newuidmap(1) and newgidmap(1) write.
     """
-    uids, gids = _map_text(config.uid_mappings), _map_text(config.gid_mappings)
+    uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
     privileged = host.euid == 0
     own = _is_own(config.uid_mappings, host.euid) and _is_own(config.gid_mappings, host.egid)
     if privileged or own:
@@ -100,10 +88,6 @@ def id_map_steps(config: Config, host: Host) -> list[Step]:
         run_id_mapper(host.newuidmap or "newuidmap", _map_words(uids), why="linux.uidMappings"),
         run_id_mapper(host.newgidmap or "newgidmap", _map_words(gids), why="linux.gidMappings"),
     ]
-
-
-def _map_text(mappings: list[IDMap]) -> str:
-    return "".join(f"{at.container_id} {at.host_id} {at.size}\n" for at in mappings)
 
 
 def _map_words(text: str) -> tuple[str, ...]:

@@ -71,3 +71,8 @@ class TimeOffset(Record):
 
     secs: int = 0
     nanosecs: int = 0
+
+
+def map_text(mappings: list[IDMap]) -> str:
+    """Mappings as the lines of /proc/PID/uid_map (user_namespaces(7))."""
+    return "".join(f"{at.container_id} {at.host_id} {at.size}\n" for at in mappings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_REC, MS_SHARED, MS_SLAVE
-from ..config.namespace import NEWUSER
+from ..config.namespace import NEWUSER, map_text
 from ..plan.step import Step, operation
 from ..syscalls.mounts import AT_EMPTY_PATH, AT_RECURSIVE, mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
@@ -19,7 +19,7 @@ from .binds import clone_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-    from ..config import Config, IDMap
+    from ..config import Config
 
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
 
@@ -38,10 +38,10 @@ def idmapped_source_steps(config: Config) -> list[Step]:
         if mapping is None:
             continue
         path = mapping.userns_path
-        uids, gids = _text(mapping.uid_mappings), _text(mapping.gid_mappings)
+        uids, gids = map_text(mapping.uid_mappings), map_text(mapping.gid_mappings)
         if not path and not uids:
             path = _joined_user_namespace(config)
-            uids, gids = _text(config.uid_mappings), _text(config.gid_mappings)
+            uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
         steps.append(
             open_idmapped(
                 f"source {index}",
@@ -63,10 +63,6 @@ def _joined_user_namespace(config: Config) -> str:
         if namespace.type == NEWUSER:
             return namespace.path
     return ""
-
-
-def _text(mappings: list[IDMap]) -> str:
-    return "".join(f"{at.container_id} {at.host_id} {at.size}\n" for at in mappings)
 
 
 @operation("open {1} with its ids mapped")
