@@ -18,6 +18,7 @@ import time
 
 from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from .oci import jsontext
+from .userns import in_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ def default_root() -> str:
     """/run/libct, or for an ordinary user $XDG_RUNTIME_DIR/libct.
 
     An ordinary user without the variable has a directory in /tmp, unless
-    somebody else has made that one.
+    somebody else has made that one.  One who is root of a user namespace, as
+    Podman's rootless containers are made by, is told from a root of the
+    machine (who may have the variable, too) as runc does it.
     """
     uid = os.geteuid()
-    if uid == 0:
-        return "/run/libct"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
+    ordinary = uid != 0 or (
+        bool(runtime) and os.environ.get("USER") != "root" and in_user_namespace()
+    )
+    if not ordinary:
+        return "/run/libct"
     if runtime:
         return os.path.join(runtime, "libct")
     path = f"/tmp/libct-{uid}"

@@ -15,6 +15,7 @@ from ..config.mount import Mount, MountIDMapping
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
 from ..errors import ConfigError, Finding
+from ..userns import in_user_namespace
 from .load_process import first_process_arguments, process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
 from .reader import INT64, UINT32, Table, show
@@ -61,7 +62,7 @@ def config_from_spec(
     if rootless_euid is None:
         rootless_euid = os.geteuid() != 0
     if rootless_cgroups is None:
-        rootless_cgroups = rootless_euid or _in_user_namespace()
+        rootless_cgroups = rootless_euid or in_user_namespace()
 
     fields: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
@@ -120,15 +121,6 @@ def _version(top: Table) -> str:
             if top.has(platform):
                 top.problem(platform, "a configuration of another platform: it has no 'linux'")
     return version
-
-
-def _in_user_namespace() -> bool:
-    """Whether root's rights are those of a user namespace only (user_namespaces(7))."""
-    try:
-        with open("/proc/self/uid_map", "rb", buffering=0) as file:
-            return file.read(64).split() != [b"0", b"0", b"4294967295"]
-    except OSError:
-        return False  # no procfs, or a kernel without user namespaces
 
 
 def _namespaces(linux: Table) -> list[Namespace]:

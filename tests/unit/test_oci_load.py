@@ -134,7 +134,7 @@ FULL: dict[str, Any] = {
                 "type": "u",
                 "major": 10,
                 "minor": 229,
-                "fileMode": 0o600,
+                "fileMode": 0o20600,  # with the type of file, as Podman has it
                 "uid": 1,
                 "gid": 2,
             },

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct import state
 from libct.config import Cgroup, Config, Mount, Namespace, Resources
 from libct.errors import (
     ContainerDamaged,
@@ -340,6 +341,18 @@ def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
 
 def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(state, "in_user_namespace", lambda: False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("USER", "root")
+    assert default_root() == "/run/libct"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")
+    assert default_root() == "/run/libct"
+    # Root of a user namespace, as under rootless Podman.
+    monkeypatch.setattr(state, "in_user_namespace", lambda: True)
+    assert default_root() == "/run/libct"  # unshare --map-root-user of the machine's root
+    monkeypatch.setenv("USER", "somebody")
+    assert default_root() == "/run/user/0/libct"
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert default_root() == "/run/libct"
     monkeypatch.setattr(os, "geteuid", lambda: 65530)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/65530")
