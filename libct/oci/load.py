@@ -28,6 +28,7 @@ __all__ = ["config_from_spec", "process_arguments"]
 
 _NAMESPACE_TYPES = {name: kind for kind, name in SPEC_NAMES.items()}
 _DEVICE_TYPES = {"b": "b", "c": "c", "u": "c", "p": "p"}
+_TYPE_OF_FILE = 0o170000  # S_IFMT, inode(7)
 _OTHER_PLATFORMS = ("freebsd", "solaris", "vm", "windows", "zos")
 _SYSTEMD_PROPERTY = "org.systemd.property."
 
@@ -184,7 +185,8 @@ def _devices(linux: Table, namespaces: list[Namespace]) -> list[Device]:
                 table.named("type", _DEVICE_TYPES, "", "type of device"),
                 table.number("major", INT64),
                 table.number("minor", INT64),
-                file_mode=table.number("fileMode", UINT32, 0o666),
+                # Podman writes the st_mode of the host's node, with the type of file.
+                file_mode=table.number("fileMode", UINT32, 0o666) & ~_TYPE_OF_FILE,
                 uid=table.number("uid", UINT32),
                 gid=table.number("gid", UINT32),
             )
