@@ -74,7 +74,10 @@ def find_command(context: Context, name: str, search: str) -> None:
         problem = _why_not(name)
         if problem:
             verb = "stat" if problem == errno.ENOENT else "exec"
-            raise StepProblem(f'exec: "{name}": {verb} {name}: {os.strerror(problem).lower()}')
+            text = os.strerror(problem).lower()
+            if problem == errno.EISDIR:
+                text = "permission denied: it is a directory"  # EACCES is what execve would give
+            raise StepProblem(f'exec: "{name}": {verb} {name}: {text}')
         context.values["program"] = name
         return
     denied = False
