@@ -3,8 +3,9 @@
 Making one takes the kernel as long as all the other namespaces together, and
 bringing its loopback device up as long again.  So the server keeps one ready,
 which a container's first process enters (setns(2)) instead of being cloned
-into a new one.  It is as new: nobody has been in it.  Only without a new user
-namespace, which a network namespace of its own would have to belong to.
+into a new one.  It is as new: nobody has been in it.  Not with a new user
+namespace, which a network namespace of its own would have to belong to, nor
+for root of a user namespace, who may leave his own and not return to it.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Ready:
 def _make() -> int:
     own = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        setns(own, CLONE_NEWNET)  # it is where we are, and EPERM if we could not come back
         unshare(CLONE_NEWNET)
         try:
             with Netlink() as netlink:

@@ -59,7 +59,9 @@ def plan_start(
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks.
     plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
-    ready = bool(flags & CLONE_NEWNET) and not new_user and not staged
+    # Whoever makes one and goes back to his own has rights over both, which root
+    # of a user namespace has not: its own is mostly of the first user namespace.
+    ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
     if ready:
         flags &= ~CLONE_NEWNET
         plan.add(SERVER, "sources", [get_network(why="linux.namespaces")])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ..userns import in_user_namespace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..cgroups.layout import Layout
@@ -14,10 +16,11 @@ class Host:
 
     euid, egid: the runtime's ids.
     newuidmap, newgidmap: their absolute paths, or "".
+    userns: root's rights are those of a user namespace only.
     layout: of the control groups.
     """
 
-    __slots__ = ("_layout", "egid", "euid", "newgidmap", "newuidmap")
+    __slots__ = ("_layout", "egid", "euid", "newgidmap", "newuidmap", "userns")
 
     def __init__(
         self,
@@ -26,10 +29,12 @@ class Host:
         egid: int = 0,
         newuidmap: str = "",
         newgidmap: str = "",
+        userns: bool = False,
         layout: Layout | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
+        self.userns = userns
         self._layout = layout
 
     @property
@@ -50,6 +55,7 @@ def host() -> Host:
         egid=os.getegid(),
         newuidmap="" if euid == 0 else _which("newuidmap"),
         newgidmap="" if euid == 0 else _which("newgidmap"),
+        userns=in_user_namespace(),
     )
 
 

@@ -413,3 +413,13 @@ def test_an_operation_has_one_performer() -> None:
 
         @operation("again")
         def open_proc(context: object) -> None: ...
+
+
+def test_a_network_namespace_is_ready_only_for_who_can_return_from_it() -> None:
+    config = config_with(*USUAL)
+    ops = {
+        userns: [step.op for step in start(config, Host(userns=userns))] for userns in (False, True)
+    }
+    assert "get_network" in ops[False]
+    assert "get_network" not in ops[True]
+    assert "bring_up_loopback" in ops[True]
