@@ -55,7 +55,7 @@ def _v2_step(
         return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
     # A new mount from the first cgroup namespace would show the same tree, and
     # set its options (favordynmods) for the whole host.
-    if host.euid != 0:
+    if host.euid != 0 or host.userns:
         # The whole of the host's tree would be writable to it (CVE-2023-25809).
         attr_set |= MOUNT_ATTR_RDONLY
     return bind(target, source, True, "", attr_set, 0, *after(mount), why=why)
@@ -81,8 +81,12 @@ def _v1_steps(
             steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
         else:
             first = controllers[0]
-            own = paths.get(first) or _own_group(host.layout.controllers[first])
-            steps.append(bind(below, own, False, "", attr_set, 0, *_NOTHING, why=why))
+            runtime = _own_group(host.layout.controllers[first])
+            own = paths.get(first, runtime)
+            if manager is not None and manager.cgroup.rootless:
+                steps.append(bind_group(below, own, runtime, attr_set, why=why))
+            else:
+                steps.append(bind(below, own, False, "", attr_set, 0, *_NOTHING, why=why))
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
@@ -102,6 +106,33 @@ def _controller_option(controller: str) -> tuple[str, str | None]:
 def _own_group(hierarchy: Hierarchy) -> str:
     """The group of a container that has been given none: the runtime's."""
     return os.path.join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
+
+
+@operation("bind the control group {1} on {0}")
+def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: int) -> None:
+    """The container's group, or the runtime's where an ordinary user may make no other."""
+    place = make_in_root(context.fds["root"], target, directory=True)
+    try:
+        try:
+            tree = clone_tree(own, recursive=False)
+        except FileNotFoundError:
+            tree = clone_tree(runtime, recursive=False)
+        try:
+            attach(context, tree, place, target, attr_set=attr_set)
+        finally:
+            os.close(tree)
+    finally:
+        os.close(place)
+
+
+@bind_group.calls
+def _(target: str, own: str, runtime: str, attr_set: int) -> list[str]:
+    return [
+        f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
+        f'open_tree(AT_FDCWD, "{own}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)',
+        *([setattr_call(attr_set, 0)] if attr_set else []),
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
 
 
 @operation("mount cgroup2 on {0}")

@@ -17,16 +17,19 @@ import pytest
 
 from tests.support import (
     CHECKOUT,
+    as_user,
     busybox_rootfs,
     change_config,
     libct,
     libct_command,
     libct_environment,
     make_bundle,
+    read_config,
     requires,
     session_directory,
     state_root,
     unique,
+    user_python,
     wait_until,
 )
 
@@ -73,6 +76,35 @@ def test_an_ordinary_user_runs_a_container(user_path: Path) -> None:
     bundle = make_bundle(user_path, rootless=True, args=["sh", "-c", "id -u; hostname; exit 4"])
     done = libct("run", "-b", bundle, unique(), user=True)
     assert (done.returncode, done.stdout, done.stderr) == (4, "0\nlibct\n", "")
+
+
+@requires("user")
+def test_root_of_a_user_namespace_runs_a_container(user_path: Path) -> None:
+    """As rootless Podman does: the user namespace is there, and the container shares it."""
+    script = "id -u; cat /sys/class/net/lo/operstate; ls -d /sys/fs/cgroup; cat /proc/self/cgroup"
+    bundle = make_bundle(user_path, rootless=True, args=["sh", "-c", script])
+    cgroup = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+    mounts = [one for one in read_config(bundle)["mounts"] if "cgroup" not in one["destination"]]
+    kinds = ("mount", "uts", "ipc", "pid", "network")
+    change_config(
+        bundle,
+        mounts=[*mounts, cgroup],
+        linux={
+            "namespaces": [{"type": kind} for kind in kinds],
+            "uidMappings": None,
+            "gidMappings": None,
+            "cgroupsPath": f"/{unique()}",
+        },
+    )
+    # Without --root: the default one is the user's, not the machine's.
+    command = [user_python(), "-m", "libct", "run", "-b", str(bundle), unique()]
+    done = as_user(
+        *["unshare", "--user", "--map-root-user", "--mount"],
+        *command,
+        env=libct_environment(user=True),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("0\nunknown\n/sys/fs/cgroup\n")
 
 
 def test_run_gives_128_and_the_signal(tmp_path: Path, rootfs: Path) -> None:

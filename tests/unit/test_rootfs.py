@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import libct
+from libct.cgroups import manager as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import MountIDMapping, RecAttr
 from libct.config.mount_flags import (
@@ -327,6 +328,8 @@ V2 = Layout("v2", unified=Hierarchy("/sys/fs/cgroup", own="/mine"))
 
 
 class FakeManager:
+    cgroup = libct.Cgroup()
+
     def paths(self) -> dict[str, str]:
         return {"pids": "/sys/fs/cgroup/pids/box", "": "/sys/fs/cgroup/box"}
 
@@ -376,6 +379,21 @@ def test_v1_parts_are_bound_without_a_namespace() -> None:
         ]
 
 
+def test_v1_groups_that_an_ordinary_user_may_not_have_made() -> None:
+    mount = libct.Mount("/sys/fs/cgroup", "cgroup", "cgroup")
+    own = cgroups.new(libct.Cgroup(path="box", rootless=True), "box", V1)
+    host = Host(userns=True, layout=V1)
+    steps = cgroup_mount_steps(config("NEWNS", mounts=[mount]), mount, 0, host, own)
+    assert [step.args for step in steps if step.op == "bind_group"] == [
+        (f"/sys/fs/cgroup/{name}", source, runtime, 0)
+        for name, source, runtime in (
+            ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/box", "/sys/fs/cgroup/cpu,cpuacct/mine"),
+            ("pids", "/sys/fs/cgroup/pids/box", "/sys/fs/cgroup/pids/mine"),
+            ("systemd", "/sys/fs/cgroup/systemd/box", "/sys/fs/cgroup/systemd"),
+        )
+    ]
+
+
 def test_v2() -> None:
     attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     (own,) = cgroup_steps(V2, "NEWCGROUP", manager=True)
@@ -392,9 +410,10 @@ def test_v2() -> None:
 def test_an_ordinary_user_cannot_write_to_the_host_s_groups() -> None:
     """CVE-2023-25809."""
     mount = libct.Mount("/sys/fs/cgroup", "cgroup", "cgroup")
-    (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, Host(euid=1000, layout=V2), None)
-    assert step.op == "bind"
-    assert MOUNT_ATTR_RDONLY in step.args
+    for host in (Host(euid=1000, layout=V2), Host(userns=True, layout=V2)):
+        (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, host, None)
+        assert step.op == "bind"
+        assert MOUNT_ATTR_RDONLY in step.args
 
 
 def test_mountinfo() -> None:
