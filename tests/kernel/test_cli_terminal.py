@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import select
 import signal
 import socket
-import struct
-import subprocess
 import tempfile
 import termios
 import time
@@ -18,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import terminals
 from tests.support import (
     busybox_rootfs,
     libct,
@@ -31,65 +27,16 @@ from tests.support import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    pass
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
 
-class Session:
-    """libct as the only job of a terminal of 30 lines and 100 columns; we are who types there."""
+class Session(terminals.Session):
+    """libct as the only job of a terminal."""
 
     def __init__(self, *args: str | os.PathLike[str]) -> None:
-        self.master, self.terminal = os.openpty()
-        self.seen = b""
-        self.resize(30, 100)
-        self.before = termios.tcgetattr(self.terminal)
-        self.process = subprocess.Popen(
-            libct_command(*args),
-            env={**os.environ, **libct_environment()},
-            stdin=self.terminal,
-            stdout=self.terminal,
-            stderr=self.terminal,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-        os.close(self.terminal)
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def read_until(self, pattern: str, *, patience: float = 20) -> str:
-        """Read to the end of what matches pattern, and return all up to there."""
-        deadline = time.monotonic() + patience
-        while not (found := re.search(pattern.encode(), self.seen)):
-            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
-                pytest.fail(f"no {pattern!r} in {self.seen!r}")
-            self.seen += os.read(self.master, 4096)
-        text, self.seen = self.seen[: found.end()], self.seen[found.end() :]
-        return text.decode()
-
-    def end(self) -> int:
-        """Wait for the end; the terminal must be as it was before."""
-        status = self.process.wait(20)
-        assert termios.tcgetattr(self.terminal) == self.before
-        return status
+        super().__init__(libct_command(*args), libct_environment())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,156 @@
+"""Debian's podman with libct as its runtime, in storage of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .bundles import busybox_rootfs, unique
+from .commands import (
+    CHECKOUT,
+    give_to_user,
+    run,
+    session_directory,
+    user_checkout,
+    user_environment,
+    user_identity,
+    user_python,
+)
+from .leaks import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What is asked of podman for every container, until libct has seccomp filters.
+SECURITY = 'seccomp_profile = "unconfined"'
+# Limits that a root without CAP_SYS_RESOURCE may set; podman's own are higher.
+LIMITS = 'default_ulimits = ["nofile=1024:4096", "nproc=1000:1000"]'
+
+_CONFIGURATION = f"""
+[containers]
+{SECURITY}
+{LIMITS}
+netns = "none"
+log_driver = "k8s-file"
+%(containers)s
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+runtime_supports_json = ["libct"]
+"""
+IMAGE = "box"
+
+
+class Podman:
+    """Commands of podman, all on one storage; close() removes that and all that is in it.
+
+    user: as the ordinary user.  configuration: more lines for [containers].
+    image: a busybox_rootfs(), as localhost/box.
+    """
+
+    def __init__(self, *, user: bool = False, configuration: str = "") -> None:
+        self.user = user
+        self.place = Path(tempfile.mkdtemp(prefix="podman-", dir=session_directory()))
+        self.parent = unique("podman")  # of the containers' control groups
+        self.runtime = self.place / "libct"
+        python, checkout = (user_python(), user_checkout()) if user else (sys.executable, CHECKOUT)
+        self.runtime.write_text(
+            f'#!/bin/sh\nexec {python} -I -S {checkout}/libct/__main__.py "$@"\n'
+        )
+        self.runtime.chmod(0o755)
+        settings = self.place / "containers.conf"
+        settings.write_text(_CONFIGURATION % {"containers": configuration})
+        rootfs = busybox_rootfs(self.place)
+        subprocess.run(["tar", "-C", rootfs, "-cf", self.place / "box.tar", "."], check=True)
+        shutil.rmtree(rootfs)
+        if user:
+            give_to_user(self.place)
+        # XDG_RUNTIME_DIR apart from that of other tests, which look for what is left in it.
+        self.environment = {"CONTAINERS_CONF": str(settings)}
+        if user:
+            runtime_directory = self.place / "xdg"
+            runtime_directory.mkdir(mode=0o700)
+            give_to_user(runtime_directory)
+            self.environment["XDG_RUNTIME_DIR"] = str(runtime_directory)
+        self("import", "--quiet", self.place / "box.tar", IMAGE, check=True)
+
+    def command(self, *args: str | os.PathLike[str]) -> list[str]:
+        """The command line that __call__ runs."""
+        command = ["podman", "--runtime", str(self.runtime), "--storage-driver", "overlay"]
+        for option, name in (("root", "storage"), ("runroot", "run"), ("tmpdir", "tmp")):
+            command += [f"--{option}", str(self.place / name)]
+        words = [os.fspath(arg) for arg in args]
+        if words[0] in ("run", "create") or words[:2] == ["pod", "create"]:
+            # The rest of the tests knows its control groups by their name.
+            at = 2 if words[0] == "pod" else 1
+            words[at:at] = [] if self.user else ["--cgroup-parent", f"/{self.parent}"]
+        return command + words
+
+    def __call__(
+        self,
+        *args: str | os.PathLike[str],
+        input: str = "",  # noqa: A002  # as subprocess.run() has it
+        check: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        return run(
+            self.command(*args), user=self.user, env=self.environment, input=input, check=check
+        )
+
+    def popen(self, *args: str, **options: object) -> subprocess.Popen[bytes]:
+        """Start a command; options as of Popen."""
+        base = user_environment() if self.user else dict(os.environ)
+        identity = user_identity() if self.user else {}
+        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+            self.command(*args), env={**base, **self.environment}, **identity, **options
+        )
+
+    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
+        """What a command that must succeed prints."""
+        return self(*args, input=input, check=True).stdout
+
+    def inspect(self, name: str, template: str) -> str:
+        """A Go template over what podman knows of a container."""
+        return self.output("inspect", "--format", template, name).rstrip("\n")
+
+    def clear(self) -> None:
+        """Remove all containers and pods, and wait until their monitors are gone."""
+        self("pod", "rm", "--all", "--force", "--time", "0")
+        self("rm", "--all", "--force", "--time", "0", "--volumes")
+        left = [*self.output("pod", "ps", "-q").split(), *self.output("ps", "-aq").split()]
+        assert not left, f"podman cannot remove {left}"
+        assert wait_until(lambda: not list(self.processes())), list(self.processes())
+
+    def processes(self) -> Iterator[str]:
+        """Processes whose command line names the storage: of conmon, podman and libct."""
+        for entry in os.listdir("/proc"):
+            try:
+                line = Path(f"/proc/{entry}/cmdline").read_text(errors="replace")
+            except OSError:
+                continue  # no process, or it is gone
+            if str(self.place) in line:
+                yield f"{entry} {line}"
+
+    def close(self) -> None:
+        self.clear()
+        pause = self.place / "tmp/pause.pid"
+        if pause.exists():  # the process that keeps an ordinary user's namespaces
+            os.kill(int(pause.read_text()), signal.SIGKILL)
+        remove_groups(self.parent)
+        shutil.rmtree(self.place)
+
+
+def remove_groups(name: str) -> None:
+    """Remove the control groups called name right below the root of each hierarchy."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, _, source = line.partition(" - ")
+        if source.split()[0] in ("cgroup", "cgroup2"):
+            group = os.path.join(place.split()[4], name)
+            for directory, _, _ in os.walk(group, topdown=False):
+                os.rmdir(directory)

@@ -1,0 +1,83 @@
+"""Programs that have a terminal, at which the test types."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .commands import user_environment, user_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+
+class Session:
+    """A command as the only job of a terminal of 30 lines and 100 columns.
+
+    env: added to the environment.  user: as the ordinary user.
+    """
+
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, *, user: bool = False
+    ) -> None:
+        self.master, self.terminal = os.openpty()
+        self.seen = b""
+        self.resize(30, 100)
+        self.before = termios.tcgetattr(self.terminal)
+        self.process = subprocess.Popen(
+            command,
+            env={**(user_environment() if user else os.environ), **(env or {})},
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            **(user_identity() if user else {}),
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.terminal)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def read_until(self, pattern: str, *, patience: float = 20) -> str:
+        """Read to the end of what matches pattern, and return all up to there."""
+        deadline = time.monotonic() + patience
+        while not (found := re.search(pattern.encode(), self.seen)):
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                pytest.fail(f"no {pattern!r} in {self.seen!r}")
+            self.seen += os.read(self.master, 4096)
+        text, self.seen = self.seen[: found.end()], self.seen[found.end() :]
+        return text.decode()
+
+    def end(self) -> int:
+        """Wait for the end; the terminal must be as it was before."""
+        status = self.process.wait(20)
+        assert termios.tcgetattr(self.terminal) == self.before
+        return status
