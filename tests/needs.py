@@ -192,6 +192,13 @@ def _busybox() -> None:
 
 
 @_need
+def podman() -> None:
+    """podman with its monitor, and a process 1 that it puts into containers with --init."""
+    for name in ("podman", "conmon", "catatonit"):
+        _program(name, "--version")
+
+
+@_need
 def compiler() -> None:
     """A C compiler with the kernel's headers."""
     source = "#include <linux/mount.h>\n#include <sys/prctl.h>\nint main(void) { return 0; }\n"
