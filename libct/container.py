@@ -259,6 +259,8 @@ class Container:
         record = self._refresh()
         if not _is_alive(record):
             return []
+        if not self._has_own(NEWPID):
+            return [record.pid]  # nothing tells the container's processes from others
         return _in_pid_namespace_of(record.pid)
 
     @property
@@ -442,13 +444,16 @@ class Container:
         status = self.status()
         lifecycle.require("signal", status, self.id)
         manager = self.manager
-        if signal == _signal.SIGKILL and not self._has_own(NEWPID) and manager is not None:
-            manager.kill()
-            return
+        ends_all = signal == _signal.SIGKILL and not self._has_own(NEWPID)
         pidfd = self._open_init()
         try:
+            if ends_all and manager is not None:
+                manager.kill()
+            # Also then: an ordinary user's container may be in no group of its own.
             pidfd_send_signal(pidfd, signal)
         except ProcessLookupError:
+            if ends_all:
+                return
             raise ContainerNotRunning(
                 f"cannot signal container {self.id!r}: os: process already finished"
             ) from None
@@ -463,7 +468,7 @@ class Container:
         pids = self.processes()
         if not pids:
             lifecycle.require("signal", STOPPED, self.id)
-        if signal == _signal.SIGKILL and manager is not None:
+        if signal == _signal.SIGKILL and manager is not None and manager.exists():
             manager.kill()
             return
         for pid in pids:
@@ -777,8 +782,6 @@ def _other_namespaces(pid: int) -> int:
 def _in_pid_namespace_of(pid: int) -> list[int]:
     """All processes in the pid namespace of pid, for a container without control groups."""
     wanted = os.stat(f"/proc/{pid}/ns/pid").st_ino
-    if wanted == os.stat("/proc/self/ns/pid").st_ino:
-        return [pid]  # the host's: nothing tells the container's processes from others
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():

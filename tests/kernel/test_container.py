@@ -233,6 +233,30 @@ def test_processes(way: str) -> None:
             assert container.processes()[0] == process.pid
 
 
+def test_all_is_only_the_first_process_in_a_pid_namespace_of_others() -> None:
+    with running(make_config()) as one:
+        kinds = [kind for kind in USUAL if kind != NEWPID]
+        joined = (NEWPID, f"/proc/{one.state()['pid']}/ns/pid")
+        with running(make_config(namespaces=[*kinds, joined])) as two:
+            assert two.processes() == [two.state()["pid"]]
+            two.signal(signal.SIGKILL, all=True)
+            assert wait_until(lambda: two.status() == "stopped")
+        assert one.status() == "running"
+
+
+def test_kill_reaches_the_first_process_where_there_are_no_groups_of_its_own() -> None:
+    """As of an ordinary user's container in the pid namespace of another one."""
+    with create(namespaces=[NEWNS], cgroups=Cgroup()) as container:
+        container.run(first())
+        manager = container.manager
+        assert manager is not None
+        for directory in manager.directories():
+            Path(directory, "../cgroup.procs").write_text(f"{container.state()['pid']}")
+        manager.destroy()
+        container.signal(signal.SIGKILL)
+        assert wait_until(lambda: container.status() == "stopped")
+
+
 # --- start ----------------------------------------------------------------------------------
 
 

@@ -144,3 +144,5 @@ def test_a_pod(podman: Podman) -> None:
     podman("run", "-d", "--pod", pod, IMAGE, "sleep", "2000", check=True)
     found = podman.output("run", "--rm", "--pod", pod, IMAGE, "ps", "-o", "args")
     assert {"sleep 1000", "sleep 2000"} <= set(found.splitlines())
+    # Neither container has control groups, and one is in the pid namespace of the other.
+    podman("pod", "rm", "--force", "--time", "0", pod, check=True)
