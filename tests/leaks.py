@@ -7,6 +7,7 @@ descriptors of the test process.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -109,8 +110,18 @@ def _groups() -> Iterator[str]:
         place, _, source = line.partition(" - ")
         if source.split()[0] in ("cgroup", "cgroup2"):
             for directory, _, _ in os.walk(place.split()[4]):
-                if "libct" in directory:
+                if "libct" in directory and not _is_another_run_s(directory):
                     yield directory
+
+
+def _is_another_run_s(path: str) -> bool:
+    """Whether a name of unique() in path is that of tests that are running beside these."""
+    found = re.search(r"libct-(?:[a-z]+-)*(\d+)-\d+", path)
+    return found is not None and found[1] != str(os.getpid()) and _is_pytest(found[1])
+
+
+def _is_pytest(pid: str) -> bool:
+    return "pytest" in _read(f"/proc/{pid}/cmdline")
 
 
 def _states() -> Iterator[str]:
