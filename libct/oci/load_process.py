@@ -35,11 +35,12 @@ def process_arguments(process: dict[str, Any], place: str = "process") -> dict[s
         "rlimits",
         "scheduler",
         "io_priority",
-        "no_new_privileges",
         "umask",
     ):
         if name in attributes:
             arguments[name] = attributes[name]
+    # A process that does not say so has it off, whatever the container's first has.
+    arguments["no_new_privileges"] = attributes.get("no_new_privileges", False)
     for name, field in (
         ("apparmor_profile", "apparmor_profile"),
         ("label", "process_label"),

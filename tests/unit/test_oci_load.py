@@ -712,6 +712,7 @@ def test_a_process_without_anything_of_its_own_takes_the_containers() -> None:
         "cwd": "/",
         "terminal": False,
         "user": "0:0",
+        "no_new_privileges": False,  # it has said so by leaving it out, as with runc
     }
 
 
