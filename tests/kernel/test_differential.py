@@ -1,0 +1,534 @@
+"""The same bundles under Debian's runc and under libct: what is seen from inside must be the same.
+
+A difference is a bug, or is one of those listed in docs/compatibility.md; then
+the function of this module that hides it names the sentence there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.support import (
+    CHECKOUT,
+    busybox_rootfs,
+    change_config,
+    default_spec,
+    libct_command,
+    libct_environment,
+    make_bundle,
+    requires,
+    run,
+    session_directory,
+    unique,
+)
+from tests.terminals import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Sections = dict[str, list[str]]
+
+pytestmark = [requires("root", "busybox", "runc"), pytest.mark.usefixtures("nothing_left")]
+
+# Of a shell, which has changed nothing of what it was started with.
+PROBE = r"""
+at() { echo "== $1"; }
+at status; cat /proc/$$/status
+at mountinfo; cat /proc/$$/mountinfo
+at limits; cat /proc/$$/limits
+at cgroup; cat /proc/$$/cgroup
+at namespaces; for n in /proc/$$/ns/*; do echo "${n##*/} $(readlink $n)"; done
+at label; cat /proc/$$/attr/current 2>&1
+at descriptors; ls -l /proc/self/fd
+at environment; tr '\0' '\n' </proc/$$/environ
+at directories; readlink /proc/$$/cwd; readlink /proc/$$/root; stat -c '%F %a %u:%g' .
+at devices; find /dev ! -path '/dev/pts/[0-9]*' -exec stat -c '%N %F %a %u:%g %t:%T' {} + | sort
+at maps; cat /proc/$$/uid_map /proc/$$/gid_map /proc/$$/setgroups
+at attributes
+for name in oom_score_adj loginuid sessionid personality coredump_filter timens_offsets comm; do
+    echo "$name $(cat /proc/$$/$name 2>&1 | tr '\n' ' ')"
+done
+# Process group, session, terminal, nice value and scheduling, relative to the process.
+sed 's/^\([0-9]*\) (.*) . //' /proc/$$/stat | while read line; do
+    set -- $line
+    echo "leads $(($2 == $$)) $(($3 == $$)) $4 priority ${15} ${16} policy ${38}"
+done
+at network; cut -d: -f1 /proc/net/dev; cat /sys/class/net/*/flags 2>&1
+at host; hostname
+at sysctls; cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward 2>&1
+at paths
+for path in /proc/kcore /proc/keys /proc/timer_list /proc/acpi /proc/scsi /sys/firmware; do
+    stat -c '%n %F %a %t:%T' $path 2>&1; ls -A $path 2>&1 | head -n 3
+done
+at writable
+for path in / /etc /proc/sys/kernel/hostname /proc/sysrq-trigger /sys /sys/fs/cgroup /dev /mnt; do
+    [ -w $path ] && echo "$path may be written"
+done
+true
+"""
+# Fields of proc_pid_status(5) that tell of what a runtime decides.
+STATUS = (
+    *("Name", "Umask", "PPid", "TracerPid", "Uid", "Gid", "Groups", "NStgid", "NSpgid", "NSsid"),
+    *("Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt"),
+    *("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"),
+    *("Seccomp", "Seccomp_filters", "Speculation_Store_Bypass", "SpeculationIndirectBranch"),
+    *("Cpus_allowed", "Mems_allowed", "CoreDumping", "THP_enabled"),
+)
+
+
+class Exempt(NamedTuple):
+    """A difference that may be.
+
+    sentence: of docs/compatibility.md.  section, runc, libct: regular expressions
+        for where it is and for the lines that each has and the other has not;
+        "" where there is none.  tests: for which tests' names it holds.
+    """
+
+    sentence: str
+    section: str
+    runc: str = ""
+    libct: str = ""
+    tests: str = ""
+
+
+class Runtime:
+    """A runtime's command line, and its name for a container.
+
+    user: for the ordinary user.
+    """
+
+    def __init__(self, name: str, directory: Path, *, user: bool = False) -> None:
+        self.name, self.user, self.id = name, user, unique(name)
+        self.root = directory / f"state-{name}"
+        self.environment = libct_environment(user=user) if name == "libct" else {}
+
+    def command(self, *args: str | os.PathLike[str]) -> list[str]:
+        words = [os.fspath(arg) for arg in args]
+        if self.name == "libct":
+            return libct_command(*words, root=self.root, user=self.user)
+        return ["runc", "--root", str(self.root), *words]
+
+    def __call__(self, *args: str | os.PathLike[str], check: bool = True) -> str:
+        done = run(self.command(*args), user=self.user, env=self.environment, check=check)
+        return done.stdout
+
+
+def sections(output: str, runtime: Runtime) -> Sections:
+    """What the probe has printed, without what no two containers have in common."""
+    text = output.replace("\r\n", "\n").replace(runtime.id, "ID")
+    found: Sections = {}
+    for part in text.split("== ")[1:]:
+        title, _, body = part.partition("\n")
+        found[title] = body.splitlines()
+    assert "writable" in found, f"the probe has not come to its end: {output}"
+    for title, normal in NORMAL.items():
+        found[title] = normal(found[title])
+    return found
+
+
+def _status(lines: list[str]) -> list[str]:
+    """The process and its parent by name, for they are of the host where it shares the pids."""
+    fields = dict(line.split(":", 1) for line in lines)
+    names = {fields["Pid"].strip(): "SELF"}
+    if fields["PPid"].strip() != "0":
+        names[fields["PPid"].strip()] = "PARENT"
+    for key in ("PPid", "NStgid", "NSpgid", "NSsid"):
+        words = fields[key].split()
+        fields[key] = " ".join(names.get(word, word) for word in words[-1:])
+    return [f"{key}: {fields[key].strip()}" for key in STATUS if key in fields]
+
+
+def _mounts(lines: list[str]) -> list[str]:
+    """Without numbers, and sorted: the mounts on one place stay in their order."""
+    points = {line.split()[0]: line.split()[4] for line in lines}
+    found = []
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        _, parent, _, root, point, options, *peers = before.split()
+        groups = "".join(" " + re.sub(r":\d+", "", peer) for peer in peers)
+        on = points.get(parent, "what is outside")
+        found.append(f"{point} on {on}: {root} {options}{groups} - {after}")
+    return sorted(found, key=lambda line: line.split()[0])
+
+
+def _namespaces(lines: list[str]) -> list[str]:
+    """Whether each is that of the tests."""
+    found = []
+    for line in lines:
+        kind, link = line.split()
+        same = link == os.readlink(f"/proc/self/ns/{kind}")
+        found.append(f"{kind} {'of the host' if same else 'new'}")
+    return found
+
+
+def _descriptors(lines: list[str]) -> list[str]:
+    """The numbers, and what devices are called; one more is of the command that looks."""
+    found = []
+    for line in lines[1:]:
+        number, target = line.partition(" -> ")[0].split()[-1], line.partition(" -> ")[2]
+        found.append(f"{number} {target if target.startswith('/dev/') else ''}".strip())
+    return found
+
+
+def _squeezed(lines: list[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines]
+
+
+NORMAL: dict[str, Callable[[list[str]], list[str]]] = {
+    "status": _status,
+    "mountinfo": _mounts,
+    "namespaces": _namespaces,
+    "descriptors": _descriptors,
+    "limits": _squeezed,
+    "maps": _squeezed,
+}
+
+EXEMPT = [
+    Exempt(
+        "the empty directory that covers them is one small tmpfs",
+        "mountinfo",
+        runc=r"- tmpfs tmpfs ro(,uid=\d+,gid=\d+)?$",
+        libct=r"- tmpfs tmpfs ro,size=4k,nr_inodes=2(,uid=\d+,gid=\d+)?$",
+    ),
+    Exempt(
+        "a read-only mount of type cgroup is read-only as a whole",
+        "mountinfo",
+        runc="^/sys/fs/cgroup on [^:]*: / rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs ",
+        libct="^/sys/fs/cgroup on [^:]*: / ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs ",
+    ),
+    Exempt(
+        "a read-only mount of type cgroup is read-only as a whole",
+        "writable",
+        runc="^/sys/fs/cgroup may be written$",
+    ),
+    Exempt(
+        "The source of each hierarchy's mount is called `cgroup`",
+        "mountinfo",
+        runc=r"^/sys/fs/cgroup/systemd .* - cgroup systemd ",
+        libct=r"^/sys/fs/cgroup/systemd .* - cgroup cgroup ",
+    ),
+    Exempt(
+        "a tmpfs over a directory gets the directory's mode as its mount option",
+        "mountinfo",
+        runc=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw$",
+        libct=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw,mode=755$",
+    ),
+    Exempt(
+        "runc turns `onlcr` off inside",
+        "terminal",
+        runc="^opost .* -onlcr ",
+        libct="^opost .* -ocrnl onlcr ",
+    ),
+    Exempt(
+        "/dev/mqueue in a user namespace** belongs to nobody",
+        "devices",
+        runc="^/dev/mqueue directory 1777 0:65534 ",
+        libct="^/dev/mqueue directory 1777 65534:65534 ",
+        tests="user namespace",
+    ),
+    Exempt(
+        "runc 1.1 applies that to the first process only",
+        "status",
+        runc="^Umask: 0022$",
+        libct="^Umask: 0027$",
+        tests=r"test_exec\[user\]",
+    ),
+    Exempt(
+        "runc keeps the group of the first process",
+        "status",
+        runc=r"^Gid: 0\s+0\s+0\s+0$",
+        libct=r"^Gid: 1000\s+1000\s+1000\s+1000$",
+        tests="user and capability",
+    ),
+]
+
+
+def compare(runc: Sections, libct: Sections) -> None:
+    """Fail with the lines that one has and the other has not, but for those that are exempt."""
+    test = os.environ["PYTEST_CURRENT_TEST"]
+    exempt = [at for at in EXEMPT if re.search(at.tests, test)]
+    found = []
+    for title in sorted({*runc, *libct}):
+        ours, theirs = Counter(libct.get(title, [])), Counter(runc.get(title, []))
+        for name, lines in (("runc", theirs - ours), ("libct", ours - theirs)):
+            patterns = [getattr(at, name) for at in exempt if at.section == title]
+            found += [
+                f"{name} only, in {title}: {line}"
+                for line in lines.elements()
+                if not any(pattern and re.search(pattern, line) for pattern in patterns)
+            ]
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def test_what_is_exempt_is_documented() -> None:
+    page = " ".join((CHECKOUT / "docs/compatibility.md").read_text().split())
+    for at in EXEMPT:
+        assert at.sentence in page
+
+
+# --- bundles ---
+
+SPEC = default_spec()
+KINDS = [space["type"] for space in SPEC["linux"]["namespaces"]]
+MAPS = {
+    "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
+    "gidMappings": [{"containerID": 0, "hostID": 200000, "size": 65536}],
+}
+SOME = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"]
+SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+
+
+def namespaces(*left_out: str, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    kinds = [kind for kind in (*KINDS, *more) if kind not in left_out]
+    return {"namespaces": [{"type": kind} for kind in kinds]}
+
+
+def binds(source: Path) -> list[dict[str, Any]]:
+    """Mounts with all kinds of options, of a directory with a file in it."""
+    options = [
+        ["bind"],
+        ["rbind", "ro"],
+        ["bind", "rslave", "nosuid"],
+        ["rbind", "rshared"],
+        ["rbind", "noatime", "nodiratime", "rprivate"],
+        ["bind", "unbindable"],
+        ["rbind", "private", "strictatime", "nodev"],
+        ["bind", "relatime", "noexec", "sync"],
+    ]
+    found: list[dict[str, Any]] = [
+        {"destination": f"/mnt/{number}", "type": "bind", "source": str(source), "options": words}
+        for number, words in enumerate(options)
+    ]
+    file = {"destination": "/new/file", "source": f"{source}/file", "options": ["bind", "ro"]}
+    sized = ["size=1m", "mode=1770", "uid=5", "nosuid", "noexec"]
+    temporary = [("/mnt/tmp", sized), ("/tmp", ["nodev"]), ("/new/deep", []), ("/usr", ["ro"])]
+    found += [{**file, "type": "none"}]
+    found += [
+        {"destination": path, "type": "tmpfs", "source": "name", "options": words}
+        for path, words in temporary
+    ]
+    found.append({"destination": "/mnt/proc", "type": "proc", "source": "proc", "options": ["ro"]})
+    return found
+
+
+BUNDLES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "read-only root": {"root": {"readonly": True}},
+    "user namespace": {"linux": {**MAPS, **namespaces(more=("user",))}},
+    "limits": {
+        "linux": {
+            "resources": {
+                "memory": {"limit": 1 << 26, "reservation": 1 << 25},
+                "pids": {"limit": 30},
+                "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
+            }
+        }
+    },
+    "few namespaces": {
+        "hostname": None,
+        "linux": namespaces("pid", "ipc", "uts", "network", "cgroup"),
+    },
+    "no cgroup namespace": {"linux": namespaces("cgroup")},
+    "capabilities": {"process": {"capabilities": dict.fromkeys(SETS, SOME)}},
+    "no capabilities": {"process": {"capabilities": None}},
+    "user": {
+        "process": {
+            "user": {"uid": 1000, "gid": 29, "additionalGids": [2000, 7], "umask": 0o27},
+            "cwd": "/home/user",
+            "env": ["A=b", "PATH=/bin", "HOME=/nowhere"],
+            "capabilities": dict.fromkeys(SETS[:4], SOME),
+        }
+    },
+    "user without a home": {
+        "process": {"user": {"uid": 1000, "gid": 1000}, "env": ["PATH=/bin", "A=1", "A=2"]}
+    },
+    "unknown user": {"process": {"user": {"uid": 4321, "gid": 1}, "cwd": "/tmp"}},
+    "rlimits": {
+        "process": {
+            "rlimits": [
+                {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128},
+                {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+                {"type": "RLIMIT_NPROC", "soft": 100, "hard": 200},
+                {"type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 21},
+            ]
+        }
+    },
+    "no rlimits": {"process": {"rlimits": []}},
+    "oom score": {"process": {"oomScoreAdj": 321}},
+    "hostname and sysctls": {
+        "hostname": "some-host",
+        "linux": {"sysctl": {"kernel.msgmax": "1000", "net.ipv4.ip_forward": "1"}},
+    },
+    "new privileges": {"process": {"noNewPrivileges": False, "cwd": "/new/dir"}},
+    "devices": {
+        "linux": {
+            "devices": [
+                {
+                    "path": "/dev/fuse",
+                    "type": "c",
+                    "major": 10,
+                    "minor": 229,
+                    "fileMode": 0o640,
+                    "uid": 1,
+                    "gid": 2,
+                },
+                {"path": "/dev/sub/dir/loop", "type": "b", "major": 7, "minor": 0},
+                {"path": "/dev/fifo", "type": "p", "fileMode": 0o600},
+            ]
+        }
+    },
+    "slave root": {"linux": {"rootfsPropagation": "slave"}},
+    "nothing masked": {"linux": {"maskedPaths": [], "readonlyPaths": []}},
+}
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    """With the probe in it."""
+    path = busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+    path.parent.chmod(0o755)
+    (path / "probe").write_text(PROBE)
+    return path
+
+
+def bundle_of(rootfs: Path, *args: str, **changes: Any) -> Path:
+    """A bundle where root of a user namespace can get to it."""
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    place.chmod(0o755)
+    return make_bundle(place, rootfs=rootfs, args=args, **changes)
+
+
+def runtimes(bundle: Path, *, user: bool = False) -> Iterator[Runtime]:
+    """Each runtime, with the bundle made ready for it."""
+    for name in ("runc", "libct"):
+        runtime = Runtime(name, bundle, user=user)
+        if not user:
+            change_config(bundle, linux={"cgroupsPath": f"/{runtime.id}"})
+        try:
+            yield runtime
+        finally:
+            runtime("delete", "--force", runtime.id)
+
+
+def ran(bundle: Path, *, user: bool = False) -> list[Sections]:
+    """What the probe sees as the container's own process, under runc and under libct."""
+    return [
+        sections(runtime("run", "--bundle", bundle, runtime.id), runtime)
+        for runtime in runtimes(bundle, user=user)
+    ]
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_run(rootfs: Path, name: str) -> None:
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", **BUNDLES[name]))
+    compare(runc, libct)
+
+
+def test_run_with_many_mounts(rootfs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mounts = [*SPEC["mounts"], *binds(tmp_path)]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+@requires("user")
+def test_run_as_an_ordinary_user(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sh", "/probe")
+    (bundle / "config.json").unlink()
+    make_bundle(bundle, rootfs=rootfs, args=("sh", "/probe"), rootless=True)
+    runc, libct = ran(bundle, user=True)
+    compare(runc, libct)
+
+
+def at_a_terminal(runtime: Runtime, *args: str | os.PathLike[str]) -> Sections:
+    with Session(runtime.command(*args), runtime.environment) as session:
+        text = session.read_until("== terminal\r(.|\n)*== end\r")
+        assert session.end() == 0
+    return sections(text.replace("== end\r", ""), runtime)
+
+
+def test_run_at_a_terminal(rootfs: Path) -> None:
+    script = "sh /probe; echo == terminal; tty; stty size; stty -a; echo == end"
+    bundle = bundle_of(rootfs, "sh", "-c", script, process={"terminal": True})
+    runc, libct = [
+        at_a_terminal(runtime, "run", "--bundle", bundle, runtime.id)
+        for runtime in runtimes(bundle)
+    ]
+    compare(runc, libct)
+
+
+# --- exec ---
+
+OPTIONS: dict[str, list[str]] = {
+    "nothing": [],
+    "user": ["--user", "1000:29", "--additional-gids", "7", "--cwd", "/tmp", "--env", "A=b"],
+    "capability": ["--cap", "CAP_NET_ADMIN"],
+    "user and capability": ["--user", "1000", "--cap", "CAP_NET_ADMIN"],
+    "no new privileges": ["--no-new-privs"],
+}
+ENTERED = (
+    *("default", "user namespace", "few namespaces", "no cgroup namespace", "user", "rlimits"),
+    *("capabilities", "new privileges", "oom score"),
+)
+
+
+def executed(bundle: Path, *options: str) -> list[Sections]:
+    """What the probe sees as a further process, under runc and under libct."""
+    found = []
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        output = runtime("exec", *options, runtime.id, "sh", "/probe")
+        found.append(sections(output, runtime))
+    return found
+
+
+@pytest.mark.parametrize("name", ENTERED)
+def test_exec(rootfs: Path, name: str) -> None:
+    runc, libct = executed(bundle_of(rootfs, "sleep", "1000", **BUNDLES[name]))
+    compare(runc, libct)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_exec_with_options(rootfs: Path, options: str) -> None:
+    change = {"process": {"noNewPrivileges": False}}
+    runc, libct = executed(bundle_of(rootfs, "sleep", "1000", **change), *OPTIONS[options])
+    compare(runc, libct)
+
+
+def test_exec_of_a_process_file(rootfs: Path, tmp_path: Path) -> None:
+    process = {
+        "args": ["sh", "/probe"],
+        "cwd": "/usr",
+        "env": ["PATH=/bin", "A=1"],
+        "user": {"uid": 1, "gid": 2, "additionalGids": [3]},
+        "capabilities": dict.fromkeys(SETS[:4], SOME),
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}],
+        "oomScoreAdj": 99,
+    }
+    path = tmp_path / "process.json"
+    path.write_text(json.dumps(process))
+    found = []
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        found.append(sections(runtime("exec", "--process", path, runtime.id), runtime))
+    compare(*found)
+
+
+def test_exec_at_a_terminal(rootfs: Path) -> None:
+    script = "sh /probe; echo == terminal; tty; stty size; stty -a; echo == end"
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    found = []
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        found.append(at_a_terminal(runtime, "exec", "--tty", runtime.id, "sh", "-c", script))
+    compare(*found)
