@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.podman import IMAGE, Podman
-from tests.support import requires, unique, wait_until
+from tests.support import requires, run, unique, wait_until
 from tests.terminals import Session
 
 if TYPE_CHECKING:
@@ -465,3 +466,37 @@ def test_a_user_namespace(podman: Podman) -> None:
     files = ["/proc/self/uid_map", "/proc/self/gid_map"]
     done = podman.output("run", "--rm", *options, IMAGE, "cat", *files)
     assert done.split() == ["0", "100000", "5000", "0", "200000", "5000"]
+
+
+# --- cgroup v2 ---
+
+
+@requires("cgroup2")
+def test_on_cgroup_v2_alone() -> None:
+    """In a mount namespace where /sys/fs/cgroup is the v2 tree, which here limits nothing."""
+    podman = Podman(configuration="pids_limit = 0")
+    name = unique()
+    see = "grep ^0: /proc/self/cgroup; grep ' /sys/fs/cgroup ' /proc/mounts; touch /sys/fs/cgroup/a"
+    commands = [
+        podman.command("run", "--rm", IMAGE, "sh", "-c", f"{see} 2>/dev/null; true"),
+        podman.command("run", "--detach", "--name", name, IMAGE, "sleep", "1000"),
+        podman.command("pause", name),
+        podman.command("inspect", "--format", "{{.State.Status}}", name),
+        podman.command("unpause", name),
+        podman.command("exec", name, "grep", "^0:", "/proc/self/cgroup"),
+        podman.command("stop", "--time", "0", name),
+        podman.command("rm", name),
+    ]
+    script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup\n" + "\n".join(map(shlex.join, commands))
+    try:
+        done = run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
+            env=podman.environment,
+            check=True,
+        )
+    finally:
+        podman.close()
+    lines = done.stdout.splitlines()
+    assert lines[0] == "0::/"
+    assert lines[1].startswith("cgroup2 /sys/fs/cgroup cgroup2 ro,")
+    assert lines[3:] == [name, "paused", name, "0::/", name, name]
