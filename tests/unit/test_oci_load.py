@@ -134,7 +134,7 @@ FULL: dict[str, Any] = {
                 "type": "u",
                 "major": 10,
                 "minor": 229,
-                "fileMode": 0o20600,  # with the type of file, as Podman has it
+                "fileMode": 0o600,
                 "uid": 1,
                 "gid": 2,
             },
@@ -397,6 +397,15 @@ def test_every_field_of_the_spec() -> None:
         assert getattr(config, field) == getattr(FULL_CONFIG, field), field
     assert config == FULL_CONFIG
     assert arguments == FULL_ARGUMENTS
+
+
+def test_a_device_with_a_whole_st_mode() -> None:
+    """As Podman writes it; the schema has permissions only."""
+    device: dict[str, Any] = {"path": "/dev/x", "type": "c", "major": 1, "minor": 3}
+    for mode, permissions in ((0o20640, 0o640), (1 << 20, 1 << 20)):  # the latter is refused later
+        device["fileMode"] = mode
+        config, _ = load(minimal(linux={"devices": [device]}))
+        assert config.devices[0].file_mode == permissions
 
 
 def test_no_field_of_a_config_was_forgotten() -> None:
