@@ -18,8 +18,6 @@ from .commands import (
     run,
     session_directory,
     user_checkout,
-    user_environment,
-    user_identity,
     user_python,
 )
 from .leaks import wait_until
@@ -72,9 +70,9 @@ class Podman:
         shutil.rmtree(rootfs)
         if user:
             give_to_user(self.place)
-        # XDG_RUNTIME_DIR apart from that of other tests, which look for what is left in it.
         self.environment = {"CONTAINERS_CONF": str(settings)}
         if user:
+            # Not that of other tests: podman leaves files in it.
             runtime_directory = self.place / "xdg"
             runtime_directory.mkdir(mode=0o700)
             give_to_user(runtime_directory)
@@ -88,7 +86,7 @@ class Podman:
             command += [f"--{option}", str(self.place / name)]
         words = [os.fspath(arg) for arg in args]
         if words[0] in ("run", "create") or words[:2] == ["pod", "create"]:
-            # The rest of the tests knows its control groups by their name.
+            # A name of its own for the control groups, which are looked for when a test ends.
             at = 2 if words[0] == "pod" else 1
             words[at:at] = [] if self.user else ["--cgroup-parent", f"/{self.parent}"]
         return command + words
@@ -101,14 +99,6 @@ class Podman:
     ) -> subprocess.CompletedProcess[str]:
         return run(
             self.command(*args), user=self.user, env=self.environment, input=input, check=check
-        )
-
-    def popen(self, *args: str, **options: object) -> subprocess.Popen[bytes]:
-        """Start a command; options as of Popen."""
-        base = user_environment() if self.user else dict(os.environ)
-        identity = user_identity() if self.user else {}
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-            self.command(*args), env={**base, **self.environment}, **identity, **options
         )
 
     def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
