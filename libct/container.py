@@ -16,9 +16,10 @@ from . import lifecycle
 from .bootstrap import client
 from .bootstrap.context import Context
 from .bootstrap.descriptors import STDIO
+from .bootstrap.hints import hint_for
 from .bootstrap.namespaces import INIT_NAME
 from .bootstrap.performer import Failure
-from .config.namespace import CLONE_FLAGS, NEWPID, NEWUSER, PROC_NAMES
+from .config.namespace import CLONE_FLAGS, NEWPID, PROC_NAMES
 from .errors import (
     ConfigError,
     ContainerDamaged,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .config.cgroup import Resources
     from .plan.step import Plan
 
+_GO = b"0"  # what the first process of a created container waits for
 _PATIENCE = 10_000  # milliseconds that a process may take to end by SIGKILL
 
 # By the directory of a container: those of its processes that are children of
@@ -322,7 +324,7 @@ class Container:
         context.values["created"] = self._directory.publish
         try:
             if hold:
-                context.fds["fifo"] = self._directory.make_fifo(*_host_root(self.config))
+                context.fds["fifo"] = self._directory.make_fifo()
             _lend(context, process)
             started = client.carry_out(steps, context, trace=self.trace)
             if not hold:
@@ -381,25 +383,17 @@ class Container:
         """
         with self._locked():  # of two who release it, one would wait for ever
             lifecycle.require("exec", self._live_status(self._refresh()), self.id)
-            fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                pidfd = self._open_init()
-                try:
-                    said = _hear(fifo, pidfd)
-                    if len(said) > 1:
-                        _wait_for(pidfd, 1000)  # it is about to end
-                finally:
-                    os.close(pidfd)
-            finally:
-                os.close(fifo)
+            said = _release(self._directory.fifo)
             self._directory.remove_fifo()
-        if not said:
+            if said:
+                self._see_end()
+        if said == _GO:
             raise ContainerNotRunning(
                 f"cannot start container {self.id!r}: container process is already dead"
             )
         started, self._started = self._started, None
-        if len(said) > 1:
-            raise self._exec_failure(started, Failure(*marshal.loads(said[1:])))
+        if said:
+            raise self._exec_failure(started, Failure(*marshal.loads(said)))
         if started is not None:
             before = len(started.traces)
             started.finish()
@@ -409,7 +403,7 @@ class Container:
         if started is not None:
             started.close()
             return client.step_error(started.plan, failure, [])
-        from .plan.step import INIT
+        from .plan.step import INIT, Step
 
         return StepError(
             number=failure.number,
@@ -423,7 +417,7 @@ class Container:
             problem=failure.problem,
             path=failure.path,
             place="process.args",
-            hint=failure.hint,
+            hint=hint_for(Step("execute"), failure),
         )
 
     # --- changing ---
@@ -557,6 +551,15 @@ class Container:
                 raise
         return self._record  # removed halfway, or damaged: what we know of it has to do
 
+    def _see_end(self) -> None:
+        """Wait a moment for the end of the first process, which has closed its files already."""
+        try:
+            pidfd = self._open_init()
+        except ContainerNotRunning:
+            return
+        _wait_for(pidfd, 1000)
+        os.close(pidfd)
+
     def _kill(self) -> None:
         """End the first process and wait until it is gone."""
         try:
@@ -675,20 +678,6 @@ def _is_alive(record: Record) -> bool:
     return record.pid > 0 and start_time(record.pid) == record.start
 
 
-def _host_root(config: Config) -> tuple[int, int]:
-    """The ids, outside, of the container's root."""
-    if not any(space.type == NEWUSER and not space.path for space in config.namespaces):
-        return 0, 0
-
-    def outside(mappings: Any) -> int:
-        for at in mappings:
-            if at.container_id == 0:
-                return int(at.host_id)
-        return 0
-
-    return outside(config.uid_mappings), outside(config.gid_mappings)
-
-
 def _lend(context: Context, process: Process) -> None:
     """Put the process's descriptors into the context, by the names that the plan uses."""
     lent = context.values.setdefault("lent", set())
@@ -717,32 +706,24 @@ def _close_own(context: Context) -> None:
     context.values.clear()  # what is called back refers to the context
 
 
-def _hear(fifo: int, pidfd: int) -> bytes:
-    """What the first process says between its release and its execve: "0", and why not."""
-    poll = select.poll()
-    poll.register(fifo, select.POLLIN)
-    poll.register(pidfd, select.POLLIN)
-    said = b""
-    while True:
-        ready = dict(poll.poll())
-        events = ready.get(fifo, 0)
-        if events & select.POLLIN:
-            part = os.read(fifo, 65536)
-            if part:
-                said += part
-                continue
-        if events or pidfd in ready:
-            # The end of the fifo: execve has closed it.  Or the process has
-            # ended; what it wrote before that is still to be read.
-            while pidfd in ready:
-                try:
-                    part = os.read(fifo, 65536)
-                except BlockingIOError:
-                    part = b""
-                if not part:
-                    break
-                said += part
-            return said
+def _release(path: str) -> bytes:
+    """Write the byte that the first process waits for into its fifo; what is in there at the end.
+
+    The end is when the process, which has it open for writing, executes its
+    command or is gone.  Then there is nothing left, or why there was no
+    execve; or the byte itself: it was gone before.
+    """
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        writer = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.write(writer, _GO)
+        os.close(writer)
+        poll = select.poll()
+        poll.register(reader, 0)  # for POLLHUP alone, which always counts
+        poll.poll()
+        return os.read(reader, 65536)
+    finally:
+        os.close(reader)
 
 
 def _wait_for(pidfd: int, milliseconds: int) -> bool:

@@ -269,14 +269,11 @@ class Directory:
     def fifo(self) -> str:
         return f"{self.path}/{FIFO}"
 
-    def make_fifo(self, uid: int, gid: int) -> int:
-        """Make exec.fifo, writable by the container's first process; an O_PATH descriptor of it."""
+    def make_fifo(self) -> int:
+        """Make exec.fifo and return an O_PATH descriptor of it."""
         self.remove_fifo()  # of a start that was killed
         try:
-            os.mkfifo(self.fifo, 0o622)
-            os.chmod(self.fifo, 0o622)  # past the umask
-            if (uid, gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
-                os.chown(self.fifo, uid, gid)
+            os.mkfifo(self.fifo, 0o600)
             return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             text = f"cannot make {self.fifo!r}: {error.strerror}" + _remedy(error.errno)

@@ -526,7 +526,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         errno=failure.errno,
         problem=failure.problem,
         place=step.why,
-        hint=failure.hint or hint_for(step, failure),
+        hint=hint_for(step, failure),
     )
     error.traces = traces
     return error

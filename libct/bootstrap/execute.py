@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import _signal
 import errno
+import marshal
 import os
 import stat
 
 from ..errors import StepProblem
 from ..plan.step import operation
+from ..syscalls.core import cstring
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
-from .memory import release_file_pages
+from .channel import MARSHAL
+from .performer import Failure
+from .waiting import ERRNO_TO_COME, Wait, can_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,26 +115,43 @@ def _why_not(path: str) -> int:
     return 0 if os.access(path, os.X_OK, effective_ids=True) else errno.EACCES
 
 
+@operation("hold exec.fifo")
+def open_start(context: Context) -> None:
+    """Held under "start": the start is read from it, and what is wrong with the command written.
+
+    By a process that is still the one that made it, for files.  It was passed
+    with O_PATH, so that no copy but ours keeps it open; only the host's /proc
+    can open it then.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC
+    start = os.open(f"self/fd/{context.fds['fifo']}", flags, dir_fd=context.fds["proc"])
+    context.release("fifo")
+    context.keep("start", start)
+
+
+@open_start.calls
+def _() -> list[str]:
+    return ['openat("self/fd/", O_RDWR|O_CLOEXEC)']
+
+
 @operation("wait for the start")
 def await_start(context: Context) -> None:
-    """Open exec.fifo to write, which blocks until somebody reads it, and say "0".
+    """Read the byte that releases the process.
 
-    The descriptor stays open until execve: the reader sees its end, or why
-    there was no execve.
+    Where steps are timed that is here; otherwise the wait is prepared, and begins in
+    execute(), which gives the interpreter's memory back before.
     """
-    release_file_pages(context.fds["proc"])
-    fifo = context.fds["fifo"]
-    # It was passed with O_PATH; only the host's /proc can open it (its link
-    # leads there however the container's files look).
-    flags = os.O_WRONLY | os.O_CLOEXEC
-    start = os.open(f"self/fd/{fifo}", flags, dir_fd=context.fds["proc"])
-    context.keep("start", start)
-    os.write(start, b"0")
+    if context.values["trace"].on or not can_wait():
+        os.read(context.fds["start"], 1)
+        return
+    fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    with open(fd, "rb") as maps:
+        context.values["wait"] = Wait(maps.read())
 
 
 @await_start.calls
 def _() -> list[str]:
-    return ['openat("self/fd/", O_WRONLY|O_CLOEXEC)', 'write("0")']
+    return ["read()"]
 
 
 @operation("execute {0[0]}")
@@ -144,6 +165,8 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         )
     for number in _IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
+    if "wait" in context.values:
+        _wait_and_execute(context, program, args, env)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
     if trace.on:
@@ -154,7 +177,7 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     try:
         execve(prepared)
     except OSError as error:
-        error.hint = _execve_hint(error.errno, program)  # type: ignore[attr-defined]
+        error.hint = _missing(program)  # type: ignore[attr-defined]
         raise
 
 
@@ -170,12 +193,28 @@ def _value(env: tuple[str, ...], name: str) -> str:
     return ""
 
 
-def _execve_hint(code: int | None, program: str) -> str:
-    """What execve's errno means for a program that was there a moment ago."""
-    if code == errno.ENOEXEC:
-        return "no #! line and no executable format that this kernel and machine know"
-    if code != errno.ENOENT:
-        return ""
+def _wait_and_execute(
+    context: Context, program: str, args: tuple[str, ...], env: tuple[str, ...]
+) -> None:
+    failure = Failure(
+        context.step,
+        ERRNO_TO_COME,
+        f"execve({quote(program)}, ...)",
+        "",
+        program,
+        _missing(program),
+    )
+    context.values["wait"].execute(
+        context.fds["start"],
+        cstring(program),
+        [cstring(arg) for arg in args],
+        [cstring(one) for one in env],
+        marshal.dumps(failure.values(), MARSHAL),
+    )
+
+
+def _missing(program: str) -> str:
+    """What ENOENT of execve(2) says of a program that was there a moment ago."""
     try:
         with open(program, "rb", buffering=0) as file:
             head = file.read(256)

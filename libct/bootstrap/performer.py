@@ -67,6 +67,7 @@ class Trace:
 def perform(steps: list[Any], context: Context, trace: Trace) -> None:
     """Perform steps [(number, operation, arguments)] in order; Failure at the first that fails."""
     for number, op, args in steps:
+        context.step = number
         if trace.on:
             trace.current = (number, time.time_ns())
         result = "ok"

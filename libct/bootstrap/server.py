@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
-_INTERNAL = (32, 33)  # the C library's signals, which a spawned process of glibc's ignores
+# The C library's signals, which a spawned process of glibc's ignores; and the one
+# that Python has a handler for.
+_NOT_DEFAULT = (32, 33, 2)
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def _close_the_door() -> None:
     close_range(REQUESTS + 1, _HIGHEST)
     os.set_inheritable(REQUESTS, False)
     set_name("libct:server")
-    for number in _INTERNAL:
+    for number in _NOT_DEFAULT:
         default_signal(number)
     if os.geteuid() == 0:
         # An ordinary user's maps are written through /proc/PID, whose files

@@ -54,6 +54,7 @@ def plan_start(
     offsets = ns.time_offset_steps(config)
     staged = bool(joins or offsets)
     privileged = host.euid == 0
+    start = [execute.open_start()] if hold else []
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -68,7 +69,7 @@ def plan_start(
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [root.open_proc()])
+        plan.add(STAGE, "join", [root.open_proc(), *start])
         if not privileged:
             plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
         if offsets:
@@ -100,7 +101,7 @@ def plan_start(
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
 
-    plan.add(INIT, "identity", [] if staged else [root.open_proc()])
+    plan.add(INIT, "identity", [] if staged else [root.open_proc(), *start])
     if not privileged:
         # While /proc/self still belongs to the user that may write it.
         plan.add(INIT, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
@@ -132,8 +133,7 @@ def plan_start(
     late = _process(plan, config, process, new_user or _joins_user(config))
     plan.add(RUNTIME, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", [execute.await_start()] if hold else [])
-    plan.add(INIT, "start", _execute(process))
+    plan.add(INIT, "start", _execute(process, hold=hold))
     return plan
 
 
@@ -285,9 +285,10 @@ def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> lis
     return limits.rlimit_steps(rlimits, own=False) if in_user else []
 
 
-def _execute(process: Process) -> list[Step]:
+def _execute(process: Process, *, hold: bool = False) -> list[Step]:
     kept = len(descriptors.STDIO) + len(process.extra_files)
     return [
+        *([execute.await_start()] if hold else []),
         # A directory left open is a way out.
         descriptors.close_descriptors(kept),
         execute.execute(tuple(process.args), _last_of_each(process.env), why="process.args"),

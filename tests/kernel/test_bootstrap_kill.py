@@ -101,7 +101,7 @@ MOMENTS: dict[str, tuple[Callable[[], None], str]] = {
     "before created": (operation("record_created", "before"), "stopped"),
     "created and not let go": (operation("record_created", "after"), "stopped"),
     "created": (method(client._Run, "_send_go", "after", 2), "created"),
-    "released": (method(container_module, "_hear", "after"), "running"),
+    "released": (method(container_module, "_release", "after"), "running"),
 }
 
 
