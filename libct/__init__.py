@@ -51,10 +51,8 @@ if TYPE_CHECKING:
     )
     from .container import (
         Container as Container,
-        create as create,
         list_containers as list_containers,
         load as load,
-        plan as plan,
     )
     from .errors import (
         CgroupError as CgroupError,
@@ -79,6 +77,10 @@ if TYPE_CHECKING:
     from .process import (
         Process as Process,
         ProcessState as ProcessState,
+    )
+    from .starting import (
+        create as create,
+        plan as plan,
     )
 
 __version__ = "0.1.0"
@@ -122,7 +124,7 @@ _HOMES = {
         "Seccomp",
         "TimeOffset",
     ),
-    "container": ("Container", "create", "list_containers", "load", "plan"),
+    "container": ("Container", "list_containers", "load"),
     "errors": (
         "CgroupError",
         "ConfigError",
@@ -142,6 +144,7 @@ _HOMES = {
     ),
     "oci.bundle": ("from_bundle",),
     "process": ("Process", "ProcessState"),
+    "starting": ("create", "plan"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,6 +13,7 @@ import os
 
 from ..config.namespace import map_text
 from ..errors import StepProblem
+from ..lifecycle import INIT_NAME
 from ..plan.step import Step, operation
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.flags import CLONE_NAMES, names
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from ..config import Config, IDMap
     from ..plan.host import Host
     from .context import Context
-
-INIT_NAME = "libct:init"  # of the container's process, until it executes its command
 
 
 def new_flags(config: Config) -> int:

@@ -19,7 +19,7 @@ from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
 from ..plan.step import OPERATIONS, Step
-from . import entry, files
+from . import entry, files, freezer
 from .resources import PATH_PLACE, unsupported as unsupported
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ class Manager:
 
     def frozen(self) -> bool:
         """Whether the group has been frozen (or is about to be)."""
-        raise NotImplementedError
+        return freezer.frozen(self._paths)
 
     def freeze(self) -> None:
         """Stop all processes; returns when all have stopped.

@@ -14,7 +14,7 @@ import errno
 import os
 
 from ..errors import CgroupError
-from . import convert, entry, files, steps
+from . import convert, entry, files, freezer, steps
 from .manager import Manager, backoff, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
@@ -245,9 +245,6 @@ class V1Manager(Manager):
                 return self._paths[name]
         return None
 
-    def frozen(self) -> bool:
-        return self._freezer_state() != "THAWED"
-
     def freeze(self) -> None:
         """Write FROZEN until it is so: processes that fork meanwhile can escape the first try."""
         if "freezer" not in self._paths:
@@ -257,7 +254,7 @@ class V1Manager(Manager):
         try:
             while True:
                 files.write(f"{self._paths['freezer']}/freezer.state", "FROZEN")
-                if self._freezer_state() == "FROZEN":
+                if freezer.read(f"{self._paths['freezer']}/freezer.state") == "FROZEN":
                     return
                 if not next(waiting):
                     break
@@ -278,17 +275,6 @@ class V1Manager(Manager):
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise failure("thaw", error) from error
-
-    def _freezer_state(self) -> str:
-        """THAWED, FREEZING or FROZEN."""
-        if "freezer" not in self._paths:
-            return "THAWED"
-        try:
-            return files.read(f"{self._paths['freezer']}/freezer.state").strip()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return "THAWED"
-            raise failure("tell whether the processes are frozen", error) from error
 
     def oom_kill_count(self) -> int:
         return read_count(f"{self._paths.get('memory', '')}/memory.oom_control", "oom_kill")

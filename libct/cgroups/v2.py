@@ -190,14 +190,6 @@ class V2Manager(Manager):
     def populated(self) -> bool:
         return bool(read_count(f"{self._directory}/cgroup.events", "populated"))
 
-    def frozen(self) -> bool:
-        try:
-            return files.read(f"{self._directory}/cgroup.freeze").strip() == "1"
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return False
-            raise failure("tell whether the processes are frozen", error) from error
-
     def freeze(self) -> None:
         try:
             self._freeze()

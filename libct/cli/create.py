@@ -5,14 +5,15 @@ from __future__ import annotations
 import _signal
 import os
 
-from ..container import Container, create as make_container
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
+from ..starting import create as make_container
 from .launch import check_streams, start_detached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..container import Container
     from ..process import Process
     from .options import Arguments
 

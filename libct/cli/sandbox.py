@@ -15,8 +15,8 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..container import create
     from ..sandbox import sandbox
+    from ..starting import create
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
@@ -39,7 +39,7 @@ def main(arguments: Arguments) -> int:
         terminal=terminal,
     )
     if arguments.plan:
-        from ..container import plan
+        from ..starting import plan
         from .show import show_plan
 
         show_plan(plan(config, process, id=name), json=arguments.json)
