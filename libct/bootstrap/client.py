@@ -16,7 +16,7 @@ import sys
 import time
 
 from ..errors import ServerError, StepError
-from ..plan.step import MEANWHILE, RUNTIME, Plan
+from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls.credentials import capget
 from ..syscalls.process import P_PIDFD, pidfd_open, pidfd_send_signal
 from .channel import REQUESTS, Channel, close_all
@@ -59,6 +59,7 @@ _PLACE = os.path.dirname(os.path.abspath(sys.modules[_PACKAGE].__path__[0]))
 _lock = _thread.allocate_lock()
 _server: Server | None = None
 _at_fork = False  # whether _forked is registered
+_single = False  # whether a server is for one request alone
 
 
 class Server:
@@ -80,9 +81,15 @@ class Server:
         return reap(self.pidfd)
 
 
-def start_server() -> None:
-    """Start the server now, so that a later start finds it loaded; any thread, any time."""
+def start_server(*, single: bool = False) -> None:
+    """Start the server now, so that a later start finds it loaded; any thread, any time.
+
+    single: this process starts one container and no more.  Servers end then as
+        soon as they have done what they were asked for, and keep nothing ready.
+    """
+    global _single
     with _lock:
+        _single = single
         _current()
 
 
@@ -226,14 +233,16 @@ class Started:
 
     pid, pidfd: the container's process; pidfd is the receiver's to close.
     channel: open until the process is the command; None once it is closed.
+    ahead: the step that let the process go ahead of time, 0 if there was none: it
+        says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
     """
 
-    __slots__ = ("channel", "pid", "pidfd", "plan", "traces")
+    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.pid, self.pidfd = 0, -1
+        self.ahead, self.pid, self.pidfd = 0, 0, -1
         self.channel: Channel | None = None
         self.traces: list[tuple[int, int, int, str]] = []
 
@@ -255,6 +264,7 @@ class Started:
 
     def _listen(self) -> None:
         last = (0, 0)
+        executing = not self.ahead
         while self.channel is not None:
             try:
                 message, fds = self.channel.receive()
@@ -264,11 +274,24 @@ class Started:
             if message[0] == "failed":
                 raise self._failure(message)
             if message[0] == "traced":
+                executing = True
                 self.traces += message[1]
                 last = message[2:]
+        if not executing:
+            raise self._death(self.ahead)
         if last[0]:
             # The end of the channel is all that is seen of an execve that succeeds.
             self.traces.append((*last, time.time_ns() - last[1], "ok"))
+
+    def _death(self, number: int) -> Failure:
+        """Why the process has gone without a word."""
+        pidfd, self.pidfd = self.pidfd, -1
+        ended = reap(pidfd) if pidfd >= 0 else None
+        if ended is None or ended.si_status != _signal.SIGKILL:
+            return Failure(number, None, "", "its process ended unexpectedly")
+        limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
+        hint = "the memory limit may be too low to start a container in" if limited else ""
+        return Failure(number, None, "", "its process was killed", None, hint)
 
     def _failure(self, message: tuple[Any, ...]) -> Failure:
         self.traces += message[-1]
@@ -338,8 +361,10 @@ class _Run:
             if process != RUNTIME:
                 if self.started.channel is None:
                     self._ask(index)
-                if process == MEANWHILE:
+                if process in (MEANWHILE, AHEAD):
                     perform(steps, self.context, self.trace)
+                    if process == AHEAD:
+                        self._let_go_ahead(first)
                 elif steps[-1][1].startswith("clone_"):
                     self._take_clone(steps[-1][0])
             elif self.started.channel is None:
@@ -356,7 +381,7 @@ class _Run:
         self.started.channel = ours
         # The runtime's own steps stay here; the others only need to know of its turns.
         segments = [
-            (process, [] if process in (RUNTIME, MEANWHILE) else steps)
+            (process, [] if process.startswith(RUNTIME) else steps)
             for process, steps in self.segments[index:]
         ]
         message = ("perform", list(self.context.fds), segments, self.trace.on)
@@ -366,6 +391,8 @@ class _Run:
             with _lock:
                 self.server = _current()
                 self.server.channel.send(message, fds)
+                if _single:
+                    self.server.channel.hang_up()
         except ConnectionError:
             pass  # it has ended, as the end of our channel will tell
         finally:
@@ -403,7 +430,7 @@ class _Run:
                 message, fds = channel.receive()
             except (EOFError, ConnectionError):
                 if self.started.pidfd >= 0 or self.early:
-                    raise self._death(number) from None
+                    raise self.started._death(number) from None
                 self._ask_again()
                 continue
             if message[0] == "cloned":
@@ -422,7 +449,16 @@ class _Run:
         try:
             channel.send(("go",))
         except ConnectionError:
-            raise self._death(number) from None
+            raise self.started._death(number) from None
+
+    def _let_go_ahead(self, number: int) -> None:
+        channel = self.started.channel
+        assert channel is not None
+        self.started.ahead = number
+        try:
+            channel.send(("go",))
+        except ConnectionError:
+            pass  # it has failed already, and said why
 
     def _ask_again(self) -> None:
         """The server has gone: somebody may have ended it, which costs a start and no more."""
@@ -433,16 +469,6 @@ class _Run:
         self.asked_again = True
         self.started.close()
         self._ask(self.asked)
-
-    def _death(self, number: int) -> Failure:
-        """Why the process has gone without a word."""
-        pidfd, self.started.pidfd = self.started.pidfd, -1
-        ended = reap(pidfd) if pidfd >= 0 else None
-        if ended is None or ended.si_status != _signal.SIGKILL:
-            return Failure(number, None, "", "its process ended unexpectedly")
-        limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
-        hint = "the memory limit may be too low to start a container in" if limited else ""
-        return Failure(number, None, "", "its process was killed", None, hint)
 
     def abandon(self) -> None:
         """End all that has been cloned, and reap it.

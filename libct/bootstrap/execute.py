@@ -169,11 +169,10 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         _wait_and_execute(context, program, args, env)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
-    if trace.on:
-        try:
-            context.values["channel"].send(("traced", trace.take(), *trace.current))
-        except OSError:
-            trace.on = False  # the runtime that asked for it has ended
+    try:
+        context.values["channel"].send(("traced", trace.take(), *trace.current))
+    except OSError:
+        trace.on = False  # the runtime that would hear of it has ended
     try:
         execve(prepared)
     except OSError as error:

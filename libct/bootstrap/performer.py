@@ -6,7 +6,7 @@ import os
 import time
 
 from ..errors import Error
-from ..plan.step import MEANWHILE, OPERATIONS, RUNTIME
+from ..plan.step import AHEAD, MEANWHILE, OPERATIONS, RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
     for process, steps in segments:
         if process == MEANWHILE:
             continue
-        if process == RUNTIME:
-            channel.send(("turn", trace.take()))
+        if process in (RUNTIME, AHEAD):
+            if process == RUNTIME:
+                channel.send(("turn", trace.take()))
             channel.receive()
             continue
         context.values["channel"], context.values["trace"] = channel, trace

@@ -75,7 +75,7 @@ def _start_server_early(words: Sequence[str]) -> None:
     from ..bootstrap import client
 
     try:
-        client.start_server()
+        client.start_server(single=True)
     except Error:
         pass  # a start will say it again
 

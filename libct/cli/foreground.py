@@ -6,7 +6,6 @@ import _signal
 import os
 import select
 
-from ..bootstrap import client
 from .launch import end, start, write_pid_file
 from .signals import Signals
 
@@ -60,7 +59,6 @@ def run_in_foreground(
                     write_pid_file(pid_file, process.pid)
                 if relay is not None:
                     relay.begin()
-                client.stop_server()  # it has done its work, and has memory to give back
                 _follow(process, signals, relay)
             except BaseException:
                 end(process)

@@ -6,7 +6,6 @@ import _signal
 import _socket
 import os
 
-from ..bootstrap import client
 from ..errors import ConfigError, Error, Finding
 
 TYPE_CHECKING = False
@@ -75,7 +74,6 @@ def start_detached(
     except BaseException:
         end(process)
         raise
-    client.stop_server()
 
 
 def _connect(path: str) -> _socket.socket:

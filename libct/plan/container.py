@@ -20,7 +20,7 @@ from ..syscalls.namespaces import (
     CLONE_NEWTIME,
     CLONE_NEWUSER,
 )
-from .step import INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from .step import AHEAD, INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def plan_start(
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
     late = _process(plan, config, process, new_user or _joins_user(config))
-    plan.add(RUNTIME, "created", [*late, record_created()])
+    # A process that waits for its start is created when all of this has succeeded.
+    # One that does not is as soon as it is there: what fails, ends it.
+    plan.add(RUNTIME if hold or late else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", _execute(process, hold=hold))
     return plan
@@ -180,7 +182,7 @@ def plan_exec(
         size = (process.console_height, process.console_width)
         plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
     late = _process(plan, config, process, in_user)
-    plan.add(RUNTIME, "created", [*late, let_go()])
+    plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
 

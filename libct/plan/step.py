@@ -26,6 +26,9 @@ RUNTIME = "runtime"
 # The runtime's too, done while the others go on: they do not wait for it.  It
 # is through with them by its next turn.
 MEANWHILE = "runtime, meanwhile"
+# The runtime's too, done as soon as it can; the next one waits for it there.  It
+# does not wait for the others, so they find it done and need not be woken.
+AHEAD = "runtime, ahead"
 SERVER = "server"
 STAGE = "stage"
 INIT = "init"

@@ -205,7 +205,7 @@ def test_a_process_that_enters_cannot_be_looked_at(
     spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    go = client._Run._send_go
+    go = client._Run._let_go_ahead
 
     def look_and_go(run: client._Run, number: int) -> None:
         # It is in all namespaces, and has what it needs of the host still open.
@@ -214,7 +214,7 @@ def test_a_process_that_enters_cannot_be_looked_at(
         seen.append(spy.look_at(pid_inside(pid)))
         go(run, number)
 
-    monkeypatch.setattr(client._Run, "_send_go", look_and_go)
+    monkeypatch.setattr(client._Run, "_let_go_ahead", look_and_go)
     process = libct.Process(["sleep", "60"], env=[PATH])
     spy.container.run(process)
     assert seen == [[]]

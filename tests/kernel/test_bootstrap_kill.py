@@ -219,7 +219,7 @@ def test_the_caller_of_a_further_process_is_killed(moment: str) -> None:
     kill = {
         "asked": method(client._Run, "_ask", "after"),
         "let go": operation("let_go", "before"),
-        "gone on": method(client._Run, "_send_go", "after"),
+        "gone on": method(client._Run, "_let_go_ahead", "after"),
     }[moment]
     name = unique()
     shared_rootfs()
