@@ -12,8 +12,7 @@ import os
 
 from . import lifecycle
 from .bootstrap import client
-from .bootstrap.context import Context
-from .bootstrap.descriptors import STDIO
+from .bootstrap.context import STDIO, Context
 from .bootstrap.hints import hint_for
 from .bootstrap.performer import Failure
 from .config.namespace import CLONE_FLAGS, PROC_NAMES

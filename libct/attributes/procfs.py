@@ -56,8 +56,3 @@ def write_proc_file(proc: int, path: str, text: str) -> None:
         raise
     finally:
         os.close(fd)
-
-
-def open_call(path: str, access: str) -> str:
-    """How open_proc_file() shows in a plan."""
-    return f'openat2("{path}", {access}|O_CLOEXEC, RESOLVE_BENEATH|RESOLVE_NO_XDEV)'

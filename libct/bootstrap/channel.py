@@ -118,8 +118,6 @@ class Channel:
         The messages are not looked at: one of them may have been received in part.
         patience: seconds to wait for more.
         """
-        import select  # only the runtime comes here: the server need not load it
-
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         found: list[int] = []

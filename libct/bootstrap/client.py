@@ -22,7 +22,7 @@ from ..syscalls.process import P_PIDFD, pidfd_open, pidfd_send_signal
 from .channel import REQUESTS, Channel, close_all
 from .context import Context
 from .hints import hint_for
-from .performer import Failure, Trace, perform
+from .performer import Failure, Trace, perform, performers
 from .seal import sealed_interpreter
 
 TYPE_CHECKING = False
@@ -362,16 +362,16 @@ class _Run:
                 if self.started.channel is None:
                     self._ask(index)
                 if process in (MEANWHILE, AHEAD):
-                    perform(steps, self.context, self.trace)
+                    perform(performers(steps), self.context, self.trace)
                     if process == AHEAD:
                         self._let_go_ahead(first)
-                elif steps[-1][1].startswith("clone_"):
+                elif self.plan.steps[steps[-1][0] - 1].op.startswith("clone_"):
                     self._take_clone(steps[-1][0])
             elif self.started.channel is None:
-                perform(steps, self.context, self.trace)
+                perform(performers(steps), self.context, self.trace)
             else:
                 self._expect("turn", self.segments[index - 1][1][0][0])
-                perform(steps, self.context, self.trace)
+                perform(performers(steps), self.context, self.trace)
                 self._send_go(first)
         self.started.traces += self.trace.take()
 

@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# The descriptors that become 0, 1 and 2 of it.
+STDIO = ("stdin", "stdout", "stderr")
+
 
 class Context:
     """Descriptors by name, and what earlier steps have found out.

@@ -9,7 +9,6 @@ import os
 import stat
 
 from ..errors import StepProblem
-from ..plan.step import operation
 from ..syscalls.core import cstring
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
@@ -25,7 +24,6 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
-@operation("enter the working directory {0}")
 def change_directory(context: Context, path: str) -> None:
     """Before the change of user, as runc does it; what only the user may enter waits for it."""
     try:
@@ -34,12 +32,6 @@ def change_directory(context: Context, path: str) -> None:
         context.values["directory refused"] = True
 
 
-@change_directory.calls
-def _(path: str) -> list[str]:
-    return [f'chdir("{path}")']
-
-
-@operation("check that the working directory {0} is inside the rootfs")
 def verify_directory(context: Context, path: str) -> None:
     """A directory got by a leaked descriptor has no path from our root (CVE-2024-21626)."""
     if context.values.pop("directory refused", False):
@@ -52,22 +44,10 @@ def verify_directory(context: Context, path: str) -> None:
         raise StepProblem(f"the working directory {path!r} is outside of the rootfs")
 
 
-@verify_directory.calls
-def _(path: str) -> list[str]:
-    return ["getcwd()"]
-
-
-@operation("set the umask to {0:04o}")
 def set_umask(context: Context, umask: int) -> None:
     os.umask(umask)
 
 
-@set_umask.calls
-def _(umask: int) -> list[str]:
-    return [f"umask({umask:#03o})"]
-
-
-@operation("find the command {0}")
 def find_command(context: Context, name: str, search: str) -> None:
     """Look name up as the user that will run it; search is the PATH of its environment.
 
@@ -99,11 +79,6 @@ def find_command(context: Context, name: str, search: str) -> None:
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
 
 
-@find_command.calls
-def _(name: str, search: str) -> list[str]:
-    return []
-
-
 def _why_not(path: str) -> int:
     """The errno that executing path would give, as far as can be told before; 0 if it may."""
     try:
@@ -115,7 +90,6 @@ def _why_not(path: str) -> int:
     return 0 if os.access(path, os.X_OK, effective_ids=True) else errno.EACCES
 
 
-@operation("hold exec.fifo")
 def open_start(context: Context) -> None:
     """Held under "start": the start is read from it, and what is wrong with the command written.
 
@@ -129,12 +103,6 @@ def open_start(context: Context) -> None:
     context.keep("start", start)
 
 
-@open_start.calls
-def _() -> list[str]:
-    return ['openat("self/fd/", O_RDWR|O_CLOEXEC)']
-
-
-@operation("wait for the start")
 def await_start(context: Context) -> None:
     """Read the byte that releases the process.
 
@@ -149,12 +117,6 @@ def await_start(context: Context) -> None:
         context.values["wait"] = Wait(maps.read())
 
 
-@await_start.calls
-def _() -> list[str]:
-    return ["read()"]
-
-
-@operation("execute {0[0]}")
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
@@ -178,11 +140,6 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     except OSError as error:
         error.hint = _missing(program)  # type: ignore[attr-defined]
         raise
-
-
-@execute.calls
-def _(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
-    return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]
 
 
 def _value(env: tuple[str, ...], name: str) -> str:

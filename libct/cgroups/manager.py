@@ -18,8 +18,9 @@ import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
-from ..plan.step import OPERATIONS, Step
-from . import entry, files, freezer
+from ..plan import cgroups as steps
+from ..plan.step import Step
+from . import files, freezer
 from .resources import PATH_PLACE, unsupported as unsupported
 
 TYPE_CHECKING = False
@@ -133,7 +134,7 @@ class Manager:
         if directory is None:
             return []
         optional = int(not self._is_required(""))
-        return [entry.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
+        return [steps.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         """Whether the container may not start without the group of this controller."""
@@ -267,11 +268,12 @@ class Manager:
 def perform(planned: Iterable[Step]) -> None:
     """Perform steps on existing groups at once; CgroupError names the step that failed."""
     from ..bootstrap.context import Context
+    from ..bootstrap.performer import find
 
     context = Context()
     for step in planned:
         try:
-            OPERATIONS[step.op].perform(context, *step.args)
+            find(step.performer)(context, *step.args)
         except (StepProblem, OSError) as error:
             text = str(error.strerror if isinstance(error, OSError) else error)
             hint = getattr(error, "hint", "")

@@ -14,7 +14,8 @@ import errno
 import os
 
 from ..errors import CgroupError
-from . import convert, entry, files, freezer, steps
+from ..plan import cgroups as steps
+from . import convert, files, freezer
 from .manager import Manager, backoff, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
@@ -129,15 +130,15 @@ class V1Manager(Manager):
         if not required + optional:
             return [], [], []
         return (
-            [entry.cgroup_open(required, optional, why=PATH_PLACE)],
-            [entry.cgroup_enter(required, optional, why=PATH_PLACE)],
-            [entry.cgroup_close(required + optional, why=PATH_PLACE)],
+            [steps.cgroup_open(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_enter(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_close(required + optional, why=PATH_PLACE)],
         )
 
     def join_steps(self) -> list[Step]:
         required, optional = self._joined(without_v2=False)
         return (
-            [entry.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
+            [steps.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
         )
 
     def _is_required(self, controller: str) -> bool:
@@ -231,9 +232,9 @@ class V1Manager(Manager):
         # The kernel lets only root of the initial user namespace write these.
         if access is None or self.cgroup.rootless or "devices" not in self._paths:
             return []
-        from .devices.apply_v1 import cgroup_devices_v1
-
-        return [cgroup_devices_v1(self._paths["devices"], *access, fresh, why=place("devices"))]
+        return [
+            steps.cgroup_devices_v1(self._paths["devices"], *access, fresh, why=place("devices"))
+        ]
 
     # --- live ---
 

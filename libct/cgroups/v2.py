@@ -10,7 +10,8 @@ import os
 import time
 
 from ..errors import CgroupError
-from . import convert, entry, files, steps
+from ..plan import cgroups as steps
+from . import convert, files
 from .manager import Manager, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
@@ -107,7 +108,7 @@ class V2Manager(Manager):
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)
         required, optional = (directory, ()) if self._is_required("") else ((), directory)
-        return [entry.cgroup_join(required, optional, why=PATH_PLACE)]
+        return [steps.cgroup_join(required, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         return not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
@@ -177,10 +178,8 @@ class V2Manager(Manager):
     def _devices(self, access: DeviceAccess | None, userns: bool) -> list[Step]:
         if access is None:
             return []
-        from .devices.apply_v2 import cgroup_devices_v2
-
         optional = int(self.cgroup.rootless or userns)
-        return [cgroup_devices_v2(self._directory, *access, optional, why=place("devices"))]
+        return [steps.cgroup_devices_v2(self._directory, *access, optional, why=place("devices"))]
 
     # --- live ---
 

@@ -6,25 +6,39 @@ comments give the reasons for the order.
 
 from __future__ import annotations
 
-from ..attributes import limits, scheduling, sysctl, uts
-from ..bootstrap import descriptors, execute, namespaces as ns
+from ..bootstrap.context import STDIO
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
-from ..network import steps as network
-from ..network.ready import get_network
-from ..rootfs import cgroup_mounts, console, devices, idmapped, masks, mounts, root
-from ..security import capabilities, keyring, users
-from ..syscalls.namespaces import (
+from ..syscalls.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
 )
+from . import (
+    capabilities,
+    cgroup_mounts,
+    console,
+    descriptors,
+    devices,
+    execute,
+    idmapped,
+    keyring,
+    limits,
+    masks,
+    mounts,
+    namespaces as ns,
+    network,
+    root,
+    scheduling,
+    sysctl,
+    users,
+    uts,
+)
 from .step import AHEAD, INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.context import Context
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..process import Process
@@ -63,7 +77,7 @@ def plan_start(
     ready = bool(flags & CLONE_NEWNET) and not new_user and not staged
     if ready:
         flags &= ~CLONE_NEWNET
-        plan.add(SERVER, "sources", [get_network(why="linux.namespaces")])
+        plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
     if staged:
@@ -288,7 +302,7 @@ def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> lis
 
 
 def _execute(process: Process, *, hold: bool = False) -> list[Step]:
-    kept = len(descriptors.STDIO) + len(process.extra_files)
+    kept = len(STDIO) + len(process.extra_files)
     return [
         *([execute.await_start()] if hold else []),
         # A directory left open is a way out.
@@ -307,12 +321,11 @@ def _last_of_each(env: list[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-@operation("record that the container is created")
-def record_created(context: Context) -> None:
-    """The runtime's: its state file says so from here on."""
-    context.values["created"]()
+@operation("bootstrap.created", "record that the container is created")
+def record_created() -> list[str]:
+    return []
 
 
-@operation("let the process go on")
-def let_go(context: Context) -> None:
-    """The runtime's, which is there to do it; without it the process ends here (DESIGN.md 3.6)."""
+@operation("bootstrap.created", "let the process go on")
+def let_go() -> list[str]:
+    return []

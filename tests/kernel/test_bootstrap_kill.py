@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -14,8 +15,8 @@ import libct
 from libct import container as container_module
 from libct.bootstrap import client
 from libct.bootstrap.channel import Channel
-from libct.cgroups import steps as steps  # fills OPERATIONS
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
+from libct.plan import cgroups  # noqa: F401  # declares what only its managers use
 from libct.plan.step import OPERATIONS
 from libct.state import Directory
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
@@ -59,7 +60,8 @@ def kill_at(place: Any, name: str, when: str, turn: int = 1) -> None:
 
 
 def operation(name: str, when: str, turn: int = 1) -> Callable[[], None]:
-    return lambda: kill_at(OPERATIONS[name], "perform", when, turn)
+    module, _, function = OPERATIONS[name].performer.rpartition(".")
+    return lambda: kill_at(importlib.import_module(f"libct.{module}"), function, when, turn)
 
 
 def method(owner: Any, name: str, when: str, turn: int = 1) -> Callable[[], None]:

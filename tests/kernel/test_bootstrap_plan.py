@@ -28,7 +28,7 @@ PROGRAM = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import libct
-from libct.bootstrap import client, operations
+from libct.bootstrap import client
 from libct.config import *
 from libct.starting import check_process
 from tests.bundles import default_spec, merge

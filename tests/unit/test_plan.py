@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.bootstrap import operations  # what there is to be performed  # noqa: F401
 from libct.cgroups import manager as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import (
@@ -396,13 +395,21 @@ def test_steps_are_values() -> None:
 
 def test_segments_are_runs_of_one_process() -> None:
     plan = Plan()
-    plan.add(RUNTIME, "a", [Step("x"), Step("y", (1,))])
-    plan.add(RUNTIME, "b", [Step("z")])
+    plan.add(RUNTIME, "a", [Step("pivot"), Step("mask", (1,))])
+    plan.add(RUNTIME, "b", [Step("new_session")])
     plan.add(INIT, "b", [])
-    plan.add(INIT, "c", [Step("x")])
+    plan.add(INIT, "c", [Step("pivot")])
+    pivot = "rootfs.root.pivot"
     assert plan.segments() == [
-        (RUNTIME, [(1, "x", ()), (2, "y", (1,)), (3, "z", ())]),
-        (INIT, [(4, "x", ())]),
+        (
+            RUNTIME,
+            [
+                (1, pivot, ()),
+                (2, "rootfs.masks.mask", (1,)),
+                (3, "bootstrap.namespaces.new_session", ()),
+            ],
+        ),
+        (INIT, [(4, pivot, ())]),
     ]
     assert len(plan) == 4
     assert [step.phase for step in plan] == ["a", "a", "b", "c"]
@@ -411,5 +418,6 @@ def test_segments_are_runs_of_one_process() -> None:
 def test_an_operation_has_one_performer() -> None:
     with pytest.raises(ValueError, match="two operations are called 'open_proc'"):
 
-        @operation("again")
-        def open_proc(context: object) -> None: ...
+        @operation("rootfs.root", "again")
+        def open_proc() -> list[str]:
+            return []
