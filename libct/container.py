@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from .bootstrap.client import Started
     from .cgroups.manager import Manager
+    from .cgroups.statistics.records import Stats
     from .config import Config
     from .config.cgroup import Resources
     from .plan.host import Host
+    from .events import Events
     from .plan.step import Plan
     from .process import Child, Process
 
@@ -154,6 +156,51 @@ class Container:
         if not _is_alive(record):
             return []
         return _in_pid_namespace_of(record.pid)
+
+    def stats(self) -> Stats:
+        """What the container has used (cgroups/statistics/records.py).
+
+        Also after its end, until it is destroyed.
+        Raises ContainerNotRunning when it has no control groups yet.
+        """
+        from .cgroups.statistics import group
+
+        self._refresh()
+        manager = self._needed_manager("show the statistics of")
+        if not manager.exists():
+            raise ContainerNotRunning(
+                f"cannot show the statistics of container {self.id!r}: container not running"
+            )
+        return group.stats(manager)
+
+    def oom_events(self, *, optional: bool = False) -> Events:
+        """Tells when the container runs out of memory (events.py); to be closed.
+
+        cgroup v1: each time the limit of memory cannot be kept.  v2: each
+        process that is killed for it.
+        optional: where there is no memory controller, tell of the end alone
+            and raise no CgroupError.
+        """
+        from . import events
+
+        return events.oom_events(self._watched(), self._open_init, optional=optional)
+
+    def memory_pressure_events(self, level: str) -> Events:
+        """Tells when memory gets scarce (events.py); to be closed.
+
+        level: "low", memory is being reclaimed; "medium", also by swapping;
+            "critical", the container is about to run out of memory.
+
+        Raises CgroupError with cgroup v2, which has no such levels.
+        """
+        from . import events
+
+        return events.memory_pressure_events(self._watched(), self._open_init, level)
+
+    def _watched(self) -> Manager:
+        self._refresh()
+        lifecycle.require("watch", self.status(), self.id)
+        return self._needed_manager("watch")
 
     @property
     def manager(self) -> Manager | None:

@@ -32,6 +32,7 @@ _ALLOWED = {
     "signal": ((CREATED, RUNNING, PAUSED), "signal"),
     "pause": ((CREATED, RUNNING), "pause"),
     "resume": ((PAUSED,), "resume"),
+    "watch": ((CREATED, RUNNING, PAUSED), "watch"),
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
 }

@@ -73,11 +73,14 @@ class Manager:
     """The groups of one container.
 
     cgroup: the configuration.  Subclasses: V1Manager, V2Manager.
+    version: whose files say what the container uses, 1 (also if hybrid) or 2.
     Live methods raise CgroupError; a group that is not there (any more) has no
     processes, and is neither frozen nor populated.
     """
 
     __slots__ = ("_paths", "_problems", "cgroup")
+
+    version: int
 
     def __init__(
         self, cgroup: Cgroup, paths: dict[str, str], problems: Iterable[Problem] = ()

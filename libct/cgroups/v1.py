@@ -80,6 +80,8 @@ class V1Manager(Manager):
 
     __slots__ = ("_access", "_below", "_hierarchies")
 
+    version = 1
+
     def prepare(
         self, hierarchies: dict[str, Hierarchy], below: str, access: DeviceAccess | None
     ) -> None:

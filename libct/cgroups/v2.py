@@ -66,6 +66,8 @@ class V2Manager(Manager):
 
     __slots__ = ("_access", "_below", "_mount", "_userns")
 
+    version = 2
+
     def prepare(self, mount: str, below: str, access: DeviceAccess | None, userns: bool) -> None:
         """What create_steps needs to know, and a loaded manager does not."""
         self._mount, self._below, self._access, self._userns = mount, below, access, userns

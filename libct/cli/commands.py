@@ -173,6 +173,17 @@ COMMANDS = {
             passes_on=True,
         ),
         Command(
+            "events",
+            "ID",
+            "Show what a container uses, and when it runs out of memory, until it stops."
+            "  Each event is a line of JSON.",
+            "events:main",
+            [
+                Option("--interval", "time between two looks: 500ms, 1m", "TIME", default="5s"),
+                Option("--stats", "show what it uses once, and end"),
+            ],
+        ),
+        Command(
             "spec",
             "",
             "Write a config.json to start from.",

@@ -325,3 +325,12 @@ KEY_USR_SEARCH = 0x080000
 KEY_USR_LINK = 0x100000
 KEY_USR_SETATTR = 0x200000
 KEY_OTH_SEARCH = 0x000008
+
+# include/uapi/linux/eventfd.h: eventfd(2)
+EFD_CLOEXEC = os.O_CLOEXEC
+EFD_NONBLOCK = os.O_NONBLOCK
+
+# include/uapi/linux/inotify.h: inotify(7)
+IN_MODIFY = 0x2
+IN_CLOEXEC = os.O_CLOEXEC
+IN_NONBLOCK = os.O_NONBLOCK
