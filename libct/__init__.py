@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .cgroups.devices import (
         ALLOWED_DEVICES as ALLOWED_DEVICES,
     )
+    from .cgroups.statistics.records import (
+        CgroupStats as CgroupStats,
+        Stats as Stats,
+    )
     from .config import (
         NEWCGROUP as NEWCGROUP,
         NEWIPC as NEWIPC,
@@ -71,6 +75,9 @@ if TYPE_CHECKING:
         StepError as StepError,
         Unsupported as Unsupported,
     )
+    from .events import (
+        Events as Events,
+    )
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
@@ -91,6 +98,7 @@ interpreter = ""
 
 _HOMES = {
     "cgroups.devices": ("ALLOWED_DEVICES",),
+    "cgroups.statistics.records": ("CgroupStats", "Stats"),
     "config": (
         "NEWCGROUP",
         "NEWIPC",
@@ -142,6 +150,7 @@ _HOMES = {
         "StepError",
         "Unsupported",
     ),
+    "events": ("Events",),
     "oci.bundle": ("from_bundle",),
     "process": ("Process", "ProcessState"),
     "starting": ("create", "plan"),

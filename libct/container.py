@@ -176,8 +176,8 @@ class Container:
     def oom_events(self, *, optional: bool = False) -> Events:
         """Tells when the container runs out of memory (events.py); to be closed.
 
-        cgroup v1: each time the limit of memory cannot be kept.  v2: each
-        process that is killed for it.
+        cgroup v1 counts how often a process asked for memory and there was none,
+        which may be several times for one that is killed; v2 counts the killed.
         optional: where there is no memory controller, tell of the end alone
             and raise no CgroupError.
         """

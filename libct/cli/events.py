@@ -60,7 +60,7 @@ def _follow(container: Container, interval: float) -> None:
             # Rounded up: a poll that ends too early would be followed by others.
             left = max(due - time.monotonic(), 0)
             poll.poll(int(left * 1000) + 1)
-            for _ in range(events.take()):
+            if events.take():  # however many: the kernel of cgroup v1 tells of one kill many times
                 _show("oom", container.id)
             if events.ended:
                 return

@@ -105,8 +105,8 @@ def device_values(text: str) -> list[BlkioStatEntry]:
     """Lines of cgroup v1: "8:0 Read 4096", or "8:0 4096"; the sum at the end is left out."""
     found = []
     for line in text.splitlines():
-        device, *op, last = line.split() or [""]
-        where, value = device_number(device), number(last)
-        if where is not None and value is not None and len(op) <= 1:
-            found.append(BlkioStatEntry(*where, op[0] if op else "", value))
+        device, *rest = line.split() or [""]
+        where, value = device_number(device), number(rest[-1] if rest else "")
+        if where is not None and value is not None and len(rest) <= 2:
+            found.append(BlkioStatEntry(*where, rest[0] if len(rest) == 2 else "", value))
     return found
