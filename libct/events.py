@@ -58,11 +58,16 @@ class Events:
 
     def __init__(self, *fds: int) -> None:
         """fds: readable when there is something to take(); they are closed with the Events."""
-        self._fds = fds
-        self._epoll = select.epoll()
         self.ended = False
-        for fd in fds:
-            self._epoll.register(fd, select.EPOLLIN)
+        try:
+            self._epoll = select.epoll()
+            for fd in fds:
+                self._epoll.register(fd, select.EPOLLIN)
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
+        self._fds = fds
 
     def fileno(self) -> int:
         """A descriptor that polls readable when take() has something to say; the Events' own."""
