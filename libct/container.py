@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .cgroups.statistics.records import Stats
     from .config import Config
     from .config.cgroup import Resources
-    from .plan.host import Host
     from .events import Events
+    from .plan.host import Host
     from .plan.step import Plan
     from .process import Child, Process
 
