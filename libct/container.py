@@ -345,7 +345,9 @@ class Container:
                 raise
             changed = record.config.copy()
             assert changed.cgroups is not None
-            changed.cgroups.resources = config.cgroups.resources
+            # Left out of a change, device rules are in force all the same.
+            resources = config.cgroups.resources
+            changed.cgroups.resources = resources.copy(skip_devices=before.skip_devices)
             record.config = changed
             self._directory.write(record)
 

@@ -196,6 +196,10 @@ class V1Manager(Manager):
 
     def _cpu(self, resources: Resources) -> list[Step]:
         planned = []
+        if resources.cpu_idle is not None:
+            path = f"{self._paths['cpu']}/cpu.idle"
+            idle = str(resources.cpu_idle)
+            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
         if resources.cpu_shares and resources.cpu_idle != 1:  # an idle group takes no shares
             path = f"{self._paths['cpu']}/cpu.shares"
             shares = str(resources.cpu_shares)
@@ -214,10 +218,6 @@ class V1Manager(Manager):
             planned.append(
                 steps.cgroup_write_group(self._paths["cpu"], tuple(settings), why=place(where))
             )
-        if resources.cpu_idle is not None:
-            path = f"{self._paths['cpu']}/cpu.idle"
-            idle = str(resources.cpu_idle)
-            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
         return planned
 
     def _pids(self, resources: Resources) -> list[Step]:

@@ -30,7 +30,7 @@ def update() -> Command:
         [
             option(
                 "-r, --resources",
-                "file with the limits, as linux.resources in config.json; - is standard input",
+                "file with linux.resources of a config.json; - is standard input",
                 "FILE",
             ),
             option("--blkio-weight", "weight of I/O to block devices, 10 to 1000", "WEIGHT"),
@@ -80,11 +80,11 @@ _CRIU = [
     Option("--lazy-pages", "copy the memory when it is used"),
     Option(
         "--manage-cgroups-mode",
-        "what is done about control groups",
-        "soft|full|strict|ignore",
+        "what of control groups: soft, full, strict, ignore",
+        "MODE",
         default="soft",
     ),
-    Option("--empty-ns", "leave the inside of such a namespace alone", "NAMESPACE", repeat=True),
+    Option("--empty-ns", "leave out what is in a namespace", "NAMESPACE", repeat=True),
     Option("--auto-dedup", "leave out pages that an earlier image has"),
 ]
 
@@ -101,7 +101,9 @@ def checkpoint() -> Command:
             Option("--leave-running", "do not end the processes"),
             Option("--tcp-skip-in-flight", "without TCP connections that are being made"),
             Option("--link-remap", "with open files that have no name any more"),
-            Option("--status-fd", "write a NUL here when --lazy-pages are ready", "N", default=-1),
+            Option(
+                "--status-fd", "descriptor that tells when --lazy-pages are ready", "FD", default=""
+            ),
             Option("--page-server", "send the memory there", "ADDRESS:PORT", default=""),
             Option("--pre-dump", "write only the memory, and let the processes run"),
         ],

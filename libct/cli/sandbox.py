@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from ..errors import ConfigError, Finding
+from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .options import Arguments
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def main(arguments: Arguments) -> int:
@@ -66,14 +65,12 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> int:
-    """Bytes: 1048576, 1024K, 1M, 1MiB."""
     if not text:
         return 0
-    digits = text.rstrip("KMGTkmgtiBb")
-    unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
-    if not digits.isdecimal() or unit not in _UNITS:
-        raise ConfigError([Finding("--memory", f"not a size like 256M: {text!r}")])
-    return int(digits) * _UNITS[unit]
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigError([Finding("--memory", str(error))]) from None
 
 
 def _number(text: str) -> float:
