@@ -237,6 +237,10 @@ _{PROGRAM}() {{
     local kind list
     local -a before
     before=("${{(@)words[2,CURRENT-1]}}")
+    if [[ $PREFIX == -*=* ]]; then
+        before+=("${{PREFIX%%=*}}")
+        compset -P '*='
+    fi
     _{PROGRAM}_candidates "${{before[@]}}" | while read -r kind list; do
         case $kind in
         words) compadd -- ${{=list}} ;;
@@ -305,13 +309,12 @@ def fish() -> str:
         lines.append(_fish_option(none, option))
     for command in _shown():
         name = command.name
+        # Behind the first operand they may be another program's.
+        where = f"__{PROGRAM}_at {name} 0" if command.passes_on else f"__{PROGRAM}_in {name}"
         lines += [
             "",
             _fish(none, f"-a {name}", _first_sentence(command)),
-            *(
-                _fish_option(f"__{PROGRAM}_in {name}", option)
-                for option in _options(command.options)
-            ),
+            *(_fish_option(where, option) for option in _options(command.options)),
         ]
         for position, kind in enumerate(_operand_kinds(command)):
             condition = f"__{PROGRAM}_at {name} {position}"

@@ -8,7 +8,7 @@ import os
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
 from ..starting import create as make_container
-from .launch import check_streams, start_detached
+from .launch import check_streams, start_detached, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _start(
             process,
             console_socket=arguments.console_socket,
             pid_file=arguments.pid_file,
-            trace_file=arguments.trace,
+            pidfd_socket=arguments.pidfd_socket,
+            trace=tracing(arguments),
             hold=hold,
         )
         return 0
@@ -83,8 +84,9 @@ def _start(
         container,
         process,
         terminal=process.terminal,
-        trace_file=arguments.trace,
+        trace=tracing(arguments),
         pid_file=arguments.pid_file,
+        pidfd_socket=arguments.pidfd_socket,
         subreaper=not arguments.no_subreaper,
     )
 

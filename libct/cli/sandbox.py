@@ -44,9 +44,10 @@ def main(arguments: Arguments) -> int:
         show_plan(plan(config, process, id=name), json=arguments.json)
         return 0
     from .foreground import run_in_foreground
+    from .launch import tracing
 
     with create(arguments.root, name, config) as container:
-        return run_in_foreground(container, process, terminal=terminal, trace_file=arguments.trace)
+        return run_in_foreground(container, process, terminal=terminal, trace=tracing(arguments))
 
 
 def _pair(text: str) -> tuple[str, str]:
