@@ -10,7 +10,6 @@ import errno
 import os
 import sys
 
-from ..bootstrap import namespaces
 from ..bootstrap.hints import hint_for
 from ..bootstrap.performer import Failure
 from ..bootstrap.seal import sealed_interpreter
@@ -21,6 +20,7 @@ from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
+from ..plan import namespaces
 from ..rootfs.binds import clone_tree
 from ..state import default_root
 from ..syscalls.files import RESOLVE_IN_ROOT, openat2

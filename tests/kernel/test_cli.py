@@ -406,7 +406,7 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
     ("words", "message"),
     [
         (["--cgroup", "/x", "ID", "true"], "--cgroup: not supported yet"),
-        (["--pidfd-socket", "/x", "ID", "true"], "--pidfd-socket: not supported yet"),
+        (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),
         (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
         (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
         (["ID"], "no command"),
