@@ -178,7 +178,9 @@ def bundle_lines(
 
 def _of_finding(place: str, level: str, message: str) -> Line:
     remedy = ""
-    if "not supported yet" in message or "not there yet" in message:
+    if "--systemd-cgroup" in message:
+        remedy = "leave the option out: the groups are made without systemd then"
+    elif "not supported yet" in message:
         remedy = "take it out of the configuration: this version of libct cannot do it"
     return _line(place, ERROR if level == "error" else WARNING, message, remedy)
 
