@@ -54,14 +54,15 @@ def debug_lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> list[str
 
 
 def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
-    """One JSON object for each performed step, in the plan's order.
+    """One JSON object for each performed step, in the plan's order; one that failed is the last.
 
     start: seconds since the first step's; duration_us: microseconds; result:
     "ok", or what went wrong.
     """
     first = min((start for _, start, _, _ in traces), default=0)
     text = ""
-    for number, start, nanoseconds, result in sorted(traces):
+    # What the runtime has done ahead of its turn goes before the step that failed.
+    for number, start, nanoseconds, result in sorted(traces, key=_order):
         step = plan.steps[number - 1]
         line = {
             "number": number,
@@ -76,3 +77,7 @@ def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
         }
         text += jsontext.dumps(line) + "\n"
     return text
+
+
+def _order(trace: tuple[int, int, int, str]) -> tuple[bool, int]:
+    return trace[3] != "ok", trace[0]
