@@ -15,6 +15,7 @@ from .bootstrap import client
 from .bootstrap.context import STDIO, Context
 from .bootstrap.hints import hint_for
 from .bootstrap.performer import Failure
+from .bootstrap.servers import fill_standard_streams
 from .config.namespace import CLONE_FLAGS, PROC_NAMES
 from .container import Container
 from .errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
@@ -129,7 +130,7 @@ def start(container: Container, process: Process, *, hold: bool, ignore_paused: 
     """Container.start()."""
     if process._child is not None:
         raise Error("a Process can be started once")
-    client.fill_standard_streams()
+    fill_standard_streams()
     reap_ended(container._children())
     if process.init:
         check_process(container.config, process)

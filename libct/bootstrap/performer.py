@@ -69,10 +69,15 @@ class Trace:
 def find(performer: str) -> Callable[..., None]:
     """The function that a plan names so ("rootfs.masks.mask"), its module loaded if need be."""
     module, _, name = performer.rpartition(".")
-    module = f"{_PACKAGE}.{module}"
-    __import__(module)
-    found: Callable[..., None] = getattr(sys.modules[module], name)
+    found: Callable[..., None] = getattr(load(module), name)
     return found
+
+
+def load(module: str) -> Any:
+    """A module of this package, whatever that is called here."""
+    name = f"{_PACKAGE}.{module}"
+    __import__(name)
+    return sys.modules[name]
 
 
 def performers(steps: list[Any]) -> list[Any]:

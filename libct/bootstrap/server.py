@@ -18,12 +18,29 @@ from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
 from .channel import MARSHAL, REQUESTS, Channel
 from .context import Context
-from .performer import Failure, Trace, carry_on, performers
+from .performer import Failure, Trace, carry_on, load, performers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_USUAL = (
+    "network.ready",
+    "bootstrap.namespaces",
+    "rootfs.root",
+    "rootfs.mounts",
+    "rootfs.devices",
+    "rootfs.masks",
+    "security.keyring",
+    "security.users",
+    "security.capabilities",
+    "attributes.limits",
+    "bootstrap.descriptors",
+    "bootstrap.execute",
+    "rootfs.cgroup_mounts",
+    "network.steps",
+    "attributes.uts",
+)
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 # The C library's signals, which a spawned process of glibc's ignores; and the one
 # that Python has a handler for.
@@ -60,6 +77,11 @@ def _settle() -> None:
 
 def _serve(requests: Channel) -> None:
     kept: dict[str, Any] = {}  # from one request to the next
+    # While the first request is being prepared: what most containers need.
+    for module in _USUAL:
+        if requests.waiting():
+            break
+        load(module)
     while True:
         if "networks" in kept and not requests.waiting():
             kept["networks"].refill()

@@ -11,7 +11,8 @@ import errno
 import os
 import time
 
-from ..syscalls.mounts import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, fstatfs
+from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
+from ..syscalls.filesystems import fstatfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,16 +23,10 @@ from ..errors import Error
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree
 from ..state import default_root
+from ..syscalls.constants import AT_EMPTY_PATH
 from ..syscalls.files import RESOLVE_IN_ROOT, openat2
-from ..syscalls.mounts import (
-    AT_EMPTY_PATH,
-    fsconfig_create,
-    fsmount,
-    fsopen,
-    fstatfs,
-    mount,
-    mount_setattr,
-)
+from ..syscalls.filesystems import fsconfig_create, fsmount, fsopen, fstatfs
+from ..syscalls.mounts import mount, mount_setattr
 from ..syscalls.namespaces import CLONE_INTO_CGROUP, CLONE_NEWNS, CLONE_NEWUSER, clone3, unshare
 from ..syscalls.process import pidfd_open
 

@@ -22,7 +22,7 @@ from ..config.mount_flags import (
     MS_STRICTATIME,
 )
 from ..errors import StepProblem
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
     MOVE_MOUNT_F_EMPTY_PATH,
@@ -30,11 +30,9 @@ from ..syscalls.mounts import (
     PROC_SUPER_MAGIC,
     ST_NOATIME,
     ST_RELATIME,
-    fstatfs,
-    mount,
-    mount_setattr,
-    move_mount,
 )
+from ..syscalls.filesystems import fstatfs
+from ..syscalls.mounts import mount, mount_setattr, move_mount
 from .flags import ATTRIBUTES
 
 TYPE_CHECKING = False

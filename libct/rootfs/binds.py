@@ -6,14 +6,14 @@ import os
 import stat
 
 from ..errors import StepProblem
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_RECURSIVE,
     OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
-    open_tree,
 )
+from ..syscalls.mounts import open_tree
 from .attach import PROC_FILES, attach, finish
 from .paths import make_in_root
 

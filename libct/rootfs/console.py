@@ -13,7 +13,8 @@ import stat
 import sys
 
 from ..errors import StepProblem
-from ..syscalls.mounts import DEVPTS_SUPER_MAGIC, fstatfs
+from ..syscalls.constants import DEVPTS_SUPER_MAGIC
+from ..syscalls.filesystems import fstatfs
 from ..syscalls.terminals import open_peer, set_controlling, set_window_size, unlock
 from .attach import attach
 from .binds import clone_tree

@@ -6,7 +6,7 @@ import os
 import stat
 
 from ..errors import StepProblem
-from ..syscalls.mounts import (
+from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,
     fsconfig_set_string,

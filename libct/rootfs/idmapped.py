@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_SLAVE
-from ..syscalls.mounts import AT_EMPTY_PATH, AT_RECURSIVE, mount_setattr
+from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
+from ..syscalls.mounts import mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
 from .binds import clone_tree
 

@@ -7,7 +7,8 @@ import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..errors import StepProblem
-from ..syscalls.mounts import MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, move_mount
+from ..syscalls.constants import MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+from ..syscalls.mounts import move_mount
 from .attach import remount_attached, set_attributes
 from .binds import clone_tree
 from .filesystems import make_filesystem

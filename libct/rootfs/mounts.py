@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ..syscalls.mounts import FSPICK_EMPTY_PATH, fsconfig_reconfigure, fspick
+from ..syscalls.constants import FSPICK_EMPTY_PATH
+from ..syscalls.filesystems import fsconfig_reconfigure, fspick
 from .attach import finish, remount_attached, set_attributes
 from .filesystems import configure
 from .paths import open_in_root

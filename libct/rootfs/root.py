@@ -10,17 +10,14 @@ import os
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SLAVE
 from ..errors import StepProblem
-from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_FDCWD,
     MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
-    mount,
-    move_mount,
-    pivot_root,
-    umount2,
 )
+from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
+from ..syscalls.mounts import mount, move_mount, pivot_root, umount2
 from .attach import is_whole_proc, path_of, remount_attached, set_attributes
 from .binds import clone_tree
 from .mountinfo import mount_points

@@ -24,7 +24,7 @@ import os
 import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
     AT_RECURSIVE,
@@ -32,9 +32,8 @@ from ..syscalls.mounts import (
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     OPEN_TREE_CLONE,
-    move_mount,
-    open_tree,
 )
+from ..syscalls.mounts import move_mount, open_tree
 from .attach import remount_attached, set_attributes
 from .copyup import copy_entry, keep_attributes
 from .filesystems import make_filesystem

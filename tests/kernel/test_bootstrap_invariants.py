@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.config import (
     NEWIPC,
     NEWNET,
@@ -139,11 +139,11 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
     package = copy_of_libct(tmp_path)
     (package / "rootfs/masks.py").write_text("import nothing.of_this_name\n")
     more = (
-        "server = boxes.bootstrap.client._server\n"
+        "server = boxes.bootstrap.servers._server\n"
         "config.mask_paths = []\n"
         f"with boxes.create({str(tmp_path / 'states')!r}, 'two', config) as container:\n"
         "    container.run(process)\n"
-        "    print(process.wait().exit_code, boxes.bootstrap.client._server is server)\n"
+        "    print(process.wait().exit_code, boxes.bootstrap.servers._server is server)\n"
     )
     done = run_copy(tmp_path, trap, mask_paths=["/bin"], more=more)
     problem = "mask ModuleNotFoundError: No module named 'nothing'"
@@ -314,7 +314,7 @@ def listed(output: str) -> dict[int, str]:
 @pytest.mark.parametrize("namespaces", [USUAL, (NEWPID,), (*USUAL, NEWUSER)])
 def test_the_command_has_three_descriptors(namespaces: tuple[str, ...]) -> None:
     mounts: dict[str, Any] = {} if NEWNS in namespaces else {"mounts": [], "devices": []}
-    client.stop_server()  # the next one is started by who holds them
+    servers.stop_server()  # the next one is started by who holds them
     with running(make_config(namespaces=namespaces, **mounts)) as container:
         fds = Path(f"/proc/{container.state()['pid']}/fd")
         assert sorted(os.listdir(fds)) == ["0", "1", "2"]

@@ -13,7 +13,7 @@ import pytest
 
 import libct
 from libct import container as container_module
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
 from libct.plan import cgroups  # noqa: F401  # declares what only its managers use
@@ -208,7 +208,7 @@ def test_a_caller_is_killed(moment: str) -> None:
                 assert container.processes() == []
             assert container.status() == status
         beside(lambda: remove(name))
-        client.stop_server()
+        servers.stop_server()
         assert orphans() == []
         assert groups(name) == []
         assert not os.path.exists(f"{state_directory()}/{name}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client
+from libct.bootstrap import servers
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -479,7 +479,7 @@ def test_user_namespaces_that_are_used_up() -> None:
 
     def body() -> str:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
-        client.stop_server()
+        servers.stop_server()
         with pytest.raises(libct.StepError) as caught:
             run(make_config(namespaces=(*USUAL, NEWUSER)), "true")
         assert caught.value.errno == 28

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import Failure, Trace, carry_on, perform, performers
@@ -365,7 +365,7 @@ def test_messages_about_two_clones_may_come_in_either_order(
         assert started.pid == init.pid
         started.finish()
         assert stage.reaped()
-        client.end(started.pidfd)
+        servers.end(started.pidfd)
         assert init.reaped()
 
 
@@ -456,7 +456,7 @@ def test_a_server_that_goes_is_asked_once_more(
     started = converse(monkeypatch, plan, lambda channel: None, script)
     assert started.pid == init.pid
     assert done == [1]
-    client.end(started.pidfd)
+    servers.end(started.pidfd)
     assert init.reaped()
     with pytest.raises(Error, match="the bootstrap server ended"):
         converse(monkeypatch, plan, *[lambda channel: None] * 2)

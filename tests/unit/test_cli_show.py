@@ -77,17 +77,6 @@ def test_trace() -> None:
     found = [json.loads(line) for line in lines(example(), traces).splitlines()]
     assert found == [
         {
-            "number": 1,
-            "process": "runtime",
-            "phase": "cgroup",
-            "op": "put_for_a_test",
-            "title": "put a on b",
-            "place": "mounts[2]",
-            "start": 0.0,
-            "duration_us": 400.0,
-            "result": "failed: no",
-        },
-        {
             "number": 2,
             "process": "init",
             "phase": "identity",
@@ -97,6 +86,17 @@ def test_trace() -> None:
             "start": 0.0005,
             "duration_us": 1.5,
             "result": "ok",
+        },
+        {
+            "number": 1,
+            "process": "runtime",
+            "phase": "cgroup",
+            "op": "put_for_a_test",
+            "title": "put a on b",
+            "place": "mounts[2]",
+            "start": 0.0,
+            "duration_us": 400.0,
+            "result": "failed: no",
         },
     ]
 

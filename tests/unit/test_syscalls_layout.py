@@ -17,6 +17,7 @@ from libct.syscalls import (
     constants,
     credentials,
     files,
+    filesystems,
     keys,
     mounts,
     namespaces,
@@ -91,9 +92,9 @@ STRUCTURES: list[tuple[type[ctypes.Structure], str, dict[str, str]]] = [
         {name: f"sched_{name}" for name, *_ in scheduling.SchedAttr._fields_ if name != "size"},
     ),
     (
-        mounts.StatFS,
+        filesystems.StatFS,
         "struct statfs" if ctypes.sizeof(ctypes.c_void_p) == 8 else "struct statfs64",
-        {name: f"f_{name.lstrip('_')}" for name, *_ in mounts.StatFS._fields_},
+        {name: f"f_{name.lstrip('_')}" for name, *_ in filesystems.StatFS._fields_},
     ),
     (bpf.Instruction, "struct bpf_insn", {"_registers": "", "offset": "off", "immediate": "imm"}),
 ]
