@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .cgroups.devices import (
         ALLOWED_DEVICES as ALLOWED_DEVICES,
     )
+    from .cgroups.statistics.records import (
+        CgroupStats as CgroupStats,
+        Stats as Stats,
+    )
     from .config import (
         NEWCGROUP as NEWCGROUP,
         NEWIPC as NEWIPC,
@@ -51,10 +55,8 @@ if TYPE_CHECKING:
     )
     from .container import (
         Container as Container,
-        create as create,
         list_containers as list_containers,
         load as load,
-        plan as plan,
     )
     from .errors import (
         CgroupError as CgroupError,
@@ -73,12 +75,19 @@ if TYPE_CHECKING:
         StepError as StepError,
         Unsupported as Unsupported,
     )
+    from .events import (
+        Events as Events,
+    )
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
     from .process import (
         Process as Process,
         ProcessState as ProcessState,
+    )
+    from .starting import (
+        create as create,
+        plan as plan,
     )
 
 __version__ = "0.1.0"
@@ -89,6 +98,7 @@ interpreter = ""
 
 _HOMES = {
     "cgroups.devices": ("ALLOWED_DEVICES",),
+    "cgroups.statistics.records": ("CgroupStats", "Stats"),
     "config": (
         "NEWCGROUP",
         "NEWIPC",
@@ -122,7 +132,7 @@ _HOMES = {
         "Seccomp",
         "TimeOffset",
     ),
-    "container": ("Container", "create", "list_containers", "load", "plan"),
+    "container": ("Container", "list_containers", "load"),
     "errors": (
         "CgroupError",
         "ConfigError",
@@ -140,8 +150,10 @@ _HOMES = {
         "StepError",
         "Unsupported",
     ),
+    "events": ("Events",),
     "oci.bundle": ("from_bundle",),
     "process": ("Process", "ProcessState"),
+    "starting": ("create", "plan"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,51 +1,37 @@
 """Containers: made, run, looked at, and removed (DESIGN.md 5).
 
-create() and load() give a Container.  Its state is on disk (state.py), what is
-allowed when is in lifecycle.py, what a start does in plan/container.py.
+Its state is on disk (state.py), what is allowed when is in lifecycle.py, what a
+start does in starting.py and plan/container.py.  Those, and what else is not
+needed to look at a container, are imported where they are used: a command
+that asks for a state takes little longer than the interpreter itself.
 """
 
 from __future__ import annotations
 
 import _signal
-import marshal
 import os
-import select
-import time
 
-from . import lifecycle
-from .bootstrap import client
-from .bootstrap.context import Context
-from .bootstrap.descriptors import STDIO
-from .bootstrap.namespaces import INIT_NAME
-from .bootstrap.performer import Failure
-from .config.namespace import CLONE_FLAGS, NEWPID, NEWUSER, PROC_NAMES
-from .errors import (
-    ConfigError,
-    ContainerDamaged,
-    ContainerNotFound,
-    ContainerNotRunning,
-    Error,
-    Finding,
-    StepError,
-)
-from .lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED
-from .plan.container import plan_exec, plan_start
-from .plan.host import Host, host
-from .plan.unsupported import refuse_unsupported
-from .process import Child, Process, ProcessState, reap_ended
+from . import lifecycle, pidfds
+from .errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
+from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
 from .state import Directory, Lock, Record, default_root, name_of, start_time
-from .syscalls.process import pidfd_open, pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from .bootstrap.client import Started
     from .cgroups.manager import Manager
+    from .cgroups.statistics.records import Stats
     from .config import Config
     from .config.cgroup import Resources
+    from .events import Events
+    from .plan.host import Host
     from .plan.step import Plan
+    from .process import Child, Process
 
+_GO = b"0"  # what the first process of a created container waits for
 _PATIENCE = 10_000  # milliseconds that a process may take to end by SIGKILL
 
 # By the directory of a container: those of its processes that are children of
@@ -54,39 +40,6 @@ _unreaped: dict[str, list[Child]] = {}
 
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
-
-
-def create(
-    root: str,
-    id: str,  # noqa: A002  # the runtime-spec's word
-    config: Config,
-    *,
-    bundle: str = "",
-    process: Process | None = None,
-) -> Container:
-    """Register a container under root; nothing is started yet.
-
-    root: the directory of states; "" is default_root().
-    bundle: the directory of its config.json, for state().
-    process: the one to be started in it, if there is one already to be checked.
-
-    Raises ConfigError with every finding, InvalidID, ContainerExists.
-    """
-    directory = Directory(root or default_root(), id)
-    check(config, process)
-    directory.make()
-    record = Record(id, config, bundle)
-    container = Container(directory, record)
-    try:
-        container._planned = manager = _manager(config, id, host())
-        if manager is not None:
-            _refuse_problems(manager)
-            record.cgroup_paths = manager.paths()
-        directory.write(record)
-    except BaseException:
-        directory.remove()
-        raise
-    return container
 
 
 def load(root: str, id: str) -> Container:  # noqa: A002
@@ -113,64 +66,6 @@ def list_containers(root: str = "") -> list[Container]:
     return found
 
 
-def plan(
-    config: Config,
-    process: Process | None = None,
-    *,
-    id: str = "container",  # noqa: A002
-) -> Plan:
-    """What a start would do, step by step; nothing is done.
-
-    Without a process the plan is for one that runs /bin/sh as root.
-    """
-    process = process or Process(["/bin/sh"], init=True)
-    check(config, process)
-    facts = host()
-    manager = _manager(config, id, facts)
-    if manager is not None:
-        _refuse_problems(manager)
-    return plan_start(config, process, facts, manager, id)
-
-
-def check(config: Config, process: Process | None = None) -> None:
-    """Raise ConfigError with every finding about config, and process where given."""
-    from .config.validate import facts_of_host, validate, validate_process
-
-    findings = validate(config, facts_of_host())
-    if process is not None:
-        findings += validate_process(process, config)
-    _raise_for(findings)
-    refuse_unsupported(config, process)
-
-
-def check_process(config: Config, process: Process) -> None:
-    """Raise ConfigError with every finding about a process of the container of config."""
-    from .config.validate import validate_process
-
-    _raise_for(validate_process(process, config))
-    refuse_unsupported(config, process)
-
-
-def _raise_for(findings: list[Finding]) -> None:
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        raise ConfigError(errors)
-
-
-def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
-    if config.cgroups is None:
-        return None
-    from .cgroups import manager
-
-    return manager.new(config.cgroups, container_id, facts.layout)
-
-
-def _refuse_problems(manager: Manager) -> None:
-    problems = manager.problems()
-    if problems:
-        raise ConfigError([Finding(*problem) for problem in problems])
-
-
 class Container:
     """A container.  As a context manager it is removed at the end, by force.
 
@@ -182,9 +77,9 @@ class Container:
         self._directory = directory
         self._record = record
         self._manager: Manager | None = None
-        self._planned: Manager | None = None
+        self._facts: Host | None = None  # those that create() has found
         # The channel of a start that somebody here may want to see the end of.
-        self._started: client.Started | None = None
+        self._started: Started | None = None
         # With trace set, the steps performed by the latest start: (number, start
         # in ns since the epoch, ns, result); the numbers are those of plan.
         self.trace = False
@@ -219,12 +114,14 @@ class Container:
     def _live_status(self, record: Record) -> str:
         if len(self._children()) > 1:
             # A first process that ends waits for them to be waited for.
-            reap_ended([child for child in self._children() if child.on_exit is None])
+            _reap([child for child in self._children() if child.on_exit is None])
         if record.status != CREATED or not _is_alive(record):
             return STOPPED
-        manager = self.manager
-        if manager is not None and manager.frozen():
-            return PAUSED
+        if record.cgroup_paths:
+            from .cgroups.freezer import frozen
+
+            if frozen(record.cgroup_paths):
+                return PAUSED
         # Who releases the process may be killed before the fifo is removed.
         waits = os.path.exists(self._directory.fifo) and name_of(record.pid) == INIT_NAME
         return CREATED if waits else RUNNING
@@ -233,17 +130,16 @@ class Container:
         """The state of the runtime-spec (runtime.md, State), with rootfs, created and owner."""
         status = self.status()
         record = self._record
-        annotations = dict(label.partition("=")[::2] for label in record.config.labels)
-        annotations.pop("bundle", None)
+        annotations = dict(record.annotations)
         if status == STOPPED and record.exit_status is not None:
             annotations[EXIT_STATUS] = str(record.exit_status)
         state: dict[str, Any] = {
-            "ociVersion": record.config.version or _SPEC_VERSION,
+            "ociVersion": record.version or _SPEC_VERSION,
             "id": record.id,
             "pid": 0 if status in (STOPPED, CREATING) else record.pid,
             "status": status,
             "bundle": record.bundle,
-            "rootfs": record.config.rootfs,
+            "rootfs": record.rootfs,
             "created": record.created,
             "owner": _user_name(record.owner),
         }
@@ -259,9 +155,54 @@ class Container:
         record = self._refresh()
         if not _is_alive(record):
             return []
-        if not self._has_own(NEWPID):
+        if not record.own_pids:
             return [record.pid]  # nothing tells the container's processes from others
         return _in_pid_namespace_of(record.pid)
+
+    def stats(self) -> Stats:
+        """What the container has used (cgroups/statistics/records.py).
+
+        Also after its end, until it is destroyed.
+        Raises ContainerNotRunning when it has no control groups yet.
+        """
+        from .cgroups.statistics import group
+
+        self._refresh()
+        manager = self._needed_manager("show the statistics of")
+        if not manager.exists():
+            raise ContainerNotRunning(
+                f"cannot show the statistics of container {self.id!r}: container not running"
+            )
+        return group.stats(manager)
+
+    def oom_events(self, *, optional: bool = False) -> Events:
+        """Tells when the container runs out of memory (events.py); to be closed.
+
+        cgroup v1 counts how often a process asked for memory and there was none,
+        which may be several times for one that is killed; v2 counts the killed.
+        optional: where there is no memory controller, tell of the end alone
+            and raise no CgroupError.
+        """
+        from . import events
+
+        return events.oom_events(self._watched(), self._open_init, optional=optional)
+
+    def memory_pressure_events(self, level: str) -> Events:
+        """Tells when memory gets scarce (events.py); to be closed.
+
+        level: "low", memory is being reclaimed; "medium", also by swapping;
+            "critical", the container is about to run out of memory.
+
+        Raises CgroupError with cgroup v2, which has no such levels.
+        """
+        from . import events
+
+        return events.memory_pressure_events(self._watched(), self._open_init, level)
+
+    def _watched(self) -> Manager:
+        self._refresh()
+        lifecycle.require("watch", self.status(), self.id)
+        return self._needed_manager("watch")
 
     @property
     def manager(self) -> Manager | None:
@@ -292,89 +233,9 @@ class Container:
         Raises StepError naming the step that failed; the process is gone then,
         and what the start had made is undone.
         """
-        if process._child is not None:
-            raise Error("a Process can be started once")
-        client.fill_standard_streams()
-        reap_ended(self._children())
-        if process.init:
-            check_process(self.config, process)
-            with self._locked():
-                self._start_init(process, hold=hold)
-        else:
-            self._start_further(process, ignore_paused=ignore_paused)
+        from .starting import start
 
-    def _start_init(self, process: Process, *, hold: bool) -> None:
-        record = self._refresh()
-        status = STOPPED if record.status == CREATING else self._live_status(record)
-        lifecycle.require("start", status, self.id)
-        facts = host()
-        # Where the groups are to be, create() has found out a moment ago.
-        manager, self._planned = self._planned or _manager(self.config, self.id, facts), None
-        steps = plan_start(self.config, process, facts, manager, self.id, hold=hold)
-        self.plan, self.traces = steps, []
-        context = Context()
-
-        def cloned() -> None:
-            # While the process works; "created" then takes a rename.
-            record.pid, record.start = context.pid, start_time(context.pid)
-            record.status, record.exit_status = CREATED, None
-            self._directory.prepare(record)
-
-        context.values["cloned"] = cloned
-        context.values["created"] = self._directory.publish
-        try:
-            if hold:
-                context.fds["fifo"] = self._directory.make_fifo(*_host_root(self.config))
-            _lend(context, process)
-            started = client.carry_out(steps, context, trace=self.trace)
-            if not hold:
-                started.finish()
-        except BaseException as error:
-            self.traces += getattr(error, "traces", ())
-            self._undo(context)
-            raise
-        finally:
-            _close_own(context)
-        self.traces += started.traces
-        self._started = started if hold else None
-        self._manager = manager
-        pid, start = record.pid, record.start
-        child = self._adopt(process, started)
-        child.on_exit = lambda state: self._record_exit(pid, start, state)
-
-    def _start_further(self, process: Process, *, ignore_paused: bool = False) -> None:
-        record = self._refresh()
-        lifecycle.require("enter paused" if ignore_paused else "enter", self.status(), self.id)
-        check_process(self.config, process)
-        context = Context()
-        try:
-            context.fds["target"] = self._open_init()
-            flags = self._namespaces()
-            _lend(context, process)
-            steps = plan_exec(
-                self.config, process, host(), self.manager, self.id, flags, record.pid
-            )
-            self.plan, self.traces = steps, []
-            started = client.carry_out(steps, context, trace=self.trace)
-            started.finish()
-        except StepError as error:
-            self.traces += error.traces
-            raise
-        finally:
-            _close_own(context)
-        self.traces += started.traces
-        self._adopt(process, started)
-
-    def _adopt(self, process: Process, started: client.Started) -> Child:
-        """The process runs; its pidfd is the Child's now."""
-        process._child = child = Child(started.pid, started.pidfd)
-        started.pidfd = -1
-        _unreaped.setdefault(self._directory.path, []).append(child)
-        return child
-
-    def _children(self) -> list[Child]:
-        """Those of the container's processes that this process has to wait for."""
-        return _unreaped.get(self._directory.path, [])
+        start(self, process, hold=hold, ignore_paused=ignore_paused)
 
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
@@ -383,50 +244,30 @@ class Container:
         """
         with self._locked():  # of two who release it, one would wait for ever
             lifecycle.require("exec", self._live_status(self._refresh()), self.id)
-            fifo = os.open(self._directory.fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                pidfd = self._open_init()
-                try:
-                    said = _hear(fifo, pidfd)
-                    if len(said) > 1:
-                        _wait_for(pidfd, 1000)  # it is about to end
-                finally:
-                    os.close(pidfd)
-            finally:
-                os.close(fifo)
+            said = _release(self._directory.fifo)
             self._directory.remove_fifo()
-        if not said:
+            if said:
+                self._see_end()
+        if said == _GO:
             raise ContainerNotRunning(
                 f"cannot start container {self.id!r}: container process is already dead"
             )
         started, self._started = self._started, None
-        if len(said) > 1:
-            raise self._exec_failure(started, Failure(*marshal.loads(said[1:])))
+        if said:
+            from .starting import exec_failure
+
+            raise exec_failure(started, said)
         if started is not None:
             before = len(started.traces)
             started.finish()
             self.traces += started.traces[before:]
 
-    def _exec_failure(self, started: client.Started | None, failure: Failure) -> StepError:
-        if started is not None:
-            started.close()
-            return client.step_error(started.plan, failure, [])
-        from .plan.step import INIT
+    def _children(self) -> list[Child]:
+        """Those of the container's processes that this process has to wait for."""
+        return _unreaped.get(self._directory.path, [])
 
-        return StepError(
-            number=failure.number,
-            total=failure.number,
-            process=INIT,
-            phase="start",
-            op="execute",
-            title="execute the command",
-            call=failure.call,
-            errno=failure.errno,
-            problem=failure.problem,
-            path=failure.path,
-            place="process.args",
-            hint=failure.hint,
-        )
+    def _adopt(self, child: Child) -> None:
+        _unreaped.setdefault(self._directory.path, []).append(child)
 
     # --- changing ---
 
@@ -443,14 +284,15 @@ class Container:
             return
         status = self.status()
         lifecycle.require("signal", status, self.id)
-        manager = self.manager
-        ends_all = signal == _signal.SIGKILL and not self._has_own(NEWPID)
+        # Without a pid namespace the others do not end with the first.
+        ends_all = signal == _signal.SIGKILL and not self._record.own_pids
+        manager = self.manager if signal == _signal.SIGKILL else None
         pidfd = self._open_init()
         try:
             if ends_all and manager is not None:
                 manager.kill()
             # Also then: an ordinary user's container may be in no group of its own.
-            pidfd_send_signal(pidfd, signal)
+            pidfds.send(pidfd, signal)
         except ProcessLookupError:
             if ends_all:
                 return
@@ -459,7 +301,7 @@ class Container:
             ) from None
         finally:
             os.close(pidfd)
-        if signal == _signal.SIGKILL and status == PAUSED and manager is not None:
+        if manager is not None and status == PAUSED:
             manager.thaw()  # on cgroup v1 a frozen process does not die
 
     def _signal_all(self, signal: int) -> None:
@@ -494,7 +336,7 @@ class Container:
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources; on failure the old ones stay."""
         if config.cgroups is None:
-            raise ConfigError("the configuration has no cgroups to set")
+            raise Error("the configuration has no cgroups to set")
         with self._locked():
             record = self._refresh()
             lifecycle.require("set", self.status(), self.id)
@@ -508,8 +350,10 @@ class Container:
                 raise
             changed = record.config.copy()
             assert changed.cgroups is not None
-            changed.cgroups.resources = config.cgroups.resources
-            record.config, record._config_text = changed, ""
+            # Left out of a change, device rules are in force all the same.
+            resources = config.cgroups.resources
+            changed.cgroups.resources = resources.copy(skip_devices=before.skip_devices)
+            record.config = changed
             self._directory.write(record)
 
     def destroy(self, *, force: bool = False) -> None:
@@ -540,7 +384,7 @@ class Container:
             if status != STOPPED:
                 self._kill()
             manager = self.manager
-            if manager is not None and (force or not self._has_own(NEWPID)):
+            if manager is not None and (force or not record.own_pids):
                 manager.kill()
             self._kill_children(children)
             if manager is not None:
@@ -562,6 +406,15 @@ class Container:
                 raise
         return self._record  # removed halfway, or damaged: what we know of it has to do
 
+    def _see_end(self) -> None:
+        """Wait a moment for the end of the first process, which has closed its files already."""
+        try:
+            pidfd = self._open_init()
+        except ContainerNotRunning:
+            return
+        _wait_for(pidfd, 1000)
+        os.close(pidfd)
+
     def _kill(self) -> None:
         """End the first process and wait until it is gone."""
         try:
@@ -569,7 +422,10 @@ class Container:
         except ContainerNotRunning:
             return  # it has ended by itself just now
         try:
-            client.kill(pidfd)
+            try:
+                pidfds.send(pidfd, _signal.SIGKILL)
+            except ProcessLookupError:
+                return
             manager = self.manager
             if manager is not None and manager.frozen():
                 manager.thaw()
@@ -578,20 +434,22 @@ class Container:
                     return
                 # Process 1 of a pid namespace ends when all others in it have
                 # been waited for.
-                reap_ended(self._children())
+                _reap(self._children())
             raise Error(f"container {self.id!r}: its process does not end by SIGKILL")
         finally:
             os.close(pidfd)
 
     def _kill_children(self, children: list[Child]) -> None:
         """End those that are ours, and wait for them; how they end, their Processes still tell."""
+        import time
+
         for child in children:
             try:
                 child.signal(_signal.SIGKILL)
             except ProcessLookupError:
                 continue  # it has ended
         for _ in range(_PATIENCE):
-            reap_ended(children)
+            _reap(children)
             if not children:
                 return
             time.sleep(0.001)
@@ -627,14 +485,11 @@ class Container:
             raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
         return manager
 
-    def _has_own(self, kind: str) -> bool:
-        return any(space.type == kind and not space.path for space in self.config.namespaces)
-
     def _open_init(self) -> int:
         """A pidfd of the first process, checked to be of it and no later one of its number."""
         record = self._record
         try:
-            pidfd = pidfd_open(record.pid)
+            pidfd = pidfds.open_process(record.pid)
         except ProcessLookupError:
             pidfd = -1
         if pidfd < 0 or not _is_alive(record):
@@ -643,115 +498,45 @@ class Container:
             raise ContainerNotRunning(f"container {self.id!r}: container not running")
         return pidfd
 
-    def _namespaces(self) -> int:
-        """CLONE_NEW* of the namespaces that a further process has to join."""
-        try:
-            return _other_namespaces(self._record.pid)
-        except PermissionError:
-            # It has not executed its command yet, and hides what it has open.
-            raise Error(
-                f"cannot enter container {self.id!r} as an ordinary user before it is started"
-            ) from None
-        except (FileNotFoundError, ProcessLookupError):
-            raise ContainerNotRunning(f"container {self.id!r}: container not running") from None
-
-    def _record_exit(self, pid: int, start: int, state: ProcessState) -> None:
-        """Keep the exit status for a later state(), if the container is still there."""
-        try:
-            with self._locked():
-                record = self._refresh()
-                if (record.pid, record.start) == (pid, start):
-                    record.status, record.exit_status = STOPPED, state.status
-                    self._directory.write(record)
-        except Error:
-            pass  # removed, or the disk is full: who waits has the status all the same
-
-    def _undo(self, context: Context) -> None:
-        """After a failed start: the fifo and the control groups that it has made go."""
-        self._directory.remove_fifo()
-        if self.config.cgroups is not None:
-            from .cgroups import steps
-
-            steps.remove_made(context)
-
 
 def _is_alive(record: Record) -> bool:
     """Whether the first process is there, and not a later one of the same number."""
     return record.pid > 0 and start_time(record.pid) == record.start
 
 
-def _host_root(config: Config) -> tuple[int, int]:
-    """The ids, outside, of the container's root."""
-    if not any(space.type == NEWUSER and not space.path for space in config.namespaces):
-        return 0, 0
+def _release(path: str) -> bytes:
+    """Write the byte that the first process waits for into its fifo; what is in there at the end.
 
-    def outside(mappings: Any) -> int:
-        for at in mappings:
-            if at.container_id == 0:
-                return int(at.host_id)
-        return 0
+    The end is when the process, which has it open for writing, executes its
+    command or is gone.  Then there is nothing left, or why there was no
+    execve; or the byte itself: it was gone before.
+    """
+    import select
 
-    return outside(config.uid_mappings), outside(config.gid_mappings)
-
-
-def _lend(context: Context, process: Process) -> None:
-    """Put the process's descriptors into the context, by the names that the plan uses."""
-    lent = context.values.setdefault("lent", set())
-    given = dict(zip(STDIO, (process.stdin, process.stdout, process.stderr)))
-    if process.terminal:
-        if process.console_socket is None:
-            raise Error("a process with a terminal needs a console_socket to send it to")
-        given = {"console socket": process.console_socket}
-    for number, name in enumerate(STDIO):
-        if name in given and given[name] is None:
-            given[name] = number
-    given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
-    for name, file in given.items():
-        if file is not None:
-            context.fds[name] = file if isinstance(file, int) else file.fileno()
-            lent.add(name)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        writer = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.write(writer, _GO)
+        os.close(writer)
+        poll = select.poll()
+        poll.register(reader, 0)  # for POLLHUP alone, which always counts
+        poll.poll()
+        return os.read(reader, 65536)
+    finally:
+        os.close(reader)
 
 
-def _close_own(context: Context) -> None:
-    """Close what the context holds, but for what it was lent."""
-    lent = context.values.get("lent", ())
-    for name, fd in context.fds.items():
-        if name not in lent:
-            os.close(fd)
-    context.fds.clear()
-    context.values.clear()  # what is called back refers to the context
+def _reap(children: list[Child]) -> None:
+    if children:
+        from .process import reap_ended
 
-
-def _hear(fifo: int, pidfd: int) -> bytes:
-    """What the first process says between its release and its execve: "0", and why not."""
-    poll = select.poll()
-    poll.register(fifo, select.POLLIN)
-    poll.register(pidfd, select.POLLIN)
-    said = b""
-    while True:
-        ready = dict(poll.poll())
-        events = ready.get(fifo, 0)
-        if events & select.POLLIN:
-            part = os.read(fifo, 65536)
-            if part:
-                said += part
-                continue
-        if events or pidfd in ready:
-            # The end of the fifo: execve has closed it.  Or the process has
-            # ended; what it wrote before that is still to be read.
-            while pidfd in ready:
-                try:
-                    part = os.read(fifo, 65536)
-                except BlockingIOError:
-                    part = b""
-                if not part:
-                    break
-                said += part
-            return said
+        reap_ended(children)
 
 
 def _wait_for(pidfd: int, milliseconds: int) -> bool:
     """Whether the process ends within that time."""
+    import select
+
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(milliseconds))
@@ -764,19 +549,6 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return ""
-
-
-def _other_namespaces(pid: int) -> int:
-    """CLONE_NEW* of the namespaces that pid is in and this thread is not."""
-    flags = 0
-    for kind, name in PROC_NAMES.items():
-        try:
-            ours = os.stat(f"/proc/thread-self/ns/{name}").st_ino
-        except FileNotFoundError:
-            continue  # a kernel without this kind
-        if os.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
-            flags |= CLONE_FLAGS[kind]
-    return flags
 
 
 def _in_pid_namespace_of(pid: int) -> list[int]:

@@ -21,6 +21,8 @@ RUNNING = "running"
 PAUSED = "paused"
 STOPPED = "stopped"
 
+INIT_NAME = "libct:init"  # of a container's first process, until it executes its command
+
 # operation: (the statuses it is allowed in, what it is called in messages)
 _ALLOWED = {
     "start": ((STOPPED,), "create a process in"),
@@ -30,6 +32,7 @@ _ALLOWED = {
     "signal": ((CREATED, RUNNING, PAUSED), "signal"),
     "pause": ((CREATED, RUNNING), "pause"),
     "resume": ((PAUSED,), "resume"),
+    "watch": ((CREATED, RUNNING, PAUSED), "watch"),
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
 }

@@ -79,25 +79,42 @@ class Record:
     pid, start: of the first process, in the pid namespace of who created it;
         start is field 22 of /proc/PID/stat, which no later process of the same
         number shares.
+    annotations, rootfs, version, own_pids: of the configuration, which is
+        read only when it is asked for: who looks at a container needs no more.
     """
 
     __slots__ = (
+        "_config",
         "_config_text",
+        "_path",
         "_stamp",
+        "_values",
+        "annotations",
         "bundle",
         "cgroup_paths",
-        "config",
         "created",
         "exit_status",
         "id",
+        "own_pids",
         "owner",
         "pid",
+        "rootfs",
         "start",
         "status",
+        "version",
     )
 
     def __init__(self, container_id: str, config: Config, bundle: str = "") -> None:
-        self.id, self.config, self.bundle = container_id, config, bundle
+        self.id, self.bundle = container_id, bundle
+        self._config: Config | None = config
+        self._values: dict[str, Any] = {}  # of a configuration that has not been read
+        self._path = ""
+        self.annotations = dict(label.partition("=")[::2] for label in config.labels)
+        self.annotations.pop("bundle", None)
+        self.rootfs, self.version = config.rootfs, config.version
+        self.own_pids = any(
+            space.type == "NEWPID" and not space.path for space in config.namespaces
+        )
         self.status = "creating"
         self.pid = self.start = 0
         self.created = _now()
@@ -107,31 +124,50 @@ class Record:
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
 
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            from .config import Config
+
+            try:
+                self._config = Config.from_dict(self._values)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise _damaged(self._path, str(error)) from None
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config, self._config_text = config, ""
+
     def dump(self) -> str:
         """As JSON.  The configuration, its largest part, is converted once."""
         if not self._config_text:
-            self._config_text = jsontext.dumps(self.config.to_dict())
+            values = self._values if self._config is None else self._config.to_dict()
+            self._config_text = jsontext.dumps(values)
         head = {name: getattr(self, name) for name in _PLAIN}
         return jsontext.dumps(head)[:-1] + ',"config":' + self._config_text + "}\n"
 
     @classmethod
     def parse(cls, text: bytes, path: str) -> Record:
-        from .config import Config
-
+        record = object.__new__(cls)
+        record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path)
-            record = cls(found["id"], Config.from_dict(found["config"]))
             for name in _PLAIN:
                 setattr(record, name, found[name])
-        except (Error, KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise ContainerDamaged(f"{path} is damaged: {why} (delete it by force)") from None
+            record._values = found["config"]
+            if not isinstance(record._values, dict):
+                raise TypeError("config is no object")
+        except (Error, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, f"no {error}" if isinstance(error, KeyError) else error) from None
         return record
 
 
-_PLAIN = tuple(
-    name for name in Record.__slots__ if name not in ("config", "_config_text", "_stamp")
-)
+_PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
+
+
+def _damaged(path: str, why: object) -> ContainerDamaged:
+    return ContainerDamaged(f"{path} is damaged: {why} (delete it by force)")
 
 
 def _now() -> str:
@@ -275,14 +311,11 @@ class Directory:
     def fifo(self) -> str:
         return f"{self.path}/{FIFO}"
 
-    def make_fifo(self, uid: int, gid: int) -> int:
-        """Make exec.fifo, writable by the container's first process; an O_PATH descriptor of it."""
+    def make_fifo(self) -> int:
+        """Make exec.fifo and return an O_PATH descriptor of it."""
         self.remove_fifo()  # of a start that was killed
         try:
-            os.mkfifo(self.fifo, 0o622)
-            os.chmod(self.fifo, 0o622)  # past the umask
-            if (uid, gid) != (os.geteuid(), os.getegid()) and os.geteuid() == 0:
-                os.chown(self.fifo, uid, gid)
+            os.mkfifo(self.fifo, 0o600)
             return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             text = f"cannot make {self.fifo!r}: {error.strerror}" + _remedy(error.errno)

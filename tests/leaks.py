@@ -60,9 +60,9 @@ def wait_until(condition: Callable[[], bool], *, patience: float = 10) -> bool:
 
 def stop_server() -> None:
     """End this process's bootstrap server, which stays for the next container otherwise."""
-    client = sys.modules.get("libct.bootstrap.client")
-    if client is not None:
-        client.stop_server()
+    servers = sys.modules.get("libct.bootstrap.servers")
+    if servers is not None:
+        servers.stop_server()
 
 
 def _processes(places: tuple[str, ...]) -> Iterator[str]:

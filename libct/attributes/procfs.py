@@ -11,6 +11,7 @@ import errno
 import os
 
 from ..errors import StepProblem
+from ..syscalls.constants import PROC_SUPER_MAGIC
 from ..syscalls.files import (
     RESOLVE_BENEATH,
     RESOLVE_NO_MAGICLINKS,
@@ -18,7 +19,7 @@ from ..syscalls.files import (
     RESOLVE_NO_XDEV,
     openat2,
 )
-from ..syscalls.mounts import PROC_SUPER_MAGIC, fstatfs
+from ..syscalls.filesystems import fstatfs
 
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
 
@@ -56,8 +57,3 @@ def write_proc_file(proc: int, path: str, text: str) -> None:
         raise
     finally:
         os.close(fd)
-
-
-def open_call(path: str, access: str) -> str:
-    """How open_proc_file() shows in a plan."""
-    return f'openat2("{path}", {access}|O_CLOEXEC, RESOLVE_BENEATH|RESOLVE_NO_XDEV)'

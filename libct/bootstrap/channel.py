@@ -10,7 +10,7 @@ may be another (libct.interpreter).
 From the performing side:
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number, pid)      by step `number`, with a pidfd of the process
-    ("traced", traces, number, start)  before execve, which is step `number`
+    ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
     ("failed", number, errno, call, problem, path, hint, traces)
 From the runtime:
     ("perform", names, segments, trace)  with the descriptors of those names
@@ -118,8 +118,6 @@ class Channel:
         The messages are not looked at: one of them may have been received in part.
         patience: seconds to wait for more.
         """
-        import select  # only the runtime comes here: the server need not load it
-
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         found: list[int] = []

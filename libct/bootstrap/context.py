@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# The descriptors that become 0, 1 and 2 of it.
+STDIO = ("stdin", "stdout", "stderr")
+
 
 class Context:
     """Descriptors by name, and what earlier steps have found out.
@@ -15,15 +18,16 @@ class Context:
     fds: descriptors by the name that the plan gives them ("root", "proc",
         "source 3", ...); close-on-exec, and the context's to close.
     values: findings of a step that a later one needs ("uid", "program", ...).
+    step: the number of the one being performed.
     pid: on the runtime's side, the host's number of the process cloned last.
     """
 
-    __slots__ = ("fds", "pid", "values")
+    __slots__ = ("fds", "pid", "step", "values")
 
     def __init__(self, fds: dict[str, int] | None = None) -> None:
         self.fds: dict[str, int] = fds if fds is not None else {}
         self.values: dict[str, Any] = {}
-        self.pid = 0
+        self.pid = self.step = 0
 
     def keep(self, name: str, fd: int) -> None:
         """Hold fd under name; what had the name before is closed."""

@@ -6,20 +6,14 @@ import fcntl
 import os
 import stat
 
-from ..plan.step import operation
 from ..rootfs.paths import open_in_root
 from ..syscalls.files import close_range
+from .context import STDIO, Context
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .context import Context
-
-STDIO = ("stdin", "stdout", "stderr")
 _HIGHEST = 0xFFFFFFFF
 _NULL = os.makedev(1, 3)
 
 
-@operation("put standard input, output and error and {0} more descriptors in their places")
 def install_descriptors(context: Context, extra: int) -> None:
     """Descriptors 0, 1, 2 are "stdin", "stdout", "stderr", those from 3 on "extra 0" and so on.
 
@@ -40,12 +34,6 @@ def install_descriptors(context: Context, extra: int) -> None:
             context.release(name)
 
 
-@install_descriptors.calls
-def _(extra: int) -> list[str]:
-    return []
-
-
-@operation("open the container's own /dev/null in place of the host's")
 def reopen_null(context: Context) -> None:
     """A standard descriptor on /dev/null would otherwise hold the host's /dev open."""
     for number in range(3):
@@ -63,12 +51,6 @@ def reopen_null(context: Context) -> None:
             os.close(null)
 
 
-@reopen_null.calls
-def _() -> list[str]:
-    return []
-
-
-@operation("close all other descriptors")
 def close_descriptors(context: Context, kept: int) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
@@ -86,8 +68,3 @@ def close_descriptors(context: Context, kept: int) -> None:
     context.fds.clear()
     if start is not None:
         context.fds["start"] = start
-
-
-@close_descriptors.calls
-def _(kept: int) -> list[str]:
-    return ["close_range(4294967295)"]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import _signal
 import errno
+import marshal
 import os
 import stat
 
 from ..errors import StepProblem
-from ..plan.step import operation
+from ..syscalls.core import cstring
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
-from .memory import release_file_pages
+from .channel import MARSHAL
+from .performer import Failure
+from .waiting import ERRNO_TO_COME, Wait, can_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
-@operation("enter the working directory {0}")
 def change_directory(context: Context, path: str) -> None:
     """Before the change of user, as runc does it; what only the user may enter waits for it."""
     try:
@@ -30,12 +32,6 @@ def change_directory(context: Context, path: str) -> None:
         context.values["directory refused"] = True
 
 
-@change_directory.calls
-def _(path: str) -> list[str]:
-    return [f'chdir("{path}")']
-
-
-@operation("check that the working directory {0} is inside the rootfs")
 def verify_directory(context: Context, path: str) -> None:
     """A directory got by a leaked descriptor has no path from our root (CVE-2024-21626)."""
     if context.values.pop("directory refused", False):
@@ -48,22 +44,10 @@ def verify_directory(context: Context, path: str) -> None:
         raise StepProblem(f"the working directory {path!r} is outside of the rootfs")
 
 
-@verify_directory.calls
-def _(path: str) -> list[str]:
-    return ["getcwd()"]
-
-
-@operation("set the umask to {0:04o}")
 def set_umask(context: Context, umask: int) -> None:
     os.umask(umask)
 
 
-@set_umask.calls
-def _(umask: int) -> list[str]:
-    return [f"umask({umask:#03o})"]
-
-
-@operation("find the command {0}")
 def find_command(context: Context, name: str, search: str) -> None:
     """Look name up as the user that will run it; search is the PATH of its environment.
 
@@ -98,11 +82,6 @@ def find_command(context: Context, name: str, search: str) -> None:
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
 
 
-@find_command.calls
-def _(name: str, search: str) -> list[str]:
-    return []
-
-
 def _why_not(path: str) -> int:
     """The errno that executing path would give, as far as can be told before; 0 if it may."""
     try:
@@ -114,29 +93,33 @@ def _why_not(path: str) -> int:
     return 0 if os.access(path, os.X_OK, effective_ids=True) else errno.EACCES
 
 
-@operation("wait for the start")
-def await_start(context: Context) -> None:
-    """Open exec.fifo to write, which blocks until somebody reads it, and say "0".
+def open_start(context: Context) -> None:
+    """Held under "start": the start is read from it, and what is wrong with the command written.
 
-    The descriptor stays open until execve: the reader sees its end, or why
-    there was no execve.
+    By a process that is still the one that made it, for files.  It was passed
+    with O_PATH, so that no copy but ours keeps it open; only the host's /proc
+    can open it then.
     """
-    release_file_pages(context.fds["proc"])
-    fifo = context.fds["fifo"]
-    # It was passed with O_PATH; only the host's /proc can open it (its link
-    # leads there however the container's files look).
-    flags = os.O_WRONLY | os.O_CLOEXEC
-    start = os.open(f"self/fd/{fifo}", flags, dir_fd=context.fds["proc"])
+    flags = os.O_RDWR | os.O_CLOEXEC
+    start = os.open(f"self/fd/{context.fds['fifo']}", flags, dir_fd=context.fds["proc"])
+    context.release("fifo")
     context.keep("start", start)
-    os.write(start, b"0")
 
 
-@await_start.calls
-def _() -> list[str]:
-    return ['openat("self/fd/", O_WRONLY|O_CLOEXEC)', 'write("0")']
+def await_start(context: Context) -> None:
+    """Read the byte that releases the process.
+
+    Where steps are timed that is here; otherwise the wait is prepared, and begins in
+    execute(), which gives the interpreter's memory back before.
+    """
+    if context.values["trace"].on or not can_wait():
+        os.read(context.fds["start"], 1)
+        return
+    fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    with open(fd, "rb") as maps:
+        context.values["wait"] = Wait(maps.read())
 
 
-@operation("execute {0[0]}")
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
@@ -147,23 +130,19 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         )
     for number in _IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
+    if "wait" in context.values:
+        _wait_and_execute(context, program, args, env)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
-    if trace.on:
-        try:
-            context.values["channel"].send(("traced", trace.take(), *trace.current))
-        except OSError:
-            trace.on = False  # the runtime that asked for it has ended
+    try:
+        context.values["channel"].send(("traced", trace.take(), *trace.current))
+    except OSError:
+        trace.on = False  # the runtime that would hear of it has ended
     try:
         execve(prepared)
     except OSError as error:
-        error.hint = _execve_hint(error.errno, program)  # type: ignore[attr-defined]
+        error.hint = _missing(program)  # type: ignore[attr-defined]
         raise
-
-
-@execute.calls
-def _(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
-    return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]
 
 
 def _value(env: tuple[str, ...], name: str) -> str:
@@ -173,12 +152,28 @@ def _value(env: tuple[str, ...], name: str) -> str:
     return ""
 
 
-def _execve_hint(code: int | None, program: str) -> str:
-    """What execve's errno means for a program that was there a moment ago."""
-    if code == errno.ENOEXEC:
-        return "no #! line and no executable format that this kernel and machine know"
-    if code != errno.ENOENT:
-        return ""
+def _wait_and_execute(
+    context: Context, program: str, args: tuple[str, ...], env: tuple[str, ...]
+) -> None:
+    failure = Failure(
+        context.step,
+        ERRNO_TO_COME,
+        f"execve({quote(program)}, ...)",
+        "",
+        program,
+        _missing(program),
+    )
+    context.values["wait"].execute(
+        context.fds["start"],
+        cstring(program),
+        [cstring(arg) for arg in args],
+        [cstring(one) for one in env],
+        marshal.dumps(failure.values(), MARSHAL),
+    )
+
+
+def _missing(program: str) -> str:
+    """What ENOENT of execve(2) says of a program that was there a moment ago."""
     try:
         with open(program, "rb", buffering=0) as file:
             head = file.read(256)

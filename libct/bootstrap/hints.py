@@ -24,6 +24,12 @@ _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --root
 def hint_for(step: Step, failure: Failure) -> str:
     """A remedy for this failure, or "" where none is sure to be right."""
     code = failure.errno
+    if step.op == "execute":
+        # What the process says is what ENOENT would mean: it cannot know what comes.
+        unknown = "no #! line and no executable format that this kernel and machine know"
+        return {errno.ENOENT: failure.hint, errno.ENOEXEC: unknown}.get(code or 0, "")
+    if failure.hint:
+        return failure.hint
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op == "mount_filesystem":

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from ..errors import Error
-from ..plan.step import MEANWHILE, OPERATIONS, RUNTIME
+from ..plan.step import AHEAD, MEANWHILE, RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .channel import Channel
     from .context import Context
 
-# (process, [(number, operation, arguments)]): Plan.segments()
-Segment = tuple  # type: ignore[type-arg]  # a name for readers; subscripts cost an import
+# Whatever the package is called here.
+_PACKAGE = __name__.rpartition(".bootstrap.")[0]
 
 
 class Failure(Exception):
@@ -64,14 +66,44 @@ class Trace:
         return records
 
 
+def find(performer: str) -> Callable[..., None]:
+    """The function that a plan names so ("rootfs.masks.mask"), its module loaded if need be."""
+    module, _, name = performer.rpartition(".")
+    found: Callable[..., None] = getattr(load(module), name)
+    return found
+
+
+def load(module: str) -> Any:
+    """A module of this package, whatever that is called here."""
+    name = f"{_PACKAGE}.{module}"
+    __import__(name)
+    return sys.modules[name]
+
+
+def performers(steps: list[Any]) -> list[Any]:
+    """Steps [(number, performer, arguments)], the names of performers replaced by the functions.
+
+    All that a step needs is loaded from here on, for a performer imports
+    nothing when it is called.  Failure for the first that cannot be loaded.
+    """
+    found = []
+    for number, performer, args in steps:
+        try:
+            found.append((number, find(performer), args))
+        except Exception as error:
+            raise _failure(number, error) from error
+    return found
+
+
 def perform(steps: list[Any], context: Context, trace: Trace) -> None:
-    """Perform steps [(number, operation, arguments)] in order; Failure at the first that fails."""
-    for number, op, args in steps:
+    """Perform steps [(number, function, arguments)] in order; Failure at the first that fails."""
+    for number, function, args in steps:
+        context.step = number
         if trace.on:
             trace.current = (number, time.time_ns())
         result = "ok"
         try:
-            OPERATIONS[op].perform(context, *args)
+            function(context, *args)
         except Exception as error:
             failure = _failure(number, error)
             result = str(failure)
@@ -111,8 +143,9 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
     for process, steps in segments:
         if process == MEANWHILE:
             continue
-        if process == RUNTIME:
-            channel.send(("turn", trace.take()))
+        if process in (RUNTIME, AHEAD):
+            if process == RUNTIME:
+                channel.send(("turn", trace.take()))
             channel.receive()
             continue
         context.values["channel"], context.values["trace"] = channel, trace

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from ..syscalls.mounts import (
+from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,
     fsconfig_set_string,

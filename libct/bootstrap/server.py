@@ -1,11 +1,11 @@
 """The bootstrap server: a fresh interpreter that clones containers' processes.
 
 Started by client.py with the socket of requests as descriptor 3, nothing else
-open but /dev/null as 0, 1 and 2.  It loads everything that a step may need,
-then closes the door: from there on it, and everything cloned from it, imports
-nothing, for an import inside a container would run the container's files with
-the host's rights (DESIGN.md 3.1).  It ends when its owner does, or closes the
-socket.
+open but /dev/null as 0, 1 and 2.  It loads what performs the steps of a request
+before it clones; what is cloned imports nothing (namespaces.py), for an import
+inside a container would run the container's files with the host's rights
+(DESIGN.md 3.1).  The server itself never enters anything.  It ends when its
+owner does, or closes the socket.
 """
 
 from __future__ import annotations
@@ -13,28 +13,44 @@ from __future__ import annotations
 import gc
 import marshal
 import os
-import sys
 
-from ..network.ready import Ready
 from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
-from . import operations  # noqa: F401  # everything that can be performed
 from .channel import MARSHAL, REQUESTS, Channel
 from .context import Context
-from .performer import Failure, Trace, carry_on
+from .performer import Failure, Trace, carry_on, load, performers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_USUAL = (
+    "network.ready",
+    "bootstrap.namespaces",
+    "rootfs.root",
+    "rootfs.mounts",
+    "rootfs.devices",
+    "rootfs.masks",
+    "security.keyring",
+    "security.users",
+    "security.capabilities",
+    "attributes.limits",
+    "bootstrap.descriptors",
+    "bootstrap.execute",
+    "rootfs.cgroup_mounts",
+    "network.steps",
+    "attributes.uts",
+)
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
-_INTERNAL = (32, 33)  # the C library's signals, which a spawned process of glibc's ignores
+# The C library's signals, which a spawned process of glibc's ignores; and the one
+# that Python has a handler for.
+_NOT_DEFAULT = (32, 33, 2)
 
 
 def main() -> None:
     """Serve until the owner goes; never returns."""
     try:
-        _close_the_door()
+        _settle()
         _serve(Channel.of(REQUESTS))
     except EOFError:
         os._exit(0)
@@ -42,12 +58,12 @@ def main() -> None:
         os._exit(70)  # EX_SOFTWARE: whatever it was, no host code runs on the way out
 
 
-def _close_the_door() -> None:
+def _settle() -> None:
     # What the owner left inheritable (a shell's descriptors) is not ours.
     close_range(REQUESTS + 1, _HIGHEST)
     os.set_inheritable(REQUESTS, False)
     set_name("libct:server")
-    for number in _INTERNAL:
+    for number in _NOT_DEFAULT:
         default_signal(number)
     if os.geteuid() == 0:
         # An ordinary user's maps are written through /proc/PID, whose files
@@ -56,26 +72,23 @@ def _close_the_door() -> None:
         set_dumpable(False)
     # Text is decoded with these two; any other codec would be an import.
     b"".decode("utf-8"), b"".decode("ascii")
-    sys.path.clear()
-    sys.meta_path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
     os.chdir("/")  # not to hold the owner's directory
-    os.umask(0)
-    # Nothing is collected after a fork, so the pages stay shared; the collector
-    # has been off since the start (client.py).
-    gc.freeze()
 
 
 def _serve(requests: Channel) -> None:
-    networks = Ready()
+    kept: dict[str, Any] = {}  # from one request to the next
+    # While the first request is being prepared: what most containers need.
+    for module in _USUAL:
+        if requests.waiting():
+            break
+        load(module)
     while True:
-        if not requests.waiting():
-            networks.refill()
+        if "networks" in kept and not requests.waiting():
+            kept["networks"].refill()
         (_, names, segments, trace), fds = requests.receive()
         channel = Channel.of(fds[0])
         context = Context(dict(zip(names, fds[1:])))
-        context.values["requests"], context.values["networks"] = requests, networks
+        context.values["requests"], context.values["kept"] = requests, kept
         perform_request(segments, context, channel, Trace(trace))
         channel.close()
         for fd in context.fds.values():
@@ -86,7 +99,11 @@ def perform_request(segments: list[Any], context: Context, channel: Channel, tra
     """Perform the server's part; in what it clones, the rest, which never returns here."""
     try:
         try:
-            carry_on(segments, context, channel, trace)
+            found = [(process, performers(steps)) for process, steps in segments]
+            # Nothing is collected after a fork, so the pages stay shared; the
+            # collector has been off since the start (client.py).
+            gc.freeze()
+            carry_on(found, context, channel, trace)
         except Failure as failure:
             report(failure, context, channel, trace)
         except (EOFError, OSError):

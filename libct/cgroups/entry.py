@@ -15,7 +15,7 @@ There are three ways:
 optional: groups that are gone without where they are not there, or not ours to
 enter: without privilege a container has the groups it can get.
 
-The bootstrap server holds this module ready; it imports nothing at run time.
+Some of it is performed where nothing can be imported any more (cgroup_enter).
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from __future__ import annotations
 import errno
 import os
 
-from ..plan.step import operation
 from . import files
-from .files import REFUSALS, hinted, quote
+from .files import REFUSALS, hinted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 
-@operation("open the control groups for the first process")
 def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
     """Open the `tasks` files of v1 groups, for cgroup_enter in the process cloned next.
 
@@ -48,12 +46,6 @@ def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str
         context.keep(f"cgroup {directory}", fd)
 
 
-@cgroup_open.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
-
-
-@operation("enter the control groups")
 def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
     """Move this process, which has one thread, into the groups that were opened."""
     for directory in required + optional:
@@ -69,12 +61,6 @@ def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[st
         context.release(name)
 
 
-@cgroup_enter.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return ['write("0")'] * len(required)
-
-
-@operation("open the control group {0} to clone into")
 def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
     """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
     try:
@@ -86,19 +72,12 @@ def cgroup_open_directory(context: Context, directory: str, optional: int) -> No
     context.keep("cgroup", fd)
 
 
-@cgroup_open_directory.calls
-def _(directory: str, optional: int) -> list[str]:
-    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
-
-
-@operation("close the files of the control groups")
 def cgroup_close(context: Context, directories: tuple[str, ...]) -> None:
     """Let go of what cgroup_open has opened, in the process that did."""
     for directory in directories:
         context.release(f"cgroup {directory}")
 
 
-@operation("put the process into its control groups")
 def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
     """Move the process context.pid, from outside, into groups of either version."""
     for directory in required + optional:
@@ -109,11 +88,6 @@ def cgroup_join(context: Context, required: tuple[str, ...], optional: tuple[str
             if directory in optional and error.errno in (*REFUSALS, errno.ENOENT):
                 continue
             raise _unjoinable(error) from None
-
-
-@cgroup_join.calls
-def _(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{path}/cgroup.procs')}, O_WRONLY)" for path in required + optional]
 
 
 def _unjoinable(error: OSError) -> OSError:

@@ -12,17 +12,13 @@ import os
 import time
 
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
+from ..syscalls.filesystems import fstatfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from ..syscalls.mounts import StatFS
+    from collections.abc import Iterable, Iterator
 
 _MAGICS = (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
-# Bound on first use: it comes with ctypes, for which planning has no use, and
-# an import statement that finds its module loaded still takes as long as an open.
-_fstatfs: Callable[[int], StatFS] | None = None
 
 # Not allowed, or the file system is read-only, as in containers.
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -52,12 +48,7 @@ def open_file(path: str, flags: int) -> int:
 
 def on_cgroup_filesystem(fd: int) -> bool:
     """Whether the file fd is on a cgroup file system of either version."""
-    global _fstatfs
-    if _fstatfs is None:
-        from ..syscalls.mounts import fstatfs
-
-        _fstatfs = fstatfs
-    return _fstatfs(fd).type in _MAGICS
+    return fstatfs(fd).type in _MAGICS
 
 
 def read(path: str) -> str:
@@ -183,10 +174,3 @@ def hinted(error: OSError, hint: str) -> OSError:
     """error, with what to do about it (bootstrap/performer.py reads that)."""
     error.hint = hint  # type: ignore[attr-defined]  # none of ours, and not to be a subclass
     return error
-
-
-def quote(text: str) -> str:
-    """A string as strace prints it.  Only texts for people need the module."""
-    from ..syscalls import flags
-
-    return flags.quote(text)

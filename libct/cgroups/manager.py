@@ -18,8 +18,9 @@ import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
-from ..plan.step import OPERATIONS, Step
-from . import entry, files
+from ..plan import cgroups as steps
+from ..plan.step import Step
+from . import files, freezer
 from .resources import PATH_PLACE, unsupported as unsupported
 
 TYPE_CHECKING = False
@@ -72,11 +73,14 @@ class Manager:
     """The groups of one container.
 
     cgroup: the configuration.  Subclasses: V1Manager, V2Manager.
+    version: whose files say what the container uses, 1 (also if hybrid) or 2.
     Live methods raise CgroupError; a group that is not there (any more) has no
     processes, and is neither frozen nor populated.
     """
 
     __slots__ = ("_paths", "_problems", "cgroup")
+
+    version: int
 
     def __init__(
         self, cgroup: Cgroup, paths: dict[str, str], problems: Iterable[Problem] = ()
@@ -133,7 +137,7 @@ class Manager:
         if directory is None:
             return []
         optional = int(not self._is_required(""))
-        return [entry.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
+        return [steps.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         """Whether the container may not start without the group of this controller."""
@@ -182,7 +186,7 @@ class Manager:
 
     def frozen(self) -> bool:
         """Whether the group has been frozen (or is about to be)."""
-        raise NotImplementedError
+        return freezer.frozen(self._paths)
 
     def freeze(self) -> None:
         """Stop all processes; returns when all have stopped.
@@ -267,11 +271,12 @@ class Manager:
 def perform(planned: Iterable[Step]) -> None:
     """Perform steps on existing groups at once; CgroupError names the step that failed."""
     from ..bootstrap.context import Context
+    from ..bootstrap.performer import find
 
     context = Context()
     for step in planned:
         try:
-            OPERATIONS[step.op].perform(context, *step.args)
+            find(step.performer)(context, *step.args)
         except (StepProblem, OSError) as error:
             text = str(error.strerror if isinstance(error, OSError) else error)
             hint = getattr(error, "hint", "")

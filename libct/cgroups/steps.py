@@ -10,9 +10,9 @@ import errno
 import os
 
 from ..errors import StepProblem
-from ..plan.step import operation
+from ..syscalls.flags import quote
 from . import files
-from .files import REFUSALS, hinted, quote
+from .files import REFUSALS, hinted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ def remove_made(context: Context) -> None:
 # --- making -----------------------------------------------------------------
 
 
-@operation("make the control group {1} in {0}")
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
     """Make a group and the levels above it that are missing.
 
@@ -66,11 +65,6 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
             return
         failed = files.explained(error, f"mkdir({quote(directory)})", directory)
         raise (_refused(failed) if error.errno in REFUSALS else failed) from None
-
-
-@cgroup_mkdir.calls
-def _(mount: str, below: str, optional: int) -> list[str]:
-    return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
 
 
 def _make_levels(mount: str, below: str, made: list[str]) -> None:
@@ -107,7 +101,6 @@ def _refuse_used(directory: str) -> None:
             continue
 
 
-@operation("enable the controllers for the control group {1} in {0}")
 def cgroup_enable_controllers(
     context: Context, mount: str, below: str, needed: tuple[str, ...]
 ) -> None:
@@ -129,11 +122,6 @@ def cgroup_enable_controllers(
     missing = [controller for controller in needed if controller not in offered]
     if missing:
         raise _not_enabled(refused_by, missing, problem) from problem
-
-
-@cgroup_enable_controllers.calls
-def _(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
 
 
 def _enable(level: str, controllers: list[str]) -> OSError | None:
@@ -181,7 +169,6 @@ def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSE
     return _refused(problem) if problem.errno in REFUSALS else problem
 
 
-@operation("give the control group {0} to user {1}")
 def cgroup_chown(context: Context, directory: str, uid: int) -> None:
     """Delegate a v2 group: the directory, and the files that the kernel lists for it."""
     try:
@@ -201,15 +188,9 @@ def cgroup_chown(context: Context, directory: str, uid: int) -> None:
         os.close(fd)
 
 
-@cgroup_chown.calls
-def _(directory: str, uid: int) -> list[str]:
-    return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
-
-
 # --- limiting ---------------------------------------------------------------
 
 
-@operation("write {1} to {0}")
 def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> None:
     """Write a setting.  if_there: a file that is not there has nothing to be set."""
     try:
@@ -219,12 +200,6 @@ def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> 
             raise _refined(path, error) from None
 
 
-@cgroup_write.calls
-def _(path: str, value: str, if_there: int = 0) -> list[str]:
-    return [f"openat({quote(path)}, O_WRONLY)"] + [f"write({quote(value)})"] * (not if_there)
-
-
-@operation("set {1[0][0]} and what depends on it in {0}")
 def cgroup_write_group(
     context: Context, directory: str, settings: tuple[tuple[str, str], ...]
 ) -> None:
@@ -250,16 +225,6 @@ def cgroup_write_group(
         left = tuple(refused)
 
 
-@cgroup_write_group.calls
-def _(directory: str, settings: tuple[tuple[str, str], ...]) -> list[str]:
-    return [
-        call
-        for file, value in settings
-        for call in (f"openat({quote(f'{directory}/{file}')}, O_WRONLY)", f"write({quote(value)})")
-    ]
-
-
-@operation("set the CPUs and memory nodes of {0}/{1}")
 def cgroup_cpuset_v1(
     context: Context, mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int
 ) -> None:
@@ -282,24 +247,12 @@ def cgroup_cpuset_v1(
                     inherited = present
             if not value:
                 value = inherited or files.read(f"{directory}/{file}").strip()
-            cgroup_write.perform(context, f"{directory}/{last}/{file}", value)
+            cgroup_write(context, f"{directory}/{last}/{file}", value)
     except OSError as error:
         if not optional or error.errno not in (*REFUSALS, errno.ENOENT):
             raise
 
 
-@cgroup_cpuset_v1.calls
-def _(mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int) -> list[str]:
-    directory = f"{mount}/{below}"
-    calls = []
-    for file, value in ((f"{prefix}cpus", cpus), (f"{prefix}mems", mems)):
-        calls.append(f"openat({quote(f'{directory}/{file}')}, O_WRONLY)")
-        if value:
-            calls.append(f"write({quote(value)})")
-    return calls
-
-
-@operation("check that {0} uses less memory than {1} bytes")
 def cgroup_check_memory(context: Context, directory: str, limit: int) -> None:
     """Refuse a v2 limit that would kill at once (linux.resources.memory.checkBeforeUpdate)."""
     used = int(files.read(f"{directory}/memory.current"))
@@ -307,11 +260,6 @@ def cgroup_check_memory(context: Context, directory: str, limit: int) -> None:
         raise StepProblem(
             f"the control group uses {used} bytes, more than the new limit of {limit}"
         )
-
-
-@cgroup_check_memory.calls
-def _(directory: str, limit: int) -> list[str]:
-    return [f"openat({quote(f'{directory}/memory.current')}, O_RDONLY)"]
 
 
 # --- errors -----------------------------------------------------------------

@@ -14,7 +14,8 @@ import errno
 import os
 
 from ..errors import CgroupError
-from . import convert, entry, files, steps
+from ..plan import cgroups as steps
+from . import convert, files, freezer
 from .manager import Manager, backoff, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
@@ -79,6 +80,8 @@ class V1Manager(Manager):
 
     __slots__ = ("_access", "_below", "_hierarchies")
 
+    version = 1
+
     def prepare(
         self, hierarchies: dict[str, Hierarchy], below: str, access: DeviceAccess | None
     ) -> None:
@@ -129,15 +132,15 @@ class V1Manager(Manager):
         if not required + optional:
             return [], [], []
         return (
-            [entry.cgroup_open(required, optional, why=PATH_PLACE)],
-            [entry.cgroup_enter(required, optional, why=PATH_PLACE)],
-            [entry.cgroup_close(required + optional, why=PATH_PLACE)],
+            [steps.cgroup_open(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_enter(required, optional, why=PATH_PLACE)],
+            [steps.cgroup_close(required + optional, why=PATH_PLACE)],
         )
 
     def join_steps(self) -> list[Step]:
         required, optional = self._joined(without_v2=False)
         return (
-            [entry.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
+            [steps.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
         )
 
     def _is_required(self, controller: str) -> bool:
@@ -193,6 +196,10 @@ class V1Manager(Manager):
 
     def _cpu(self, resources: Resources) -> list[Step]:
         planned = []
+        if resources.cpu_idle is not None:
+            path = f"{self._paths['cpu']}/cpu.idle"
+            idle = str(resources.cpu_idle)
+            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
         if resources.cpu_shares and resources.cpu_idle != 1:  # an idle group takes no shares
             path = f"{self._paths['cpu']}/cpu.shares"
             shares = str(resources.cpu_shares)
@@ -211,10 +218,6 @@ class V1Manager(Manager):
             planned.append(
                 steps.cgroup_write_group(self._paths["cpu"], tuple(settings), why=place(where))
             )
-        if resources.cpu_idle is not None:
-            path = f"{self._paths['cpu']}/cpu.idle"
-            idle = str(resources.cpu_idle)
-            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
         return planned
 
     def _pids(self, resources: Resources) -> list[Step]:
@@ -231,9 +234,9 @@ class V1Manager(Manager):
         # The kernel lets only root of the initial user namespace write these.
         if access is None or self.cgroup.rootless or "devices" not in self._paths:
             return []
-        from .devices.apply_v1 import cgroup_devices_v1
-
-        return [cgroup_devices_v1(self._paths["devices"], *access, fresh, why=place("devices"))]
+        return [
+            steps.cgroup_devices_v1(self._paths["devices"], *access, fresh, why=place("devices"))
+        ]
 
     # --- live ---
 
@@ -245,9 +248,6 @@ class V1Manager(Manager):
                 return self._paths[name]
         return None
 
-    def frozen(self) -> bool:
-        return self._freezer_state() != "THAWED"
-
     def freeze(self) -> None:
         """Write FROZEN until it is so: processes that fork meanwhile can escape the first try."""
         if "freezer" not in self._paths:
@@ -257,7 +257,7 @@ class V1Manager(Manager):
         try:
             while True:
                 files.write(f"{self._paths['freezer']}/freezer.state", "FROZEN")
-                if self._freezer_state() == "FROZEN":
+                if freezer.read(f"{self._paths['freezer']}/freezer.state") == "FROZEN":
                     return
                 if not next(waiting):
                     break
@@ -278,17 +278,6 @@ class V1Manager(Manager):
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise failure("thaw", error) from error
-
-    def _freezer_state(self) -> str:
-        """THAWED, FREEZING or FROZEN."""
-        if "freezer" not in self._paths:
-            return "THAWED"
-        try:
-            return files.read(f"{self._paths['freezer']}/freezer.state").strip()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return "THAWED"
-            raise failure("tell whether the processes are frozen", error) from error
 
     def oom_kill_count(self) -> int:
         return read_count(f"{self._paths.get('memory', '')}/memory.oom_control", "oom_kill")

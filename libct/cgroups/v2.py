@@ -10,7 +10,8 @@ import os
 import time
 
 from ..errors import CgroupError
-from . import convert, entry, files, steps
+from ..plan import cgroups as steps
+from . import convert, files
 from .manager import Manager, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
@@ -65,6 +66,8 @@ class V2Manager(Manager):
 
     __slots__ = ("_access", "_below", "_mount", "_userns")
 
+    version = 2
+
     def prepare(self, mount: str, below: str, access: DeviceAccess | None, userns: bool) -> None:
         """What create_steps needs to know, and a loaded manager does not."""
         self._mount, self._below, self._access, self._userns = mount, below, access, userns
@@ -107,7 +110,7 @@ class V2Manager(Manager):
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)
         required, optional = (directory, ()) if self._is_required("") else ((), directory)
-        return [entry.cgroup_join(required, optional, why=PATH_PLACE)]
+        return [steps.cgroup_join(required, optional, why=PATH_PLACE)]
 
     def _is_required(self, controller: str) -> bool:
         return not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
@@ -177,10 +180,8 @@ class V2Manager(Manager):
     def _devices(self, access: DeviceAccess | None, userns: bool) -> list[Step]:
         if access is None:
             return []
-        from .devices.apply_v2 import cgroup_devices_v2
-
         optional = int(self.cgroup.rootless or userns)
-        return [cgroup_devices_v2(self._directory, *access, optional, why=place("devices"))]
+        return [steps.cgroup_devices_v2(self._directory, *access, optional, why=place("devices"))]
 
     # --- live ---
 
@@ -189,14 +190,6 @@ class V2Manager(Manager):
 
     def populated(self) -> bool:
         return bool(read_count(f"{self._directory}/cgroup.events", "populated"))
-
-    def frozen(self) -> bool:
-        try:
-            return files.read(f"{self._directory}/cgroup.freeze").strip() == "1"
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                return False
-            raise failure("tell whether the processes are frozen", error) from error
 
     def freeze(self) -> None:
         try:

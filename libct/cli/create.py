@@ -5,14 +5,15 @@ from __future__ import annotations
 import _signal
 import os
 
-from ..container import Container, create as make_container
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
-from .launch import check_streams, start_detached
+from ..starting import create as make_container
+from .launch import check_streams, start_detached, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..container import Container
     from ..process import Process
     from .options import Arguments
 
@@ -72,7 +73,8 @@ def _start(
             process,
             console_socket=arguments.console_socket,
             pid_file=arguments.pid_file,
-            trace_file=arguments.trace,
+            pidfd_socket=arguments.pidfd_socket,
+            trace=tracing(arguments),
             hold=hold,
         )
         return 0
@@ -82,8 +84,9 @@ def _start(
         container,
         process,
         terminal=process.terminal,
-        trace_file=arguments.trace,
+        trace=tracing(arguments),
         pid_file=arguments.pid_file,
+        pidfd_socket=arguments.pidfd_socket,
         subreaper=not arguments.no_subreaper,
     )
 

@@ -72,10 +72,10 @@ def _start_server_early(words: Sequence[str]) -> None:
     """
     if not any(word in _STARTING for word in words) or "--plan" in words or "--help" in words:
         return
-    from ..bootstrap import client
+    from ..bootstrap.servers import start_server
 
     try:
-        client.start_server()
+        start_server(single=True)
     except Error:
         pass  # a start will say it again
 

@@ -6,7 +6,7 @@ from ..container import Container, load
 from ..errors import ConfigError, Error, Finding
 from ..oci.jsontext import loads
 from ..process import Process
-from .launch import check_streams, start_detached
+from .launch import check_streams, start_detached, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def main(arguments: Arguments) -> int:
             process,
             console_socket=arguments.console_socket,
             pid_file=arguments.pid_file,
-            trace_file=arguments.trace,
+            pidfd_socket=arguments.pidfd_socket,
+            trace=tracing(arguments),
             ignore_paused=arguments.ignore_paused,
         )
         return 0
@@ -38,8 +39,9 @@ def main(arguments: Arguments) -> int:
         container,
         process,
         terminal=process.terminal,
-        trace_file=arguments.trace,
+        trace=tracing(arguments),
         pid_file=arguments.pid_file,
+        pidfd_socket=arguments.pidfd_socket,
         subreaper=False,
         ignore_paused=arguments.ignore_paused,
     )

@@ -6,8 +6,7 @@ import _signal
 import os
 import select
 
-from ..bootstrap import client
-from .launch import end, start, write_pid_file
+from .launch import PidfdReceiver, end, start, write_pid_file
 from .signals import Signals
 
 TYPE_CHECKING = False
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from ..container import Container
     from ..process import Process
     from .terminal import Terminal
+    from .trace import Tracing
 
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
 _PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
@@ -25,8 +25,9 @@ def run_in_foreground(
     process: Process,
     *,
     terminal: bool,
-    trace_file: str = "",
+    trace: Tracing | None = None,
     pid_file: str = "",
+    pidfd_socket: str = "",
     subreaper: bool = True,
     ignore_paused: bool = False,
 ) -> int:
@@ -36,7 +37,8 @@ def run_in_foreground(
     its start too.  The container is the caller's to destroy.
 
     terminal: give it a terminal, and connect that with the standard streams.
-    trace_file, pid_file: to be written when the process has been started.
+    trace, pid_file: to be written when the process has been started.
+    pidfd_socket: where a pidfd of it is sent then.
     subreaper: take what the container's processes leave behind as our
         children, and so keep them from being children of somebody else.
     """
@@ -52,15 +54,14 @@ def run_in_foreground(
     try:
         # A background job that touches the terminal is stopped, as it should be.
         with Signals(but=_JOB_CONTROL if relay else ()) as signals:
-            start(
-                container, process, trace_file=trace_file, hold=False, ignore_paused=ignore_paused
-            )
+            receiver = PidfdReceiver(pidfd_socket)
+            start(container, process, trace=trace, hold=False, ignore_paused=ignore_paused)
             try:
+                receiver.send(process)
                 if pid_file:
                     write_pid_file(pid_file, process.pid)
                 if relay is not None:
                     relay.begin()
-                client.stop_server()  # it has done its work, and has memory to give back
                 _follow(process, signals, relay)
             except BaseException:
                 end(process)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import _signal
 import _socket
 import os
+import sys
 
-from ..bootstrap import client
-from ..errors import ConfigError, Error, Finding
+from ..errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..container import Container
     from ..process import Process
     from .options import Arguments
+    from .trace import Tracing
 
 
 def check_streams(arguments: Arguments, process: Process, *, detach: bool) -> None:
     """The rules of detaching and terminals (REFERENCE 7.1); sets the descriptors passed on."""
-    if arguments.pidfd_socket:
-        raise ConfigError([Finding("--pidfd-socket", "not supported yet")])
     socket_given = bool(arguments.console_socket)
     if detach and process.terminal and not socket_given:
         raise Error("cannot allocate tty if libct will detach without setting console socket")
@@ -28,21 +27,27 @@ def check_streams(arguments: Arguments, process: Process, *, detach: bool) -> No
     process.extra_files = list(range(3, 3 + arguments.preserve_fds))
 
 
+def tracing(arguments: Arguments) -> Tracing | None:
+    """Where the steps of a start are written to; None where nobody wants to know."""
+    if not arguments.trace and not arguments.debug:
+        return None
+    from .trace import Tracing
+
+    return Tracing(arguments)
+
+
 def start(
     container: Container,
     process: Process,
     *,
-    trace_file: str = "",
+    trace: Tracing | None = None,
     hold: bool,
     ignore_paused: bool = False,
 ) -> None:
-    """Start a process; with trace_file, write down how, also where that fails."""
-    if not trace_file:
+    """Start a process; with trace, write down how, also where that fails."""
+    if trace is None:
         container.start(process, hold=hold, ignore_paused=ignore_paused)
         return
-    from .trace import TraceFile
-
-    trace = TraceFile(trace_file)  # before anything is done: it may not be possible
     container.trace = True
     try:
         container.start(process, hold=hold, ignore_paused=ignore_paused)
@@ -56,36 +61,64 @@ def start_detached(
     *,
     console_socket: str = "",
     pid_file: str = "",
-    trace_file: str = "",
+    pidfd_socket: str = "",
+    trace: Tracing | None = None,
     hold: bool = False,
     ignore_paused: bool = False,
 ) -> None:
     """Start a process that nobody here waits for; its terminal goes to console_socket."""
     connected = None
+    receiver = PidfdReceiver(pidfd_socket)
     if process.terminal:
-        process.console_socket = connected = _connect(console_socket)
+        process.console_socket = connected = _connect(console_socket, "console socket")
     try:
-        start(container, process, trace_file=trace_file, hold=hold, ignore_paused=ignore_paused)
+        start(container, process, trace=trace, hold=hold, ignore_paused=ignore_paused)
     finally:
         if connected is not None:
             connected.close()
     try:
+        receiver.send(process)
         if pid_file:
             write_pid_file(pid_file, process.pid)
     except BaseException:
         end(process)
         raise
-    client.stop_server()
 
 
-def _connect(path: str) -> _socket.socket:
+class PidfdReceiver:
+    """Who gets a pidfd of the process, at an AF_UNIX socket; nobody, where the path is "".
+
+    The message is runc's: "standard" for a container's first process, "setns"
+    for a further one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        # Before anything is started: nobody may be there.
+        self._socket = _connect(path, "pidfd socket") if path else None
+
+    def send(self, process: Process) -> None:
+        if self._socket is None:
+            return
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, process.pidfd.to_bytes(4, sys.byteorder))
+        try:
+            self._socket.sendmsg([b"standard" if process.init else b"setns"], [rights])
+        except OSError as error:
+            raise Error(
+                f"cannot send to the pidfd socket {self._path!r}: {error.strerror}"
+            ) from error
+        finally:
+            self._socket.close()
+
+
+def _connect(path: str, what: str) -> _socket.socket:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
     try:
         sock.connect(path)
     except OSError as error:
         sock.close()
         reason = error.strerror or error
-        raise Error(f"cannot connect to the console socket {path!r}: {reason}") from error
+        raise Error(f"cannot connect to the {what} {path!r}: {reason}") from error
     return sock
 
 

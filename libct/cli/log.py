@@ -1,4 +1,9 @@
-"""The file of --log, in the forms of runc's: engines read the last error from it."""
+"""The log, in the forms of runc's: engines read the last error from it.
+
+dispatch.py writes the error that a command ends with, to the file of --log and
+as a line of its own to standard error.  What else there is to say, warnings and
+with --debug what has been done, goes through report().
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,22 @@ import time
 from ..errors import Error
 from ..oci import jsontext
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import Arguments
+
 
 class Log:
-    """A file that lines are added to.
+    """A file that lines are added to; "" is standard error.
 
     form: "json", an object with level, msg and time in each line; or "text".
     """
 
     def __init__(self, path: str, form: str) -> None:
         self._form = form
+        self._fd = 2
+        if not path:
+            return
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -34,3 +46,20 @@ class Log:
             os.write(self._fd, line.encode())
         except OSError:
             pass
+
+    def close(self) -> None:
+        if self._fd != 2:
+            os.close(self._fd)
+
+
+def report(arguments: Arguments, level: str, *messages: str) -> None:
+    """Log messages, level "warning" or "debug"; the latter only where it was asked for.
+
+    Without --log they go to standard error, as runc's do.
+    """
+    if not messages or (level == "debug" and not arguments.debug):
+        return
+    log = Log(arguments.log, arguments.log_format)
+    for message in messages:
+        log.write(level, message)
+    log.close()

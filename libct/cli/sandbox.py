@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 
 from ..errors import ConfigError, Finding
+from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .options import Arguments
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..container import create
     from ..sandbox import sandbox
+    from ..starting import create
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
@@ -39,15 +38,16 @@ def main(arguments: Arguments) -> int:
         terminal=terminal,
     )
     if arguments.plan:
-        from ..container import plan
+        from ..starting import plan
         from .show import show_plan
 
         show_plan(plan(config, process, id=name), json=arguments.json)
         return 0
     from .foreground import run_in_foreground
+    from .launch import tracing
 
     with create(arguments.root, name, config) as container:
-        return run_in_foreground(container, process, terminal=terminal, trace_file=arguments.trace)
+        return run_in_foreground(container, process, terminal=terminal, trace=tracing(arguments))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -66,14 +66,12 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> int:
-    """Bytes: 1048576, 1024K, 1M, 1MiB."""
     if not text:
         return 0
-    digits = text.rstrip("KMGTkmgtiBb")
-    unit = text[len(digits) :].upper().removesuffix("B").removesuffix("I")
-    if not digits.isdecimal() or unit not in _UNITS:
-        raise ConfigError([Finding("--memory", f"not a size like 256M: {text!r}")])
-    return int(digits) * _UNITS[unit]
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigError([Finding("--memory", str(error))]) from None
 
 
 def _number(text: str) -> float:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..bootstrap import operations as operations  # what steps are called, and which calls they make
 from ..oci import jsontext
-from ..plan import container as container  # some are the runtime's alone
 from .dispatch import output
 
 TYPE_CHECKING = False

@@ -1,4 +1,4 @@
-"""The file of --trace: what was performed, step by step, and how long it took."""
+"""What was performed, step by step, and how long it took: for --trace and for --debug."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import os
 
 from ..errors import Error
 from ..oci import jsontext
+from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..container import Container
     from ..plan.step import Plan
+    from .options import Arguments
 
 
-class TraceFile:
-    """A file that is written once, but opened early."""
+class Tracing:
+    """Where the steps of a start are written to, if anywhere; the file is opened early."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+        self._fd = -1
+        path = arguments.trace
+        if not path:
+            return
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -24,20 +31,38 @@ class TraceFile:
 
     def write(self, container: Container) -> None:
         """What container has performed, as far as it got."""
-        with open(self._fd, "wb", buffering=0) as file:
-            if container.plan is not None:
-                file.write(lines(container.plan, container.traces).encode())
+        plan = container.plan
+        if self._fd >= 0:
+            with open(self._fd, "wb", buffering=0) as file:
+                if plan is not None:
+                    file.write(lines(plan, container.traces).encode())
+        if plan is not None:
+            report(self._arguments, "debug", *debug_lines(plan, container.traces))
+
+
+def debug_lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> list[str]:
+    """The performed steps, for a log."""
+    found = []
+    for number, _, nanoseconds, result in sorted(traces):
+        step = plan.steps[number - 1]
+        place = f", from {step.why}" if step.why else ""
+        found.append(
+            f"step {number} of {len(plan)}, {step.process}: {step.title}{place}:"
+            f" {result} ({nanoseconds / 1000:.0f} us)"
+        )
+    return found
 
 
 def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
-    """One JSON object for each performed step, in the plan's order.
+    """One JSON object for each performed step, in the plan's order; one that failed is the last.
 
     start: seconds since the first step's; duration_us: microseconds; result:
     "ok", or what went wrong.
     """
     first = min((start for _, start, _, _ in traces), default=0)
     text = ""
-    for number, start, nanoseconds, result in sorted(traces):
+    # What the runtime has done ahead of its turn goes before the step that failed.
+    for number, start, nanoseconds, result in sorted(traces, key=_order):
         step = plan.steps[number - 1]
         line = {
             "number": number,
@@ -52,3 +77,7 @@ def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
         }
         text += jsontext.dumps(line) + "\n"
     return text
+
+
+def _order(trace: tuple[int, int, int, str]) -> tuple[bool, int]:
+    return trace[3] != "ok", trace[0]

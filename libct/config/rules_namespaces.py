@@ -200,7 +200,7 @@ def sysctl_rules(config: Config, facts: Facts, findings: Findings) -> None:
     """Only what belongs to a namespace of the container may be set; the rest is the host's."""
     if not config.sysctl:
         return
-    from ..attributes.sysctl import sysctl_path
+    from .sysctl import sysctl_path
 
     for key, value in config.sysctl.items():
         place = f"linux.sysctl.{key}"

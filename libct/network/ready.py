@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 
-from ..plan.step import operation
 from ..syscalls.namespaces import CLONE_NEWNET, setns, unshare
 from .rtnetlink import LOOPBACK_IFINDEX, Netlink
 
@@ -69,18 +68,14 @@ def _return(own: int) -> None:
         os._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
 
 
-@operation("get a new network namespace, its loopback device up")
 def get_network(context: Context) -> None:
     """Held under "network".  The server's step; mostly the namespace is ready already."""
-    context.keep("network", context.values["networks"].take())
+    kept = context.values["kept"]
+    if "networks" not in kept:
+        kept["networks"] = Ready()
+    context.keep("network", kept["networks"].take())
 
 
-@operation("enter the new network namespace")
 def enter_network(context: Context) -> None:
     setns(context.fds["network"], CLONE_NEWNET)
     context.release("network")
-
-
-@enter_network.calls
-def _() -> list[str]:
-    return ["setns(CLONE_NEWNET)"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class _Room(type(sys)):  # type: ignore[misc]  # the type of modules, without importing types
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from ..container import plan
+        from ..starting import plan
 
         return plan(*args, **options)
 

@@ -6,25 +6,39 @@ comments give the reasons for the order.
 
 from __future__ import annotations
 
-from ..attributes import limits, scheduling, sysctl, uts
-from ..bootstrap import descriptors, execute, namespaces as ns
+from ..bootstrap.context import STDIO
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
-from ..network import steps as network
-from ..network.ready import get_network
-from ..rootfs import cgroup_mounts, console, devices, idmapped, masks, mounts, root
-from ..security import capabilities, keyring, users
-from ..syscalls.namespaces import (
+from ..syscalls.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
 )
-from .step import INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from . import (
+    capabilities,
+    cgroup_mounts,
+    console,
+    descriptors,
+    devices,
+    execute,
+    idmapped,
+    keyring,
+    limits,
+    masks,
+    mounts,
+    namespaces as ns,
+    network,
+    root,
+    scheduling,
+    sysctl,
+    users,
+    uts,
+)
+from .step import AHEAD, INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.context import Context
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..process import Process
@@ -54,6 +68,7 @@ def plan_start(
     offsets = ns.time_offset_steps(config)
     staged = bool(joins or offsets)
     privileged = host.euid == 0
+    start = [execute.open_start()] if hold else []
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -64,13 +79,13 @@ def plan_start(
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
     if ready:
         flags &= ~CLONE_NEWNET
-        plan.add(SERVER, "sources", [get_network(why="linux.namespaces")])
+        plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [root.open_proc()])
+        plan.add(STAGE, "join", [root.open_proc(), *start])
         if not privileged:
             plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
         if offsets:
@@ -102,7 +117,7 @@ def plan_start(
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
 
-    plan.add(INIT, "identity", [] if staged else [root.open_proc()])
+    plan.add(INIT, "identity", [] if staged else [root.open_proc(), *start])
     if not privileged:
         # While /proc/self still belongs to the user that may write it.
         plan.add(INIT, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
@@ -132,10 +147,11 @@ def plan_start(
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
     late = _process(plan, config, process, new_user or _joins_user(config))
-    plan.add(RUNTIME, "created", [*late, record_created()])
+    # A process that waits for its start is created when all of this has succeeded.
+    # One that does not is as soon as it is there: what fails, ends it.
+    plan.add(RUNTIME if hold or late else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", [execute.await_start()] if hold else [])
-    plan.add(INIT, "start", _execute(process))
+    plan.add(INIT, "start", _execute(process, hold=hold))
     return plan
 
 
@@ -182,7 +198,7 @@ def plan_exec(
         size = (process.console_height, process.console_width)
         plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
     late = _process(plan, config, process, in_user)
-    plan.add(RUNTIME, "created", [*late, let_go()])
+    plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
 
@@ -287,9 +303,10 @@ def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> lis
     return limits.rlimit_steps(rlimits, own=False) if in_user else []
 
 
-def _execute(process: Process) -> list[Step]:
-    kept = len(descriptors.STDIO) + len(process.extra_files)
+def _execute(process: Process, *, hold: bool = False) -> list[Step]:
+    kept = len(STDIO) + len(process.extra_files)
     return [
+        *([execute.await_start()] if hold else []),
         # A directory left open is a way out.
         descriptors.close_descriptors(kept),
         execute.execute(tuple(process.args), _last_of_each(process.env), why="process.args"),
@@ -306,12 +323,11 @@ def _last_of_each(env: list[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-@operation("record that the container is created")
-def record_created(context: Context) -> None:
-    """The runtime's: its state file says so from here on."""
-    context.values["created"]()
+@operation("bootstrap.created", "record that the container is created")
+def record_created() -> list[str]:
+    return []
 
 
-@operation("let the process go on")
-def let_go(context: Context) -> None:
-    """The runtime's, which is there to do it; without it the process ends here (DESIGN.md 3.6)."""
+@operation("bootstrap.created", "let the process go on")
+def let_go() -> list[str]:
+    return []

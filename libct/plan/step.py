@@ -1,10 +1,11 @@
 """Steps and plans: what a container's start consists of, as plain values.
 
-An operation is a kind of step: a short function that performs it, and next to
-it the function that says which system calls that makes.  Calling an operation
-does not perform it; it gives a Step, which is the operation's name, plain
-arguments (str, bytes, int, None, tuples of these) and the place of the
-configuration that asks for it.
+An operation is a kind of step.  It is declared here in plan/, by the function
+that says which system calls it makes; the function that performs it has the
+same name and is in the room of its mechanism (libct/rootfs/, ...), which who
+plans does not import.  Calling an operation does not perform it; it gives a
+Step, which is the operation's name, plain arguments (str, bytes, int, None,
+tuples of these) and the place of the configuration that asks for it.
 
 A Plan is an ordered list of steps, each stamped with its phase and with the
 process that performs it.  The order of the list is the order in time, also
@@ -26,6 +27,9 @@ RUNTIME = "runtime"
 # The runtime's too, done while the others go on: they do not wait for it.  It
 # is through with them by its next turn.
 MEANWHILE = "runtime, meanwhile"
+# The runtime's too, done as soon as it can; the next one waits for it there.  It
+# does not wait for the others, so they find it done and need not be woken.
+AHEAD = "runtime, ahead"
 SERVER = "server"
 STAGE = "stage"
 INIT = "init"
@@ -36,41 +40,38 @@ OPERATIONS: dict[str, Operation] = {}
 class Operation:
     """A kind of step.
 
-    perform(context, *args) does it.  calls(*args) gives the system calls it
-    makes, as text in the manner of strace ('mount("proc", ...)'), flags by
-    name and strings quoted; it makes none itself.  title is a format string
-    over the arguments ('mount {0} on {1}').
+    performer names the function that does it, with its module, from the package
+        on: "rootfs.masks.mask"; that is performer(context, *args).
+    title is a format string over the arguments ('mount {0} on {1}').
+    calls(*args) gives the system calls it makes, as text in the manner of strace
+        ('mount("proc", ...)'), flags by name and strings quoted; those that are
+        made whatever it finds.  It makes none itself.
     """
 
-    __slots__ = ("_calls", "name", "perform", "title")
+    __slots__ = ("calls", "name", "performer", "title")
 
-    def __init__(self, name: str, title: str, perform: Callable[..., Any]) -> None:
-        self.name, self.title, self.perform = name, title, perform
-        self._calls: Callable[..., list[str]] | None = None
+    def __init__(self, module: str, title: str, calls: Callable[..., list[str]]) -> None:
+        self.name, self.title, self.calls = calls.__name__, title, calls
+        self.performer = f"{module}.{self.name}"
 
     def __call__(self, *args: Any, why: str = "") -> Step:
         return Step(self.name, args, why)
 
-    def calls(self, function: Callable[..., list[str]]) -> Callable[..., list[str]]:
-        """Decorator for the function that lists the operation's system calls."""
-        self._calls = function
-        return function
 
-    def describe_calls(self, args: tuple[Any, ...]) -> list[str]:
-        return self._calls(*args) if self._calls else []
+def operation(module: str, title: str) -> Callable[[Callable[..., list[str]]], Operation]:
+    """Declare an operation: the decorated function gives its name and its calls.
 
+    module: where the performer of that name is, from the package on.
+    """
 
-def operation(title: str) -> Callable[[Callable[..., Any]], Operation]:
-    """Make the decorated performer an operation of the function's name."""
-
-    def register(perform: Callable[..., Any]) -> Operation:
-        name = perform.__name__
-        if name in OPERATIONS:
-            raise ValueError(f"two operations are called {name!r}")
-        OPERATIONS[name] = made = Operation(name, title, perform)
+    def declare(calls: Callable[..., list[str]]) -> Operation:
+        made = Operation(module, title, calls)
+        if made.name in OPERATIONS:
+            raise ValueError(f"two operations are called {made.name!r}")
+        OPERATIONS[made.name] = made
         return made
 
-    return register
+    return declare
 
 
 class Step:
@@ -101,9 +102,14 @@ class Step:
         return OPERATIONS[self.op].title.format(*self.args)
 
     @property
+    def performer(self) -> str:
+        """Who performs it: module and function, from the package on."""
+        return OPERATIONS[self.op].performer
+
+    @property
     def calls(self) -> list[str]:
         """The system calls it makes, in order, in the manner of strace."""
-        return OPERATIONS[self.op].describe_calls(self.args)
+        return OPERATIONS[self.op].calls(*self.args)
 
 
 class Plan:
@@ -126,13 +132,13 @@ class Plan:
         return iter(self.steps)
 
     def segments(self) -> list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]]:
-        """Runs of steps with one performer: (process, [(number, op, args)]).
+        """Runs of steps of one process: (process, [(number, performer, args)]).
 
-        Numbers count from 1 over the whole plan.
+        Numbers count from 1 over the whole plan.  This is what goes over the wire.
         """
         found: list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]] = []
         for number, step in enumerate(self.steps, 1):
             if not found or found[-1][0] != step.process:
                 found.append((step.process, []))
-            found[-1][1].append((number, step.op, step.args))
+            found[-1][1].append((number, step.performer, step.args))
         return found

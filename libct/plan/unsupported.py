@@ -46,6 +46,7 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
 
         findings += [Finding(*problem) for problem in unsupported(config.cgroups.resources)]
         if config.cgroups.systemd:
-            findings.append(Finding("linux.cgroupsPath", "the systemd driver is not there yet"))
+            message = "not supported yet: systemd as manager of the groups (--systemd-cgroup)"
+            findings.append(Finding("linux.cgroupsPath", message))
     if findings:
         raise Unsupported(findings)

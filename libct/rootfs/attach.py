@@ -13,63 +13,31 @@ import os
 from ..config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
-    MOUNT_ATTR_NODEV,
-    MOUNT_ATTR_NODIRATIME,
-    MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
     MS_NOATIME,
-    MS_NODEV,
-    MS_NODIRATIME,
-    MS_NOEXEC,
-    MS_NOSUID,
-    MS_NOSYMFOLLOW,
-    MS_RDONLY,
     MS_REC,
     MS_RELATIME,
     MS_REMOUNT,
     MS_STRICTATIME,
 )
 from ..errors import StepProblem
-from ..syscalls.flags import MOUNT_ATTR_NAMES, MOUNT_NAMES, names
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     PROC_SUPER_MAGIC,
     ST_NOATIME,
-    ST_NODEV,
-    ST_NODIRATIME,
-    ST_NOEXEC,
-    ST_NOSUID,
-    ST_NOSYMFOLLOW,
-    ST_RDONLY,
     ST_RELATIME,
-    fstatfs,
-    mount,
-    mount_setattr,
-    move_mount,
 )
+from ..syscalls.filesystems import fstatfs
+from ..syscalls.mounts import mount, mount_setattr, move_mount
+from .flags import ATTRIBUTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-
-# mount(2)'s flags that belong to one mount, and their names of mount_setattr(2)
-# and of statfs(2).
-_ATTRIBUTES = (
-    (MS_RDONLY, MOUNT_ATTR_RDONLY, ST_RDONLY),
-    (MS_NOSUID, MOUNT_ATTR_NOSUID, ST_NOSUID),
-    (MS_NODEV, MOUNT_ATTR_NODEV, ST_NODEV),
-    (MS_NOEXEC, MOUNT_ATTR_NOEXEC, ST_NOEXEC),
-    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, ST_NODIRATIME),
-    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, ST_NOSYMFOLLOW),
-)
-_ATIME = MS_NOATIME | MS_STRICTATIME | MS_RELATIME
 
 # Files of /proc that may be mounted over (REFERENCE 2.5); lxcfs serves them.
 PROC_FILES = (
@@ -85,26 +53,6 @@ PROC_FILES = (
     "/proc/uptime",
 )
 _PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
-
-
-def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
-    """(attr_set, attr_clr) of mount_setattr(2) for MS_* bits to set and to clear.
-
-    Access time is a value and not a bit: whatever names it clears the field.
-    """
-    attr_set = attr_clr = 0
-    for flag, attribute, _ in _ATTRIBUTES:
-        if flags & flag:
-            attr_set |= attribute
-        elif cleared & flag:
-            attr_clr |= attribute
-    if (flags | cleared) & _ATIME:
-        attr_clr |= MOUNT_ATTR__ATIME
-    if flags & MS_NOATIME:
-        attr_set |= MOUNT_ATTR_NOATIME
-    elif flags & MS_STRICTATIME:
-        attr_set |= MOUNT_ATTR_STRICTATIME
-    return attr_set, attr_clr
 
 
 def attach(
@@ -170,7 +118,7 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
     """
     present = fstatfs(tree).flags
     flags = 0
-    for flag, attribute, shown in _ATTRIBUTES:
+    for flag, attribute, shown in ATTRIBUTES:
         if attr_set & attribute or (present & shown and not attr_clr & attribute):
             flags |= flag
     if attr_clr & MOUNT_ATTR__ATIME:
@@ -202,22 +150,6 @@ def finish(
         raise StepProblem("attributes of a whole tree of mounts (rro, ...) need Linux 5.12")
     for kind in propagation:
         set_propagation(context, tree, kind)
-
-
-def setattr_call(attr_set: int, attr_clr: int, more: str = "") -> str:
-    """Which of attr_set and attr_clr a name is in is not told: strace prints both."""
-    changed = names(attr_set, MOUNT_ATTR_NAMES) if attr_set else names(attr_clr, MOUNT_ATTR_NAMES)
-    return f'mount_setattr("", AT_EMPTY_PATH{more}, {changed})'
-
-
-def finish_calls(rec_set: int, rec_clr: int, propagation: tuple[int, ...]) -> list[str]:
-    calls = []
-    if rec_set or rec_clr:
-        calls.append(setattr_call(rec_set, rec_clr, "|AT_RECURSIVE"))
-    for kind in propagation:
-        flags = "AT_EMPTY_PATH" + ("|AT_RECURSIVE" if kind & MS_REC else "")
-        calls.append(f'mount_setattr("", {flags}, {names(kind & ~MS_REC, MOUNT_NAMES)})')
-    return calls
 
 
 def mount_on(

@@ -5,110 +5,17 @@ from __future__ import annotations
 import errno
 import os
 
-from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
-from ..config.namespace import NEWCGROUP
-from ..plan.step import Step, operation
-from .attach import attach, attributes, finish, finish_calls, setattr_call
-from .binds import bind, clone_tree
-from .devices import make_link
-from .filesystems import make_filesystem, mount_filesystem
+from .attach import attach, finish
+from .binds import clone_tree
+from .filesystems import make_filesystem
 from .masks import empty_tmpfs
-from .mounts import after, remount
-from .paths import inside, make_in_root
+from .paths import make_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-    from ..cgroups.layout import Hierarchy
-    from ..cgroups.manager import Manager
-    from ..config import Config, Mount
-    from ..plan.host import Host
-
-_NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
 
-def cgroup_mount_steps(
-    config: Config, mount: Mount, index: int, host: Host, manager: Manager | None
-) -> list[Step]:
-    """One mount of type cgroup or cgroup2.
-
-    With v2 (or asked for by name) that is the one tree.  With v1 it is a tmpfs
-    with a directory for each hierarchy, as systemd lays it out on a host; in
-    the container's cgroup namespace each is mounted anew, else the container's
-    own part is bound.
-    """
-    private = any(space.type == NEWCGROUP for space in config.namespaces)
-    if host.layout.mode == "v2" or mount.device == "cgroup2":
-        return [_v2_step(mount, index, host, manager, private=private)]
-    return _v1_steps(mount, index, host, manager, private=private)
-
-
-def _v2_step(
-    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
-) -> Step:
-    target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
-    unified = host.layout.unified
-    source = unified.mount if unified is not None else "/sys/fs/cgroup"
-    if private:
-        own = manager.paths().get("") if manager is not None else None
-        return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
-    # A new mount from the first cgroup namespace would show the same tree, and
-    # set its options (favordynmods) for the whole host.
-    if host.euid != 0 or host.userns:
-        # The whole of the host's tree would be writable to it (CVE-2023-25809).
-        attr_set |= MOUNT_ATTR_RDONLY
-    return bind(target, source, True, "", attr_set, 0, *after(mount), why=why)
-
-
-def _v1_steps(
-    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
-) -> list[Step]:
-    target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
-    paths = manager.paths() if manager is not None else {}
-    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
-    steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
-    together: dict[str, list[str]] = {}  # mount point -> its controllers
-    for controller, hierarchy in host.layout.controllers.items():
-        together.setdefault(hierarchy.mount, []).append(controller)
-    for point, controllers in together.items():
-        name = os.path.basename(point)
-        below = f"{target}/{name}"
-        if private:
-            keys = tuple(_controller_option(controller) for controller in controllers)
-            more = (keys, mount.flags, False, *_NOTHING)
-            steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
-        else:
-            first = controllers[0]
-            runtime = _own_group(host.layout.controllers[first])
-            own = paths.get(first, runtime)
-            if manager is not None and manager.cgroup.rootless:
-                steps.append(bind_group(below, own, runtime, attr_set, why=why))
-            else:
-                steps.append(bind(below, own, False, "", attr_set, 0, *_NOTHING, why=why))
-        for controller in controllers:
-            alias = controller.partition("=")[2] or controller
-            if alias != name:
-                steps.append(make_link(f"{target}/{alias}", name, why=why))
-    # Now that all is in its place.
-    attr_set &= MOUNT_ATTR_RDONLY
-    if attr_set or after(mount) != _NOTHING:
-        steps.append(remount(target, attr_set, 0, *after(mount), why=why))
-    return steps
-
-
-def _controller_option(controller: str) -> tuple[str, str | None]:
-    name, equals, value = controller.partition("=")
-    return (name, value if equals else None)
-
-
-def _own_group(hierarchy: Hierarchy) -> str:
-    """The group of a container that has been given none: the runtime's."""
-    return os.path.join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
-
-
-@operation("bind the control group {1} on {0}")
 def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: int) -> None:
     """The container's group, or the runtime's where an ordinary user may make no other."""
     place = make_in_root(context.fds["root"], target, directory=True)
@@ -125,17 +32,6 @@ def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: 
         os.close(place)
 
 
-@bind_group.calls
-def _(target: str, own: str, runtime: str, attr_set: int) -> list[str]:
-    return [
-        f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
-        f'open_tree(AT_FDCWD, "{own}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)',
-        *([setattr_call(attr_set, 0)] if attr_set else []),
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-    ]
-
-
-@operation("mount cgroup2 on {0}")
 def mount_cgroup2(
     context: Context,
     target: str,
@@ -169,23 +65,3 @@ def mount_cgroup2(
             os.close(tree)
     finally:
         os.close(place)
-
-
-@mount_cgroup2.calls
-def _(
-    target: str,
-    source: str,
-    attr_set: int,
-    rec_set: int,
-    rec_clr: int,
-    propagation: tuple[int, ...],
-) -> list[str]:
-    return [
-        f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
-        'fsopen("cgroup2", FSOPEN_CLOEXEC)',
-        "fsconfig(FSCONFIG_CMD_CREATE)",
-        "fsmount(FSMOUNT_CLOEXEC)",
-        *([setattr_call(attr_set, 0)] if attr_set else []),
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-        *finish_calls(rec_set, rec_clr, propagation),
-    ]

@@ -13,8 +13,8 @@ import stat
 import sys
 
 from ..errors import StepProblem
-from ..plan.step import operation
-from ..syscalls.mounts import DEVPTS_SUPER_MAGIC, fstatfs
+from ..syscalls.constants import DEVPTS_SUPER_MAGIC
+from ..syscalls.filesystems import fstatfs
 from ..syscalls.terminals import open_peer, set_controlling, set_window_size, unlock
 from .attach import attach
 from .binds import clone_tree
@@ -28,7 +28,6 @@ _PTMX = os.makedev(5, 2)
 _PTMX_INODE = 2  # fs/devpts/inode.c, mknod_ptmx()
 
 
-@operation("make the terminal")
 def make_console(context: Context, rows: int, columns: int, bind_console: bool) -> None:
     """A pseudo terminal becomes standard input, output and error; its master is sent away.
 
@@ -52,19 +51,6 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
     context.keep("stdout", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
     context.keep("stderr", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
     set_controlling(peer)
-
-
-@make_console.calls
-def _(rows: int, columns: int, bind_console: bool) -> list[str]:
-    calls = ['openat2("/dev/pts/ptmx", O_PATH, RESOLVE_IN_ROOT)']
-    calls += ['openat("self/fd/", O_RDWR|O_NOCTTY)']
-    calls += ["ioctl(TIOCSPTLCK)", "ioctl(TIOCGPTPEER)"]
-    if rows or columns:
-        calls.append("ioctl(TIOCSWINSZ)")
-    if bind_console:
-        calls.append('openat2("/dev/console", O_PATH, RESOLVE_IN_ROOT)')
-        calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
-    return [*calls, "sendmsg(SCM_RIGHTS)", "ioctl(TIOCSCTTY)"]
 
 
 def _open_master(context: Context) -> int:

@@ -5,18 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
-from ..config.mount_flags import (
-    MS_DIRSYNC,
-    MS_I_VERSION,
-    MS_LAZYTIME,
-    MS_MANDLOCK,
-    MS_RDONLY,
-    MS_SYNCHRONOUS,
-)
 from ..errors import StepProblem
-from ..plan.step import operation
-from ..syscalls.flags import MOUNT_ATTR_NAMES, MOUNT_NAMES, names
-from ..syscalls.mounts import (
+from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,
     fsconfig_set_string,
@@ -24,61 +14,18 @@ from ..syscalls.mounts import (
     fsopen,
 )
 from . import copyup
-from .attach import (
-    attach,
-    attributes,
-    check_place,
-    finish,
-    finish_calls,
-    mount_on,
-    path_of,
-    setattr_call,
-)
+from .attach import attach, check_place, finish, mount_on, path_of
+from .flags import attributes, superblock_options, takes_mount
 from .paths import find_in_root, make_in_root, open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .flags import Options
 
-    Options = tuple[tuple[str, "str | None"], ...]
-
-# mount(2)'s flags that belong to the file system, as fsconfig(2) names them.
-_SUPERBLOCK = (
-    (MS_RDONLY, "ro"),
-    (MS_SYNCHRONOUS, "sync"),
-    (MS_DIRSYNC, "dirsync"),
-    (MS_MANDLOCK, "mand"),
-    (MS_LAZYTIME, "lazytime"),
-)
 _OVERFLOW_ID = 65534  # /proc/sys/kernel/overflowuid
-_LONGEST_VALUE = 255  # bytes; fsconfig(2), FSCONFIG_SET_STRING
 
 
-def split_options(data: str) -> Options:
-    """Split mount data at its commas, but for those in double quotes.
-
-    'mode=755,context="a,b",noswap' gives (mode, 755), (context, a,b), (noswap, None).
-    """
-    found: list[str] = [""]
-    quoted = escaped = False
-    for character in data:
-        if character == '"':
-            quoted = not quoted
-        elif character == "," and not quoted and not escaped:
-            found.append("")
-        else:
-            found[-1] += character
-        # A comma in a path of an overlay has a backslash before it.
-        escaped = character == "\\" and not escaped
-    options: list[tuple[str, str | None]] = []
-    for item in found:
-        key, equals, value = item.partition("=")
-        if key:
-            options.append((key, value if equals else None))
-    return tuple(options)
-
-
-@operation("mount {1} on {0}")
 def mount_filesystem(
     context: Context,
     target: str,
@@ -110,7 +57,7 @@ def mount_filesystem(
         if there:
             options = _like_the_directory(place, options)
         attr_set, _ = attributes(flags)
-        by_mount = _by_mount(options, flags)
+        by_mount = takes_mount(options, flags)
         if by_mount:
             tree = _mount_by_path(context, place, target, fstype, source, options, flags)
         else:
@@ -126,49 +73,6 @@ def mount_filesystem(
             os.close(tree)
     finally:
         os.close(place)
-
-
-@mount_filesystem.calls
-def _(
-    target: str,
-    fstype: str,
-    source: str,
-    options: Options,
-    flags: int,
-    copy_up: bool,
-    rec_set: int,
-    rec_clr: int,
-    propagation: tuple[int, ...],
-) -> list[str]:
-    calls = [f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)']
-    if _by_mount(options, flags):
-        calls.append(f'mount("{source}", "{fstype}", {names(flags, MOUNT_NAMES)})')
-        return calls + finish_calls(rec_set, rec_clr, propagation)
-    attr_set, _ = attributes(flags)
-    calls.append(f'fsopen("{fstype}", FSOPEN_CLOEXEC)')
-    calls.append(f'fsconfig(FSCONFIG_SET_STRING, "source", "{source}")')
-    calls += option_calls(superblock_options(flags) + options)
-    calls.append("fsconfig(FSCONFIG_CMD_CREATE)")
-    shown = 0 if copy_up else attr_set
-    calls.append(f"fsmount(FSMOUNT_CLOEXEC, {names(shown, MOUNT_ATTR_NAMES)})")
-    if copy_up and attr_set:
-        calls.append(setattr_call(attr_set, 0))
-    calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
-    return calls + finish_calls(rec_set, rec_clr, propagation)
-
-
-def option_calls(options: Options) -> list[str]:
-    return [
-        f'fsconfig(FSCONFIG_SET_FLAG, "{key}")'
-        if value is None
-        else f'fsconfig(FSCONFIG_SET_STRING, "{key}", "{value}")'
-        for key, value in options
-    ]
-
-
-def superblock_options(flags: int) -> Options:
-    """The options for those of the MS_* flags that belong to a file system."""
-    return tuple((key, None) for flag, key in _SUPERBLOCK if flags & flag)
 
 
 def _like_the_directory(place: int, options: Options) -> Options:
@@ -212,15 +116,6 @@ def configure(fs: int, options: Options) -> None:
             fsconfig_set_flag(fs, key)
         else:
             fsconfig_set_string(fs, key, value)
-
-
-def _by_mount(options: Options, flags: int) -> bool:
-    """Does it take mount(2), as fsconfig(2) has no iversion, and a limit of 255 bytes?
-
-    The many layers of an overlay exceed that easily.
-    """
-    longest = max((len(os.fsencode(value)) for _, value in options if value), default=0)
-    return longest > _LONGEST_VALUE or bool(flags & MS_I_VERSION)
 
 
 def _mount_by_path(

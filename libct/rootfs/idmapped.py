@@ -9,63 +9,19 @@ from __future__ import annotations
 
 import os
 
-from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_REC, MS_SHARED, MS_SLAVE
-from ..config.namespace import NEWUSER, map_text
-from ..plan.step import Step, operation
-from ..syscalls.mounts import AT_EMPTY_PATH, AT_RECURSIVE, mount_setattr
+from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_SLAVE
+from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
+from ..syscalls.mounts import mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
 from .binds import clone_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-    from ..config import Config
 
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
 
 
-def idmapped_source_steps(config: Config) -> list[Step]:
-    """The server's: the sources of all id-mapped mounts, opened and mapped.
-
-    Without mappings of its own a mount takes those of the container.
-    """
-    # It is made in the host's mount namespace, and is a peer of the host's mount:
-    # what is mounted in the one appears in the other, unless it becomes a slave.
-    slave = not config.root_propagation & MS_SHARED
-    steps = []
-    for index, mount in enumerate(config.mounts):
-        mapping = mount.id_mapping
-        if mapping is None:
-            continue
-        path = mapping.userns_path
-        uids, gids = map_text(mapping.uid_mappings), map_text(mapping.gid_mappings)
-        if not path and not uids:
-            path = _joined_user_namespace(config)
-            uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
-        steps.append(
-            open_idmapped(
-                f"source {index}",
-                mount.source,
-                bool(mount.flags & MS_REC),
-                slave,
-                mapping.recursive,
-                path,
-                uids,
-                gids,
-                why=f"mounts[{index}]",
-            )
-        )
-    return steps
-
-
-def _joined_user_namespace(config: Config) -> str:
-    for namespace in config.namespaces:
-        if namespace.type == NEWUSER:
-            return namespace.path
-    return ""
-
-
-@operation("open {1} with its ids mapped")
 def open_idmapped(
     context: Context,
     slot: str,
@@ -92,27 +48,6 @@ def open_idmapped(
         mount_setattr("", dirfd=tree, flags=flags, attr_set=MOUNT_ATTR_IDMAP, userns_fd=namespace)
     finally:
         os.close(namespace)
-
-
-@open_idmapped.calls
-def _(
-    slot: str,
-    source: str,
-    recursive: bool,
-    slave: bool,
-    map_recursive: bool,
-    path: str,
-    uids: str,
-    gids: str,
-) -> list[str]:
-    rec = "|AT_RECURSIVE" if recursive else ""
-    map_rec = "|AT_RECURSIVE" if map_recursive else ""
-    return [
-        f'openat("{path}", O_RDONLY|O_CLOEXEC)' if path else "clone3({flags=CLONE_NEWUSER})",
-        f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{rec})',
-        *(['mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MS_SLAVE)'] if slave else []),
-        f'mount_setattr("", AT_EMPTY_PATH{map_rec}, MOUNT_ATTR_IDMAP)',
-    ]
 
 
 def _namespace_with(uids: str, gids: str) -> int:

@@ -7,12 +7,12 @@ import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..errors import StepProblem
-from ..plan.step import Step, operation
-from ..syscalls.mounts import MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, move_mount
+from ..syscalls.constants import MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+from ..syscalls.mounts import move_mount
 from .attach import remount_attached, set_attributes
 from .binds import clone_tree
 from .filesystems import make_filesystem
-from .paths import find_in_root, inside, open_in_root
+from .paths import find_in_root, open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 _ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 
 
-def read_only_path_steps(paths: list[str]) -> list[Step]:
-    return [
-        make_read_only(inside(path), why=f"linux.readonlyPaths[{index}]")
-        for index, path in enumerate(paths)
-    ]
-
-
-def masked_path_steps(paths: list[str]) -> list[Step]:
-    return [
-        mask(inside(path), why=f"linux.maskedPaths[{index}]") for index, path in enumerate(paths)
-    ]
-
-
-@operation("make {0} read-only")
 def make_read_only(context: Context, path: str) -> None:
     """Bind path on itself, read-only; a path that is not there needs no protection."""
     place = find_in_root(context.fds["root"], path)
@@ -56,12 +42,6 @@ def make_read_only(context: Context, path: str) -> None:
         os.close(place)
 
 
-@make_read_only.calls
-def _(path: str) -> list[str]:
-    return _sure_calls(path)
-
-
-@operation("mask {0}")
 def mask(context: Context, path: str) -> None:
     """Cover a directory with an empty read-only tmpfs, anything else with /dev/null.
 
@@ -87,16 +67,6 @@ def mask(context: Context, path: str) -> None:
             os.close(tree)
     finally:
         os.close(place)
-
-
-@mask.calls
-def _(path: str) -> list[str]:
-    return _sure_calls(path)
-
-
-def _sure_calls(path: str) -> list[str]:
-    """A path that is not there has no mount made on it."""
-    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']
 
 
 def _is_root(context: Context, place: int) -> bool:

@@ -13,12 +13,7 @@ import os
 import stat
 
 from ..errors import StepProblem
-from ..syscalls.files import (
-    RESOLVE_IN_ROOT,
-    RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS,
-    openat2,
-)
+from ..syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 from ..syscalls.flags import quote
 
 TYPE_CHECKING = False
@@ -172,12 +167,3 @@ def parent_in_root(context: Context, path: str) -> tuple[int, str]:
         context.keep("parent", make_in_root(context.fds["root"], parent or "/", directory=True))
         context.values["parent"] = parent
     return context.fds["parent"], name
-
-
-def inside(path: str) -> str:
-    """path, cleaned lexically, as an absolute path of the container.
-
-    ".." cannot lead above the root, as in a chroot.
-    """
-    clean = os.path.normpath("/" + path)
-    return clean[1:] if clean.startswith("//") else clean

@@ -1,9 +1,6 @@
 """The root of the file system: propagation, the rootfs as a mount, and the change of root.
 
-Three ways lead into the rootfs: pivot_root(2), which every container with a
-mount namespace takes; a mount moved onto / with chroot(2), for an initramfs,
-whose root cannot be pivoted (noPivot); and chroot(2) alone for a container
-that shares the host's mount namespace.
+Which of the three ways into the rootfs a container takes, says plan/root.py.
 """
 
 from __future__ import annotations
@@ -11,104 +8,35 @@ from __future__ import annotations
 import errno
 import os
 
-from ..config.mount_flags import (
-    MOUNT_ATTR_RDONLY,
-    MS_PRIVATE,
-    MS_REC,
-    MS_SHARED,
-    MS_SLAVE,
-    MS_UNBINDABLE,
-)
-from ..config.namespace import NEWNS
+from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SLAVE
 from ..errors import StepProblem
-from ..plan.step import Step, operation
-from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
-from ..syscalls.flags import MOUNT_NAMES, names
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_FDCWD,
     MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
-    mount,
-    move_mount,
-    pivot_root,
-    umount2,
 )
+from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
+from ..syscalls.mounts import mount, move_mount, pivot_root, umount2
 from .attach import is_whole_proc, path_of, remount_attached, set_attributes
 from .binds import clone_tree
 from .mountinfo import mount_points
 from .paths import make_in_root
-from .view import view_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-    from ..config import Config
 
 
-def prepare_steps(config: Config) -> list[Step]:
-    """From the host's file systems, as the new namespace inherits them, to a rootfs of its own."""
-    if not any(namespace.type == NEWNS for namespace in config.namespaces):
-        return [open_root(config.rootfs, why="root.path")]
-    # First of all: no mount made from here on may reach the host.
-    first = _first_propagation(config.root_propagation)
-    steps = [propagate("/", first, why="linux.rootfsPropagation")]
-    # pivot_root and move_mount refuse a shared parent, and what is mounted on one
-    # would be mounted on the host, too.
-    if first & MS_SHARED:
-        place = "/" if config.rootfs_view else config.rootfs
-        steps.append(unshare_parent(place, why="root.path"))
-    if config.rootfs_view:
-        return steps + view_steps(config)
-    return [*steps, bind_root(config.rootfs, why="root.path")]
-
-
-def _first_propagation(wanted: int) -> int:
-    """What all mounts become at the start; the root itself becomes what is wanted at the end.
-
-    Slaves of the host's mounts, unless those of the container are to be shared
-    with it.  An unbindable rootfs could not be bound.
-    """
-    if wanted & MS_SHARED:
-        return wanted
-    if wanted & MS_REC and wanted & (MS_PRIVATE | MS_UNBINDABLE):
-        return MS_PRIVATE | MS_REC
-    return MS_SLAVE | MS_REC
-
-
-def enter_steps(config: Config) -> list[Step]:
-    """Into the rootfs, and no way back."""
-    if not any(namespace.type == NEWNS for namespace in config.namespaces):
-        return [change_root()]
-    steps = [move_root() if config.no_pivot_root else pivot()]
-    propagation = config.root_propagation
-    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):
-        steps.append(propagate("/", propagation, why="linux.rootfsPropagation"))
-    return steps
-
-
-@operation("open the rootfs {0}")
 def open_root(context: Context, path: str) -> None:
     """Hold the rootfs under "root", where no mount namespace is there to mount it in."""
     context.keep("root", os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-@open_root.calls
-def _(path: str) -> list[str]:
-    return [f'openat("{path}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
-
-
-@operation("set the propagation of {0}")
 def propagate(context: Context, path: str, propagation: int) -> None:
     mount("", path, "", propagation, "")
 
 
-@propagate.calls
-def _(path: str, propagation: int) -> list[str]:
-    return [f'mount("{path}", {names(propagation, MOUNT_NAMES)})']
-
-
-@operation("make the mount that {0} is on private")
 def unshare_parent(context: Context, rootfs: str) -> None:
     """The mount that holds the rootfs; the other mounts keep what the configuration says."""
     _change_mount_of(rootfs, MS_PRIVATE)
@@ -126,12 +54,6 @@ def _change_mount_of(path: str, propagation: int) -> None:
             path = os.path.dirname(path)  # not a mount point
 
 
-@unshare_parent.calls
-def _(rootfs: str) -> list[str]:
-    return ["mount(MS_PRIVATE)"]
-
-
-@operation("bind the rootfs {0} on itself")
 def bind_root(context: Context, path: str) -> None:
     """Hold the rootfs, now a mount of its own, under "root".
 
@@ -148,16 +70,6 @@ def bind_root(context: Context, path: str) -> None:
         os.close(place)
 
 
-@bind_root.calls
-def _(path: str) -> list[str]:
-    return [
-        f'openat2("{path}", O_PATH|O_DIRECTORY, RESOLVE_NO_SYMLINKS)',
-        'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-    ]
-
-
-@operation("make the rootfs the root directory by pivot_root")
 def pivot(context: Context) -> None:
     """pivot_root(".", "."): the old root ends up on top of the new, and is detached.
 
@@ -180,20 +92,6 @@ def pivot(context: Context) -> None:
     os.chdir("/")
 
 
-@pivot.calls
-def _() -> list[str]:
-    return [
-        'openat("/", O_PATH|O_DIRECTORY|O_CLOEXEC)',
-        "fchdir()",
-        'pivot_root(".", ".")',
-        "fchdir()",
-        'mount(".", MS_SLAVE|MS_REC)',
-        'umount2(".", MNT_DETACH)',
-        'chdir("/")',
-    ]
-
-
-@operation("make the rootfs the root directory by a move and chroot")
 def move_root(context: Context) -> None:
     """For a root that cannot be pivoted (an initramfs).
 
@@ -209,17 +107,6 @@ def move_root(context: Context) -> None:
     move_mount(context.fds["root"], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
     os.chroot(".")
     os.chdir("/")
-
-
-@move_root.calls
-def _() -> list[str]:
-    return [
-        'mount("/", MS_SLAVE)',
-        "fchdir()",
-        'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
-        'chroot(".")',
-        'chdir("/")',
-    ]
 
 
 def _full_mounts(context: Context, rootfs: str) -> list[str]:
@@ -247,19 +134,12 @@ def _hide(point: str) -> None:
         mount("tmpfs", point, "tmpfs", 0, "size=4k")
 
 
-@operation("make the rootfs the root directory by chroot")
 def change_root(context: Context) -> None:
     os.fchdir(context.fds["root"])
     os.chroot(".")
     os.chdir("/")
 
 
-@change_root.calls
-def _() -> list[str]:
-    return ["fchdir()", 'chroot(".")', 'chdir("/")']
-
-
-@operation("make the root read-only")
 def make_root_read_only(context: Context) -> None:
     """The root's own mount, not those on it."""
     root = context.fds["root"]
@@ -267,12 +147,6 @@ def make_root_read_only(context: Context) -> None:
         remount_attached(context, root, MOUNT_ATTR_RDONLY, 0)
 
 
-@make_root_read_only.calls
-def _() -> list[str]:
-    return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
-
-
-@operation("hold the host's /proc")
 def open_proc(context: Context) -> None:
     """Keep the host's /proc under "proc" for what is written and reopened through it.
 
@@ -286,17 +160,6 @@ def open_proc(context: Context) -> None:
         raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
 
 
-@open_proc.calls
-def _() -> list[str]:
-    return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]
-
-
-@operation("make the working directory {0}")
 def make_directory(context: Context, path: str) -> None:
     """A missing working directory is made, as root and before the root turns read-only."""
     os.close(make_in_root(context.fds["root"], path, directory=True))
-
-
-@make_directory.calls
-def _(path: str) -> list[str]:
-    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']

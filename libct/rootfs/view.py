@@ -24,8 +24,7 @@ import os
 import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
-from ..plan.step import Step, operation
-from ..syscalls.mounts import (
+from ..syscalls.constants import (
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
     AT_RECURSIVE,
@@ -33,63 +32,40 @@ from ..syscalls.mounts import (
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     OPEN_TREE_CLONE,
-    move_mount,
-    open_tree,
 )
+from ..syscalls.mounts import move_mount, open_tree
 from .attach import remount_attached, set_attributes
-from .binds import is_bind
 from .copyup import copy_entry, keep_attributes
 from .filesystems import make_filesystem
 from .mountinfo import MountPoint, mount_points
-from .paths import inside, open_in_root
+from .paths import open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-    from ..config import Config
-
-READ_ONLY, OVERLAY = "read-only", "overlay"
 
 _LARGEST_COPY = 1 << 20  # bytes
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 
 
-def view_steps(config: Config) -> list[Step]:
-    hidden = {inside(mount.destination) for mount in config.mounts if not is_bind(mount)}
-    # /dev/pts goes with /dev.
-    outer = [path for path in sorted(hidden) if not _is_below(path, hidden)]
-    return [view(config.rootfs, config.rootfs_view, tuple(outer), why="root.path")]
-
-
 def _is_below(path: str, others: set[str]) -> bool:
     return any(path.startswith(other + "/") for other in others)
 
 
-@operation("take the {1} view of {0} as the rootfs")
 def view(context: Context, path: str, kind: str, hidden: tuple[str, ...]) -> None:
     """Hold the new rootfs under "root".
 
-    kind: READ_ONLY or OVERLAY.  hidden: what is left out, absolute in path.
+    kind: "read-only" or "overlay".  hidden: what is left out, absolute in path.
     """
     source = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         points = [at for at in mount_points(context) if at.is_below(path) and at.point != path]
-        view = _View(context, path, kind == OVERLAY, hidden, points)
+        view = _View(context, path, kind == "overlay", hidden, points)
         view.fill(source, view.root, "")
     finally:
         os.close(source)
     view.finish()
-
-
-@view.calls
-def _(path: str, kind: str, hidden: tuple[str, ...]) -> list[str]:
-    return [
-        'fsopen("tmpfs", FSOPEN_CLOEXEC)',
-        'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
-        *(['fsopen("overlay", FSOPEN_CLOEXEC)'] if kind == OVERLAY else []),
-        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
-    ]
 
 
 class _View:

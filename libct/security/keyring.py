@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import errno
 
-from ..plan.step import Step, operation
 from ..syscalls import keys
-from ..syscalls.flags import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 
-def keyring_steps(container_id: str, *, new: bool, user_namespace: bool = False) -> list[Step]:
-    """new: for the first process, which makes the keyring; another process joins it by name.
-
-    user_namespace: the container has one.
-    """
-    permission = 0
-    if new:
-        # The keyring belongs to the user that the namespace was made by, and
-        # who searches it in there may be another, to the kernel.
-        permission = keys.KEY_OTH_SEARCH if user_namespace else keys.KEY_USR_SEARCH
-    return [join_session_keyring(f"_ses.{container_id}", permission)]
-
-
-@operation("join the session keyring {0}")
 def join_session_keyring(context: Context, name: str, permission: int) -> None:
     """permission: KEY_*_SEARCH to add to those of the keyring, or 0.
 
@@ -51,12 +35,3 @@ def join_session_keyring(context: Context, name: str, permission: int) -> None:
         # "keyring;UID;GID;PERMISSIONS;NAME", the permissions in hexadecimal.
         fields = keys.keyctl_describe(keyring).split(";")
         keys.keyctl_setperm(keyring, int(fields[3], 16) | permission)
-
-
-@join_session_keyring.calls
-def _(name: str, permission: int) -> list[str]:
-    calls = [f"keyctl(KEYCTL_JOIN_SESSION_KEYRING, {quote(name)})"]
-    if permission:
-        added = "KEY_USR_SEARCH" if permission == keys.KEY_USR_SEARCH else "KEY_OTH_SEARCH"
-        calls += ["keyctl(KEYCTL_DESCRIBE)", f"keyctl(KEYCTL_SETPERM, {added})"]
-    return calls

@@ -16,7 +16,6 @@ import stat
 
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
-from ..plan.step import operation
 from ..rootfs.paths import open_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 
@@ -29,20 +28,12 @@ _CHUNK = 1 << 15
 _MOST_ID = (1 << 32) - 2  # the number above means "leave as it is" to setresuid(2)
 
 
-@operation("look up the user {0!r}")
 def resolve_user(context: Context, user: str, groups: tuple[int | str, ...]) -> None:
     """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve()."""
     uid, gid, found, home = resolve(context.fds["root"], user, groups)
     context.values.update(uid=uid, gid=gid, groups=found, home=home)
 
 
-@resolve_user.calls
-def _(user: str, groups: tuple[int | str, ...]) -> list[str]:
-    # /etc/group is read only where a name asks for it; HOME is always looked up.
-    return ['openat2("/etc/passwd", O_NONBLOCK|O_CLOEXEC, RESOLVE_IN_ROOT)']
-
-
-@operation("make the standard streams the user's")
 def own_stdio(context: Context) -> None:
     """Descriptors 0 to 2, so that /dev/stdout can be opened again; the group stays.
 
@@ -62,7 +53,6 @@ def own_stdio(context: Context) -> None:
                 raise
 
 
-@operation("become the user")
 def become_user(context: Context) -> None:
     """Groups first: once the user is another, they cannot be changed."""
     uid, gid, groups = (context.values[name] for name in ("uid", "gid", "groups"))
@@ -89,11 +79,6 @@ def become_user(context: Context) -> None:
     except OSError as error:
         _refuse_unmapped(error, "user", uid)
         raise
-
-
-@become_user.calls
-def _() -> list[str]:
-    return ["setgroups()", "setresgid()", "setresuid()"]
 
 
 def _may_set_groups(proc: int) -> bool:

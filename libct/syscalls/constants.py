@@ -308,3 +308,29 @@ SECCOMP_FILTER_FLAG_SPEC_ALLOW = 0x4
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8
 SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 0x10  # Linux 5.7
 SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 0x20  # Linux 5.19
+
+# include/uapi/linux/keyctl.h
+KEY_SPEC_SESSION_KEYRING = -3
+KEYCTL_JOIN_SESSION_KEYRING = 1
+KEYCTL_SETPERM = 5
+KEYCTL_DESCRIBE = 6
+
+# include/linux/key.h: rights of the possessor (bits 24 to 29), of the key's
+# user (16 to 21), of its group (8 to 13) and of others (0 to 5).
+KEY_POS_ALL = 0x3F000000
+KEY_USR_VIEW = 0x010000
+KEY_USR_READ = 0x020000
+KEY_USR_WRITE = 0x040000
+KEY_USR_SEARCH = 0x080000
+KEY_USR_LINK = 0x100000
+KEY_USR_SETATTR = 0x200000
+KEY_OTH_SEARCH = 0x000008
+
+# include/uapi/linux/eventfd.h: eventfd(2)
+EFD_CLOEXEC = os.O_CLOEXEC
+EFD_NONBLOCK = os.O_NONBLOCK
+
+# include/uapi/linux/inotify.h: inotify(7)
+IN_MODIFY = 0x2
+IN_CLOEXEC = os.O_CLOEXEC
+IN_NONBLOCK = os.O_NONBLOCK

@@ -11,41 +11,47 @@ from . import constants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     # What a flag word is made of, (value, name), in the order of printing.
     Table = tuple[tuple[int, str], ...]
 
 
-def _families() -> dict[str, list[tuple[int, str]]]:
-    """The constants by the first word of their names, in the order of the headers."""
-    families: dict[str, list[tuple[int, str]]] = {}
-    for name, value in vars(constants).items():
-        families.setdefault(name.partition("_")[0], []).append((value, name))
-    return families
+class Flags:
+    """The constants with a prefix that are bits, as a table (value, name) made at the first use.
+
+    Messages and plans print flags; most processes never do.
+    first: those of several bits, which have to come first.
+    """
+
+    __slots__ = ("_first", "_prefixes", "_table", "_without")
+
+    def __init__(
+        self, *prefixes: str, first: tuple[str, ...] = (), without: tuple[str, ...] = ()
+    ) -> None:
+        self._prefixes, self._first, self._without = prefixes, first, without
+        self._table: Table | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        if self._table is None:
+            values = vars(constants)
+            found = [(values[name], name) for name in self._first]
+            for prefix in self._prefixes:
+                found += [
+                    (value, name)
+                    for name, value in values.items()
+                    if name.startswith(prefix) and value and name not in self._first + self._without
+                ]
+            self._table = tuple(found)
+        return iter(self._table)
 
 
-_FAMILIES = _families()
-
-
-def _bits(prefix: str, *, first: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Table:
-    """The constants with this prefix that are bits; those of several bits have to come first."""
-    family = _FAMILIES[prefix.partition("_")[0]]
-    found = [
-        item
-        for item in family
-        if item[0] and item[1].startswith(prefix) and item[1] not in (*first, *without)
-    ]
-    return (*((vars(constants)[name], name) for name in first), *found)
-
-
-def _values(prefix: str, *, without: str = " ") -> dict[int, str]:
-    """The names of the constants with this prefix that are values and not bits."""
-    return {
-        value: name
-        for value, name in _FAMILIES[prefix.partition("_")[0]]
-        if name.startswith(prefix) and not name.startswith(without)
-    }
+def _value_name(value: int, prefix: str, *, without: str = " ") -> str | None:
+    """The name of the constant with this prefix that has this value, where they are no bits."""
+    for name, known in vars(constants).items():
+        if name.startswith(prefix) and not name.startswith(without) and known == value:
+            return name
+    return None
 
 
 def _of_os(*suffixes: str) -> Table:
@@ -53,25 +59,23 @@ def _of_os(*suffixes: str) -> Table:
     return tuple(item for item in found if item[0])
 
 
-MOUNT_NAMES = _bits("MS_")
-UMOUNT_NAMES = (*_bits("MNT_"), *_bits("UMOUNT_"))
-MOUNT_ATTR_NAMES = _bits("MOUNT_ATTR_", first=("MOUNT_ATTR__ATIME",))
-MOVE_MOUNT_NAMES = _bits("MOVE_MOUNT_")
-FSPICK_NAMES = _bits("FSPICK_")
-CLONE_NAMES = _bits("CLONE_")
-RESOLVE_NAMES = _bits("RESOLVE_")
-CLOSE_RANGE_NAMES = _bits("CLOSE_RANGE_")
-AT_NAMES = _bits("AT_", without=("AT_FDCWD", "AT_REMOVEDIR"))
-OPEN_TREE_NAMES = (*_bits("OPEN_TREE_"), *AT_NAMES)
-PIDFD_NAMES = _bits("PIDFD_")
-SECBIT_NAMES = _bits("SECBIT_")
-SCHED_FLAG_NAMES = _bits("SCHED_FLAG_")
-MPOL_FLAG_NAMES = _bits("MPOL_F_")
-SECCOMP_FILTER_FLAG_NAMES = _bits("SECCOMP_FILTER_FLAG_")
-STATFS_NAMES = _bits("ST_")
-CAPABILITY_NAMES: Table = tuple(
-    (1 << number, name) for name, number in constants.CAPABILITIES.items()
-)
+_NOT_FLAGS = ("AT_FDCWD", "AT_REMOVEDIR")
+MOUNT_NAMES = Flags("MS_")
+UMOUNT_NAMES = Flags("MNT_", "UMOUNT_")
+MOUNT_ATTR_NAMES = Flags("MOUNT_ATTR_", first=("MOUNT_ATTR__ATIME",))
+MOVE_MOUNT_NAMES = Flags("MOVE_MOUNT_")
+FSPICK_NAMES = Flags("FSPICK_")
+CLONE_NAMES = Flags("CLONE_")
+RESOLVE_NAMES = Flags("RESOLVE_")
+CLOSE_RANGE_NAMES = Flags("CLOSE_RANGE_")
+AT_NAMES = Flags("AT_", without=_NOT_FLAGS)
+OPEN_TREE_NAMES = Flags("OPEN_TREE_", "AT_", without=_NOT_FLAGS)
+PIDFD_NAMES = Flags("PIDFD_")
+SECBIT_NAMES = Flags("SECBIT_")
+SCHED_FLAG_NAMES = Flags("SCHED_FLAG_")
+MPOL_FLAG_NAMES = Flags("MPOL_F_")
+SECCOMP_FILTER_FLAG_NAMES = Flags("SECCOMP_FILTER_FLAG_")
+STATFS_NAMES = Flags("ST_")
 # O_SYNC holds O_DSYNC, O_TMPFILE holds O_DIRECTORY: the larger ones come first.
 OPEN_NAMES = _of_os(
     "SYNC", "TMPFILE", "CREAT", "EXCL", "NOCTTY", "TRUNC", "APPEND", "NONBLOCK", "DSYNC",
@@ -79,21 +83,14 @@ OPEN_NAMES = _of_os(
 )  # fmt: skip
 
 _ACCESS_NAMES = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O_RDWR"}
-_FSCONFIG_NAMES = _values("FSCONFIG_")
-_POLICIES = _values("SCHED_", without="SCHED_FLAG_")
-_IOPRIO_CLASSES = _values("IOPRIO_CLASS_", without="IOPRIO_CLASS_SHIFT")
-_IOPRIO_WHO = _values("IOPRIO_WHO_")
-_MPOL_MODES = _values("MPOL_", without="MPOL_F_")
-_CAPABILITIES = {number: name for name, number in constants.CAPABILITIES.items()}
-_RLIMITS = {number: name for name, number in constants.RLIMITS.items()}
 
 
-def names(value: int, table: Table) -> str:
+def names(value: int, table: Iterable[tuple[int, str]]) -> str:
     """value as names joined with '|'; '0' for none; bits without a name in hexadecimal."""
     return "|".join(_parts(value, table)) or "0"
 
 
-def _parts(value: int, table: Table) -> Iterator[str]:
+def _parts(value: int, table: Iterable[tuple[int, str]]) -> Iterator[str]:
     for bits, name in table:
         if value & bits == bits:
             yield name
@@ -116,45 +113,48 @@ def clone_names(flags: int) -> str:
 
 def fsconfig_name(command: int) -> str:
     """The command of fsconfig(2)."""
-    return _FSCONFIG_NAMES.get(command, hex(command))
+    return _value_name(command, "FSCONFIG_") or hex(command)
+
+
+def _name_of(value: int, table: Mapping[str, int]) -> str:
+    return next((name for name, known in table.items() if known == value), str(value))
 
 
 def capability_name(number: int) -> str:
     """The name of a capability, or its number where the table has none."""
-    return _CAPABILITIES.get(number, str(number))
+    return _name_of(number, constants.CAPABILITIES)
 
 
 def rlimit_name(resource: int) -> str:
     """The name of a resource limit, or its number."""
-    return _RLIMITS.get(resource, str(resource))
+    return _name_of(resource, constants.RLIMITS)
 
 
 def capability_names(mask: int) -> str:
     """The names of a mask's capabilities, joined with '|', as strace prints capset(2)."""
-    return names(mask, CAPABILITY_NAMES)
+    return names(mask, ((1 << number, name) for name, number in constants.CAPABILITIES.items()))
 
 
 def policy_name(policy: int) -> str:
     """The scheduling policy of sched_setattr(2)."""
-    return _POLICIES.get(policy, str(policy))
+    return _value_name(policy, "SCHED_", without="SCHED_FLAG_") or str(policy)
 
 
 def ioprio_class_name(class_: int) -> str:
     """The class of ioprio_set(2)."""
-    return _IOPRIO_CLASSES.get(class_, str(class_))
+    return _value_name(class_, "IOPRIO_CLASS_", without="IOPRIO_CLASS_SHIFT") or str(class_)
 
 
 def ioprio_who_name(which: int) -> str:
     """The first argument of ioprio_set(2)."""
-    return _IOPRIO_WHO.get(which, str(which))
+    return _value_name(which, "IOPRIO_WHO_") or str(which)
 
 
 def mempolicy_name(mode: int) -> str:
     """The mode of set_mempolicy(2) with its flags; the mode is a value, not bits."""
     flags = mode & sum(bits for bits, _ in MPOL_FLAG_NAMES)
-    return "|".join(
-        [_MPOL_MODES.get(mode - flags, str(mode - flags)), *_parts(flags, MPOL_FLAG_NAMES)]
-    )
+    name = _value_name(mode - flags, "MPOL_", without="MPOL_F_") or str(mode - flags)
+    return "|".join([name, *_parts(flags, MPOL_FLAG_NAMES)])
 
 
 def dirfd_name(fd: int) -> str:

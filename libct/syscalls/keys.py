@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ctypes
 
+from .constants import (
+    KEY_OTH_SEARCH as KEY_OTH_SEARCH,
+    KEY_POS_ALL as KEY_POS_ALL,
+    KEY_SPEC_SESSION_KEYRING as KEY_SPEC_SESSION_KEYRING,
+    KEY_USR_LINK as KEY_USR_LINK,
+    KEY_USR_READ as KEY_USR_READ,
+    KEY_USR_SEARCH as KEY_USR_SEARCH,
+    KEY_USR_SETATTR as KEY_USR_SETATTR,
+    KEY_USR_VIEW as KEY_USR_VIEW,
+    KEY_USR_WRITE as KEY_USR_WRITE,
+    KEYCTL_DESCRIBE as KEYCTL_DESCRIBE,
+    KEYCTL_JOIN_SESSION_KEYRING as KEYCTL_JOIN_SESSION_KEYRING,
+    KEYCTL_SETPERM as KEYCTL_SETPERM,
+)
 from .core import bind_syscall, cstring, fail, number
 from .flags import quote
-
-# include/uapi/linux/keyctl.h
-KEY_SPEC_SESSION_KEYRING = -3
-KEYCTL_JOIN_SESSION_KEYRING = 1
-KEYCTL_SETPERM = 5
-KEYCTL_DESCRIBE = 6
-
-# include/linux/key.h: rights of the possessor (bits 24 to 29), of the key's
-# user (16 to 21), of its group (8 to 13) and of others (0 to 5).
-KEY_POS_ALL = 0x3F000000
-KEY_USR_VIEW = 0x010000
-KEY_USR_READ = 0x020000
-KEY_USR_WRITE = 0x040000
-KEY_USR_SEARCH = 0x080000
-KEY_USR_LINK = 0x100000
-KEY_USR_SETATTR = 0x200000
-KEY_OTH_SEARCH = 0x000008
 
 _NR_KEYCTL = number("keyctl")
 _keyctl_name = bind_syscall(ctypes.c_int, ctypes.c_char_p)

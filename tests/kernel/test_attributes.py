@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from libct.attributes.limits import oom_score_steps, rlimit_steps
-from libct.attributes.scheduling import affinity_steps, scheduling_steps
-from libct.attributes.sysctl import sysctl_steps, write_sysctl
-from libct.attributes.uts import uts_steps
 from libct.bootstrap.context import Context
+from libct.bootstrap.performer import find
 from libct.config import Config, IOPriority, MemoryPolicy, Personality, Rlimit, Scheduler
 from libct.errors import StepProblem
-from libct.plan.step import OPERATIONS
+from libct.plan.limits import oom_score_steps, rlimit_steps
+from libct.plan.scheduling import affinity_steps, scheduling_steps
+from libct.plan.sysctl import sysctl_steps, write_sysctl
+from libct.plan.uts import uts_steps
 from libct.rootfs.root import open_proc
 from libct.syscalls import scheduling
 from libct.syscalls.process import get_dumpable, set_dumpable
@@ -44,9 +44,9 @@ MS_BIND = 0x1000
 def perform(steps: list[Step], context: Context | None = None) -> None:
     context = context or Context()
     if "proc" not in context.fds:
-        open_proc.perform(context)
+        open_proc(context)
     for step in steps:
-        OPERATIONS[step.op].perform(context, *step.args)
+        find(step.performer)(context, *step.args)
 
 
 def read(path: str) -> str:
@@ -94,13 +94,13 @@ def test_a_parameter_that_is_refused_names_its_file() -> None:
 def test_nothing_stands_in_for_a_parameter() -> None:
     def body() -> None:
         context = Context()
-        open_proc.perform(context)
+        open_proc(context)
         mount("/proc/sys/net/ipv4/ip_default_ttl", "/proc/sys/net/ipv4/ip_forward", "", MS_BIND)
         with pytest.raises(StepProblem, match="covered by another mount"):
             perform([write_sysctl("net/ipv4/ip_forward", "1")], context)
         mount("tmpfs", "/proc", "tmpfs")
         with pytest.raises(StepProblem, match="not a proc file system"):
-            open_proc.perform(context)
+            open_proc(context)
 
     in_namespaces(CLONE_NEWNET | CLONE_NEWNS, body)
 

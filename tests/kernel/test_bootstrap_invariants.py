@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.config import (
     NEWIPC,
     NEWNET,
@@ -108,31 +108,73 @@ def test_the_trap_would_work(trap: Path) -> None:
     assert (trap / "imported").exists()
 
 
-def test_the_door_is_closed(trap: Path, tmp_path: Path) -> None:
+# Where an import is written into a copy of libct: file, the line before it, the operation.
+# At some of these the host's files are still all there is, and would be found.
+DOORS = {
+    "first of all": ("bootstrap/namespaces.py", "def new_session(context: Context) -> None:\n"),
+    "the stage": ("bootstrap/namespaces.py", "    opened = [(flag, path, os.open(path, flags))"),
+    "inside": ("bootstrap/execute.py", "    denied = False\n"),
+}
+FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
+
+
+@pytest.mark.parametrize("where", DOORS)
+def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
     """A copy of libct with an import where there may be none cannot perform that step."""
-    package = Path(libct.__file__).parent
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(package, tmp_path / "copy/boxes", ignore=ignored)
-    source = tmp_path / "copy/boxes/bootstrap/execute.py"
+    name, line = DOORS[where]
+    source = copy_of_libct(tmp_path) / name
     text = source.read_text()
-    wanted = "    denied = False\n"
-    assert wanted in text
-    source.write_text(text.replace(wanted, "    import this\n" + wanted))
-    script = tmp_path / "script.py"
-    script.write_text(
-        f"import sys\nsys.path.insert(0, {str(tmp_path / 'copy')!r})\n"
-        "import boxes\nfrom boxes.config import Namespace\n"
-        f"config = boxes.Config(rootfs={str(trap)!r}, namespaces=[Namespace('NEWNS')])\n"
-        "process = boxes.Process(['true'], env=['PATH=/bin'], init=True)\n"
-        f"with boxes.create({str(tmp_path / 'states')!r}, 'one', config) as container:\n"
-        "    try:\n        container.run(process)\n"
-        "    except boxes.StepError as error:\n        print(error.op, error.strerror)\n"
+    before, wanted, after = text.partition(line)
+    assert wanted
+    rest = "" if wanted.endswith("\n") else after[: after.index("\n") + 1]
+    source.write_text(f"{before}{wanted}{rest}    import this\n{after[len(rest) :]}")
+    done = run_copy(tmp_path, trap, joined=where == "the stage")
+    problem = "ModuleNotFoundError: No module named 'this'"
+    assert done.stdout == f"{FAILED[where]} {problem}\n", done.stderr
+    assert not (trap / "imported").exists()
+
+
+def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:
+    """And not the server, which serves the next."""
+    package = copy_of_libct(tmp_path)
+    (package / "rootfs/masks.py").write_text("import nothing.of_this_name\n")
+    more = (
+        "server = boxes.bootstrap.servers._server\n"
+        "config.mask_paths = []\n"
+        f"with boxes.create({str(tmp_path / 'states')!r}, 'two', config) as container:\n"
+        "    container.run(process)\n"
+        "    print(process.wait().exit_code, boxes.bootstrap.servers._server is server)\n"
     )
-    done = subprocess.run(
+    done = run_copy(tmp_path, trap, mask_paths=["/bin"], more=more)
+    problem = "mask ModuleNotFoundError: No module named 'nothing'"
+    assert done.stdout == f"{problem}\n0 True\n", done.stderr
+
+
+def copy_of_libct(place: Path) -> Path:
+    package = Path(libct.__file__).parent
+    copy = place / "copy/boxes"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def run_copy(
+    place: Path, rootfs: Path, *, joined: bool = False, more: str = "", **values: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `true` by the copy of libct; the program says which step has failed, and why."""
+    script = place / "script.py"
+    spaces = "Namespace('NEWNS')" + ", Namespace('NEWUTS', '/proc/self/ns/uts')" * joined
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(place / 'copy')!r})\n"
+        "import boxes\nfrom boxes.config import Namespace\n"
+        f"config = boxes.Config(rootfs={str(rootfs)!r}, namespaces=[{spaces}], **{values!r})\n"
+        "process = boxes.Process(['true'], env=['PATH=/bin'], init=True)\n"
+        f"with boxes.create({str(place / 'states')!r}, 'one', config) as container:\n"
+        "    try:\n        container.run(process)\n"
+        "    except boxes.StepError as error:\n        print(error.op, error.strerror)\n" + more
+    )
+    return subprocess.run(
         [sys.executable, script], capture_output=True, text=True, check=False, cwd="/"
     )
-    assert done.stdout == "find_command ModuleNotFoundError: No module named 'this'\n", done.stderr
-    assert not (trap / "imported").exists()
 
 
 # --- 2: nobody inside can look at who enters ------------------------------------------------
@@ -205,7 +247,7 @@ def test_a_process_that_enters_cannot_be_looked_at(
     spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    go = client._Run._send_go
+    go = client._Run._let_go_ahead
 
     def look_and_go(run: client._Run, number: int) -> None:
         # It is in all namespaces, and has what it needs of the host still open.
@@ -214,7 +256,7 @@ def test_a_process_that_enters_cannot_be_looked_at(
         seen.append(spy.look_at(pid_inside(pid)))
         go(run, number)
 
-    monkeypatch.setattr(client._Run, "_send_go", look_and_go)
+    monkeypatch.setattr(client._Run, "_let_go_ahead", look_and_go)
     process = libct.Process(["sleep", "60"], env=[PATH])
     spy.container.run(process)
     assert seen == [[]]
@@ -272,7 +314,7 @@ def listed(output: str) -> dict[int, str]:
 @pytest.mark.parametrize("namespaces", [USUAL, (NEWPID,), (*USUAL, NEWUSER)])
 def test_the_command_has_three_descriptors(namespaces: tuple[str, ...]) -> None:
     mounts: dict[str, Any] = {} if NEWNS in namespaces else {"mounts": [], "devices": []}
-    client.stop_server()  # the next one is started by who holds them
+    servers.stop_server()  # the next one is started by who holds them
     with running(make_config(namespaces=namespaces, **mounts)) as container:
         fds = Path(f"/proc/{container.state()['pid']}/fd")
         assert sorted(os.listdir(fds)) == ["0", "1", "2"]
@@ -404,7 +446,7 @@ def test_a_failure_tells_all(case: str, monkeypatch: pytest.MonkeyPatch) -> None
     script.write_text("no program")
     script.chmod(0o755)
     if case == "the runtime's":  # the kernel is to find it
-        monkeypatch.setattr("libct.container.check", lambda *_: None)
+        monkeypatch.setattr("libct.starting.check", lambda *_: None)
     args = values.pop("args", ["true"]) if "args" in values else ["true"]
     container = libct.create(state_directory(), unique(), make())
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -12,10 +13,10 @@ import pytest
 
 import libct
 from libct import container as container_module
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
-from libct.cgroups import steps as steps  # fills OPERATIONS
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
+from libct.plan import cgroups  # noqa: F401  # declares what only its managers use
 from libct.plan.step import OPERATIONS
 from libct.state import Directory
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
@@ -59,7 +60,8 @@ def kill_at(place: Any, name: str, when: str, turn: int = 1) -> None:
 
 
 def operation(name: str, when: str, turn: int = 1) -> Callable[[], None]:
-    return lambda: kill_at(OPERATIONS[name], "perform", when, turn)
+    module, _, function = OPERATIONS[name].performer.rpartition(".")
+    return lambda: kill_at(importlib.import_module(f"libct.{module}"), function, when, turn)
 
 
 def method(owner: Any, name: str, when: str, turn: int = 1) -> Callable[[], None]:
@@ -101,7 +103,7 @@ MOMENTS: dict[str, tuple[Callable[[], None], str]] = {
     "before created": (operation("record_created", "before"), "stopped"),
     "created and not let go": (operation("record_created", "after"), "stopped"),
     "created": (method(client._Run, "_send_go", "after", 2), "created"),
-    "released": (method(container_module, "_hear", "after"), "running"),
+    "released": (method(container_module, "_release", "after"), "running"),
 }
 
 
@@ -206,7 +208,7 @@ def test_a_caller_is_killed(moment: str) -> None:
                 assert container.processes() == []
             assert container.status() == status
         beside(lambda: remove(name))
-        client.stop_server()
+        servers.stop_server()
         assert orphans() == []
         assert groups(name) == []
         assert not os.path.exists(f"{state_directory()}/{name}")
@@ -219,7 +221,7 @@ def test_the_caller_of_a_further_process_is_killed(moment: str) -> None:
     kill = {
         "asked": method(client._Run, "_ask", "after"),
         "let go": operation("let_go", "before"),
-        "gone on": method(client._Run, "_send_go", "after"),
+        "gone on": method(client._Run, "_let_go_ahead", "after"),
     }[moment]
     name = unique()
     shared_rootfs()

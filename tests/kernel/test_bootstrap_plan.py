@@ -28,9 +28,9 @@ PROGRAM = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import libct
-from libct.bootstrap import client, operations
+from libct.bootstrap import servers
 from libct.config import *
-from libct.container import check_process
+from libct.starting import check_process
 from tests.bundles import default_spec, merge
 from tests.containers import make_config, USUAL
 
@@ -61,10 +61,10 @@ with libct.create(place, name, config) as container:
         container.run(libct.Process(["sleep", "60"], env=["PATH=/bin"], init=True))
         process = libct.Process(**values)
     else:
-        client.start_server()
+        servers.start_server()
         process = libct.Process(init=True, **values)
     # Ready, and all that is imported on the way to it is: strace takes its time.
-    info = open(f"/proc/self/fdinfo/{client._server.pidfd}").read()
+    info = open(f"/proc/self/fdinfo/{servers._server.pidfd}").read()
     server = int(info.partition("Pid:")[2].split()[0])
     while open(f"/proc/{server}/comm").read() != "libct:server\\n":
         pass

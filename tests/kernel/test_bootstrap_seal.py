@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
-from libct.bootstrap import client, seal
+from libct.bootstrap import seal, servers
 
 from ..containers import make_config, run, shared_rootfs
 from ..support import busybox_rootfs, forked, libct_environment, requires, user_account
@@ -29,7 +29,7 @@ PYTHON = os.path.realpath(sys.executable)
 @pytest.fixture(params=["overlay", "memory"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Each way to seal, and a server that is sealed so."""
-    client.stop_server()
+    servers.stop_server()
     if request.param == "memory":
 
         def fsopen(fstype: str) -> int:
@@ -37,17 +37,17 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
         monkeypatch.setattr(seal, "fsopen", fsopen)
     yield request.param
-    client.stop_server()
+    servers.stop_server()
 
 
 def open_executable() -> int:
     """O_PATH, of the server, which is gone then: nothing says that the text file is busy."""
-    client.start_server()
-    assert client._server is not None
-    info = Path(f"/proc/self/fdinfo/{client._server.pidfd}").read_text()
+    servers.start_server()
+    assert servers._server is not None
+    info = Path(f"/proc/self/fdinfo/{servers._server.pidfd}").read_text()
     pid = info.partition("Pid:")[2].split()[0]
     executable = os.open(f"/proc/{pid}/exe", os.O_PATH)
-    client.stop_server()
+    servers.stop_server()
     return executable
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
-from libct.bootstrap import client
+from libct.bootstrap import servers
 from libct.errors import ServerError
 
 from ..containers import PATH, make_config, run, running, shell, state_directory
@@ -39,18 +39,18 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("no_server")]
 @pytest.fixture
 def no_server() -> Iterator[None]:
     """No server before, none after, and no descriptor more."""
-    client.stop_server()
+    servers.stop_server()
     before = set(os.listdir("/proc/self/fd"))
     yield
-    client.stop_server()
+    servers.stop_server()
     assert set(os.listdir("/proc/self/fd")) == before
 
 
 def server() -> int:
     """The pid of this process's server, which is started if there is none."""
-    client.start_server()
-    assert client._server is not None
-    return pid_of(client._server.pidfd)
+    servers.start_server()
+    assert servers._server is not None
+    return pid_of(servers._server.pidfd)
 
 
 def pid_of(pidfd: int) -> int:
@@ -148,14 +148,14 @@ def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
         if change == "affinity" and len(os.sched_getaffinity(0)) == 1:
             pytest.skip("one CPU")
         libct.interpreter = python
-        identity = client._identity()
+        identity = servers._identity()
         first = server()
         CHANGES[change]()
         if change == "chroot":  # where there is no /proc to tell
             with pytest.raises(ServerError, match="mount proc on /proc"):
-                client.start_server()
+                servers.start_server()
         else:
-            assert client._identity() != identity
+            assert servers._identity() != identity
             assert server() != first
 
     forked(body)
@@ -188,7 +188,7 @@ def test_a_forked_copy_of_the_owner_has_its_own() -> None:
         first = server()
 
         def copy() -> int:
-            assert client._server is None
+            assert servers._server is None
             assert works()
             return server()
 
@@ -208,7 +208,7 @@ def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
-        client.stop_server()  # which waits for it
+        servers.stop_server()  # which waits for it
         assert not Path(f"/proc/{pid}").exists()
         os.close(writer)
         os.waitpid(copy, 0)
@@ -218,7 +218,7 @@ def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
 
 def test_a_fork_while_another_thread_is_busy_with_it() -> None:
     def owner() -> None:
-        client._lock.acquire()  # as a thread that is not in the copy
+        servers._lock.acquire()  # as a thread that is not in the copy
         forked(works)
 
     forked(owner)
@@ -246,14 +246,14 @@ def test_one_that_was_killed_is_replaced(moment: str) -> None:
 
 
 def test_one_that_is_killed_again_and_again_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    spawn = client._spawn
+    spawn = servers._spawn
 
-    def spawn_and_stop(identity: tuple[object, ...]) -> client.Server:
+    def spawn_and_stop(identity: tuple[object, ...]) -> servers.Server:
         made = spawn(identity)
         os.kill(pid_of(made.pidfd), signal.SIGKILL)
         return made
 
-    monkeypatch.setattr(client, "_spawn", spawn_and_stop)
+    monkeypatch.setattr(servers, "_spawn", spawn_and_stop)
     with pytest.raises(ServerError, match=r"^the bootstrap server ended by signal 9$"):
         works()
     assert children() == []
@@ -354,7 +354,7 @@ def test_the_host_program_has_children_of_its_own() -> None:
         assert wait_until(lambda: set(own) <= set(reaped))
         assert [os.WEXITSTATUS(reaped[pid]) for pid in own] == list(range(5))
         assert statuses <= {7, 255}  # 255 is unknown, before Linux 6.15
-        client.stop_server()
+        servers.stop_server()
         assert works()
 
     forked(body)

@@ -173,7 +173,7 @@ def test_rules_program_and_v1_agree(seed: int) -> None:
         def apply(default: str, exceptions: tuple[str, ...]) -> None:
             fresh = source.randrange(2)
             args = (directory, default, exceptions, fresh)
-            apply_v1.cgroup_devices_v1.perform(Context(), *args)
+            apply_v1.cgroup_devices_v1(Context(), *args)
 
         try:
             return agree(source, directory, apply)
@@ -189,7 +189,7 @@ def test_rules_program_and_v2_agree(seed: int) -> None:
     def body(directory: str) -> int:
         def apply(default: str, exceptions: tuple[str, ...]) -> None:
             args = (directory, default, exceptions)
-            apply_v2.cgroup_devices_v2.perform(Context(), *args)
+            apply_v2.cgroup_devices_v2(Context(), *args)
 
         return agree(random.Random(seed), directory, apply)
 
@@ -199,7 +199,7 @@ def test_rules_program_and_v2_agree(seed: int) -> None:
 
 
 def perform_v1(directory: str, default: str, *exceptions: str, fresh: int = 1) -> None:
-    apply_v1.cgroup_devices_v1.perform(Context(), directory, default, exceptions, fresh)
+    apply_v1.cgroup_devices_v1(Context(), directory, default, exceptions, fresh)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_a_v2_group_has_one_program_whatever_it_had_before() -> None:
             return bpf.prog_query(group)[1]
 
         def apply(default: str, *exceptions: str) -> None:
-            apply_v2.cgroup_devices_v2.perform(Context(), directory, default, exceptions)
+            apply_v2.cgroup_devices_v2(Context(), directory, default, exceptions)
 
         apply("allow")
         assert present() == []  # nothing is limited, so nothing runs
@@ -280,9 +280,9 @@ def test_without_permission_a_program_is_left_out_if_it_may_be() -> None:
         place = "/mnt"
         mount("cgroup2", place, "cgroup2")
         args = (place, "deny", ("c 1:3 r",))
-        apply_v2.cgroup_devices_v2.perform(Context(), *args, 1)
+        apply_v2.cgroup_devices_v2(Context(), *args, 1)
         with pytest.raises(PermissionError) as caught:
-            apply_v2.cgroup_devices_v2.perform(Context(), *args, 0)
+            apply_v2.cgroup_devices_v2(Context(), *args, 0)
         assert "CAP_BPF" in vars(caught.value)["hint"]
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP, inside)
@@ -295,7 +295,7 @@ def test_a_limit_of_locked_memory_is_no_hindrance() -> None:
 
     def body(directory: str) -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
-        apply_v2.cgroup_devices_v2.perform(Context(), directory, "deny", ())
+        apply_v2.cgroup_devices_v2(Context(), directory, "deny", ())
         assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == (0, 0)
 
     in_v2_group(body)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from libct.bootstrap.context import Context
+from libct.bootstrap.performer import find
 from libct.cgroups import manager as cgroups, steps
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
-from libct.plan.step import OPERATIONS
 
 from ..support import as_user, requires, unique, user_checkout, user_python, wait_until
 
@@ -33,7 +33,7 @@ MEGABYTE = 1 << 20
 def perform(planned: list[Step], context: Context | None = None) -> Context:
     context = context or Context()
     for step in planned:
-        OPERATIONS[step.op].perform(context, *step.args)
+        find(step.performer)(context, *step.args)
     return context
 
 
@@ -434,10 +434,10 @@ def test_a_container_that_is_gone_has_nothing(groups: Callable[..., Manager]) ->
 ROOTLESS = """
 import sys
 from libct.bootstrap.context import Context
+from libct.bootstrap.performer import find
 from libct.cgroups import manager as cgroups
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, Resources
-from libct.plan.step import OPERATIONS
 limit = int(sys.argv[1]) or None
 manager = cgroups.new(Cgroup(rootless=True, resources=Resources(pids_limit=limit)), "x", detect())
 assert not manager.problems(), manager.problems()
@@ -445,7 +445,7 @@ context = Context()
 before, inside, after = manager.entry_steps()
 try:
     for step in [*manager.create_steps(), *before, *manager.directory_steps(), *inside, *after]:
-        OPERATIONS[step.op].perform(context, *step.args)
+        find(step.performer)(context, *step.args)
     assert context.fds == {}
     assert manager.all_pids() == [] and not manager.exists() and not manager.frozen()
     manager.kill()

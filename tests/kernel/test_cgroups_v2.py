@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from libct.bootstrap.context import Context
+from libct.bootstrap.performer import find
 from libct.cgroups import manager as cgroups, steps
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
-from libct.plan.step import OPERATIONS
 from libct.syscalls.namespaces import clone3
 
 from ..support import CLONE_NEWNS, in_namespaces, mount, requires, unique, wait_until
@@ -36,7 +36,7 @@ pytestmark = requires("root", "cgroup2")
 def perform(planned: list[Step], context: Context | None = None) -> Context:
     context = context or Context()
     for step in planned:
-        OPERATIONS[step.op].perform(context, *step.args)
+        find(step.performer)(context, *step.args)
     return context
 
 

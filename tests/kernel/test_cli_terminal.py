@@ -144,7 +144,7 @@ def test_exec_with_a_terminal(tmp_path: Path, rootfs: Path) -> None:
         (["run", "--console-socket", "/x"], True, "cannot use console socket if libct will not"),
         (["create", "--console-socket", "/x"], False, "cannot use console socket if libct will"),
         (["create", "--console-socket", "/no/such"], True, "cannot connect to the console socket"),
-        (["create", "--pidfd-socket", "/x"], False, "--pidfd-socket: not supported yet"),
+        (["create", "--pidfd-socket", "/x"], False, "cannot connect to the pidfd socket"),
     ],
 )
 def test_what_goes_with_what(

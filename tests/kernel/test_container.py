@@ -17,7 +17,7 @@ import pytest
 
 import libct
 from libct import state as state_module
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
 from libct.container import list_containers
 
@@ -584,7 +584,7 @@ def test_many_containers() -> None:
 
 def test_no_descriptor_is_lost() -> None:
     def body() -> None:
-        client.start_server()
+        servers.start_server()
         before = sorted(os.listdir("/proc/self/fd"))
         for _ in range(3):
             with running(make_config(cgroups=Cgroup())) as container:

@@ -66,7 +66,15 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
     assert any(line.startswith("root.path - ") for line in seen)
     assert "running True" in seen
     assert seen[-2:] == ["testing", "exit code 0"]
-    assert output.splitlines() == ["daemon", "ended with 3", "9", "second: 3", "first: 137"]
+    assert output.splitlines() == [
+        "daemon",
+        "ended with 3",
+        "9",
+        f"1 process, at most {256 << 20} bytes",
+        "out of memory 0 times",
+        "second: 3",
+        "first: 137",
+    ]
 
 
 def _groups_called_system() -> set[str]:

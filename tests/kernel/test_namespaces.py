@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client
+from libct.bootstrap import servers
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -198,7 +198,7 @@ def test_in_a_joined_user_namespace_it_is_root() -> None:
 def test_paths_that_cannot_be_joined(
     monkeypatch: pytest.MonkeyPatch, path: str, errno: int, text: str
 ) -> None:
-    monkeypatch.setattr("libct.container.check", lambda *_: None)
+    monkeypatch.setattr("libct.starting.check", lambda *_: None)
     config = make_config(namespaces=(NEWNS, (NEWUTS, path)))
     with pytest.raises(libct.StepError) as caught:
         run(config, "true")
@@ -228,7 +228,7 @@ def test_maps_are_written_by_root() -> None:
 
 
 def test_a_map_that_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("libct.container.check", lambda *_: None)
+    monkeypatch.setattr("libct.starting.check", lambda *_: None)
     overlapping = [IDMap(0, 100000, 10), IDMap(5, 200000, 10)]
     config = make_config(namespaces=(*USUAL, NEWUSER), uid_mappings=overlapping, gid_mappings=MAP)
     with pytest.raises(libct.StepError) as caught:
@@ -479,7 +479,7 @@ def test_user_namespaces_that_are_used_up() -> None:
 
     def body() -> str:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
-        client.stop_server()
+        servers.stop_server()
         with pytest.raises(libct.StepError) as caught:
             run(make_config(namespaces=(*USUAL, NEWUSER)), "true")
         assert caught.value.errno == 28

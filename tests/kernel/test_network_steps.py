@@ -18,7 +18,7 @@ pytestmark = requires("root")
 
 
 def up() -> None:
-    bring_up_loopback.perform(Context())
+    bring_up_loopback(Context())
 
 
 def routes() -> set[tuple[str, str, str]]:
@@ -59,9 +59,9 @@ def test_routes_are_added_in_order() -> None:
     def body() -> None:
         up()
         context = Context()
-        add_route.perform(context, "10.9.8.7/16", "", "", "lo")
-        add_route.perform(context, "192.0.2.0/24", "127.0.0.1", "10.9.0.1", "lo")
-        add_route.perform(context, "", "", "10.9.0.2", "")
+        add_route(context, "10.9.8.7/16", "", "", "lo")
+        add_route(context, "192.0.2.0/24", "127.0.0.1", "10.9.0.1", "lo")
+        add_route(context, "", "", "10.9.0.2", "")
         assert routes() == {
             ("lo", "0000090A", "00000000"),
             ("lo", "000200C0", "0100090A"),
@@ -74,7 +74,7 @@ def test_routes_are_added_in_order() -> None:
 def test_ipv6_routes() -> None:
     def body() -> None:
         up()
-        add_route.perform(Context(), "fd00::1/64", "", "", "lo")
+        add_route(Context(), "fd00::1/64", "", "", "lo")
         with open("/proc/net/ipv6_route") as file:
             assert any(line.startswith("fd00" + 28 * "0" + " 40 ") for line in file)
 
@@ -85,18 +85,18 @@ def test_refusals_tell_their_errno() -> None:
     def body() -> None:
         context = Context()
         with pytest.raises(OSError, match="RTM_GETLINK") as caught:
-            add_route.perform(context, "10.0.0.0/8", "", "", "eth0")
+            add_route(context, "10.0.0.0/8", "", "", "eth0")
         assert caught.value.errno == errno.ENODEV
         with pytest.raises(OSError, match=r"is down|unreachable|not up") as caught:
-            add_route.perform(context, "10.0.0.0/8", "", "", "lo")
+            add_route(context, "10.0.0.0/8", "", "", "lo")
         assert caught.value.errno == errno.ENETDOWN
         up()
-        add_route.perform(context, "10.0.0.0/8", "", "", "lo")
+        add_route(context, "10.0.0.0/8", "", "", "lo")
         with pytest.raises(FileExistsError):
-            add_route.perform(context, "10.0.0.0/8", "", "", "lo")
+            add_route(context, "10.0.0.0/8", "", "", "lo")
         # The kernel says more than its errno.
         with pytest.raises(OSError, match=r"\(Nexthop has invalid gateway") as caught:
-            add_route.perform(context, "192.0.2.0/24", "", "198.51.100.1", "")
+            add_route(context, "192.0.2.0/24", "", "198.51.100.1", "")
         assert caught.value.errno == errno.ENETUNREACH
 
     in_namespaces(CLONE_NEWNET, body)

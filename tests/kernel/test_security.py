@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from libct.bootstrap.context import Context
+from libct.bootstrap.performer import find
 from libct.config import Capabilities
 from libct.errors import StepProblem
-from libct.plan.step import OPERATIONS
+from libct.plan.capabilities import bounding_steps, capability_steps, no_new_privileges
+from libct.plan.keyring import keyring_steps
+from libct.plan.users import become_user, own_stdio, resolve_user
 from libct.rootfs.root import open_proc
-from libct.security.capabilities import bounding_steps, capability_steps, no_new_privileges
-from libct.security.keyring import join_session_keyring, keyring_steps
-from libct.security.users import become_user, own_stdio, resolve_user
+from libct.security.keyring import join_session_keyring
 from libct.syscalls import keys
 from libct.syscalls.credentials import capset
 from libct.syscalls.process import set_dumpable
@@ -37,9 +38,9 @@ KILL, NET_BIND, CHOWN = 1 << 5, 1 << 10, 1 << 0
 def perform(steps: list[Step], context: Context | None = None) -> Context:
     context = context or Context()
     if "proc" not in context.fds:
-        open_proc.perform(context)
+        open_proc(context)
     for step in steps:
-        OPERATIONS[step.op].perform(context, *step.args)
+        find(step.performer)(context, *step.args)
     return context
 
 
@@ -168,8 +169,8 @@ def test_another_users_keyring_of_the_name_is_not_joined() -> None:
     name = "_ses." + unique("keyring")
 
     def join() -> set[str]:
-        join_session_keyring.perform(Context(), name, keys.KEY_USR_SEARCH)
-        join_session_keyring.perform(Context(), name, keys.KEY_USR_SEARCH)  # already ours
+        join_session_keyring(Context(), name, keys.KEY_USR_SEARCH)
+        join_session_keyring(Context(), name, keys.KEY_USR_SEARCH)  # already ours
         with open("/proc/keys") as file:
             return {line.split()[0] for line in file if name in line}
 

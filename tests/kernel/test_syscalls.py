@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.syscalls import bpf, credentials, keys, mounts, namespaces, process, scheduling, uts
+from libct.syscalls import (
+    bpf,
+    credentials,
+    filesystems,
+    keys,
+    mounts,
+    namespaces,
+    process,
+    scheduling,
+    uts,
+)
 from libct.syscalls.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -136,7 +146,7 @@ def in_cgroup2(body: Callable[[str], None]) -> None:
 
     def inside() -> None:
         mounts.mount("cgroup2", "/mnt", "cgroup2")
-        assert mounts.statfs("/mnt").type == CGROUP2_SUPER_MAGIC
+        assert filesystems.statfs("/mnt").type == CGROUP2_SUPER_MAGIC
         path = f"/mnt/libct-test-{os.getpid()}"
         os.mkdir(path)
         try:
@@ -209,8 +219,8 @@ def test_names_are_set() -> None:
 def test_mount_remount_and_umount() -> None:
     def body() -> None:
         mounts.mount("name", "/mnt", "tmpfs", 0, "size=64k,mode=0700")
-        assert mounts.statfs("/mnt").type == TMPFS_MAGIC
-        assert mounts.statfs("/mnt").blocks * mounts.statfs("/mnt").bsize == 65536
+        assert filesystems.statfs("/mnt").type == TMPFS_MAGIC
+        assert filesystems.statfs("/mnt").blocks * filesystems.statfs("/mnt").bsize == 65536
         os.mkdir("/mnt/a")
         mounts.mount("/mnt", "/mnt/a", None, MS_BIND)
         mounts.mount(None, "/mnt/a", None, MS_REMOUNT | MS_BIND | MS_RDONLY)
@@ -231,11 +241,11 @@ def test_mount_remount_and_umount() -> None:
 
 
 def _new_tmpfs(attrs: int = 0, **options: str) -> int:
-    fs = mounts.fsopen("tmpfs")
+    fs = filesystems.fsopen("tmpfs")
     for key, value in options.items():
-        mounts.fsconfig_set_string(fs, key, value)
-    mounts.fsconfig_create(fs)
-    tree = mounts.fsmount(fs, attrs)
+        filesystems.fsconfig_set_string(fs, key, value)
+    filesystems.fsconfig_create(fs)
+    tree = filesystems.fsmount(fs, attrs)
     os.close(fs)
     return tree
 
@@ -251,13 +261,13 @@ def test_a_file_system_is_configured_mounted_and_moved_by_descriptors() -> None:
         mounts.move_mount(tree, "", place, "", empty)
         assert os.listdir("/mnt") == ["inside"]
         assert os.stat("/mnt").st_mode & 0o7777 == 0o711
-        assert mounts.statfs("/mnt").flags & ST_NOEXEC
+        assert filesystems.statfs("/mnt").flags & ST_NOEXEC
         with pytest.raises(OSError, match=rf'move_mount\({tree}, "", AT_FDCWD, "/mnt/inside", MOV'):
             mounts.move_mount(tree, "", AT_FDCWD, "/mnt/inside", MOVE_MOUNT_F_EMPTY_PATH)
 
-        fs = mounts.fspick(tree, "", FSPICK_EMPTY_PATH)
-        mounts.fsconfig_set_flag(fs, "ro")
-        mounts.fsconfig_reconfigure(fs)
+        fs = filesystems.fspick(tree, "", FSPICK_EMPTY_PATH)
+        filesystems.fsconfig_set_flag(fs, "ro")
+        filesystems.fsconfig_reconfigure(fs)
         with pytest.raises(OSError, match="Read-only file system"):
             os.mkdir("/mnt/more")
 
@@ -267,17 +277,17 @@ def test_a_file_system_is_configured_mounted_and_moved_by_descriptors() -> None:
 @requires("userns")
 def test_errors_of_a_context_carry_the_kernels_messages() -> None:
     def body() -> None:
-        fs = mounts.fsopen("tmpfs")
+        fs = filesystems.fsopen("tmpfs")
         text = (
             r'fsconfig\(\d+, FSCONFIG_SET_STRING, "size", "many", 0\): Invalid argument \(tmpfs: '
         )
         with pytest.raises(OSError, match=text):
-            mounts.fsconfig_set_string(fs, "size", "many")
+            filesystems.fsconfig_set_string(fs, "size", "many")
         with pytest.raises(OSError, match=r"\(tmpfs: Unknown parameter 'none'\)"):
-            mounts.fsconfig_set_flag(fs, "none")
-        assert mounts.fs_messages(fs) == []
+            filesystems.fsconfig_set_flag(fs, "none")
+        assert filesystems.fs_messages(fs) == []
         with pytest.raises(OSError, match=r"fsmount\(\d+, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV\): "):
-            mounts.fsmount(fs, MOUNT_ATTR_NODEV)
+            filesystems.fsmount(fs, MOUNT_ATTR_NODEV)
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
 
@@ -285,12 +295,12 @@ def test_errors_of_a_context_carry_the_kernels_messages() -> None:
 @requires("root", "overlay")
 def test_an_option_may_be_a_descriptor() -> None:
     def body() -> None:
-        fs = mounts.fsopen("overlay")
+        fs = filesystems.fsopen("overlay")
         fd = os.open("/", os.O_PATH)
         # Which options take one differs between kernels: that it arrives is enough.
         text = rf'fsconfig\({fs}, FSCONFIG_SET_FD, "none", NULL, {fd}\): .*overlay: Unknown'
         with pytest.raises(OSError, match=text):
-            mounts.fsconfig_set_fd(fs, "none", fd)
+            filesystems.fsconfig_set_fd(fs, "none", fd)
 
     in_namespaces(CLONE_NEWNS, body)
 
@@ -312,10 +322,10 @@ def test_a_tree_is_copied_and_its_attributes_are_set() -> None:
             (both, "below", ST_RDONLY | ST_NOATIME),
         ):
             fd = os.open(path, os.O_PATH, dir_fd=tree)
-            assert mounts.fstatfs(fd).flags & (ST_RDONLY | ST_NOATIME) == expected
+            assert filesystems.fstatfs(fd).flags & (ST_RDONLY | ST_NOATIME) == expected
             os.close(fd)
         mounts.mount_setattr("", dirfd=one, flags=AT_EMPTY_PATH, attr_set=MOUNT_ATTR_NODEV)
-        assert mounts.fstatfs(one).flags & ST_NODEV
+        assert filesystems.fstatfs(one).flags & ST_NODEV
         mounts.mount_setattr("/mnt", propagation=MS_SHARED)
         assert "shared:" in _mountinfo("/mnt")
         mounts.mount_setattr("/mnt", propagation=MS_PRIVATE)

@@ -9,6 +9,7 @@ import pytest
 
 import libct
 from libct.config import NEWTIME, NEWUSER, Cgroup, IDMap, Mount, TimeOffset
+from libct.plan.step import AHEAD
 
 from ..containers import PATH, USUAL, make_config, run_in, running, state_directory
 from ..support import requires, unique
@@ -39,9 +40,11 @@ def check(container: libct.Container, begin: float, performed: int = 0) -> None:
     """The records are those of the plan's steps up to the one that was performed last."""
     assert container.plan is not None
     traces = sorted(container.traces)
-    assert [number for number, _, _, _ in traces] == list(
-        range(1, (performed or len(container.plan)) + 1)
-    )
+    last = performed or len(container.plan)
+    # What the runtime does ahead of its turn, it has done before a step on the way there fails.
+    ahead = [n for n, step in enumerate(container.plan, 1) if step.process == AHEAD and n > last]
+    numbers = [number for number, _, _, _ in traces]
+    assert numbers in (list(range(1, last + 1)), [*range(1, last + 1), *ahead])
     now = time.time_ns()
     for number, start, duration, result in traces:
         assert begin * 1e9 <= start <= now, container.plan.steps[number - 1]
@@ -119,14 +122,14 @@ FAILURES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
 @pytest.mark.parametrize("hold", [True, False])
 def test_a_failed_step(monkeypatch: pytest.MonkeyPatch, case: str, hold: bool) -> None:
     values, args, op, text = FAILURES[case]
-    monkeypatch.setattr("libct.container.check", lambda *_: None)
+    monkeypatch.setattr("libct.starting.check", lambda *_: None)
     begin = time.time()
     with traced(**values) as container:
         with pytest.raises(libct.StepError) as caught:
             container.start(command(*args), hold=hold)
         assert caught.value.op == op
         check(container, begin, caught.value.number)
-        assert text in sorted(container.traces)[-1][3]
+        assert any(text in result for _, _, _, result in container.traces)
         assert caught.value.traces == container.traces
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from libct.attributes.limits import oom_score_steps, rlimit_steps
-from libct.attributes.scheduling import affinity_steps, scheduling_steps
-from libct.attributes.sysctl import sysctl_path, sysctl_steps
-from libct.attributes.uts import uts_steps
 from libct.config import Config, IOPriority, MemoryPolicy, Personality, Rlimit, Scheduler
+from libct.config.sysctl import sysctl_path
 from libct.errors import ConfigError
+from libct.plan.limits import oom_score_steps, rlimit_steps
+from libct.plan.scheduling import affinity_steps, scheduling_steps
+from libct.plan.sysctl import sysctl_steps
+from libct.plan.uts import uts_steps
 
 INFINITY = (1 << 64) - 1
 

@@ -265,6 +265,7 @@ V1_LIMITS = [
     (
         Resources(cpu_shares=512, cpu_quota=50000, cpu_period=100000, cpu_burst=1000, cpu_idle=0),
         [
+            write_v1("cpu.idle", "cpu/cpu.idle", "0"),
             write_v1("cpu.shares", "cpu/cpu.shares", "512"),
             (
                 "cgroup_write_group",
@@ -276,7 +277,6 @@ V1_LIMITS = [
                     ("cpu.cfs_quota_us", "50000"),
                 ),
             ),
-            write_v1("cpu.idle", "cpu/cpu.idle", "0"),
         ],
     ),
     # The kernel refuses shares of an idle group.

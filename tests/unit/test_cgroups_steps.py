@@ -69,7 +69,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 
 def make(tree: Tree, below: str, *, optional: int = 0, context: Context | None = None) -> None:
-    steps.cgroup_mkdir.perform(context or Context(), str(tree.root), below, optional)
+    steps.cgroup_mkdir(context or Context(), str(tree.root), below, optional)
 
 
 # --- cgroup_mkdir ---
@@ -164,7 +164,7 @@ def test_levels_are_removed_when_a_lower_one_cannot_be_made(
 
 
 def enable(tree: Tree, below: str, *needed: str) -> None:
-    steps.cgroup_enable_controllers.perform(Context(), str(tree.root), below, needed)
+    steps.cgroup_enable_controllers(Context(), str(tree.root), below, needed)
 
 
 def test_all_controllers_are_enabled_on_the_way(tree: Tree) -> None:
@@ -244,7 +244,7 @@ def test_what_is_refused_at_first_is_written_again(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(files, "write", write)
     settings = (("m.limit", "200"), ("m.both", "300"))
-    steps.cgroup_write_group.perform(Context(), "/a", settings)
+    steps.cgroup_write_group(Context(), "/a", settings)
     assert attempts == ["m.limit=200", "m.both=300", "m.limit=200"]
 
 
@@ -253,16 +253,16 @@ def test_what_is_always_refused_is_an_error(tree: Tree) -> None:
     tree.errors["a/m.limit", ""] = errno.EINVAL
     settings = (("m.limit", "200"), ("m.both", "300"))
     with pytest.raises(OSError, match=r'write\("200"\)') as caught:
-        steps.cgroup_write_group.perform(Context(), str(directory), settings)
+        steps.cgroup_write_group(Context(), str(directory), settings)
     assert caught.value.filename == f"{directory}/m.limit"
     assert tree.writes.count(("a/m.limit", "200")) == 2
 
 
 def test_a_file_that_is_not_there(tree: Tree) -> None:
     path = f"{tree.root}/pids.max"
-    steps.cgroup_write.perform(Context(), path, "5", 1)
+    steps.cgroup_write(Context(), path, "5", 1)
     with pytest.raises(FileNotFoundError) as caught:
-        steps.cgroup_write.perform(Context(), path, "5")
+        steps.cgroup_write(Context(), path, "5")
     assert "the pids controller is not enabled" in vars(caught.value)["hint"]
 
 
@@ -272,21 +272,21 @@ def test_memory_in_use_cannot_be_taken_away(tree: Tree) -> None:
     (directory / "memory.max_usage_in_bytes").write_text("700\n")
     tree.errors["a/memory.limit_in_bytes", ""] = errno.EBUSY
     with pytest.raises(OSError) as caught:
-        steps.cgroup_write.perform(Context(), f"{directory}/memory.limit_in_bytes", "5")
+        steps.cgroup_write(Context(), f"{directory}/memory.limit_in_bytes", "5")
     hint = "500 bytes are in use and cannot be freed, at most 700 were"
     assert vars(caught.value)["hint"] == hint
 
 
 def test_a_limit_above_use_is_checked(tree: Tree) -> None:
     directory = tree.group("a", memory_current="500\n")
-    steps.cgroup_check_memory.perform(Context(), str(directory), 500)
+    steps.cgroup_check_memory(Context(), str(directory), 500)
     with pytest.raises(StepProblem, match="uses 500 bytes, more than the new limit of 499"):
-        steps.cgroup_check_memory.perform(Context(), str(directory), 499)
+        steps.cgroup_check_memory(Context(), str(directory), 499)
 
 
 def cpuset(tree: Tree, below: str, cpus: str = "", mems: str = "", optional: int = 0) -> None:
     args = (str(tree.root), below, cpus, mems, "cpuset.", optional)
-    steps.cgroup_cpuset_v1.perform(Context(), *args)
+    steps.cgroup_cpuset_v1(Context(), *args)
 
 
 def test_empty_cpusets_are_filled_from_above(tree: Tree) -> None:
@@ -327,9 +327,9 @@ def test_tasks_files_are_opened_and_written_and_closed(tree: Tree) -> None:
     required = (f"{tree.root}/a", f"{tree.root}/b")
     optional = (f"{tree.root}/c",)
     context = Context()
-    entry.cgroup_open.perform(context, required, optional)
+    entry.cgroup_open(context, required, optional)
     assert len(context.fds) == 2
-    entry.cgroup_enter.perform(context, required, optional)
+    entry.cgroup_enter(context, required, optional)
     assert context.fds == {}
     assert (tree.root / "a/tasks").read_text() == "0"
 
@@ -337,15 +337,15 @@ def test_tasks_files_are_opened_and_written_and_closed(tree: Tree) -> None:
 def test_the_one_that_cloned_lets_go(tree: Tree) -> None:
     tree.group("a", tasks="")
     context = Context()
-    entry.cgroup_open.perform(context, (f"{tree.root}/a",), ())
-    entry.cgroup_close.perform(context, (f"{tree.root}/a", f"{tree.root}/b"))
+    entry.cgroup_open(context, (f"{tree.root}/a",), ())
+    entry.cgroup_close(context, (f"{tree.root}/a", f"{tree.root}/b"))
     assert context.fds == {}
     assert (tree.root / "a/tasks").read_text() == ""
 
 
 def test_a_group_that_must_be_entered_must_be_there(tree: Tree) -> None:
     with pytest.raises(FileNotFoundError, match="tasks"):
-        entry.cgroup_open.perform(Context(), (f"{tree.root}/a",), ())
+        entry.cgroup_open(Context(), (f"{tree.root}/a",), ())
 
 
 def test_a_group_that_takes_no_process(tree: Tree) -> None:
@@ -353,7 +353,7 @@ def test_a_group_that_takes_no_process(tree: Tree) -> None:
     os.close(writer)
     context = Context({"cgroup /a": reader})  # writing to it fails
     with pytest.raises(OSError, match=r'write\("0"\)') as caught:
-        entry.cgroup_enter.perform(context, ("/a",), ())
+        entry.cgroup_enter(context, ("/a",), ())
     assert caught.value.filename == "/a/tasks"
     context.release("cgroup /a")
 
@@ -362,11 +362,11 @@ def test_a_process_is_joined_from_outside(tree: Tree) -> None:
     tree.group("a", cgroup_procs="")
     context = Context()
     context.pid = 1234
-    entry.cgroup_join.perform(context, (f"{tree.root}/a",), (f"{tree.root}/b",))
+    entry.cgroup_join(context, (f"{tree.root}/a",), (f"{tree.root}/b",))
     assert tree.writes == [("a/cgroup.procs", "1234"), ("b/cgroup.procs", "1234")]
     tree.errors["a/cgroup.procs", ""] = errno.EBUSY
     with pytest.raises(OSError, match="1234") as caught:
-        entry.cgroup_join.perform(context, (f"{tree.root}/a",), ())
+        entry.cgroup_join(context, (f"{tree.root}/a",), ())
     assert "distributes controllers" in vars(caught.value)["hint"]
 
 
@@ -383,9 +383,9 @@ def test_an_exiting_process_is_tried_again(tree: Tree, monkeypatch: pytest.Monke
 def test_the_directory_to_clone_into(tree: Tree) -> None:
     tree.group("a")
     context = Context()
-    entry.cgroup_open_directory.perform(context, f"{tree.root}/b", 1)
+    entry.cgroup_open_directory(context, f"{tree.root}/b", 1)
     assert context.fds == {}
-    entry.cgroup_open_directory.perform(context, f"{tree.root}/a", 0)
+    entry.cgroup_open_directory(context, f"{tree.root}/a", 0)
     assert os.path.samestat(os.fstat(context.fds["cgroup"]), os.stat(tree.root / "a"))
     context.release("cgroup")
 

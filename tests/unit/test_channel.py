@@ -6,15 +6,17 @@ import errno
 import os
 import resource
 import signal
+import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.bootstrap import client
+from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
-from libct.bootstrap.performer import Failure, Trace, carry_on, perform
+from libct.bootstrap.performer import Failure, Trace, carry_on, perform, performers
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.syscalls.process import pidfd_open
@@ -184,17 +186,22 @@ def test_an_end_that_is_dropped_is_closed() -> None:
 
 
 @pytest.fixture
-def fake() -> Iterator[Callable[..., Step]]:
-    """Operations made up for a test."""
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Step]]:
+    """Operations made up for a test, and a module with their performers."""
     known = dict(OPERATIONS)
-    made: dict[str, Callable[..., Step]] = {}
+    room = types.ModuleType("libct.fakes")
+    monkeypatch.setitem(sys.modules, room.__name__, room)
+
+    def calls() -> list[str]:
+        return []
 
     def make(name: str, perform: Callable[..., Any] = lambda context: None) -> Step:
-        if name not in made:
-            perform.__name__ = name
+        if not hasattr(room, name):
+            setattr(room, name, perform)
             OPERATIONS.pop(name, None)
-            made[name] = operation(name)(perform)
-        return made[name]()
+            calls.__name__ = name
+            operation("fakes", name)(calls)
+        return Step(name)
 
     yield make
     OPERATIONS.clear()
@@ -241,18 +248,18 @@ def test_what_a_failure_knows(
     step = fake("fails", failing(error))
     trace = Trace(True)
     with pytest.raises(Failure) as caught:
-        perform([(1, step.op, ())], Context(), trace)
+        perform(performers([(1, step.performer, ())]), Context(), trace)
     assert caught.value.values() == expected
     assert trace.records[0][3] == str(caught.value)
 
 
-def test_an_interruption_is_no_failure_of_a_step(fake: Callable[..., Step]) -> None:
+def test_an_interruption_is_no_failure_of_a_step() -> None:
     with pytest.raises(KeyboardInterrupt):
-        perform([(1, fake("stops", failing(KeyboardInterrupt())).op, ())], Context(), Trace(False))
+        perform([(1, failing(KeyboardInterrupt()), ())], Context(), Trace(False))
 
 
 def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> None:
-    steps = [(n, fake(f"step{n}").op, ()) for n in (4, 5)]
+    steps = performers([(n, fake(f"step{n}").performer, ()) for n in (4, 5)])
     for on in (False, True):
         trace = Trace(on)
         perform(steps, Context(), trace)
@@ -266,9 +273,9 @@ def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> No
 def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
     ours, theirs = Channel.pair()
     segments = [
-        (INIT, [(1, fake("one").op, ())]),
+        (INIT, performers([(1, fake("one").performer, ())])),
         (RUNTIME, []),
-        (INIT, [(3, fake("three").op, ())]),
+        (INIT, performers([(3, fake("three").performer, ())])),
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
@@ -358,7 +365,7 @@ def test_messages_about_two_clones_may_come_in_either_order(
         assert started.pid == init.pid
         started.finish()
         assert stage.reaped()
-        client.end(started.pidfd)
+        servers.end(started.pidfd)
         assert init.reaped()
 
 
@@ -449,7 +456,7 @@ def test_a_server_that_goes_is_asked_once_more(
     started = converse(monkeypatch, plan, lambda channel: None, script)
     assert started.pid == init.pid
     assert done == [1]
-    client.end(started.pidfd)
+    servers.end(started.pidfd)
     assert init.reaped()
     with pytest.raises(Error, match="the bootstrap server ended"):
         converse(monkeypatch, plan, *[lambda channel: None] * 2)

@@ -21,6 +21,7 @@ from libct.cli.options import (
     program_help,
 )
 from libct.errors import Error
+from tests.support import CHECKOUT
 
 OPTIONS = [Option("--root", "", "DIR", default="/run"), Option("--debug", ""), HELP]
 TOOLS = {
@@ -205,6 +206,8 @@ def test_handlers_exist(command: Command) -> None:
     from importlib import import_module
 
     module, _, function = command.handler.partition(":")
+    if module == "events":
+        pytest.importorskip("libct.cli.events")
     assert callable(getattr(import_module(f"libct.cli.{module}"), function))
 
 
@@ -226,10 +229,106 @@ def test_handlers_exist(command: Command) -> None:
         "ps --format json ID",
         "start ID",
         "list --format json",
+        "pause ID",
+        "resume ID",
+        "features",
+        "--version",
+        "--root R --log L --log-format json update --resources=- ID",
+        "update --resources - ID",
+        "update --resources=F ID",
+        (
+            "checkpoint --image-path I --work-path W --tcp-established --ext-unix-sk --shell-job"
+            " --file-locks --empty-ns network --leave-running ID"
+        ),
+        "checkpoint --image-path I --work-path W --pre-dump --parent-path P ID",
+        (
+            "restore --detach --pid-file P --no-pivot --no-subreaper --image-path I --work-path W"
+            " --bundle B ID"
+        ),
+        (
+            "restore --lsm-profile=selinux:X --lsm-mount-context=Y --image-path I"
+            " --console-socket S --manage-cgroups-mode ignore -d -b B --pid-file P ID"
+        ),
+        "--root R --log L events --stats ID",
+        "events --interval 1s ID",
     ],
 )
 def test_command_lines_of_container_engines(words: str) -> None:
-    assert parse(words.split(), GLOBAL_OPTIONS, COMMANDS).command is not None
+    arguments = parse(words.split(), GLOBAL_OPTIONS, COMMANDS)
+    assert arguments.command is not None or arguments.version
+    assert arguments.operands in ([], ["ID"], ["ID", "9"], ["ID", "KILL"], ["ID", "SIGTERM"])
+
+
+# runc 1.5's, by command (REFERENCE 7.1).
+RUNC = {
+    "create": "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring"
+    " --preserve-fds",
+    "run": "-b --bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring"
+    " --preserve-fds -d --detach --keep --no-subreaper",
+    "start": "",
+    "exec": "--console-socket --pidfd-socket --cwd -e --env -t --tty -u --user -g --additional-gids"
+    " -p --process -d --detach --pid-file --process-label --apparmor --no-new-privs -c --cap"
+    " --preserve-fds --cgroup --ignore-paused",
+    "kill": "-a --all",
+    "delete": "-f --force",
+    "state": "",
+    "pause": "",
+    "resume": "",
+    "list": "-f --format -q --quiet",
+    "ps": "-f --format",
+    "events": "--interval --stats",
+    "update": "-r --resources --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share"
+    " --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --memory --cpu-idle"
+    " --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema"
+    " --kernel-memory --kernel-memory-tcp",
+    "spec": "-b --bundle --rootless",
+    "checkpoint": "--image-path --work-path --parent-path --leave-running --tcp-established"
+    " --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd"
+    " --page-server --file-locks --pre-dump --manage-cgroups-mode --empty-ns --auto-dedup",
+    "restore": "--console-socket --image-path --work-path --tcp-established --ext-unix-sk"
+    " --shell-job --file-locks --manage-cgroups-mode -b --bundle -d --detach --pid-file"
+    " --no-subreaper --no-pivot --empty-ns --auto-dedup --lazy-pages --lsm-profile"
+    " --lsm-mount-context",
+    "features": "",
+}
+
+
+@pytest.mark.parametrize("name", RUNC)
+def test_every_option_of_runc_is_there(name: str) -> None:
+    known = {spelling for option in COMMANDS[name].options for spelling in option.names}
+    assert set(RUNC[name].split()) <= known
+    # What is libct's own is long, so that it cannot be in the way of runc's.
+    more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
+    assert more <= {"--trace"}
+
+
+def test_hidden_options_are_those_of_runc() -> None:
+    hidden = {
+        f"{command.name} {option.names[-1]}"
+        for command in COMMANDS.values()
+        for option in command.options
+        if option.hidden
+    }
+    assert hidden == {"kill --all", "update --kernel-memory", "update --kernel-memory-tcp"}
+
+
+def test_options_that_runc_has_given_up(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--criu", "/usr/sbin/criu", "list"]) == 1
+    assert capfd.readouterr().err.startswith("libct: no such option: --criu")
+
+
+def test_a_command_makes_no_table_but_its_own() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from libct.cli import main; main(['list', '-q']);"
+        "print('libct.cli.more_commands' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 # --- the whole program ---

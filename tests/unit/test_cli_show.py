@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 
-from libct.bootstrap.namespaces import new_session
 from libct.cli.show import plan_as_json, plan_as_text
 from libct.cli.trace import lines
 from libct.config import Config, Mount, Namespace
 from libct.plan.container import plan_start
 from libct.plan.host import Host
+from libct.plan.namespaces import new_session
 from libct.plan.step import INIT, RUNTIME, Plan, operation
 from libct.process import Process
 
 
-@operation("put {0} on {1}")
-def put_for_a_test(context: object, *args: object) -> None: ...
-
-
-@put_for_a_test.calls
-def _(what: str, where: str) -> list[str]:
+@operation("nowhere", "put {0} on {1}")
+def put_for_a_test(what: str, where: str) -> list[str]:
     return [f'put("{what}")', f'on("{where}")']
 
 
@@ -81,17 +77,6 @@ def test_trace() -> None:
     found = [json.loads(line) for line in lines(example(), traces).splitlines()]
     assert found == [
         {
-            "number": 1,
-            "process": "runtime",
-            "phase": "cgroup",
-            "op": "put_for_a_test",
-            "title": "put a on b",
-            "place": "mounts[2]",
-            "start": 0.0,
-            "duration_us": 400.0,
-            "result": "failed: no",
-        },
-        {
             "number": 2,
             "process": "init",
             "phase": "identity",
@@ -101,6 +86,17 @@ def test_trace() -> None:
             "start": 0.0005,
             "duration_us": 1.5,
             "result": "ok",
+        },
+        {
+            "number": 1,
+            "process": "runtime",
+            "phase": "cgroup",
+            "op": "put_for_a_test",
+            "title": "put a on b",
+            "place": "mounts[2]",
+            "start": 0.0,
+            "duration_us": 400.0,
+            "result": "failed: no",
         },
     ]
 

@@ -307,7 +307,7 @@ class DeviceFiles:
 
 
 def perform(default: str, *exceptions: str, fresh: int = 0) -> None:
-    apply_v1.cgroup_devices_v1.perform(Context(), "/group", default, exceptions, fresh)
+    apply_v1.cgroup_devices_v1(Context(), "/group", default, exceptions, fresh)
 
 
 def test_a_new_group_is_written_and_verified(monkeypatch: pytest.MonkeyPatch) -> None:

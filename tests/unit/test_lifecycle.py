@@ -22,6 +22,7 @@ ALLOWED = {
     "signal": {CREATED, RUNNING, PAUSED},
     "pause": {CREATED, RUNNING},
     "resume": {PAUSED},
+    "watch": {CREATED, RUNNING, PAUSED},
     "set": {CREATED, RUNNING, PAUSED},
     "destroy": {STOPPED},
 }

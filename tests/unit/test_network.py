@@ -9,7 +9,7 @@ import pytest
 
 from libct.config import Config, Namespace, Route
 from libct.network import rtnetlink
-from libct.network.steps import network_steps
+from libct.plan.network import network_steps
 
 
 def test_a_message_begins_with_its_length_type_flags_and_sequence_number() -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.bootstrap import operations  # what there is to be performed  # noqa: F401
 from libct.cgroups import manager as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import (
@@ -41,7 +40,7 @@ from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
 from libct.plan.container import plan_exec, plan_start
 from libct.plan.host import Host
-from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.plan.step import AHEAD, INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.process import Process
 from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 
@@ -267,7 +266,7 @@ def test_the_order_of_processes(name: str) -> None:
 def test_the_runtime_lets_the_process_go(name: str) -> None:
     """The last turn before the command is the runtime's: one that is gone holds it up for good."""
     plan = PLANS[name]()
-    last = [step.op for step in plan if step.process == RUNTIME][-1]
+    last = [step.op for step in plan if step.process in (RUNTIME, AHEAD)][-1]
     assert last in ("record_created", "let_go")
     rest = ops(plan)[ops(plan).index(last) + 1 :]
     assert rest in (
@@ -396,13 +395,21 @@ def test_steps_are_values() -> None:
 
 def test_segments_are_runs_of_one_process() -> None:
     plan = Plan()
-    plan.add(RUNTIME, "a", [Step("x"), Step("y", (1,))])
-    plan.add(RUNTIME, "b", [Step("z")])
+    plan.add(RUNTIME, "a", [Step("pivot"), Step("mask", (1,))])
+    plan.add(RUNTIME, "b", [Step("new_session")])
     plan.add(INIT, "b", [])
-    plan.add(INIT, "c", [Step("x")])
+    plan.add(INIT, "c", [Step("pivot")])
+    pivot = "rootfs.root.pivot"
     assert plan.segments() == [
-        (RUNTIME, [(1, "x", ()), (2, "y", (1,)), (3, "z", ())]),
-        (INIT, [(4, "x", ())]),
+        (
+            RUNTIME,
+            [
+                (1, pivot, ()),
+                (2, "rootfs.masks.mask", (1,)),
+                (3, "bootstrap.namespaces.new_session", ()),
+            ],
+        ),
+        (INIT, [(4, pivot, ())]),
     ]
     assert len(plan) == 4
     assert [step.phase for step in plan] == ["a", "a", "b", "c"]
@@ -411,8 +418,9 @@ def test_segments_are_runs_of_one_process() -> None:
 def test_an_operation_has_one_performer() -> None:
     with pytest.raises(ValueError, match="two operations are called 'open_proc'"):
 
-        @operation("again")
-        def open_proc(context: object) -> None: ...
+        @operation("rootfs.root", "again")
+        def open_proc() -> list[str]:
+            return []
 
 
 def test_a_network_namespace_is_ready_only_for_who_can_return_from_it() -> None:

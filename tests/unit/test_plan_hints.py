@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.bootstrap import (
-    hints,
-    operations as operations,  # what steps are called
-)
+from libct.bootstrap import hints
 from libct.bootstrap.client import step_error
 from libct.bootstrap.hints import hint_for
-from libct.bootstrap.namespaces import clone_init, unshare_user
 from libct.bootstrap.performer import Failure
-from libct.network.ready import get_network
+from libct.plan import container as container  # what steps are called
+from libct.plan.namespaces import clone_init, unshare_user
+from libct.plan.network import get_network
 from libct.plan.step import INIT, OPERATIONS, Plan, Step
 from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWUSER
 

@@ -36,18 +36,17 @@ from libct.config.mount_flags import (
     MS_SYNCHRONOUS,
     MS_UNBINDABLE,
 )
+from libct.plan.cgroup_mounts import cgroup_mount_steps
+from libct.plan.devices import device_steps
 from libct.plan.host import Host
+from libct.plan.idmapped import idmapped_source_steps
+from libct.plan.masks import masked_path_steps, read_only_path_steps
+from libct.plan.mounts import early_sources, mount_steps, read_only_steps, split_options
+from libct.plan.paths import inside
+from libct.plan.root import enter_steps, prepare_steps
 from libct.plan.step import Step
-from libct.rootfs.attach import attributes
-from libct.rootfs.cgroup_mounts import cgroup_mount_steps
-from libct.rootfs.devices import device_steps
-from libct.rootfs.filesystems import split_options
-from libct.rootfs.idmapped import idmapped_source_steps
-from libct.rootfs.masks import masked_path_steps, read_only_path_steps
+from libct.rootfs.flags import attributes
 from libct.rootfs.mountinfo import parse
-from libct.rootfs.mounts import early_sources, mount_steps, read_only_steps
-from libct.rootfs.paths import inside
-from libct.rootfs.root import enter_steps, prepare_steps
 
 NOTHING = (0, 0, ())
 

@@ -9,14 +9,15 @@ import pytest
 
 from libct.config import Capabilities
 from libct.errors import StepProblem
-from libct.security.capabilities import (
+from libct.plan.capabilities import (
     bounding_steps,
     capability_masks,
     capability_steps,
     no_new_privileges,
 )
-from libct.security.keyring import keyring_steps
-from libct.security.users import become_user, resolve, resolve_user
+from libct.plan.keyring import keyring_steps
+from libct.plan.users import become_user, resolve_user
+from libct.security.users import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

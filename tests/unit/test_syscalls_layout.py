@@ -17,6 +17,7 @@ from libct.syscalls import (
     constants,
     credentials,
     files,
+    filesystems,
     keys,
     mounts,
     namespaces,
@@ -35,14 +36,22 @@ if TYPE_CHECKING:
 
 LINUX_HEADERS = (
     "stddef.h", "stdio.h", "linux/bpf.h", "linux/bpf_common.h", "linux/capability.h",
-    "linux/close_range.h", "linux/fcntl.h", "linux/filter.h", "linux/ioprio.h",
+    "linux/close_range.h", "linux/fcntl.h", "linux/filter.h", "linux/inotify.h", "linux/ioprio.h",
     "linux/keyctl.h", "linux/magic.h", "linux/mempolicy.h", "linux/mount.h", "linux/openat2.h",
     "linux/personality.h", "linux/pidfd.h", "linux/prctl.h", "linux/resource.h",
     "linux/sched.h", "linux/sched/types.h", "linux/seccomp.h", "linux/securebits.h",
     "asm/ioctls.h", "asm/statfs.h", "asm/termios.h", "asm/unistd.h",
 )  # fmt: skip
 # Names that linux/mount.h and linux/fs.h do not give, in headers that exclude those.
-LIBC_HEADERS = ("stdio.h", "fcntl.h", "sys/mount.h", "sys/statvfs.h", "sys/resource.h", "sched.h")
+LIBC_HEADERS = (
+    "stdio.h",
+    "fcntl.h",
+    "sys/eventfd.h",
+    "sys/mount.h",
+    "sys/statvfs.h",
+    "sys/resource.h",
+    "sched.h",
+)
 
 # Not in any header that programs see, or newer than Linux 5.10.
 OURS = {"PER_QUERY", "RLIM_INFINITY", "SCHED_OTHER"}
@@ -83,9 +92,9 @@ STRUCTURES: list[tuple[type[ctypes.Structure], str, dict[str, str]]] = [
         {name: f"sched_{name}" for name, *_ in scheduling.SchedAttr._fields_ if name != "size"},
     ),
     (
-        mounts.StatFS,
+        filesystems.StatFS,
         "struct statfs" if ctypes.sizeof(ctypes.c_void_p) == 8 else "struct statfs64",
-        {name: f"f_{name.lstrip('_')}" for name, *_ in mounts.StatFS._fields_},
+        {name: f"f_{name.lstrip('_')}" for name, *_ in filesystems.StatFS._fields_},
     ),
     (bpf.Instruction, "struct bpf_insn", {"_registers": "", "offset": "off", "immediate": "imm"}),
 ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 
 from ...errors import StepProblem
-from ...plan.step import operation
 from .. import files
-from ..files import hinted, quote
+from ..files import hinted
 from .rules import ALLOW, DENY, Access, parse_text, text_of
 
 TYPE_CHECKING = False
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _ALL_ALLOWED = "a *:* rwm"
 
 
-@operation("{1} access to devices in {0}, with exceptions")
 def cgroup_devices_v1(
     context: Context, directory: str, default: str, exceptions: tuple[str, ...], fresh: int = 0
 ) -> None:
@@ -39,20 +37,6 @@ def cgroup_devices_v1(
             f"'{directory}/devices.list' has {listed.split(chr(10))[:-1]} after {default} with"
             f" {list(exceptions)} was written"
         )
-
-
-@cgroup_devices_v1.calls
-def _(directory: str, default: str, exceptions: tuple[str, ...], fresh: int = 0) -> list[str]:
-    allow, deny = (
-        f"openat({quote(f'{directory}/devices.{name}')}, O_WRONLY)" for name in (ALLOW, DENY)
-    )
-    if not fresh:  # what is written depends on what is there
-        return [f"openat({quote(f'{directory}/devices.list')}, O_RDONLY)"]
-    first, second = (allow, deny) if default == ALLOW else (deny, allow)
-    calls = [first, 'write("a")']
-    if exceptions:
-        calls += [second, *(f"write({quote(text)})" for text in exceptions)]
-    return [*calls, f"openat({quote(f'{directory}/devices.list')}, O_RDONLY)"]
 
 
 def _write_all(directory: str, default: str, exceptions: tuple[str, ...]) -> None:

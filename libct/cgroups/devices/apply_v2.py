@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 
-from ...plan.step import operation
+from ...syscalls import bpf
 from .. import files
-from ..files import hinted, quote
+from ..files import hinted
 from .program import assemble
 from .rules import ALLOW
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ...bootstrap.context import Context
 
 
-@operation("{1} access to devices in {0}, with exceptions")
 def cgroup_devices_v2(
     context: Context, directory: str, default: str, exceptions: tuple[str, ...], optional: int = 0
 ) -> None:
@@ -45,14 +45,6 @@ def cgroup_devices_v2(
         os.close(group)
 
 
-@cgroup_devices_v2.calls
-def _(directory: str, default: str, exceptions: tuple[str, ...], optional: int = 0) -> list[str]:
-    calls = [f"openat({quote(directory)}, O_RDONLY|O_DIRECTORY)", "bpf(BPF_PROG_QUERY)"]
-    if default != ALLOW or exceptions:
-        calls += ["bpf(BPF_PROG_LOAD)", "bpf(BPF_PROG_ATTACH)"]
-    return calls
-
-
 def replace_programs(group: int, program: bytes | None) -> None:
     """Make program the one device program of a group, at once if there is one now.
 
@@ -60,8 +52,6 @@ def replace_programs(group: int, program: bytes | None) -> None:
     Of several programs each must allow an access, so those that were there
     before must go; the new one is in place first.
     """
-    from ...syscalls import bpf
-
     _, present = bpf.prog_query(group)
     old = [bpf.prog_get_fd_by_id(number) for number in present]
     loaded = -1
@@ -91,30 +81,24 @@ def _load(program: bytes) -> int:
     Before Linux 5.11 programs count as locked memory, of which few is allowed
     by default, and EPERM is the answer.
     """
-    from ...syscalls.bpf import prog_load
-
     try:
-        return prog_load(program, name="libct_devices")
+        return bpf.prog_load(program, name="libct_devices")
     except OSError as error:
         if error.errno != errno.EPERM:
             raise
         problem = error
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if before[0] == resource.RLIM_INFINITY:
         raise problem
     try:
         _allow_locked(before)
-        return prog_load(program, name="libct_devices")
+        return bpf.prog_load(program, name="libct_devices")
     finally:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
 
 
 def _allow_locked(before: tuple[int, int]) -> None:
     """Raise RLIMIT_MEMLOCK for a moment: without limit, or as far as the hard limit lets us."""
-    import resource
-
     infinity = resource.RLIM_INFINITY
     try:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinity, infinity))

@@ -1,0 +1,290 @@
+"""The bootstrap servers of this process: started, kept, and replaced.
+
+A server belongs to the process that started it, and to what that process was
+then: its namespaces, root, credentials and limits.  It is asked for a start
+only while all these are the same, and replaced otherwise (DESIGN.md 3).
+
+A command line starts its server before it does anything else, so this module
+loads little.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _thread
+import fcntl
+import os
+import sys
+
+from .. import pidfds
+from ..errors import ServerError
+from .channel import REQUESTS, Channel
+from .seal import sealed_interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_WALL = 0x40000000  # __WALL: children with another exit signal than SIGCHLD too, waitpid(2)
+_P_PIDFD = 3  # include/uapi/linux/wait.h
+_NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
+# Those that children are in, which for pid and time need not be our own.
+_NAMESPACES = (
+    "user",
+    "mnt",
+    "pid_for_children",
+    "net",
+    "ipc",
+    "uts",
+    "cgroup",
+    "time_for_children",
+)
+
+# The package as the server is to find it: by the place that this copy was
+# loaded from, whatever it is called there.  Now, before somebody changes the
+# directory that a relative path of Python 3.9 is about.
+_PACKAGE = __name__.rpartition(".bootstrap.")[0]
+_PLACE = os.path.dirname(os.path.abspath(sys.modules[_PACKAGE].__path__[0]))
+
+_lock = _thread.allocate_lock()
+_server: Server | None = None
+_at_fork = False  # whether _forked is registered
+_single = False  # whether a server is for one request alone
+
+
+class Server:
+    """A running server: its pidfd, the socket of requests, and what its owner was."""
+
+    __slots__ = ("channel", "identity", "pidfd")
+
+    def __init__(self, pidfd: int, channel: Channel, identity: tuple[Any, ...]) -> None:
+        self.pidfd, self.channel, self.identity = pidfd, channel, identity
+
+    def stop(self) -> os.waitid_result | None:
+        """Let it end, when it has done what it was asked for, and return how it ended."""
+        if self.identity[0] != os.getpid():  # we are a forked copy of the owner
+            self.channel.close()
+            os.close(self.pidfd)
+            return None
+        self.channel.hang_up()  # a forked copy may hold the socket open
+        self.channel.close()
+        return reap(self.pidfd)
+
+
+def start_server(*, single: bool = False) -> None:
+    """Start the server now, so that a later start finds it loaded; any thread, any time.
+
+    single: this process starts one container and no more.  Servers end then as
+        soon as they have done what they were asked for, and keep nothing ready.
+    """
+    global _single
+    with _lock:
+        _single = single
+        _current()
+
+
+def stop_server() -> None:
+    """End the server, if one runs; the next start makes another."""
+    with _lock:
+        _forget(_server)
+
+
+def ask(message: tuple[Any, ...], fds: list[int]) -> Server:
+    """Send a request to the server for what this process is now, and return it.
+
+    One that has ended is not noticed here: the channel that was sent along will tell.
+    """
+    with _lock:
+        server = _current()
+        try:
+            server.channel.send(message, fds)
+        except ConnectionError:
+            pass
+        if _single:
+            server.channel.hang_up()
+        return server
+
+
+def forget(server: Server | None) -> os.waitid_result | None:
+    """End this server, unless it has been replaced already; return how it ended."""
+    with _lock:
+        return _forget(server)
+
+
+def _forget(server: Server | None) -> os.waitid_result | None:
+    """End this server, unless it has been replaced already; return how it ended."""
+    global _server
+    if server is None or server is not _server:
+        return None
+    _server = None
+    return server.stop()
+
+
+def _forked() -> None:
+    """In a forked copy of the owner: the server is not ours, nor is a lock that was held."""
+    global _lock
+    _lock = _thread.allocate_lock()
+    _forget(_server)
+
+
+def _current() -> Server:
+    """The server for what this process is now."""
+    global _server
+    if _single and _server is not None:
+        return _server
+    identity = _identity()
+    if _server is not None and _server.identity != identity:
+        _forget(_server)
+    if _server is None:
+        _server = _spawn(identity)
+    return _server
+
+
+def _identity() -> tuple[Any, ...]:
+    """What a server inherits from its owner and a container may see; compared, not used."""
+    if _single:
+        return (os.getpid(),)
+    import resource
+
+    from ..syscalls.credentials import capget
+
+    limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    found: list[Any] = [os.getpid()]
+    for name in _NAMESPACES:
+        try:
+            found.append(os.stat(f"/proc/thread-self/ns/{name}").st_ino)
+        except OSError:
+            found.append(None)  # a kernel without this kind
+    root = os.stat("/")
+    found += [root.st_dev, root.st_ino, os.getresuid(), os.getresgid(), os.getgroups(), capget()]
+    found += [resource.getrlimit(getattr(resource, name)) for name in limits]
+    found += [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _interpreter()]
+    try:
+        with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
+            found.append(file.read())
+    except OSError as error:
+        raise ServerError(f"cannot read {error.filename!r}: mount proc on /proc") from error
+    return tuple(found)
+
+
+def _interpreter() -> str:
+    """libct.interpreter, or the Python that runs us."""
+    return getattr(sys.modules[_PACKAGE], "interpreter", "") or sys.executable
+
+
+def _spawn(identity: tuple[Any, ...]) -> Server:
+    global _at_fork
+    program = _interpreter()
+    if not program:
+        raise ServerError(
+            "no Python interpreter is known (sys.executable is empty): set libct.interpreter"
+        )
+    fill_standard_streams()
+    try:
+        sealed = sealed_interpreter(program)
+    except OSError as error:
+        raise ServerError(f"cannot open the interpreter {program!r}: {error.strerror}") from error
+    if not _at_fork:
+        os.register_at_fork(after_in_child=_forked)
+        _at_fork = True
+    try:
+        ours, theirs = Channel.pair()
+        # Above REQUESTS: dup2 onto itself would leave a descriptor close-on-exec,
+        # and dup2 of the one would close the other.
+        theirs.move_above(REQUESTS + 1)
+        sealed = _move_above(sealed, REQUESTS + 1)
+        return Server(_execute(program, sealed, theirs.fileno()), ours, identity)
+    except OSError as error:
+        raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
+    finally:
+        os.close(sealed)
+
+
+def fill_standard_streams() -> None:
+    """Open /dev/null where a standard stream of this process is closed.
+
+    What we open would land there, and be given to a container that takes the
+    caller's standard streams.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)  # by the lowest number
+            if null != fd:
+                os.close(null)  # another thread was faster
+
+
+def _execute(program: str, sealed: int, requests: int) -> int:
+    """Execute the interpreter by its descriptor, as the server; returns a pidfd."""
+    # Last on sys.path, where it can hide nothing.
+    code = (
+        f"import gc,sys;gc.disable();sys.path.append({_PLACE!r});"
+        f"from {_PACKAGE.rpartition('.')[2]}.bootstrap import server;server.main()"
+    )
+    # To the dynamic linker $ORIGIN is where the sealed copy is.
+    libraries = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(program))), "lib")
+    pid = os.posix_spawn(
+        f"/proc/self/fd/{sealed}",
+        [program, "-I", "-S", "-X", "utf8", "-c", code],
+        {"LD_LIBRARY_PATH": libraries},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+            (os.POSIX_SPAWN_DUP2, requests, REQUESTS),
+        ],
+        # A group of its own: an interrupt typed at the terminal is the caller's affair.
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],
+    )
+    return pidfds.open_process(pid)
+
+
+def _move_above(fd: int, lowest: int) -> int:
+    """fd by another number, of at least this."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(fd)
+    return moved
+
+
+def kill(pidfd: int) -> None:
+    try:
+        pidfds.send(pidfd, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended already
+
+
+def reap(pidfd: int) -> os.waitid_result | None:
+    """Wait for the child of pidfd, close pidfd, and return how it ended.
+
+    None where the host program has reaped it already.
+    """
+    try:
+        return os.waitid(_P_PIDFD, pidfd, os.WEXITED | _WALL)
+    except ChildProcessError:
+        return None
+    finally:
+        os.close(pidfd)
+
+
+def end(pidfd: int) -> None:
+    """Kill the child of pidfd and reap it; closes pidfd."""
+    kill(pidfd)
+    reap(pidfd)
+
+
+def server_error(ended: os.waitid_result | None) -> ServerError:
+    """Why the server that ended so could not do what it was asked for."""
+    how, hint = "", ""
+    if ended is not None and ended.si_code == os.CLD_EXITED:
+        how = f" with status {ended.si_status}"
+        if ended.si_status:
+            hint = (
+                f": is {_interpreter()!r} CPython 3.9 or newer, and can it read libct's files"
+                f" in {_PLACE!r}?"
+            )
+    elif ended is not None:
+        how = f" by signal {ended.si_status}"
+    return ServerError(f"the bootstrap server ended{how}{hint}")

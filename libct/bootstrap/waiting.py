@@ -1,0 +1,212 @@
+"""Waiting for the start without the interpreter.
+
+A created container is a process that waits to be told to execute its command,
+for hours perhaps, and all that is left to do by then is a read and an execve.
+Neither needs Python.  So the remaining calls are lined up as contexts of the
+C library (makecontext(3)), each of which goes on to the next: give the memory
+of the interpreter back, read the byte that releases the process, execve, and if
+that returns, write down why and end.  What waits then is some hundred KiB of
+stack and C library instead of the whole interpreter, a few MiB.
+
+There is no way back into Python from here, so everything that the calls need
+lies in a region of its own: strings, arrays, contexts, stacks.  Where the C
+library has no contexts (musl) can_wait() is false, and the caller waits itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+from ..syscalls.core import bind
+
+_PAGE = 4096
+# A context and the stack that its one call runs on.  ucontext_t is the largest
+# on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
+_CONTEXT, _STACK = 8192, 8192
+_PROT_READ_WRITE = 0x3
+_MAP_PRIVATE_ANONYMOUS = 0x22
+_MADV_DONTNEED = 4  # asm-generic/mman-common.h
+_MOST_ARGUMENTS = 4
+
+# An errno that no call returns: what stands in its place in a message until it is known.
+ERRNO_TO_COME = 0x5EED5EED
+
+
+class _Context(ctypes.Structure):
+    """The head of ucontext_t, the same on all machines (getcontext(3))."""
+
+    _fields_ = (
+        ("flags", ctypes.c_ulong),
+        ("link", ctypes.c_void_p),
+        ("stack", ctypes.c_void_p),
+        ("stack_flags", ctypes.c_int),
+        ("stack_size", ctypes.c_size_t),
+    )
+
+
+class _IOVec(ctypes.Structure):
+    """struct iovec, readv(2)."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+_mmap = bind(
+    "mmap",
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+)
+_errno_location = bind("__errno_location", ctypes.c_void_p)
+_CALLS = ("madvise", "read", "execve", "writev", "_exit")
+_addresses = {
+    name: ctypes.cast(bind(name, ctypes.c_int), ctypes.c_void_p).value or 0 for name in _CALLS
+}
+try:
+    _getcontext = bind("getcontext", ctypes.c_int, ctypes.c_void_p)
+    _setcontext = bind("setcontext", ctypes.c_int, ctypes.c_void_p, locked=True)
+    _makecontext = bind(
+        "makecontext",
+        None,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int,
+        *[ctypes.c_long] * _MOST_ARGUMENTS,
+    )
+    _available = sys.byteorder == "little"  # as marshal's integers are, of which errno becomes one
+except AttributeError:  # musl has none of the three
+    _available = False
+
+
+def can_wait() -> bool:
+    """Whether this C library can do it."""
+    return _available
+
+
+class Wait:
+    """The wait for a byte from a descriptor and the execve after it, prepared.
+
+    maps: the text of /proc/self/maps.
+    """
+
+    def __init__(self, maps: bytes) -> None:
+        self._idle = _idle_memory(maps)
+
+    def execute(
+        self, fd: int, path: bytes, args: list[bytes], env: list[bytes], failure: bytes
+    ) -> None:
+        """Wait until fd can be read, and execute the program; does not return.
+
+        fd: open to be read and written, so that the read has no end of file,
+            and nothing to fail with.
+        failure: a message for fd in case that execve(2) fails, which has the
+            bytes of ERRNO_TO_COME, little-endian, where the errno is to be.
+        """
+        strings = [path, *args, *env]
+        calls = len(self._idle) + 4
+        size = sum(map(len, strings)) + len(failure) + 32 * len(strings) + _PAGE
+        region = _Region(calls * (_CONTEXT + _STACK) + size)
+        argv, envp = region.strings(args), region.strings(env)
+        before, _, after = failure.partition(ERRNO_TO_COME.to_bytes(4, "little"))
+        message = region.vectors(
+            (region.place(before), len(before)),
+            (_errno_location(), 4),
+            (region.place(after), len(after)),
+        )
+        released = region.place(b"\0")
+        for start, end in self._idle:
+            region.call("madvise", start, end - start, _MADV_DONTNEED)
+        region.call("read", fd, released, 1)
+        region.call("execve", region.place(path + b"\0"), argv, envp)
+        region.call("writev", fd, message, 3)
+        region.call("_exit", 1)
+        region.go()
+
+
+class _Region:
+    """Memory of its own, that is filled from the front."""
+
+    def __init__(self, size: int) -> None:
+        address: int | None = _mmap(None, size, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0)
+        if address is None or address == ctypes.c_void_p(-1).value:
+            raise MemoryError(f"no {size} bytes for the wait of a created container")
+        self._next, self._end = address, address + size
+        self._contexts: list[tuple[int, str, list[int]]] = []
+
+    def _take(self, size: int) -> int:
+        address = self._next
+        self._next += (size + 15) & ~15
+        if self._next > self._end:
+            raise MemoryError("the wait of a created container needs more room than was counted")
+        return address
+
+    def place(self, data: bytes) -> int:
+        address = self._take(len(data))
+        ctypes.memmove(address, data, len(data))
+        return address
+
+    def strings(self, values: list[bytes]) -> int:
+        """A NULL-terminated array of C strings."""
+        pointers = [self.place(value + b"\0") for value in values] + [0]
+        packed = b"".join(at.to_bytes(ctypes.sizeof(ctypes.c_void_p), "little") for at in pointers)
+        return self.place(packed)
+
+    def vectors(self, *parts: tuple[int, int]) -> int:
+        return self.place(b"".join(bytes(_IOVec(*part)) for part in parts))
+
+    def call(self, name: str, *args: int) -> None:
+        """One more call; it is made after those before it, whatever they return."""
+        address = self._take(_CONTEXT + _STACK)
+        _getcontext(address)
+        context = _Context.from_address(address)
+        context.link, context.stack, context.stack_size = None, address + _CONTEXT, _STACK
+        if self._contexts:
+            _Context.from_address(self._contexts[-1][0]).link = address
+        self._contexts.append((address, name, [*args, *[0] * (_MOST_ARGUMENTS - len(args))]))
+
+    def go(self) -> None:
+        """Make the calls; there is no return from the last one."""
+        for address, name, args in self._contexts:
+            _makecontext(address, _addresses[name], _MOST_ARGUMENTS, *args)
+        _setcontext(self._contexts[0][0])
+
+
+def _idle_memory(maps: bytes) -> list[tuple[int, int]]:
+    """The ranges of memory that nothing but the interpreter uses, (start, end).
+
+    All private mappings, but for those of the C library (its code, its data and
+    the zeroed memory right behind), of the dynamic linker, the stack, and what
+    holds errno and with it the thread's own variables.
+    """
+    kept = {*_addresses.values(), _errno_location()}
+    mappings = []
+    for line in maps.splitlines():
+        words = line.split(None, 5)
+        first, _, last = words[0].partition(b"-")
+        name = words[5] if len(words) > 5 else b""
+        mappings.append((int(first, 16), int(last, 16), words[1], name))
+    libraries = {
+        name
+        for start, end, _, name in mappings
+        if name.startswith(b"/")
+        and (os.path.basename(name).startswith(b"ld") or any(start <= at < end for at in kept))
+    }
+    found: list[tuple[int, int]] = []
+    behind = 0  # where a kept library ends
+    for start, end, flags, name in mappings:
+        if name in libraries or (not name and start == behind):
+            behind = end
+            continue
+        private = (flags[3:4] == b"p" and not name.startswith(b"[")) or name == b"[heap]"
+        if not private or any(start <= at < end for at in kept):
+            continue
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found

@@ -1,0 +1,42 @@
+"""Whether the processes of a container are frozen: all that a look at its state needs.
+
+Sources: the kernel's admin-guide/cgroup-v2, cgroup.freeze, and
+admin-guide/cgroup-v1/freezer-subsystem.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def frozen(paths: Mapping[str, str]) -> bool:
+    """Whether the groups have been frozen, or are about to be.
+
+    paths: the group of each v1 controller, or under "" that of v2.  A group
+        that is not there (any more) has no processes, and is not frozen.
+    """
+    if "freezer" in paths:
+        return read(f"{paths['freezer']}/freezer.state") in ("FREEZING", "FROZEN")
+    return list(paths) == [""] and read(f"{paths['']}/cgroup.freeze") == "1"
+
+
+def read(path: str) -> str:
+    """The word in one of these files; "" where the group is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return os.read(fd, 64).decode("ascii", "replace").strip()
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return ""
+        text = f"cannot tell whether the processes are frozen: {error.strerror}: {path!r}"
+        raise CgroupError(text) from error

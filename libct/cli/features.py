@@ -1,0 +1,16 @@
+"""libct features: what this version supports (oci/features.py), as JSON."""
+
+from __future__ import annotations
+
+from ..oci import jsontext
+from ..oci.features import features
+from .dispatch import output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .options import Arguments
+
+
+def main(arguments: Arguments) -> int:
+    output(jsontext.dumps(features(), indent=4) + "\n")
+    return 0

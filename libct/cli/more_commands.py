@@ -1,0 +1,240 @@
+"""The tables of the commands that are called less often; see commands.py."""
+
+from __future__ import annotations
+
+from .commands import (
+    BUNDLE,
+    CONSOLE_SOCKET,
+    DETACH,
+    NO_PIVOT,
+    NO_SUBREAPER,
+    PID_FILE,
+    TRACE,
+)
+from .options import Command, Option
+
+_JSON = Option("--json", "as JSON")
+
+
+def update() -> Command:
+    def option(name: str, text: str, metavar: str) -> Option:
+        return Option(name, text, metavar, default="")
+
+    return Command(
+        "update",
+        "ID",
+        "Change the limits of a container."
+        "  Sizes are in bytes, or with a unit: 512k, 100M, 1.5G; -1 is no limit."
+        "  What is not given stays; access to devices cannot be changed.",
+        "update:main",
+        [
+            option(
+                "-r, --resources",
+                "file with linux.resources of a config.json; - is standard input",
+                "FILE",
+            ),
+            option("--blkio-weight", "weight of I/O to block devices, 10 to 1000", "WEIGHT"),
+            option("--cpu-period", "period of the CPU quota", "MICROSECONDS"),
+            option("--cpu-quota", "CPU time in each period", "MICROSECONDS"),
+            option("--cpu-burst", "unused CPU time that may be saved up", "MICROSECONDS"),
+            option("--cpu-share", "CPU time relative to others, 2 to 262144", "SHARES"),
+            option("--cpu-rt-period", "period of real-time scheduling", "MICROSECONDS"),
+            option("--cpu-rt-runtime", "real-time in each period", "MICROSECONDS"),
+            option("--cpuset-cpus", "CPUs to run on: 0-3,8", "LIST"),
+            option("--cpuset-mems", "memory nodes to use", "LIST"),
+            option("--memory", "memory", "SIZE"),
+            option("--cpu-idle", "whether to run only when nobody else wants to: 1 or 0", "NUMBER"),
+            option(
+                "--memory-reservation", "memory that others may not take, or soft limit", "SIZE"
+            ),
+            option("--memory-swap", "memory and swap together", "SIZE"),
+            option("--pids-limit", "number of processes", "NUMBER"),
+            option("--l3-cache-schema", "Intel RDT: share of the L3 cache", "SCHEMA"),
+            option("--mem-bw-schema", "Intel RDT: share of memory bandwidth", "SCHEMA"),
+            Option("--kernel-memory", "ignored, as by the kernel", "SIZE", default="", hidden=True),
+            Option("--kernel-memory-tcp", "ignored, too", "SIZE", default="", hidden=True),
+        ],
+    )
+
+
+def events() -> Command:
+    return Command(
+        "events",
+        "ID",
+        "Show what a container uses, again and again, and when it runs out of memory.",
+        "events:main",
+        [
+            Option("--interval", "time between statistics", "DURATION", default="5s"),
+            Option("--stats", "show the statistics once, and end"),
+        ],
+    )
+
+
+_CRIU = [
+    Option("--image-path", "directory of the images (default: checkpoint)", "DIR", default=""),
+    Option("--work-path", "directory of CRIU's logs", "DIR", default=""),
+    Option("--tcp-established", "with open TCP connections"),
+    Option("--ext-unix-sk", "with sockets that lead out of the container"),
+    Option("--shell-job", "with a terminal that is not the container's own"),
+    Option("--file-locks", "with locked files"),
+    Option("--lazy-pages", "copy the memory when it is used"),
+    Option(
+        "--manage-cgroups-mode",
+        "what of control groups: soft, full, strict, ignore",
+        "MODE",
+        default="soft",
+    ),
+    Option("--empty-ns", "leave out what is in a namespace", "NAMESPACE", repeat=True),
+    Option("--auto-dedup", "leave out pages that an earlier image has"),
+]
+
+
+def checkpoint() -> Command:
+    return Command(
+        "checkpoint",
+        "ID",
+        "Write a container's processes to files, and end them.  Not supported yet.",
+        "checkpoint:checkpoint",
+        [
+            *_CRIU,
+            Option("--parent-path", "directory of an earlier --pre-dump", "DIR", default=""),
+            Option("--leave-running", "do not end the processes"),
+            Option("--tcp-skip-in-flight", "without TCP connections that are being made"),
+            Option("--link-remap", "with open files that have no name any more"),
+            Option(
+                "--status-fd", "descriptor that tells when --lazy-pages are ready", "FD", default=""
+            ),
+            Option("--page-server", "send the memory there", "ADDRESS:PORT", default=""),
+            Option("--pre-dump", "write only the memory, and let the processes run"),
+        ],
+    )
+
+
+def restore() -> Command:
+    return Command(
+        "restore",
+        "ID",
+        "Make a container of what `checkpoint` has written.  Not supported yet.",
+        "checkpoint:restore",
+        [
+            BUNDLE,
+            CONSOLE_SOCKET,
+            PID_FILE,
+            DETACH,
+            NO_SUBREAPER,
+            NO_PIVOT,
+            *_CRIU,
+            Option(
+                "--lsm-profile", "profile instead of the one that it had", "LSM:NAME", default=""
+            ),
+            Option("--lsm-mount-context", "context of mounts, too", "CONTEXT", default=""),
+        ],
+    )
+
+
+def spec() -> Command:
+    return Command(
+        "spec",
+        "",
+        "Write a config.json to start from.",
+        "spec:main",
+        [BUNDLE, Option("--rootless", "for a container that an ordinary user runs")],
+    )
+
+
+def features() -> Command:
+    return Command(
+        "features",
+        "",
+        "Show what libct supports, as JSON.",
+        "features:main",
+    )
+
+
+def plan() -> Command:
+    return Command(
+        "plan",
+        "[ID]",
+        "Show, step by step, what the start of a bundle's container would do.",
+        "planned:main",
+        [
+            BUNDLE,
+            _JSON,
+            Option("--no-pivot", "as for run"),
+            Option("--no-new-keyring", "as for run"),
+        ],
+    )
+
+
+def check() -> Command:
+    return Command(
+        "check",
+        "",
+        "Show what this host can do for containers, and what a bundle lacks here."
+        "  The exit status is 1 if something would keep a container from starting.",
+        "check:main",
+        [
+            Option("-b, --bundle", "look at this bundle, too", "DIR", default=""),
+            _JSON,
+        ],
+    )
+
+
+def sandbox() -> Command:
+    return Command(
+        "sandbox",
+        "COMMAND [ARG...]",
+        "Run a command in a throwaway container over the host's own files, read-only.",
+        "sandbox:main",
+        [
+            Option("--ro", "show this path of the host, read-only", "PATH", repeat=True),
+            Option("--rw", "show this path of the host, to be written to", "PATH", repeat=True),
+            Option(
+                "--bind",
+                "show a path of the host somewhere else, to be written to",
+                "SRC:DST",
+                repeat=True,
+            ),
+            Option("--overlay", "let everything be written, and throw it away at the end"),
+            Option("--home", "show the home directory, read-only, and not an empty one"),
+            Option(
+                "--net",
+                "network: the host's, or a loopback device alone",
+                "host|none",
+                default="none",
+            ),
+            Option(
+                "-e, --env",
+                "set an environment variable, or pass on the caller's",
+                "NAME[=VALUE]",
+                repeat=True,
+            ),
+            Option("--cwd", "working directory", "DIR", default=""),
+            Option(
+                "-u, --user", "user, and group, by number or by name", "USER[:GROUP]", default=""
+            ),
+            Option("--hostname", "name of the host in there", "NAME", default="sandbox"),
+            Option("--memory", "at most so much memory, 100M", "SIZE", default=""),
+            Option("--pids", "at most so many processes", "N", default=0),
+            Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
+            Option("--keep-caps", "keep all capabilities of the caller"),
+            Option("--plan", "show what would be done, and do nothing"),
+            Option("--json", "with --plan: as JSON"),
+            TRACE,
+        ],
+        passes_on=True,
+    )
+
+
+def completion() -> Command:
+    return Command(
+        "completion",
+        "bash|zsh|fish",
+        "Write a script that completes libct's command lines in a shell."
+        '  For bash: eval "$(libct completion bash)" in ~/.bashrc.',
+        "completion:main",
+    )
+
+
+def man() -> Command:
+    return Command("man", "", "Write the man page, libct(1).", "manual:main", hidden=True)

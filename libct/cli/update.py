@@ -1,0 +1,158 @@
+"""libct update: other limits for a container that lives.
+
+The options and the file of --resources are two ways to write one thing, the
+"resources" of a config.json, so they are read by one reader and judged by the
+rules for that.  Nothing is changed unless all of it can be.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..cgroups.resources import unsupported
+from ..config.facts import facts_of_host
+from ..config.rules_cgroup import cgroup_rules
+from ..container import load
+from ..errors import ConfigError, Error, Finding
+from ..oci.jsontext import loads
+from ..oci.load_resources import read_resources
+from ..oci.reader import Table, show
+from .log import report
+from .sizes import parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..config.cgroup import Cgroup, Resources
+    from .options import Arguments
+
+_LARGEST = 1 << 20  # bytes of a file of limits
+_PREFIX = "linux.resources."
+
+# option: (where that is in "resources", the kind of its value)
+_OPTIONS = {
+    "--blkio-weight": ("blockIO.weight", "number"),
+    "--cpu-period": ("cpu.period", "number"),
+    "--cpu-quota": ("cpu.quota", "number"),
+    "--cpu-burst": ("cpu.burst", "number"),
+    "--cpu-share": ("cpu.shares", "number"),
+    "--cpu-rt-period": ("cpu.realtimePeriod", "number"),
+    "--cpu-rt-runtime": ("cpu.realtimeRuntime", "number"),
+    "--cpu-idle": ("cpu.idle", "number"),
+    "--cpuset-cpus": ("cpu.cpus", "text"),
+    "--cpuset-mems": ("cpu.mems", "text"),
+    "--memory": ("memory.limit", "size"),
+    "--memory-reservation": ("memory.reservation", "size"),
+    "--memory-swap": ("memory.swap", "size"),
+    "--pids-limit": ("pids.limit", "number"),
+}
+_RDT = ("--l3-cache-schema", "--mem-bw-schema")
+_KERNEL_MEMORY = ("--kernel-memory", "--kernel-memory-tcp")
+
+
+def main(arguments: Arguments) -> int:
+    container = load(arguments.root, arguments.operands[0])
+    given = [name for name in _OPTIONS if _value(arguments, name)]
+    findings = [Finding(name, "not supported yet") for name in _RDT if _value(arguments, name)]
+    names: dict[str, str] = {}
+    if arguments.resources:
+        if given:
+            raise Error(f"either --resources or single limits, not both: {given[0]}")
+        values = _from_file(arguments.resources)
+    else:
+        values = _from_options(arguments, given, findings)
+        names = {place: name for name, (place, _) in _OPTIONS.items()}
+    asked = read_resources(Table(values, "", findings))
+    config = container.config.copy()
+    if config.cgroups is None:
+        raise Error(f"cannot update container {container.id!r}: it has no control group")
+    if not findings:
+        config.cgroups.resources = updated(config.cgroups.resources, asked)
+        findings += problems(asked, config.cgroups)
+    if findings:
+        raise ConfigError([_renamed(finding, names) for finding in findings])
+    if any(_value(arguments, name) for name in _KERNEL_MEMORY):
+        report(arguments, "warning", "limits of kernel memory are ignored: the kernel has none")
+    container.set(config)
+    changed = asked.to_dict()
+    changed.pop("devices", None)
+    report(arguments, "debug", *(f"set {name} to {value!r}" for name, value in changed.items()))
+    return 0
+
+
+def updated(before: Resources, asked: Resources) -> Resources:
+    """The limits that there were, with those that are asked for in their place.
+
+    Rules of access to devices stay as they are, whatever is asked.
+    """
+    after = before.copy(skip_devices=True)
+    for name, default in type(asked)._fields.items():
+        value = getattr(asked, name)
+        if value != default and name not in ("devices", "unified"):
+            setattr(after, name, value)
+    after.unified.update(asked.unified)
+    if asked.memory == -1 and not asked.memory_swap:
+        after.memory_swap = -1  # or the sum of both would still limit the memory
+    if asked.cpu_shares:
+        after.cpu_weight = 0  # it would win
+    return after
+
+
+def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:
+    """What keeps the limits of cgroup, which what was asked for is part of, from being set."""
+    findings = [Finding(*problem) for problem in unsupported(asked)]
+    found: list[Finding] = []
+    cgroup_rules(cgroup, facts_of_host(), found)
+    return findings + [finding for finding in found if finding.level == "error"]
+
+
+def _value(arguments: Arguments, name: str) -> str:
+    value: str = getattr(arguments, name[2:].replace("-", "_"))
+    return value
+
+
+def _from_options(arguments: Arguments, given: list[str], findings: list[Finding]) -> Any:
+    values: dict[str, Any] = {}
+    for name in given:
+        place, kind = _OPTIONS[name]
+        text = _value(arguments, name)
+        value: int | str = text
+        try:
+            if kind == "size":
+                value = -1 if text == "-1" else parse_size(text)
+            elif kind == "number":
+                if not (text.isascii() and text.removeprefix("-").isdigit()):
+                    raise ValueError(f"not a whole number: {text!r}")
+                value = int(text)
+        except ValueError as error:
+            findings.append(Finding(name, str(error)))
+            continue
+        group, _, key = place.partition(".")
+        values.setdefault(group, {})[key] = value
+    return values
+
+
+def _from_file(path: str) -> Any:
+    try:
+        if path == "-":
+            path, text = "standard input", sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with open(path, "rb") as file:
+                text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise Error(f"cannot read the limits from {path!r}: {error.strerror}") from error
+    if len(text) > _LARGEST:
+        raise Error(f"the file of limits {path!r} is larger than {_LARGEST >> 20} MiB")
+    values = loads(text, path)
+    if not isinstance(values, dict):
+        raise ConfigError([Finding(path, f"not an object: {show(values)}")])
+    return values
+
+
+def _renamed(finding: Finding, names: dict[str, str]) -> Finding:
+    """With its place as the user wrote it: an option, or below the top of the file."""
+    place = finding.place
+    if place.startswith(_PREFIX):
+        place = place[len(_PREFIX) :]
+    return Finding(names.get(place, place), finding.message)

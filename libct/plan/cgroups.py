@@ -1,0 +1,104 @@
+"""The operations on control groups; their managers (libct/cgroups/) plan the steps."""
+
+from __future__ import annotations
+
+from .calls import quote
+from .step import operation
+
+
+@operation("cgroups.steps", "make the control group {1} in {0}")
+def cgroup_mkdir(mount: str, below: str, optional: int) -> list[str]:
+    return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
+
+
+@operation("cgroups.steps", "enable the controllers for the control group {1} in {0}")
+def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
+
+
+@operation("cgroups.steps", "give the control group {0} to user {1}")
+def cgroup_chown(directory: str, uid: int) -> list[str]:
+    return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
+
+
+@operation("cgroups.steps", "write {1} to {0}")
+def cgroup_write(path: str, value: str, if_there: int = 0) -> list[str]:
+    return [f"openat({quote(path)}, O_WRONLY)"] + [f"write({quote(value)})"] * (not if_there)
+
+
+@operation("cgroups.steps", "set {1[0][0]} and what depends on it in {0}")
+def cgroup_write_group(directory: str, settings: tuple[tuple[str, str], ...]) -> list[str]:
+    return [
+        call
+        for file, value in settings
+        for call in (f"openat({quote(f'{directory}/{file}')}, O_WRONLY)", f"write({quote(value)})")
+    ]
+
+
+@operation("cgroups.steps", "set the CPUs and memory nodes of {0}/{1}")
+def cgroup_cpuset_v1(
+    mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int
+) -> list[str]:
+    directory = f"{mount}/{below}"
+    calls = []
+    for file, value in ((f"{prefix}cpus", cpus), (f"{prefix}mems", mems)):
+        calls.append(f"openat({quote(f'{directory}/{file}')}, O_WRONLY)")
+        if value:
+            calls.append(f"write({quote(value)})")
+    return calls
+
+
+@operation("cgroups.steps", "check that {0} uses less memory than {1} bytes")
+def cgroup_check_memory(directory: str, limit: int) -> list[str]:
+    return [f"openat({quote(f'{directory}/memory.current')}, O_RDONLY)"]
+
+
+@operation("cgroups.entry", "open the control groups for the first process")
+def cgroup_open(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
+
+
+@operation("cgroups.entry", "enter the control groups")
+def cgroup_enter(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return ['write("0")'] * len(required)
+
+
+@operation("cgroups.entry", "open the control group {0} to clone into")
+def cgroup_open_directory(directory: str, optional: int) -> list[str]:
+    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
+
+
+@operation("cgroups.entry", "close the files of the control groups")
+def cgroup_close(directories: tuple[str, ...]) -> list[str]:
+    return []
+
+
+@operation("cgroups.entry", "put the process into its control groups")
+def cgroup_join(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
+    return [f"openat({quote(f'{path}/cgroup.procs')}, O_WRONLY)" for path in required + optional]
+
+
+@operation("cgroups.devices.apply_v1", "{1} access to devices in {0}, with exceptions")
+def cgroup_devices_v1(
+    directory: str, default: str, exceptions: tuple[str, ...], fresh: int = 0
+) -> list[str]:
+    allow, deny = (
+        f"openat({quote(f'{directory}/devices.{name}')}, O_WRONLY)" for name in ("allow", "deny")
+    )
+    if not fresh:  # what is written depends on what is there
+        return [f"openat({quote(f'{directory}/devices.list')}, O_RDONLY)"]
+    first, second = (allow, deny) if default == "allow" else (deny, allow)
+    calls = [first, 'write("a")']
+    if exceptions:
+        calls += [second, *(f"write({quote(text)})" for text in exceptions)]
+    return [*calls, f"openat({quote(f'{directory}/devices.list')}, O_RDONLY)"]
+
+
+@operation("cgroups.devices.apply_v2", "{1} access to devices in {0}, with exceptions")
+def cgroup_devices_v2(
+    directory: str, default: str, exceptions: tuple[str, ...], optional: int = 0
+) -> list[str]:
+    calls = [f"openat({quote(directory)}, O_RDONLY|O_DIRECTORY)", "bpf(BPF_PROG_QUERY)"]
+    if default != "allow" or exceptions:
+        calls += ["bpf(BPF_PROG_LOAD)", "bpf(BPF_PROG_ATTACH)"]
+    return calls

@@ -1,0 +1,41 @@
+"""The last steps: the command is found, the start awaited, and the command executed."""
+
+from __future__ import annotations
+
+from .calls import quote
+from .step import operation
+
+
+@operation("bootstrap.execute", "enter the working directory {0}")
+def change_directory(path: str) -> list[str]:
+    return [f'chdir("{path}")']
+
+
+@operation("bootstrap.execute", "check that the working directory {0} is inside the rootfs")
+def verify_directory(path: str) -> list[str]:
+    return ["getcwd()"]
+
+
+@operation("bootstrap.execute", "set the umask to {0:04o}")
+def set_umask(umask: int) -> list[str]:
+    return [f"umask({umask:#03o})"]
+
+
+@operation("bootstrap.execute", "find the command {0}")
+def find_command(name: str, search: str) -> list[str]:
+    return []
+
+
+@operation("bootstrap.execute", "hold exec.fifo")
+def open_start() -> list[str]:
+    return ['openat("self/fd/", O_RDWR|O_CLOEXEC)']
+
+
+@operation("bootstrap.execute", "wait for the start")
+def await_start() -> list[str]:
+    return ["read()"]
+
+
+@operation("bootstrap.execute", "execute {0[0]}")
+def execute(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
+    return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]

@@ -1,0 +1,172 @@
+"""Namespaces and processes: what runc's nsenter does in C, as steps.
+
+The first process is cloned by the server straight into its new namespaces.
+Where others are to be joined, or time offsets set, a stage goes between: a
+process that joins them and then clones.
+"""
+
+from __future__ import annotations
+
+from ..config.namespace import CLONE_FLAGS, map_text
+from ..syscalls.constants import CLONE_INTO_CGROUP, CLONE_NEWUSER, CLONE_PARENT, CLONE_PIDFD
+from .calls import clone_names
+from .step import Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config, IDMap
+    from .host import Host
+
+
+def new_flags(config: Config) -> int:
+    """CLONE_NEW* of the namespaces to be made (those without a path)."""
+    flags = 0
+    for namespace in config.namespaces:
+        if not namespace.path:
+            flags |= CLONE_FLAGS[namespace.type]
+    return flags
+
+
+def join_steps(config: Config) -> list[Step]:
+    """The stage's: join the namespaces that are given by path."""
+    pairs = []
+    why = ""
+    for index, namespace in enumerate(config.namespaces):
+        if namespace.path:
+            pairs.append((CLONE_FLAGS[namespace.type], namespace.path))
+            why = why or f"linux.namespaces[{index}]"
+    paths = ", ".join(path for _, path in pairs)
+    return [join(paths, tuple(pairs), why=why)] if pairs else []
+
+
+def time_offset_steps(config: Config) -> list[Step]:
+    """The stage's: a time namespace takes offsets only before a process is in it."""
+    lines = [f"{clock} {at.secs} {at.nanosecs}\n" for clock, at in config.time_offsets.items()]
+    if not lines:
+        return []
+    place = "linux.timeOffsets"
+    return [unshare_time(why=place), write_time_offsets("".join(lines), why=place)]
+
+
+def id_map_steps(config: Config, host: Host) -> list[Step]:
+    """The runtime's: the maps of a new user namespace, whose process waits for them.
+
+    Root writes them; an ordinary user may write a map of his own id alone
+    (user_namespaces(7)), all others newuidmap(1) and newgidmap(1) write.
+    """
+    uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
+    privileged = host.euid == 0
+    own = _is_own(config.uid_mappings, host.euid) and _is_own(config.gid_mappings, host.egid)
+    if privileged or own:
+        return [
+            write_id_map("uid_map", uids, why="linux.uidMappings"),
+            *([] if privileged else [deny_setgroups(why="linux.gidMappings")]),
+            write_id_map("gid_map", gids, why="linux.gidMappings"),
+        ]
+    return [
+        run_id_mapper(host.newuidmap or "newuidmap", _map_words(uids), why="linux.uidMappings"),
+        run_id_mapper(host.newgidmap or "newgidmap", _map_words(gids), why="linux.gidMappings"),
+    ]
+
+
+def _map_words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _is_own(mappings: list[IDMap], own: int) -> bool:
+    return len(mappings) == 1 and mappings[0].host_id == own and mappings[0].size == 1
+
+
+@operation("bootstrap.namespaces", "clone the stage")
+def clone_stage(into_cgroup: bool) -> list[str]:
+    return _clone_call(0, into_cgroup)
+
+
+@operation("bootstrap.namespaces", "clone the container's process")
+def clone_init(flags: int, into_cgroup: bool) -> list[str]:
+    return _clone_call(flags, into_cgroup)
+
+
+def _clone_call(flags: int, into_cgroup: bool) -> list[str]:
+    flags |= CLONE_PARENT | CLONE_PIDFD
+    if into_cgroup:
+        flags |= CLONE_INTO_CGROUP
+    return [f"clone3({{flags={clone_names(flags)}, exit_signal=0}})"]
+
+
+@operation("bootstrap.namespaces", "join {0}")
+def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
+    calls = [f'openat("{path}", O_RDONLY|O_CLOEXEC)' for _, path in pairs]
+    ordered = sorted(pairs, key=lambda pair: pair[0] == CLONE_NEWUSER)
+    return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
+
+
+@operation("bootstrap.namespaces", "join the container's namespaces")
+def join_process(flags: int) -> list[str]:
+    return [f"setns({clone_names(flags)})"]
+
+
+@operation("bootstrap.namespaces", "open the root directory of process {0}")
+def open_root_of(pid: int) -> list[str]:
+    flags = "O_PATH|O_DIRECTORY|O_CLOEXEC"
+    return [f'openat("/proc/{pid}/root", {flags})', "pidfd_send_signal()"]
+
+
+@operation("bootstrap.namespaces", "make the user namespace")
+def unshare_user() -> list[str]:
+    return ["unshare(CLONE_NEWUSER)"]
+
+
+@operation("bootstrap.namespaces", "make the time namespace")
+def unshare_time() -> list[str]:
+    return ["unshare(CLONE_NEWTIME)"]
+
+
+@operation("bootstrap.namespaces", "open the file of the clocks' offsets")
+def open_time_offsets() -> list[str]:
+    return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
+
+
+@operation("bootstrap.namespaces", "set the clocks' offsets")
+def write_time_offsets(text: str) -> list[str]:
+    return [f'write("{text}")'.replace("\n", "\\n")]
+
+
+@operation("bootstrap.namespaces", "move into a new cgroup namespace")
+def unshare_cgroup() -> list[str]:
+    return ["unshare(CLONE_NEWCGROUP)"]
+
+
+@operation("bootstrap.namespaces", "write the container's {0}")
+def write_id_map(name: str, text: str) -> list[str]:
+    return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
+
+
+@operation("bootstrap.namespaces", "forbid setgroups in the user namespace")
+def deny_setgroups() -> list[str]:
+    return ['openat("/setgroups", O_WRONLY|O_CLOEXEC)', 'write("deny")']
+
+
+@operation("bootstrap.namespaces", "map ids by {0}")
+def run_id_mapper(program: str, words: tuple[str, ...]) -> list[str]:
+    return []
+
+
+@operation("bootstrap.namespaces", "become the root of the user namespace")
+def become_root() -> list[str]:
+    return ["setgroups()", "setresgid(0, 0, 0)", "setresuid(0, 0, 0)"]
+
+
+@operation("bootstrap.namespaces", "start a new session")
+def new_session() -> list[str]:
+    return ["setsid()"]
+
+
+@operation("bootstrap.namespaces", "hide the process from debuggers")
+def make_undumpable() -> list[str]:
+    return ["prctl(PR_SET_DUMPABLE)"]
+
+
+@operation("bootstrap.namespaces", "have signal {0} sent when the runtime ends")
+def set_death_signal(signal: int) -> list[str]:
+    return ["prctl(PR_SET_PDEATHSIG)"]

@@ -1,0 +1,128 @@
+"""The root of the file system: propagation, the rootfs as a mount, and the change of root.
+
+Three ways lead into the rootfs: pivot_root(2), which every container with a
+mount namespace takes; a mount moved onto / with chroot(2), for an initramfs,
+whose root cannot be pivoted (noPivot); and chroot(2) alone for a container
+that shares the host's mount namespace.
+"""
+
+from __future__ import annotations
+
+from ..config.mount_flags import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
+from ..config.namespace import NEWNS
+from .calls import mount_names
+from .step import Step, operation
+from .view import view_steps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config
+
+
+def prepare_steps(config: Config) -> list[Step]:
+    """From the host's file systems, as the new namespace inherits them, to a rootfs of its own."""
+    if not any(namespace.type == NEWNS for namespace in config.namespaces):
+        return [open_root(config.rootfs, why="root.path")]
+    # First of all: no mount made from here on may reach the host.
+    first = _first_propagation(config.root_propagation)
+    steps = [propagate("/", first, why="linux.rootfsPropagation")]
+    # pivot_root and move_mount refuse a shared parent, and what is mounted on one
+    # would be mounted on the host, too.
+    if first & MS_SHARED:
+        place = "/" if config.rootfs_view else config.rootfs
+        steps.append(unshare_parent(place, why="root.path"))
+    if config.rootfs_view:
+        return steps + view_steps(config)
+    return [*steps, bind_root(config.rootfs, why="root.path")]
+
+
+def _first_propagation(wanted: int) -> int:
+    """What all mounts become at the start; the root itself becomes what is wanted at the end.
+
+    Slaves of the host's mounts, unless those of the container are to be shared
+    with it.  An unbindable rootfs could not be bound.
+    """
+    if wanted & MS_SHARED:
+        return wanted
+    if wanted & MS_REC and wanted & (MS_PRIVATE | MS_UNBINDABLE):
+        return MS_PRIVATE | MS_REC
+    return MS_SLAVE | MS_REC
+
+
+def enter_steps(config: Config) -> list[Step]:
+    """Into the rootfs, and no way back."""
+    if not any(namespace.type == NEWNS for namespace in config.namespaces):
+        return [change_root()]
+    steps = [move_root() if config.no_pivot_root else pivot()]
+    propagation = config.root_propagation
+    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):
+        steps.append(propagate("/", propagation, why="linux.rootfsPropagation"))
+    return steps
+
+
+@operation("rootfs.root", "open the rootfs {0}")
+def open_root(path: str) -> list[str]:
+    return [f'openat("{path}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
+
+
+@operation("rootfs.root", "set the propagation of {0}")
+def propagate(path: str, propagation: int) -> list[str]:
+    return [f'mount("{path}", {mount_names(propagation)})']
+
+
+@operation("rootfs.root", "make the mount that {0} is on private")
+def unshare_parent(rootfs: str) -> list[str]:
+    return ["mount(MS_PRIVATE)"]
+
+
+@operation("rootfs.root", "bind the rootfs {0} on itself")
+def bind_root(path: str) -> list[str]:
+    return [
+        f'openat2("{path}", O_PATH|O_DIRECTORY, RESOLVE_NO_SYMLINKS)',
+        'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
+        'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+    ]
+
+
+@operation("rootfs.root", "make the rootfs the root directory by pivot_root")
+def pivot() -> list[str]:
+    return [
+        'openat("/", O_PATH|O_DIRECTORY|O_CLOEXEC)',
+        "fchdir()",
+        'pivot_root(".", ".")',
+        "fchdir()",
+        'mount(".", MS_SLAVE|MS_REC)',
+        'umount2(".", MNT_DETACH)',
+        'chdir("/")',
+    ]
+
+
+@operation("rootfs.root", "make the rootfs the root directory by a move and chroot")
+def move_root() -> list[str]:
+    return [
+        'mount("/", MS_SLAVE)',
+        "fchdir()",
+        'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
+        'chroot(".")',
+        'chdir("/")',
+    ]
+
+
+@operation("rootfs.root", "make the rootfs the root directory by chroot")
+def change_root() -> list[str]:
+    return ["fchdir()", 'chroot(".")', 'chdir("/")']
+
+
+@operation("rootfs.root", "make the root read-only")
+def make_root_read_only() -> list[str]:
+    return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
+
+
+@operation("rootfs.root", "hold the host's /proc")
+def open_proc() -> list[str]:
+    return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]
+
+
+@operation("rootfs.root", "make the working directory {0}")
+def make_directory(path: str) -> list[str]:
+    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']

@@ -1,0 +1,89 @@
+"""How a process is scheduled, where its memory comes from, and what machine it sees."""
+
+from __future__ import annotations
+
+from ..syscalls.constants import PER_LINUX, PER_LINUX32
+from .step import Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import IOPriority, MemoryPolicy, Personality, Scheduler
+
+
+_DOMAINS = {PER_LINUX: "PER_LINUX", PER_LINUX32: "PER_LINUX32"}
+
+
+def scheduling_steps(
+    scheduler: Scheduler | None,
+    io_priority: IOPriority | None,
+    memory_policy: MemoryPolicy | None,
+    personality: Personality | None,
+) -> list[Step]:
+    """For the process itself, while it has the capabilities of the runtime (CAP_SYS_NICE)."""
+    steps = []
+    if scheduler is not None:
+        at = scheduler
+        values = (at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period)
+        steps.append(set_scheduler(*values, why="process.scheduler"))
+    if io_priority is not None:
+        arguments = (io_priority.class_, io_priority.priority)
+        steps.append(set_io_priority(*arguments, why="process.ioPriority"))
+    if personality is not None:
+        steps.append(set_personality(personality.domain, why="linux.personality"))
+    if memory_policy is not None:
+        wanted = (memory_policy.mode, memory_policy.flags, tuple(memory_policy.nodes))
+        steps.append(set_memory_policy(*wanted, why="linux.memoryPolicy"))
+    return steps
+
+
+def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
+    """which: "initial", for a process not yet in the container's cgroup, or "final"."""
+    if not cpus:
+        return []
+    return [set_affinity(tuple(cpus), why=f"process.execCPUAffinity.{which}")]
+
+
+@operation("attributes.scheduling", "set the scheduling policy")
+def set_scheduler(
+    policy: int, nice: int, priority: int, flags: int, runtime: int, deadline: int, period: int
+) -> list[str]:
+    from ..syscalls.flags import SCHED_FLAG_NAMES, names, policy_name
+
+    fields = [
+        f"sched_policy={policy_name(policy)}",
+        f"sched_flags={names(flags, SCHED_FLAG_NAMES)}",
+        f"sched_nice={nice}",
+        f"sched_priority={priority}",
+    ]
+    if runtime or deadline or period:
+        fields += [
+            f"sched_runtime={runtime}",
+            f"sched_deadline={deadline}",
+            f"sched_period={period}",
+        ]
+    return [f"sched_setattr(0, {{{', '.join(fields)}}}, 0)"]
+
+
+@operation("attributes.scheduling", "set the I/O priority")
+def set_io_priority(class_: int, priority: int) -> list[str]:
+    from ..syscalls.flags import ioprio_class_name
+
+    value = f"IOPRIO_PRIO_VALUE({ioprio_class_name(class_)}, {priority})"
+    return [f"ioprio_set(IOPRIO_WHO_PROCESS, 0, {value})"]
+
+
+@operation("attributes.scheduling", "run on the CPUs {0}")
+def set_affinity(cpus: tuple[int, ...]) -> list[str]:
+    return [f"sched_setaffinity(0, [{' '.join(map(str, cpus))}])"]
+
+
+@operation("attributes.scheduling", "set the NUMA memory policy")
+def set_memory_policy(mode: int, flags: int, nodes: tuple[int, ...]) -> list[str]:
+    from ..syscalls.flags import mempolicy_name
+
+    return [f"set_mempolicy({mempolicy_name(mode | flags)}, nodes {list(nodes)})"]
+
+
+@operation("attributes.scheduling", "set the execution domain")
+def set_personality(domain: int) -> list[str]:
+    return [f"personality({_DOMAINS.get(domain, hex(domain))})"]

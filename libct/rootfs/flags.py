@@ -1,0 +1,102 @@
+"""What mount(2)'s flags mean to the mount calls of Linux 5.2: attributes, and options.
+
+No system calls: planning needs it, and performing does too.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..config.mount_flags import (
+    MOUNT_ATTR__ATIME,
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME,
+    MS_DIRSYNC,
+    MS_I_VERSION,
+    MS_LAZYTIME,
+    MS_MANDLOCK,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_NOSYMFOLLOW,
+    MS_RDONLY,
+    MS_RELATIME,
+    MS_STRICTATIME,
+    MS_SYNCHRONOUS,
+)
+from ..syscalls.constants import (
+    ST_NODEV,
+    ST_NODIRATIME,
+    ST_NOEXEC,
+    ST_NOSUID,
+    ST_NOSYMFOLLOW,
+    ST_RDONLY,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Options = tuple[tuple[str, "str | None"], ...]
+
+# mount(2)'s flags that belong to one mount, and their names of mount_setattr(2)
+# and of statfs(2).
+ATTRIBUTES = (
+    (MS_RDONLY, MOUNT_ATTR_RDONLY, ST_RDONLY),
+    (MS_NOSUID, MOUNT_ATTR_NOSUID, ST_NOSUID),
+    (MS_NODEV, MOUNT_ATTR_NODEV, ST_NODEV),
+    (MS_NOEXEC, MOUNT_ATTR_NOEXEC, ST_NOEXEC),
+    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, ST_NODIRATIME),
+    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, ST_NOSYMFOLLOW),
+)
+_ATIME = MS_NOATIME | MS_STRICTATIME | MS_RELATIME
+
+# Those that belong to the file system, as fsconfig(2) names them.
+_SUPERBLOCK = (
+    (MS_RDONLY, "ro"),
+    (MS_SYNCHRONOUS, "sync"),
+    (MS_DIRSYNC, "dirsync"),
+    (MS_MANDLOCK, "mand"),
+    (MS_LAZYTIME, "lazytime"),
+)
+_LONGEST_VALUE = 255  # bytes; fsconfig(2), FSCONFIG_SET_STRING
+
+
+def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
+    """(attr_set, attr_clr) of mount_setattr(2) for MS_* bits to set and to clear.
+
+    Access time is a value and not a bit: whatever names it clears the field.
+    """
+    attr_set = attr_clr = 0
+    for flag, attribute, _ in ATTRIBUTES:
+        if flags & flag:
+            attr_set |= attribute
+        elif cleared & flag:
+            attr_clr |= attribute
+    if (flags | cleared) & _ATIME:
+        attr_clr |= MOUNT_ATTR__ATIME
+    if flags & MS_NOATIME:
+        attr_set |= MOUNT_ATTR_NOATIME
+    elif flags & MS_STRICTATIME:
+        attr_set |= MOUNT_ATTR_STRICTATIME
+    return attr_set, attr_clr
+
+
+def superblock_options(flags: int) -> Options:
+    """The options for those of the MS_* flags that belong to a file system."""
+    return tuple((key, None) for flag, key in _SUPERBLOCK if flags & flag)
+
+
+def takes_mount(options: Options, flags: int) -> bool:
+    """Does it take mount(2), as fsconfig(2) has no iversion, and a limit of 255 bytes?
+
+    The many layers of an overlay exceed that easily.
+    """
+    longest = max((len(os.fsencode(value)) for _, value in options if value), default=0)
+    return longest > _LONGEST_VALUE or bool(flags & MS_I_VERSION)

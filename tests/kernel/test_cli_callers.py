@@ -1,0 +1,337 @@
+"""What callers of an OCI runtime look at: texts of errors, the log, files, sockets, states.
+
+The texts are those that containerd, conmon, podman and CRI-O match (REFERENCE 7.3).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    busybox_rootfs,
+    libct,
+    libct_command,
+    libct_environment,
+    make_bundle,
+    requires,
+    session_directory,
+    unique,
+    wait_until,
+)
+from tests.unit.test_oci_schema import FOLDER, Schema
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path, rootfs: Path) -> Any:
+    """The id of a running container that sleeps; removed at the end."""
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("run", "-d", "-b", bundle, name, check=True)
+    yield name
+    libct("delete", "--force", name, check=True)
+
+
+def fails(*words: str | os.PathLike[str], status: int = 1, **options: Any) -> str:
+    """The one line of a command that fails, which its log has as well."""
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log.json"
+        done = libct("--log", log, "--log-format=json", *words, **options)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert done.stderr.startswith("libct: ")
+        assert done.stderr.count("\n") == 1
+        last = json.loads(log.read_text().splitlines()[-1])
+    assert list(last) == ["level", "msg", "time"]
+    assert last["level"] == "error"
+    assert RFC3339.match(last["time"])
+    assert done.stderr == f"libct: {last['msg']}\n"
+    message: str = last["msg"]
+    return message
+
+
+# --- texts ---
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["state"], ["start"], ["kill"], ["delete"], ["pause"], ["resume"], ["ps"]),
+        *(["update", "--memory", "1G"], ["checkpoint"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_container_that_does_not_exist(words: list[str]) -> None:
+    assert "container does not exist" in fails(*words, unique())
+
+
+def test_exec_fails_with_a_status_of_its_own() -> None:
+    assert "container does not exist" in fails("exec", unique(), "true", status=255)
+
+
+def test_a_container_that_has_stopped(sleeper: str) -> None:
+    libct("kill", sleeper, "KILL", check=True)
+    assert wait_until(lambda: '"stopped"' in libct("state", sleeper).stdout)
+    assert "container not running" in fails("kill", sleeper, "TERM")
+    assert "container not running" in fails("pause", sleeper)
+    assert "container not running" in fails("exec", sleeper, "true", status=255)
+    assert "container not running" in fails("update", "--pids-limit", "9", sleeper)
+    libct("kill", "--all", sleeper, "TERM", check=True)
+
+
+@requires("strace")
+def test_a_process_that_ends_as_it_is_signalled(sleeper: str) -> None:
+    inject = ["strace", "-o", "/dev/null", "-e", "inject=pidfd_send_signal:error=ESRCH"]
+    done = subprocess.run(
+        [*inject, *libct_command("kill", sleeper, "TERM")],
+        env={**os.environ, **libct_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "os: process already finished" in done.stderr
+
+
+def test_an_id_in_use(sleeper: str, tmp_path: Path) -> None:
+    for command in ("create", "run"):
+        line = fails(command, "-b", tmp_path, sleeper)
+        assert "container with given ID already exists" in line
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("no-such", 'exec: "no-such": executable file not found in $PATH'),
+        ("/no/such", "no such file or directory"),
+        ("/etc/passwd", "permission denied"),
+    ],
+)
+def test_a_command_that_cannot_be_executed(
+    tmp_path: Path, rootfs: Path, command: str, program: str, text: str
+) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=[program])
+    line = fails(command, "-b", bundle, unique())
+    assert "unable to start container process" in line
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("no-such", 'exec: "no-such": executable file not found in $PATH'),
+        ("/no/such", "no such file or directory"),
+        ("/etc/passwd", "permission denied"),
+    ],
+)
+def test_a_command_that_exec_cannot_execute(sleeper: str, program: str, text: str) -> None:
+    line = fails("exec", sleeper, program, status=255)
+    assert "unable to start container process" in line
+    assert text in line
+
+
+def test_what_is_not_supported_is_said_in_words(sleeper: str, tmp_path: Path) -> None:
+    images = ["--image-path", str(tmp_path / "images"), "--work-path", str(tmp_path / "work")]
+    line = fails("checkpoint", *images, "--leave-running", "--empty-ns", "network", sleeper)
+    assert line.startswith("checkpoint: not supported yet")
+    assert '"running"' in libct("state", sleeper).stdout
+    assert fails("restore", *images, "-d", "-b", tmp_path, unique()).startswith(
+        "restore: not supported yet"
+    )
+    line = fails("--systemd-cgroup", "create", "-b", tmp_path, unique())
+    assert line.startswith("linux.cgroupsPath: not supported yet: systemd")
+    assert "--systemd-cgroup" in line
+    # Engines give the flag to every command; only making groups depends on it.
+    libct("--systemd-cgroup", "state", sleeper, check=True)
+    libct("--systemd-cgroup", "list", check=True)
+
+
+# --- the log ---
+
+
+def test_the_log_as_text(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    libct("--log", log, "state", "none")
+    libct("--log", log, "state", "none")
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2  # added to, not replaced
+    assert re.match(r'time="[^"]+" level=error msg="container does not exist: ', lines[0])
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    done = libct("--log", tmp_path / "no" / "log", "list")
+    assert done.returncode == 1
+    assert done.stderr.startswith("libct: cannot open the log")
+
+
+def test_debug_logs_the_steps(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
+    log = tmp_path / "log"
+    libct(
+        "--debug", "--log", log, "--log-format", "json", "run", "-b", bundle, unique(), check=True
+    )
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["level"] for line in lines} == {"debug"}
+    assert any(re.search(r"step \d+ of \d+, init: .*: ok", line["msg"]) for line in lines)
+    # Without a file, to standard error; nothing of it without --debug.
+    done = libct("--debug", "run", "-b", bundle, unique(), check=True)
+    assert re.search(r'^time="[^"]+" level=debug msg="step 1 of ', done.stderr, re.MULTILINE)
+    assert libct("run", "-b", bundle, unique(), check=True).stderr == ""
+
+
+def test_the_last_line_is_the_error_also_with_debug(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["no-such"])
+    log = tmp_path / "log"
+    done = libct("--debug", "--log", log, "--log-format", "json", "run", "-b", bundle, unique())
+    assert done.returncode == 1
+    *before, last = [json.loads(line) for line in log.read_text().splitlines()]
+    assert last["level"] == "error"
+    assert "executable file not found in $PATH" in last["msg"]
+    assert any("executable file not found" in line["msg"] for line in before)  # of the step
+
+
+# --- files and sockets ---
+
+
+def test_a_pid_file_is_there_with_its_number_or_not_at_all(sleeper: str, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    path.write_text("an older one, and longer")
+    before = path.stat().st_ino
+    libct("exec", "-d", "--pid-file", path, sleeper, "sleep", "5", check=True)
+    assert int(path.read_text()) in json.loads(libct("ps", "-f", "json", sleeper).stdout)
+    assert path.stat().st_ino != before  # replaced, and not written to
+    assert os.listdir(tmp_path).count(".pid") == 0
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("command", ["create", "run", "exec"])
+def test_a_pidfd_is_sent(tmp_path: Path, rootfs: Path, command: str) -> None:
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    path = str(tmp_path / "socket")
+    got: list[Any] = []
+
+    def receive(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            got.append(socket.recv_fds(connection, 64, 1))
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        thread = threading.Thread(target=receive, args=(server,))
+        thread.start()
+        if command == "exec":
+            libct("run", "-d", "-b", bundle, name, check=True)
+            libct("exec", "--pidfd-socket", path, name, "true", check=True)
+        elif command == "run":
+            libct("run", "-d", "--pidfd-socket", path, "-b", bundle, name, check=True)
+        else:
+            libct("create", "--pidfd-socket", path, "-b", bundle, name, check=True)
+        thread.join(20)
+    ((message, (pidfd,), _, _),) = got
+    try:
+        assert message == (b"setns" if command == "exec" else b"standard")
+        if command != "exec":
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 20)[0]
+    finally:
+        os.close(pidfd)
+        libct("delete", "--force", name, check=True)
+
+
+def test_a_pidfd_socket_that_nobody_listens_at(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    for command in (["run"], ["run", "-d"], ["create"]):
+        line = fails(*command, "--pidfd-socket", tmp_path / "no", "-b", bundle, unique())
+        assert "cannot connect to the pidfd socket" in line
+
+
+# --- states and processes ---
+
+
+def test_states_are_as_the_schema_has_them(tmp_path: Path, rootfs: Path) -> None:
+    if not (FOLDER / "state-schema.json").is_file():
+        pytest.skip(f"no schemas of the runtime-spec in {FOLDER}")
+    schema, name_of_it = Schema(FOLDER), "state-schema.json"
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"], annotations={"a": "b"})
+    libct("create", "-b", bundle, name, check=True)
+    try:
+        for wanted, command in (
+            ("created", ["start", name]),
+            ("running", ["pause", name]),
+            ("paused", ["resume", name]),
+            ("running", ["kill", name, "KILL"]),
+        ):
+            state = json.loads(libct("state", name, check=True).stdout)
+            assert state["status"] == wanted
+            assert state["pid"] > 0
+            assert state["annotations"] == {"a": "b"}
+            if wanted != "paused":  # a status of runc's, which the schema does not name
+                assert schema.problems(state, schema.file(name_of_it), name_of_it, "") == []
+            libct(*command, check=True)
+        assert wait_until(lambda: '"stopped"' in libct("state", name).stdout)
+        (state,) = [
+            each for each in json.loads(libct("list", "-f", "json").stdout) if each["id"] == name
+        ]
+        assert state["pid"] == 0
+        assert (
+            schema.problems(state, schema.file("state-schema.json"), "state-schema.json", "") == []
+        )
+    finally:
+        libct("delete", "--force", name, check=True)
+
+
+def test_ps_passes_options_on(sleeper: str) -> None:
+    if shutil.which("ps") is None:
+        pytest.skip("this machine lacks: ps")
+    heading, line = libct("ps", sleeper, "-o", "pid,comm", "-e", check=True).stdout.splitlines()
+    assert heading.split() == ["PID", "COMMAND"]
+    pid, command = line.split()
+    assert command == "sleep"
+    assert json.loads(libct("ps", "--format", "json", sleeper).stdout) == [int(pid)]
+    assert "ps failed" in libct("ps", sleeper, "--no-such-option").stderr
+
+
+def test_a_container_id_is_completed(sleeper: str, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "libct"
+    program.parent.mkdir()
+    words = " ".join(f"'{word}'" for word in libct_command())
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    program.chmod(0o755)
+    environment = {
+        **os.environ,
+        **libct_environment(),
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+    }
+    code = 'eval "$(libct completion bash)"; COMP_WORDS=(libct kill libct-); COMP_CWORD=2; _libct'
+    done = subprocess.run(
+        ["bash", "-c", f'{code}; echo "${{COMPREPLY[@]}}"'],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sleeper in done.stdout.split()

@@ -1,0 +1,169 @@
+"""`libct update` on real containers: what the kernel's files hold afterwards."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libct.container import load
+from tests.support import (
+    busybox_rootfs,
+    libct,
+    make_bundle,
+    requires,
+    session_directory,
+    state_root,
+    unique,
+    wait_until,
+)
+
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+
+
+@pytest.fixture(scope="module")
+def rootfs() -> Path:
+    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+
+
+@pytest.fixture
+def limited(tmp_path: Path, rootfs: Path) -> Any:
+    """The id of a running container with limits."""
+    name = unique()
+    resources = {
+        "devices": [{"allow": False, "access": "rwm"}],
+        "pids": {"limit": 50},
+        "memory": {"limit": 64 << 20},
+        "cpu": {"shares": 512, "quota": 50000, "period": 100000},
+    }
+    bundle = make_bundle(
+        tmp_path, rootfs=rootfs, args=["sleep", "1000"], linux={"resources": resources}
+    )
+    libct("run", "-d", "-b", bundle, name, check=True)
+    yield name
+    libct("delete", "--force", name, check=True)
+
+
+def read(name: str, v1: str, v2: str) -> str:
+    """What the file of a limit holds, whichever version of control groups it is in."""
+    manager = load(str(state_root()), name).manager
+    assert manager is not None
+    paths = manager.paths()
+    controller = v1.partition(".")[0]
+    file = f"{paths[controller]}/{v1}" if controller in paths else f"{paths['']}/{v2}"
+    return Path(file).read_text().strip()
+
+
+def pids_max(name: str) -> str:
+    return read(name, "pids.max", "pids.max")
+
+
+def memory_max(name: str) -> int:
+    return int(read(name, "memory.limit_in_bytes", "memory.max"))
+
+
+def test_limits_by_options(limited: str) -> None:
+    done = libct(
+        *("update", "--pids-limit", "20", "--memory", "32M", "--memory-reservation=16m"),
+        *("--cpu-share", "1024", "--cpu-period=50000", "--cpu-quota", "20000", limited),
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert pids_max(limited) == "20"
+    assert memory_max(limited) == 32 << 20
+    assert int(read(limited, "memory.soft_limit_in_bytes", "memory.low")) == 16 << 20
+    assert read(limited, "cpu.shares", "cpu.weight") in ("1024", "100")
+    assert "20000" in read(limited, "cpu.cfs_quota_us", "cpu.max")
+    # What is set stays set, also by a second update of something else.
+    libct("update", "--pids-limit", "-1", limited, check=True)
+    assert pids_max(limited) == "max"
+    assert memory_max(limited) == 32 << 20
+
+
+def test_limits_from_standard_input(limited: str) -> None:
+    resources = {
+        "memory": {"limit": 48 << 20},
+        "pids": {"limit": 7},
+        "cpu": {"cpus": "0", "mems": "0"},
+        "devices": [{"allow": True, "access": "rwm"}],
+    }
+    libct("update", "--resources=-", limited, input=json.dumps(resources), check=True)
+    assert (pids_max(limited), memory_max(limited)) == ("7", 48 << 20)
+    assert read(limited, "cpuset.cpus", "cpuset.cpus") == "0"
+    # Devices are left as they are: that of /dev/kmsg is still out of reach.
+    command = "mknod /tmp/kmsg c 1 11 && { (exec 3>/tmp/kmsg) || exit 3; }"
+    assert libct("exec", "-c", "mknod", limited, "sh", "-c", command).returncode == 3
+    config = load(str(state_root()), limited).config
+    assert config.cgroups is not None
+    assert not config.cgroups.resources.skip_devices
+
+
+def test_limits_from_a_file(limited: str, tmp_path: Path) -> None:
+    path = tmp_path / "limits.json"
+    path.write_text('{"pids": {"limit": 9}}')
+    libct("update", "-r", path, limited, check=True)
+    assert pids_max(limited) == "9"
+
+
+def test_idle_and_back(limited: str) -> None:
+    libct("update", "--cpu-idle", "1", limited, check=True)
+    assert read(limited, "cpu.idle", "cpu.idle") == "1"
+    libct("update", "--cpu-idle", "0", "--cpu-burst", "1000", limited, check=True)
+    assert read(limited, "cpu.idle", "cpu.idle") == "0"
+    assert read(limited, "cpu.cfs_burst_us", "cpu.max.burst") == "1000"
+    assert read(limited, "cpu.shares", "cpu.weight") in ("512", "59")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--blkio-weight", "100"], "--blkio-weight: not supported yet"),
+        (["--cpu-rt-period", "1000"], "--cpu-rt-period: not supported yet"),
+        (["--l3-cache-schema", "L3:0=f"], "--l3-cache-schema: not supported yet"),
+        (["--mem-bw-schema", "MB:0=20"], "--mem-bw-schema: not supported yet"),
+        (["--memory", "lots"], "--memory: not a size like 256M: 'lots'"),
+        (["--cpuset-cpus", "x"], "--cpuset-cpus: "),
+        (["-r", "/no/such"], "cannot read the limits from '/no/such': No such file or directory"),
+        (["-r", "-"], "standard input:1:1: "),
+        (["-r", "-", "--memory", "1G"], "either --resources or single limits, not both: --memory"),
+    ],
+)
+def test_what_cannot_be_done_changes_nothing(limited: str, words: list[str], line: str) -> None:
+    # With something beside it that could be done.
+    more = [] if "-r" in words else ["--pids-limit", "5"]
+    done = libct("update", *words, *more, limited)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"libct: {line}")
+    assert done.stderr.count("\n") == 1
+    assert (pids_max(limited), memory_max(limited)) == ("50", 64 << 20)
+
+
+def test_a_limit_that_the_kernel_refuses_changes_nothing(limited: str) -> None:
+    done = libct("update", "--cpu-period", "1", "--pids-limit", "5", limited)
+    assert done.returncode == 1
+    assert "linux.resources.cpu." in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert pids_max(limited) == "50"
+
+
+def test_kernel_memory_is_warned_about(limited: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = ("update", "--kernel-memory", "50M", "--pids-limit", "6", limited)
+    libct("--log", log, "--log-format", "json", *command, check=True)
+    (line,) = map(json.loads, log.read_text().splitlines())
+    assert line["level"] == "warning"
+    assert "kernel memory" in line["msg"]
+    assert pids_max(limited) == "6"
+
+
+def test_containers_that_have_no_limits_to_change(limited: str) -> None:
+    assert "container does not exist" in libct("update", "--memory", "1G", unique()).stderr
+    libct("kill", limited, "KILL", check=True)
+    stopped = '"stopped"'
+    assert wait_until(lambda: stopped in libct("state", limited, check=True).stdout)
+    done = libct("update", "--memory", "1G", limited)
+    assert done.returncode == 1
+    assert "container not running" in done.stderr

@@ -1,0 +1,146 @@
+"""What `libct update` makes of options and of a file, before anything is changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from libct.cli.commands import COMMANDS, GLOBAL_OPTIONS
+from libct.cli.options import Arguments, parse
+from libct.cli.sizes import parse_size
+from libct.cli.update import _from_options, _renamed, problems, updated
+from libct.config.cgroup import Cgroup, Resources
+from libct.config.device import DeviceRule
+from libct.errors import Finding
+from libct.oci.load_resources import read_resources
+from libct.oci.reader import Table
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("1048576", 1 << 20),
+        ("1k", 1024),
+        ("64K", 64 << 10),
+        ("1.5G", 3 << 29),
+        ("0.5g", 1 << 29),
+        ("2MB", 2 << 20),
+        ("2MiB", 2 << 20),
+        ("2 mb", 2 << 20),
+        ("7b", 7),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "1x", "1.5.5M", ".5M", "M", "1BM", "²", "1e3"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size like 256M"):
+        parse_size(text)
+
+
+def arguments(*words: str) -> Arguments:
+    return parse(["update", *words, "one"], GLOBAL_OPTIONS, COMMANDS)
+
+
+def asked(*words: str) -> tuple[Resources, list[Finding]]:
+    parsed = arguments(*words)
+    given = [word.partition("=")[0] for word in words if word.startswith("--")]
+    findings: list[Finding] = []
+    values = _from_options(parsed, given, findings)
+    return read_resources(Table(values, "", findings)), findings
+
+
+def test_every_option_of_a_limit() -> None:
+    found, findings = asked(
+        "--cpu-period=1000",
+        "--cpu-quota=-1",
+        "--cpu-burst=5",
+        "--cpu-share=512",
+        "--cpu-rt-period=7",
+        "--cpu-rt-runtime=8",
+        "--cpu-idle=1",
+        "--cpuset-cpus=0-3,8",
+        "--cpuset-mems=0",
+        "--memory=100M",
+        "--memory-reservation=50M",
+        "--memory-swap=-1",
+        "--pids-limit=-1",
+        "--blkio-weight=100",
+    )
+    assert findings == []
+    assert found == Resources(
+        cpu_period=1000,
+        cpu_quota=-1,
+        cpu_burst=5,
+        cpu_shares=512,
+        cpu_rt_period=7,
+        cpu_rt_quota=8,
+        cpu_idle=1,
+        cpuset_cpus="0-3,8",
+        cpuset_mems="0",
+        memory=100 << 20,
+        memory_reservation=50 << 20,
+        memory_swap=-1,
+        pids_limit=-1,
+        blkio_weight=100,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--memory", "lots"], "--memory: not a size like 256M: 'lots'"),
+        (["--memory", "-2"], "--memory: not a size like 256M: '-2'"),
+        (["--cpu-quota", "1.5"], "--cpu-quota: not a whole number: '1.5'"),
+        (["--cpu-period", "-5"], "--cpu-period: "),
+        (["--cpu-quota", "9" * 30], "--cpu-quota: "),
+    ],
+)
+def test_mistakes_name_the_option(words: list[str], line: str) -> None:
+    _, findings = asked(*words)
+    names = {"cpu.period": "--cpu-period", "cpu.quota": "--cpu-quota"}
+    (found,) = [str(_renamed(finding, names)) for finding in findings]
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize("words", [["--memory-swap", "-1"], ["--memory-swap=-1"], ["-r", "-"]])
+def test_negative_numbers_and_a_dash_are_values(words: list[str]) -> None:
+    parsed = arguments(*words)
+    assert parsed.operands == ["one"]
+    assert parsed.memory_swap == "-1" or parsed.resources == "-"
+
+
+def test_what_is_not_asked_for_stays() -> None:
+    before = Resources(memory=1 << 20, pids_limit=5, devices=[DeviceRule("a", allow=False)])
+    after = updated(before, Resources(pids_limit=0, cpu_idle=0, devices=[DeviceRule("a")]))
+    wanted = before.copy(pids_limit=0, cpu_idle=0, skip_devices=True)
+    assert after == wanted
+    assert before.pids_limit == 5
+
+
+def test_no_limit_of_memory_means_none_of_the_sum_either() -> None:
+    before = Resources(memory=1 << 20, memory_swap=2 << 20)
+    assert updated(before, Resources(memory=-1)).memory_swap == -1
+    assert updated(before, Resources(memory=-1, memory_swap=5)).memory_swap == 5
+    assert updated(before, Resources(memory=3 << 20)).memory_swap == 2 << 20
+
+
+def test_shares_win_over_an_earlier_weight() -> None:
+    assert updated(Resources(cpu_weight=300), Resources(cpu_shares=2)).cpu_weight == 0
+
+
+def test_what_is_not_supported_is_named_as_it_was_given() -> None:
+    wanted = Resources(blkio_weight=100)
+    (finding,) = problems(wanted, Cgroup(resources=wanted))
+    assert str(_renamed(finding, {"blockIO.weight": "--blkio-weight"})) == (
+        "--blkio-weight: not supported yet"
+    )
+    assert str(_renamed(finding, {})) == "blockIO.weight: not supported yet"
+
+
+def test_values_are_judged_by_the_rules_for_configurations() -> None:
+    wanted = Resources(cpuset_cpus="0-", cpu_idle=7)
+    places = [finding.place for finding in problems(wanted, Cgroup(resources=wanted))]
+    assert places == ["linux.resources.cpu.cpus", "linux.resources.cpu.idle"]
