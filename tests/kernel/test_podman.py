@@ -199,6 +199,13 @@ def test_limits(podman: Podman) -> None:
     assert [int(line) for line in done.splitlines()] == list(files.values())
 
 
+def test_limits_are_changed(podman: Podman, polite: str) -> None:
+    podman("update", "--memory", "64m", "--cpus", "0.5", polite, check=True)
+    files = ["memory/memory.limit_in_bytes", "cpu/cpu.cfs_quota_us"]
+    paths = [f"/sys/fs/cgroup/{name}" for name in files]
+    assert podman.output("exec", polite, "cat", *paths).split() == [str(64 << 20), "50000"]
+
+
 def test_the_limits_hold(podman: Podman) -> None:
     name = unique()
     options = ["--memory", "16m", "--memory-swap", "16m", "--pids-limit", "8"]
