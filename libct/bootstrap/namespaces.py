@@ -88,7 +88,7 @@ def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> No
     for flag, path, fd in opened:
         if flag == CLONE_NEWUSER:
             _join(fd, flag, path)
-            _become_root()
+            become_root(context)
     for flag, path, fd in refused:
         _join(fd, flag, path)
     for _, _, fd in opened:
@@ -107,7 +107,7 @@ def join_process(context: Context, flags: int) -> None:
     """setns(2) to all of them at once, by the pidfd of the container's first process."""
     setns(context.fds["target"], flags)
     if flags & CLONE_NEWUSER:
-        _become_root()
+        become_root(context)
 
 
 def open_root_of(context: Context, pid: int) -> None:
@@ -213,12 +213,9 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
 
 def become_root(context: Context) -> None:
     """Ids 0 of the new map; supplementary groups go where the kernel lets them."""
-    _become_root()
-
-
-def _become_root() -> None:
     try:
-        setgroups([])
+        if "keep groups" not in context.values:
+            setgroups([])
     except PermissionError:
         pass  # setgroups is denied in this namespace, so the groups are unmapped and powerless
     try:

@@ -68,7 +68,7 @@ def plan_start(
     offsets = ns.time_offset_steps(config)
     staged = bool(joins or offsets)
     privileged = host.euid == 0
-    start = [execute.open_start()] if hold else []
+    start = [*users.group_steps(config), *([execute.open_start()] if hold else [])]
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -184,7 +184,7 @@ def plan_exec(
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
     early = [root.open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
-    plan.add(STAGE, "join", early)
+    plan.add(STAGE, "join", [*early, *users.group_steps(config)])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
     plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
     plan.add(STAGE, "join", [ns.join_process(flags)] if flags else [])

@@ -28,6 +28,11 @@ _CHUNK = 1 << 15
 _MOST_ID = (1 << 32) - 2  # the number above means "leave as it is" to setresuid(2)
 
 
+def keep_groups(context: Context) -> None:
+    """The supplementary groups stay those of the caller, whatever user the process becomes."""
+    context.values["keep groups"] = True
+
+
 def resolve_user(context: Context, user: str, groups: tuple[int | str, ...]) -> None:
     """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve()."""
     uid, gid, found, home = resolve(context.fds["root"], user, groups)
@@ -57,7 +62,8 @@ def become_user(context: Context) -> None:
     """Groups first: once the user is another, they cannot be changed."""
     uid, gid, groups = (context.values[name] for name in ("uid", "gid", "groups"))
     try:
-        setgroups(groups)
+        if "keep groups" not in context.values:
+            setgroups(groups)
     except PermissionError:
         if _may_set_groups(context.fds["proc"]):
             raise

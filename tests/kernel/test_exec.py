@@ -27,6 +27,7 @@ from libct.config import (
     TimeOffset,
 )
 
+from ..commands import session_directory
 from ..containers import (
     PATH,
     USUAL,
@@ -36,7 +37,7 @@ from ..containers import (
     shared_rootfs,
     state_directory,
 )
-from ..support import as_user, busybox_rootfs, requires, unique, user_checkout, user_python
+from ..support import as_user, busybox_rootfs, forked, requires, unique, user_checkout, user_python
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -398,3 +399,30 @@ def test_a_first_process_that_ends_just_now() -> None:
             else:
                 assert state.signal == signal.SIGKILL
             timer.join()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_callers_groups_may_be_kept(*, kept: bool) -> None:
+    """By crun's annotation, in the first process and in further ones."""
+    place = session_directory() / unique()  # which others may enter, as pytest's may not
+    place.mkdir()
+    rootfs = busybox_rootfs(place)
+    state_directory()
+    secret = rootfs / "secret"
+    secret.write_text("ours\n")
+    os.chown(secret, 0, 4321)  # a group that the container does not map
+    secret.chmod(0o640)
+    labels = [f"run.oci.keep_original_groups={int(kept)}"]
+    config = make_config(rootfs, namespaces=(*USUAL, NEWUSER), labels=labels, **MAPS)
+
+    def body() -> None:
+        os.setgroups([4321])
+        with running(config, user="1000:1000") as container:
+            first = container.state()["pid"]
+            found = run_in(container, "cat", "/secret", user="1000:1000")
+            assert found.state.success is kept
+            assert found.lines[0] == "ours" if kept else "denied" in found.output
+            groups = Path(f"/proc/{first}/status").read_text().partition("Groups:")[2]
+            assert groups.splitlines()[0].split() == (["4321"] if kept else [])
+
+    forked(body)
