@@ -24,19 +24,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# What most processes of containers need; what only a first one does goes after.
 _USUAL = (
-    "network.ready",
     "bootstrap.namespaces",
+    "attributes.limits",
+    "cgroups.entry",
     "rootfs.root",
+    "security.keyring",
+    "bootstrap.descriptors",
+    "security.users",
+    "security.capabilities",
+    "bootstrap.execute",
+)
+_USUAL_FIRST = (
+    "network.ready",
     "rootfs.mounts",
     "rootfs.devices",
     "rootfs.masks",
-    "security.keyring",
-    "security.users",
-    "security.capabilities",
-    "attributes.limits",
-    "bootstrap.descriptors",
-    "bootstrap.execute",
     "rootfs.cgroup_mounts",
     "network.steps",
     "attributes.uts",
@@ -47,11 +51,14 @@ _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 _NOT_DEFAULT = (32, 33, 2)
 
 
-def main() -> None:
-    """Serve until the owner goes; never returns."""
+def main(*, further: bool = False) -> None:
+    """Serve until the owner goes; never returns.
+
+    further: what comes is a further process in a container, and no first one.
+    """
     try:
         _settle()
-        _serve(Channel.of(REQUESTS))
+        _serve(Channel.of(REQUESTS), further=further)
     except EOFError:
         os._exit(0)
     finally:
@@ -75,10 +82,10 @@ def _settle() -> None:
     os.chdir("/")  # not to hold the owner's directory
 
 
-def _serve(requests: Channel) -> None:
+def _serve(requests: Channel, *, further: bool) -> None:
     kept: dict[str, Any] = {}  # from one request to the next
     # While the first request is being prepared: what most containers need.
-    for module in _USUAL:
+    for module in (*_USUAL, *(() if further else _USUAL_FIRST)):
         if requests.waiting():
             break
         load(module)

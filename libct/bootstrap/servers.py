@@ -50,6 +50,7 @@ _lock = _thread.allocate_lock()
 _server: Server | None = None
 _at_fork = False  # whether _forked is registered
 _single = False  # whether a server is for one request alone
+_further = False  # whether that is for a further process in a container
 
 
 class Server:
@@ -71,15 +72,16 @@ class Server:
         return reap(self.pidfd)
 
 
-def start_server(*, single: bool = False) -> None:
+def start_server(*, single: bool = False, further: bool = False) -> None:
     """Start the server now, so that a later start finds it loaded; any thread, any time.
 
-    single: this process starts one container and no more.  Servers end then as
+    single: this process starts one process and no more.  Servers end then as
         soon as they have done what they were asked for, and keep nothing ready.
+    further: that will be a further process in a container.
     """
-    global _single
+    global _single, _further
     with _lock:
-        _single = single
+        _single, _further = single, further
         _current()
 
 
@@ -218,9 +220,10 @@ def fill_standard_streams() -> None:
 def _execute(program: str, sealed: int, requests: int) -> int:
     """Execute the interpreter by its descriptor, as the server; returns a pidfd."""
     # Last on sys.path, where it can hide nothing.
+    package = _PACKAGE.rpartition(".")[2]
     code = (
         f"import gc,sys;gc.disable();sys.path.append({_PLACE!r});"
-        f"from {_PACKAGE.rpartition('.')[2]}.bootstrap import server;server.main()"
+        f"from {package}.bootstrap import server;server.main(further={_further})"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.
     libraries = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(program))), "lib")

@@ -75,7 +75,7 @@ def _start_server_early(words: Sequence[str]) -> None:
     from ..bootstrap.servers import start_server
 
     try:
-        start_server(single=True)
+        start_server(single=True, further="exec" in words)
     except Error:
         pass  # a start will say it again
 
