@@ -69,6 +69,9 @@ class Process:
     extra_files: descriptors that become 3 and up.
     terminal: run on a new terminal; its master goes to console_socket, a
         connected AF_UNIX socket, by SCM_RIGHTS.
+    pidfd_socket: a connected AF_UNIX socket that a pidfd of the process is sent
+        to before it executes its command, with the word "standard", or "setns"
+        for a further process.
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     capabilities ... umask: where given, instead of the container's.
     sub_cgroup_paths: of a further process, control groups below the

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .plan.host import Host
     from .plan.step import Plan
+    from .process import HasFileno
 
 
 def create(
@@ -314,10 +315,16 @@ def _lend(context: Context, process: Process) -> None:
         if name in given and given[name] is None:
             given[name] = number
     given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
+    if process.pidfd_socket is not None:  # the runtime's alone: a value, and not passed on
+        context.values["pidfd socket"] = _fileno(process.pidfd_socket)
     for name, file in given.items():
         if file is not None:
-            context.fds[name] = file if isinstance(file, int) else file.fileno()
+            context.fds[name] = _fileno(file)
             lent.add(name)
+
+
+def _fileno(file: HasFileno | int) -> int:
+    return file if isinstance(file, int) else file.fileno()
 
 
 def _close_own(context: Context) -> None:

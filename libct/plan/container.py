@@ -147,6 +147,7 @@ def plan_start(
     late = _process(plan, config, process, new_user or _joins_user(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
+    late += _pidfd(process)
     plan.add(RUNTIME if hold or late else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", _execute(process, hold=hold))
@@ -195,7 +196,7 @@ def plan_exec(
     if process.terminal:
         size = (process.console_height, process.console_width)
         plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
-    late = _process(plan, config, process, in_user)
+    late = _process(plan, config, process, in_user) + _pidfd(process)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
@@ -319,6 +320,19 @@ def _last_of_each(env: list[str]) -> tuple[str, ...]:
         found.pop(name, None)
         found[name] = one
     return tuple(found.values())
+
+
+def _pidfd(process: Process) -> list[Step]:
+    """For who has asked to watch the process, before it can end by itself."""
+    if process.pidfd_socket is None:
+        return []
+    # runc's words: of the first process, and of one that enters by setns(2).
+    return [send_pidfd("standard" if process.init else "setns", why="pidfd_socket")]
+
+
+@operation("bootstrap.created", "send a pidfd of the process to the pidfd socket")
+def send_pidfd(name: str) -> list[str]:
+    return ["pidfd_open()", f'sendmsg("{name}", SCM_RIGHTS)']
 
 
 @operation("bootstrap.created", "record that the container is created")
