@@ -12,7 +12,7 @@ from .syscalls.process import P_PIDFD, pidfd_exit_status, pidfd_send_signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol
 
     from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
@@ -69,8 +69,14 @@ class Process:
     extra_files: descriptors that become 3 and up.
     terminal: run on a new terminal; its master goes to console_socket, a
         connected AF_UNIX socket, by SCM_RIGHTS.
+    pidfd_socket: a connected AF_UNIX socket that a pidfd of the process is sent
+        to before it executes its command, with the word "standard", or "setns"
+        for a further process.
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     capabilities ... umask: where given, instead of the container's.
+    sub_cgroup_paths: of a further process, control groups below the
+        container's that it is to be in: controller -> relative path, with
+        cgroup v2 under "" alone.  With v1 "" is for all controllers.
     init: the first process of the container; else a further one.
     """
 
@@ -100,6 +106,7 @@ class Process:
         io_priority: IOPriority | None = None,
         cpu_affinity: CPUAffinity | None = None,
         umask: int | None = None,
+        sub_cgroup_paths: Mapping[str, str] | None = None,
         init: bool = False,
     ) -> None:
         self.args, self.env, self.cwd = list(args), list(env), cwd or "/"
@@ -113,6 +120,7 @@ class Process:
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
+        self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
         self._child: Child | None = None
 

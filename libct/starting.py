@@ -7,6 +7,7 @@ look at one.
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .plan.host import Host
     from .plan.step import Plan
+    from .process import HasFileno
 
 
 def create(
@@ -191,11 +193,21 @@ def _start_further(container: Container, process: Process, *, ignore_paused: boo
         context.fds["target"] = container._open_init()
         flags = _namespaces(container)
         _lend(context, process)
-        steps = plan_exec(
-            container.config, process, host(), container.manager, container.id, flags, record.pid
-        )
-        container.plan, container.traces = steps, []
-        started = client.carry_out(steps, context, trace=container.trace)
+
+        def carry_out(manager: Manager | None) -> client.Started:
+            steps = plan_exec(
+                container.config, process, host(), manager, container.id, flags, record.pid
+            )
+            container.plan, container.traces = steps, []
+            return client.carry_out(steps, context, trace=container.trace)
+
+        manager = container.manager
+        try:
+            started = carry_out(_asked_groups(container, process))
+        except StepError as error:
+            if manager is None or process.sub_cgroup_paths or not _group_is_closed(error):
+                raise
+            started = carry_out(manager.around(record.pid))
         started.finish()
     except StepError as error:
         container.traces += error.traces
@@ -204,6 +216,26 @@ def _start_further(container: Container, process: Process, *, ignore_paused: boo
         _close_own(context)
     container.traces += started.traces
     _become(container, process, started)
+
+
+def _asked_groups(container: Container, process: Process) -> Manager | None:
+    """The control groups that a further process is to be in."""
+    manager = container.manager
+    if not process.sub_cgroup_paths:
+        return manager
+    if manager is None:
+        raise Error(f"container {container.id!r} has no control group for one to be below")
+    return manager.below(process.sub_cgroup_paths)
+
+
+def _group_is_closed(error: StepError) -> bool:
+    """Whether a process cannot be started in the container's own group, or that is gone.
+
+    EBUSY says that the group has controllers enabled for groups below it, which
+    is why v2 lets no process into it; the first process has gone below then.
+    """
+    enters = error.op in ("cgroup_open_directory", "cgroup_open", "clone_stage")
+    return enters and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
 
 
 def _become(container: Container, process: Process, started: client.Started) -> Child:
@@ -284,10 +316,16 @@ def _lend(context: Context, process: Process) -> None:
         if name in given and given[name] is None:
             given[name] = number
     given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
+    if process.pidfd_socket is not None:  # the runtime's alone: a value, and not passed on
+        context.values["pidfd socket"] = _fileno(process.pidfd_socket)
     for name, file in given.items():
         if file is not None:
-            context.fds[name] = file if isinstance(file, int) else file.fileno()
+            context.fds[name] = _fileno(file)
             lent.add(name)
+
+
+def _fileno(file: HasFileno | int) -> int:
+    return file if isinstance(file, int) else file.fileno()
 
 
 def _close_own(context: Context) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import libct
+from libct.cgroups.layout import detect
 from libct.config import (
     NEWIPC,
     NEWNET,
@@ -25,10 +27,10 @@ from libct.config.mount_flags import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 from .bundles import busybox_rootfs, unique
 from .commands import session_directory
+from .processes import CLONE_NEWNS, in_namespaces, mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 PATH = "PATH=/bin"
 USUAL = (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWNET)
@@ -113,3 +115,21 @@ def running(config: Config, *args: str, **process: Any) -> Iterator[libct.Contai
     with libct.create(state_directory(), unique(), config) as container:
         container.run(libct.Process(args or ("sleep", "60"), init=True, env=[PATH], **process))
         yield container
+
+
+def with_v2(body: Callable[[], object]) -> None:
+    """Run body where v2 is all there is."""
+
+    def enter() -> None:
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        assert detect().mode == "v2"
+        control = Path("/sys/fs/cgroup/cgroup.subtree_control")
+        before = control.read_text().split()
+        try:
+            body()
+        finally:  # the tree is the host's too
+            for controller in control.read_text().split():
+                if controller not in before:
+                    control.write_text(f"-{controller}")
+
+    in_namespaces(CLONE_NEWNS, enter)

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
+from ..syscalls.process import pidfd_open
+from ..syscalls.sockets import send_descriptor
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
+
+
+def send_pidfd(context: Context, name: str) -> None:
+    """To context.values["pidfd socket"], which the process is not to have.
+
+    context.pid is our child and not yet waited for, so nobody else's number.
+    """
+    pidfd = pidfd_open(context.pid)
+    try:
+        send_descriptor(context.values["pidfd socket"], pidfd, name.encode())
+    finally:
+        os.close(pidfd)
 
 
 def record_created(context: Context) -> None:

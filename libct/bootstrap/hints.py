@@ -36,7 +36,7 @@ def hint_for(step: Step, failure: Failure) -> str:
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
         return "root.path of the configuration must be an existing directory"
-    if step.op in ("bind", "open_source"):
+    if step.op in ("bind", "open_source", "take_source"):
         if code == errno.ENOENT:
             return "the source of a bind mount must exist on the host"
         if code == errno.EACCES:

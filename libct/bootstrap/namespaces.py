@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
 from ..errors import StepProblem
 from ..lifecycle import INIT_NAME
@@ -26,6 +25,7 @@ from ..syscalls.namespaces import (
     unshare,
 )
 from ..syscalls.process import pidfd_send_signal, set_dumpable, set_name, set_pdeathsig
+from .door import close_the_door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,27 +45,24 @@ def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
 def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
-    pid, pidfd = clone3(flags | CLONE_PARENT | CLONE_PIDFD, 0, cgroup)
+    lender = context.values.get("lender")
+    try:
+        pid, pidfd = clone3(flags | CLONE_PARENT | CLONE_PIDFD, 0, cgroup)
+    except OSError:
+        if lender is not None:
+            lender.dismiss()
+        raise
     context.values["cloned"] = (pid, pidfd)
+    if pid and lender is not None:
+        lender.lend_to(pid, pidfd)
     if pid == 0:
-        _close_the_door()
+        close_the_door()
         os.umask(0)  # the modes that steps give to files are the whole of it
         context.values["is clone"] = True
         requests = context.values.pop("requests", None)
         if requests is not None:
             requests.close()
         set_name(name)
-
-
-def _close_the_door() -> None:
-    """Import nothing from here on: it would be the container's files, with the host's rights.
-
-    The server has loaded all that the steps need (DESIGN.md 3.1).
-    """
-    sys.path.clear()
-    sys.meta_path.clear()
-    sys.path_hooks.clear()
-    sys.path_importer_cache.clear()
 
 
 def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> None:

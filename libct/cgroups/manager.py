@@ -78,7 +78,7 @@ class Manager:
     processes, and is neither frozen nor populated.
     """
 
-    __slots__ = ("_paths", "_problems", "cgroup")
+    __slots__ = ("_named", "_paths", "_place", "_problems", "cgroup")
 
     version: int
 
@@ -88,6 +88,9 @@ class Manager:
         self.cgroup = cgroup
         self._paths = paths
         self._problems = list(problems)
+        # Of below(): the controllers whose groups were asked for by name; who asked.
+        self._named: frozenset[str] = frozenset()
+        self._place = PATH_PLACE
 
     # --- planning ---
 
@@ -137,11 +140,63 @@ class Manager:
         if directory is None:
             return []
         optional = int(not self._is_required(""))
-        return [steps.cgroup_open_directory(directory, optional, why=PATH_PLACE)]
+        return [steps.cgroup_open_directory(directory, optional, why=self._place)]
 
     def _is_required(self, controller: str) -> bool:
         """Whether the container may not start without the group of this controller."""
         raise NotImplementedError
+
+    # --- for further processes ---
+
+    def below(self, paths: dict[str, str]) -> Manager:
+        """The manager of groups below these, to plan how a further process enters them.
+
+        paths: controller -> path below the container's group.  That under "" is
+            for the group of v2, or for all v1 groups.  Controllers that share a
+            hierarchy with one that is named go along, the others stay.
+
+        Raises CgroupError for a path that leads out and a controller that is not
+        there; whether the groups are, is for the steps to find out.
+        """
+        moved: dict[str, str] = {}
+        for name, path in paths.items():
+            if name and name not in self._paths:
+                raise CgroupError(f"unknown controller {name} in sub_cgroup_paths")
+            parts = [part for part in path.split("/") if part not in ("", ".")]
+            if ".." in parts or "\0" in path:
+                raise CgroupError(f"{path} is not a sub cgroup path")  # runc's words
+            for directory in [self._paths[name]] if name else self.directories():
+                moved[directory] = "/".join([directory, *parts])
+        found = self._with({name: moved.get(old, old) for name, old in self._paths.items()})
+        found._named = frozenset(name for name, old in self._paths.items() if old in moved)
+        found._place = "sub_cgroup_paths"
+        return found
+
+    def around(self, pid: int) -> Manager:
+        """The manager of the groups that a process of the container is in now.
+
+        A container that manages groups of its own moves its processes to groups
+        below; where it has enabled controllers for these, no process can be
+        started in the upper one, and exec goes where the first process is.
+        """
+        from .layout import detect, parse_own
+
+        layout = detect()
+        hierarchies = {**layout.controllers, "": layout.unified}
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            own = parse_own(file.read())
+        found = dict(self._paths)
+        for name in found:
+            hierarchy = hierarchies.get(name)
+            if hierarchy is None or name not in own:
+                continue
+            hierarchy.own = own[name]
+            if hierarchy.own_below is not None:
+                found[name] = f"{hierarchy.mount}/{hierarchy.own_below}".rstrip("/")
+        return self._with(found)
+
+    def _with(self, paths: dict[str, str]) -> Manager:
+        return type(self)(self.cgroup, paths)
 
     def paths(self) -> dict[str, str]:
         """The directory of each v1 controller; that of v2 is under ""."""
@@ -257,15 +312,6 @@ class Manager:
         ones back with another call.
         """
         perform(self.limit_steps(resources))
-
-    def group_of(self, pid: int) -> str | None:
-        """The v2 directory that a process of the container is in now; None without v2.
-
-        A container that manages groups of its own moves its processes to groups
-        below; where it has enabled controllers for these, no process can be
-        started in the upper one, and exec goes where the first process is.
-        """
-        return None
 
 
 def perform(planned: Iterable[Step]) -> None:

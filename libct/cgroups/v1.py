@@ -132,18 +132,20 @@ class V1Manager(Manager):
         if not required + optional:
             return [], [], []
         return (
-            [steps.cgroup_open(required, optional, why=PATH_PLACE)],
-            [steps.cgroup_enter(required, optional, why=PATH_PLACE)],
-            [steps.cgroup_close(required + optional, why=PATH_PLACE)],
+            [steps.cgroup_open(required, optional, why=self._place)],
+            [steps.cgroup_enter(required, optional, why=self._place)],
+            [steps.cgroup_close(required + optional, why=self._place)],
         )
 
     def join_steps(self) -> list[Step]:
         required, optional = self._joined(without_v2=False)
         return (
-            [steps.cgroup_join(required, optional, why=PATH_PLACE)] if required + optional else []
+            [steps.cgroup_join(required, optional, why=self._place)] if required + optional else []
         )
 
     def _is_required(self, controller: str) -> bool:
+        if controller in self._named:
+            return True
         if controller == "":  # the v2 tree of a hybrid layout, which limits nothing
             return False
         if not self.cgroup.rootless:
@@ -152,12 +154,9 @@ class V1Manager(Manager):
 
     def _joined(self, *, without_v2: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The directories to put a process into, those that must be and those that may."""
-        required = [path for name, path in self._paths.items() if self._is_required(name)]
-        optional = [
-            path
-            for name, path in self._paths.items()
-            if path not in required and not (without_v2 and name == "")
-        ]
+        paths = {name: path for name, path in self._paths.items() if name or not without_v2}
+        required = [path for name, path in paths.items() if self._is_required(name)]
+        optional = [path for path in paths.values() if path not in required]
         return tuple(dict.fromkeys(required)), tuple(dict.fromkeys(optional))
 
     def _limits(self, resources: Resources) -> list[Step]:

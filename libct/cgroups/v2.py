@@ -110,10 +110,11 @@ class V2Manager(Manager):
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)
         required, optional = (directory, ()) if self._is_required("") else ((), directory)
-        return [steps.cgroup_join(required, optional, why=PATH_PLACE)]
+        return [steps.cgroup_join(required, optional, why=self._place)]
 
     def _is_required(self, controller: str) -> bool:
-        return not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
+        named = controller in self._named
+        return named or not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
 
     def _limits(self, resources: Resources) -> list[Step]:
         return [
@@ -225,21 +226,3 @@ class V2Manager(Manager):
 
     def oom_kill_count(self) -> int:
         return read_count(f"{self._directory}/memory.events", "oom_kill")
-
-    def group_of(self, pid: int) -> str | None:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as own:
-            for line in own:
-                if line.startswith("0::"):
-                    return self._mounted(line.rstrip("\n")[3:])
-        return None
-
-    def _mounted(self, path: str) -> str | None:
-        """Where the mount has a group that /proc/PID/cgroup names; None if nowhere."""
-        from .layout import detect
-
-        unified = detect().unified
-        if unified is None:
-            return None
-        unified.own = path
-        below = unified.own_below
-        return None if below is None else os.path.join(unified.mount, below)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..container import Container, load
-from ..errors import ConfigError, Error, Finding
+from ..errors import ConfigError, Error
 from ..oci.jsontext import loads
 from ..process import Process
 from .launch import check_streams, start_detached, tracing
@@ -85,8 +85,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values["apparmor_profile"] = arguments.apparmor
     if arguments.cap:
         values["capabilities"] = _with_capabilities(arguments.cap, values, container)
-    if arguments.cgroup:
-        raise ConfigError([Finding("--cgroup", "not supported yet")])
+    values["sub_cgroup_paths"] = _sub_groups(arguments.cgroup)
     return Process(**values)
 
 
@@ -122,6 +121,21 @@ def _variables(given: list[str]) -> list[str]:
         if not one.partition("=")[0] or "=" not in one:
             raise Error(f"--env: not NAME=VALUE: {one!r}")
     return given
+
+
+def _sub_groups(given: list[str]) -> dict[str, str]:
+    """Paths by controller, of PATH alone or CONTROLLER[,CONTROLLER...]:PATH, any number."""
+    found = {}
+    for one in given:
+        controllers, colon, path = one.partition(":")
+        if ":" in path:
+            raise Error(f"--cgroup: not [CONTROLLER:]PATH: {one!r}")
+        if not colon:
+            if len(given) > 1:
+                raise Error(f"--cgroup: of several each needs its CONTROLLER: {one!r}")
+            controllers, path = "", one
+        found.update(dict.fromkeys(controllers.split(","), path))
+    return found
 
 
 def _with_capabilities(names: list[str], values: dict[str, Any], container: Container) -> Any:

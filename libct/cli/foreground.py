@@ -6,7 +6,7 @@ import _signal
 import os
 import select
 
-from .launch import PidfdReceiver, end, start, write_pid_file
+from .launch import end, start, write_pid_file
 from .signals import Signals
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def run_in_foreground(
 
     terminal: give it a terminal, and connect that with the standard streams.
     trace, pid_file: to be written when the process has been started.
-    pidfd_socket: where a pidfd of it is sent then.
+    pidfd_socket: where a pidfd of it is sent.
     subreaper: take what the container's processes leave behind as our
         children, and so keep them from being children of somebody else.
     """
@@ -54,10 +54,15 @@ def run_in_foreground(
     try:
         # A background job that touches the terminal is stopped, as it should be.
         with Signals(but=_JOB_CONTROL if relay else ()) as signals:
-            receiver = PidfdReceiver(pidfd_socket)
-            start(container, process, trace=trace, hold=False, ignore_paused=ignore_paused)
+            start(
+                container,
+                process,
+                pidfd_socket=pidfd_socket,
+                trace=trace,
+                hold=False,
+                ignore_paused=ignore_paused,
+            )
             try:
-                receiver.send(process)
                 if pid_file:
                     write_pid_file(pid_file, process.pid)
                 if relay is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _signal
 import _socket
 import os
-import sys
 
 from ..errors import Error
 
@@ -40,19 +39,27 @@ def start(
     container: Container,
     process: Process,
     *,
+    pidfd_socket: str = "",
     trace: Tracing | None = None,
     hold: bool,
     ignore_paused: bool = False,
 ) -> None:
-    """Start a process; with trace, write down how, also where that fails."""
-    if trace is None:
-        container.start(process, hold=hold, ignore_paused=ignore_paused)
-        return
-    container.trace = True
+    """Start a process.
+
+    pidfd_socket: where a pidfd of it is sent.
+    trace: where it is written down how it started, also where that fails.
+    """
+    connected = None
+    if pidfd_socket:
+        process.pidfd_socket = connected = _connect(pidfd_socket, "pidfd socket")
+    container.trace = trace is not None
     try:
         container.start(process, hold=hold, ignore_paused=ignore_paused)
     finally:
-        trace.write(container)
+        if trace is not None:
+            trace.write(container)
+        if connected is not None:
+            connected.close()
 
 
 def start_detached(
@@ -68,47 +75,26 @@ def start_detached(
 ) -> None:
     """Start a process that nobody here waits for; its terminal goes to console_socket."""
     connected = None
-    receiver = PidfdReceiver(pidfd_socket)
     if process.terminal:
         process.console_socket = connected = _connect(console_socket, "console socket")
     try:
-        start(container, process, trace=trace, hold=hold, ignore_paused=ignore_paused)
+        start(
+            container,
+            process,
+            pidfd_socket=pidfd_socket,
+            trace=trace,
+            hold=hold,
+            ignore_paused=ignore_paused,
+        )
     finally:
         if connected is not None:
             connected.close()
     try:
-        receiver.send(process)
         if pid_file:
             write_pid_file(pid_file, process.pid)
     except BaseException:
         end(process)
         raise
-
-
-class PidfdReceiver:
-    """Who gets a pidfd of the process, at an AF_UNIX socket; nobody, where the path is "".
-
-    The message is runc's: "standard" for a container's first process, "setns"
-    for a further one.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        # Before anything is started: nobody may be there.
-        self._socket = _connect(path, "pidfd socket") if path else None
-
-    def send(self, process: Process) -> None:
-        if self._socket is None:
-            return
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, process.pidfd.to_bytes(4, sys.byteorder))
-        try:
-            self._socket.sendmsg([b"standard" if process.init else b"setns"], [rights])
-        except OSError as error:
-            raise Error(
-                f"cannot send to the pidfd socket {self._path!r}: {error.strerror}"
-            ) from error
-        finally:
-            self._socket.close()
 
 
 def _connect(path: str, what: str) -> _socket.socket:

@@ -203,6 +203,9 @@ def process_rules(process: Process, config: Config, findings: Findings) -> None:
     ):
         check_text(f"process.{field}", text, findings)
     _common_rules(process, process.cpu_affinity, findings)
+    if process.init and process.sub_cgroup_paths:
+        message = "the first process is in the container's control group itself"
+        findings.append(Finding("sub_cgroup_paths", message))
 
 
 def _user_rules(process: Process, config: Config, findings: Findings) -> None:

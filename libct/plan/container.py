@@ -82,10 +82,14 @@ def plan_start(
         plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
+    # A process of a user namespace may not enter directories of users outside of it.
+    lend = []
+    if privileged and _joins_user(config) and flags & CLONE_NEWNS:
+        lend = mounts.lend_steps(config)
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [root.open_proc(), *start])
+        plan.add(STAGE, "join", [root.open_proc(), *start, *lend])
         if not privileged:
             plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
         if offsets:
@@ -111,7 +115,7 @@ def plan_start(
             clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, False, why="linux.namespaces")
         plan.add(STAGE, "clone", [clone])
     else:
-        plan.add(SERVER, "clone", [clone])
+        plan.add(SERVER, "clone", [*lend, clone])
     plan.add(RUNTIME, "attach", maps)
     if privileged:
         # A lower score than the runtime's needs rights that a user namespace takes.
@@ -124,11 +128,13 @@ def plan_start(
     plan.add(INIT, "identity", entry)
     if host.euid != 0:
         plan.add(INIT, "identity", [ns.make_undumpable()])
-    plan.add(INIT, "identity", _identity(config, bool(maps), flags, container_id))
+    early = bool(lend or maps)
+    sources = mounts.early_sources(config, lent=bool(lend)) if early else []
+    plan.add(INIT, "identity", _identity(config, sources, bool(maps), flags, container_id))
     plan.add(INIT, "network", network.network_steps(config, ready=ready))
     plan.add(INIT, "rootfs", root.prepare_steps(config))
     # While the host's files can still be sources of mounts.
-    plan.add(INIT, "rootfs", _mounts(config, host, manager, early=bool(maps)))
+    plan.add(INIT, "rootfs", _mounts(config, host, manager, early=early))
     plan.add(INIT, "rootfs", devices.device_steps(config))
     plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
     # From here on the host's files are out of reach.
@@ -149,6 +155,7 @@ def plan_start(
     late = _process(plan, config, process, new_user or _joins_user(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
+    late += _pidfd(process)
     plan.add(RUNTIME if hold or late else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", _execute(process, hold=hold))
@@ -197,7 +204,7 @@ def plan_exec(
     if process.terminal:
         size = (process.console_height, process.console_width)
         plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
-    late = _process(plan, config, process, in_user)
+    late = _process(plan, config, process, in_user) + _pidfd(process)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
@@ -219,14 +226,16 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
     return entry
 
 
-def _identity(config: Config, mapped: bool, flags: int, container_id: str) -> list[Step]:
-    """Session, ids, cgroup namespace and keyring."""
+def _identity(
+    config: Config, sources: list[Step], mapped: bool, flags: int, container_id: str
+) -> list[Step]:
+    """Session, sources of mounts, ids, cgroup namespace and keyring."""
     steps = [ns.new_session()]
     if config.parent_death_signal:
         steps.append(ns.set_death_signal(config.parent_death_signal))
+    # As the caller for files still, so that his directories can be mounted.
+    steps += sources
     if mapped:
-        # As the caller for files still, so that his directories can be mounted.
-        steps += mounts.early_sources(config)
         steps.append(ns.become_root(why="linux.uidMappings"))
     if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
         steps.append(ns.unshare_cgroup(why="linux.namespaces"))
@@ -321,6 +330,19 @@ def _last_of_each(env: list[str]) -> tuple[str, ...]:
         found.pop(name, None)
         found[name] = one
     return tuple(found.values())
+
+
+def _pidfd(process: Process) -> list[Step]:
+    """For who has asked to watch the process, before it can end by itself."""
+    if process.pidfd_socket is None:
+        return []
+    # runc's words: of the first process, and of one that enters by setns(2).
+    return [send_pidfd("standard" if process.init else "setns", why="pidfd_socket")]
+
+
+@operation("bootstrap.created", "send a pidfd of the process to the pidfd socket")
+def send_pidfd(name: str) -> list[str]:
+    return ["pidfd_open()", f'sendmsg("{name}", SCM_RIGHTS)']
 
 
 @operation("bootstrap.created", "record that the container is created")

@@ -105,19 +105,30 @@ def read_only_steps(mounts: list[Mount]) -> list[Step]:
     return steps
 
 
-def early_sources(config: Config) -> list[Step]:
+def early_sources(config: Config, *, lent: bool) -> list[Step]:
     """Open the bind sources before the process becomes the container's root.
 
     In a new user namespace it still has the caller's ids for files then, so
     directories that only the caller may enter can be mounted from.
+    lent: there is a lender (lend_steps), which opens what any user may enter.
     """
+    how = take_source if lent else open_source
     return [
-        open_source(
-            f"source {index}",
-            mount.source,
-            bool(mount.flags & MS_REC),
-            why=f"mounts[{index}].source",
-        )
+        how(slot, source, recursive, why=f"mounts[{index}].source")
+        for index, slot, source, recursive in _bind_sources(config)
+    ]
+
+
+def lend_steps(config: Config) -> list[Step]:
+    """Have somebody with the host's rights open the bind sources: root's, in its own namespaces."""
+    sources = tuple(source[1:] for source in _bind_sources(config))
+    return [lend_sources(sources, why="mounts")] if sources else []
+
+
+def _bind_sources(config: Config) -> list[tuple[int, str, str, bool]]:
+    """(index, slot, source, recursive) of the bind mounts, but for id-mapped ones."""
+    return [
+        (index, f"source {index}", mount.source, bool(mount.flags & MS_REC))
         for index, mount in enumerate(config.mounts)
         if is_bind(mount) and mount.id_mapping is None and not mount.flags & MS_REMOUNT
     ]
@@ -157,6 +168,23 @@ def reconfigure(target: str, options: Options) -> list[str]:
 @operation("rootfs.binds", "open {1} to mount it later")
 def open_source(slot: str, source: str, recursive: bool) -> list[str]:
     return [f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})']
+
+
+@operation("bootstrap.lending", "clone a lender of the sources of bind mounts")
+def lend_sources(sources: tuple[tuple[str, str, bool], ...]) -> list[str]:
+    return [
+        "clone3({flags=0, exit_signal=SIGCHLD})",
+        "setns(CLONE_NEWNS)",
+        *(
+            f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})'
+            for _, source, recursive in sources
+        ),
+    ]
+
+
+@operation("bootstrap.lending", "take {1} from the lender to mount it later")
+def take_source(slot: str, source: str, recursive: bool) -> list[str]:
+    return []
 
 
 def _clone_names(recursive: bool) -> str:

@@ -6,15 +6,14 @@ from the master by TIOCGPTPEER, never by a path that could be exchanged.
 
 from __future__ import annotations
 
-import _socket
 import fcntl
 import os
 import stat
-import sys
 
 from ..errors import StepProblem
 from ..syscalls.constants import DEVPTS_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
+from ..syscalls.sockets import send_descriptor
 from ..syscalls.terminals import open_peer, set_controlling, set_window_size, unlock
 from .attach import attach
 from .binds import clone_tree
@@ -43,7 +42,7 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
             set_window_size(master, rows, columns)
         if bind_console:
             _bind(context, peer)
-        _send(context.fds["console socket"], master)
+        send_descriptor(context.fds["console socket"], master, b"/dev/ptmx")
     finally:
         os.close(master)
     context.release("console socket")
@@ -86,13 +85,3 @@ def _bind(context: Context, peer: int) -> None:
             os.close(place)
     finally:
         os.close(tree)
-
-
-def _send(to: int, master: int) -> None:
-    """The master, as runc sends it: one descriptor, and a name that says what it is."""
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(to))
-    try:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, master.to_bytes(4, sys.byteorder))]
-        socket.sendmsg([b"/dev/ptmx"], rights, _socket.MSG_NOSIGNAL)
-    finally:
-        socket.close()

@@ -22,7 +22,8 @@ from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
 from libct.syscalls.namespaces import clone3
 
-from ..support import CLONE_NEWNS, in_namespaces, mount, requires, unique, wait_until
+from ..containers import with_v2
+from ..support import requires, unique, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,24 +39,6 @@ def perform(planned: list[Step], context: Context | None = None) -> Context:
     for step in planned:
         find(step.performer)(context, *step.args)
     return context
-
-
-def with_v2(body: Callable[[], object]) -> None:
-    """Run body where v2 is all there is."""
-
-    def enter() -> None:
-        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
-        assert detect().mode == "v2"
-        control = Path("/sys/fs/cgroup/cgroup.subtree_control")
-        before = control.read_text().split()
-        try:
-            body()
-        finally:  # the tree is the host's too
-            for controller in control.read_text().split():
-                if controller not in before:
-                    control.write_text(f"-{controller}")
-
-    in_namespaces(CLONE_NEWNS, enter)
 
 
 def with_group(
@@ -110,7 +93,7 @@ def test_a_process_is_cloned_into_its_group() -> None:
         pid = sleeper(manager)
         assert manager.pids() == manager.all_pids() == [pid]
         assert manager.populated()
-        assert manager.group_of(pid) == manager.cgroup_directory()
+        assert manager.around(pid).paths() == manager.paths()
         manager.kill()
         assert answer(pid) == -signal.SIGKILL
         assert not manager.populated()
@@ -160,7 +143,7 @@ def test_a_process_that_has_moved_below_is_found() -> None:
         assert manager.pids() == []
         assert manager.all_pids() == [pid]
         assert manager.populated()
-        assert manager.group_of(pid) == below
+        assert manager.around(pid).paths() == {"": below}
 
     with_group(body)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import termios
 import time
@@ -112,11 +113,22 @@ def _state_of(pid: int) -> str:
 
 def test_without_a_terminal_of_the_caller(tmp_path: Path, rootfs: Path) -> None:
     """The process has one all the same; the end of standard input is an end of file there."""
-    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "tty; stty -echo; cat; echo done")
-    done = libct("run", "-b", bundle, unique(), input="one\nunfinished")
-    assert done.returncode == 0
-    assert done.stdout.replace("\r", "").splitlines()[0] == "/dev/pts/0"
-    assert done.stdout.replace("\r", "").endswith("one\nunfinisheddone\n")
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "tty; stty -echo; echo ready; cat; echo done")
+    with subprocess.Popen(
+        libct_command("run", "-b", bundle, unique()),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        # What comes before the terminal is set not to echo, it echoes, and anywhere.
+        said = process.stdout.readline() + process.stdout.readline()
+        process.stdin.write(b"one\nunfinished")
+        process.stdin.close()
+        said += process.stdout.read()
+        assert process.wait(20) == 0
+    assert said.decode().replace("\r", "") == "/dev/pts/0\nready\none\nunfinisheddone\n"
 
 
 def test_exec_with_a_terminal(tmp_path: Path, rootfs: Path) -> None:

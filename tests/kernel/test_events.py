@@ -14,9 +14,8 @@ import pytest
 import libct
 from libct.config import Cgroup, Device, Resources
 
-from ..containers import NULL, PATH, make_config, run_in, running, state_directory
+from ..containers import NULL, PATH, make_config, run_in, running, state_directory, with_v2
 from ..support import requires, unique
-from .test_statistics import with_v2
 
 if TYPE_CHECKING:
     from pathlib import Path

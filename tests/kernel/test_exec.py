@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -426,3 +427,39 @@ def test_the_callers_groups_may_be_kept(*, kept: bool) -> None:
             assert groups.splitlines()[0].split() == (["4321"] if kept else [])
 
     forked(body)
+
+
+@pytest.mark.parametrize("way", ["run", "held", "further"])
+def test_a_pidfd_is_sent_before_the_command_runs(way: str) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, libct.create(state_directory(), unique(), make_config()) as container:
+        if way == "further":
+            container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
+        process = libct.Process(
+            ["sh", "-c", "exit 5"],
+            env=[PATH],
+            init=way != "further",
+            pidfd_socket=theirs,
+        )
+        container.start(process, hold=way == "held")
+        word, (pidfd,), _, _ = socket.recv_fds(ours, 64, 1)
+        assert word == (b"setns" if way == "further" else b"standard")
+        theirs.close()
+        assert ours.recv(1) == b""  # nobody else holds it, in a created container either
+        if way == "held":
+            assert not select.select([pidfd], [], [], 0)[0]
+            container.exec()
+        assert select.select([pidfd], [], [], 10)[0]
+        os.close(pidfd)
+        assert process.wait().exit_code == 5
+
+
+def test_a_pidfd_that_nobody_takes() -> None:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs, libct.create(state_directory(), unique(), make_config()) as container:
+        process = libct.Process(["true"], env=[PATH], init=True, pidfd_socket=theirs)
+        with pytest.raises(libct.StepError, match=r"cannot send a pidfd.*Broken pipe") as caught:
+            container.run(process)
+        assert caught.value.place == "pidfd_socket"
+        assert container.status() == "stopped"

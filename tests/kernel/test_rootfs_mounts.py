@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
+from libct.config import TimeOffset
+from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REMOUNT
 from libct.errors import StepError
 from tests.support import (
     CLONE_NEWNS,
@@ -397,6 +399,76 @@ def test_a_source_that_only_the_host_s_root_may_enter(rootfs: Path, shared: Path
         run_box(rootfs, script, mounts, user=True)
     (rootfs / "media").mkdir()
     assert run_box(rootfs, script, mounts, user=True).lines == ["seen", "0"]
+
+
+def closed_source(shared: Path, uid: int) -> Path:
+    """A directory below one that only this user may enter, with a file."""
+    inner = shared / "closed/inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("seen\n")
+    (shared / "closed").chmod(0o700)
+    os.chown(shared / "closed", uid, uid)
+    return inner
+
+
+@pytest.mark.parametrize("uid", [0, 4321, 100_000])
+@pytest.mark.parametrize("offsets", [False, True])
+@requires("timens")
+@pytest.mark.usefixtures("nothing_left")
+def test_a_source_that_one_user_of_the_host_may_enter(
+    rootfs: Path, shared: Path, uid: int, offsets: bool
+) -> None:
+    mounts = [bind("/mnt", closed_source(shared, uid), "ro"), bind("/opt", shared / "closed")]
+    (rootfs / "opt").mkdir(exist_ok=True)
+    clocks: dict[str, Any] = {}
+    if offsets:
+        clocks = {
+            "kinds": ("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWTIME"),
+            "time_offsets": {"boottime": TimeOffset(10, 0)},
+        }
+    script = "cat /mnt/file; ls /opt 2>&1 | sed 's/.*: //'"
+    # What the container's user may then do there is for the permissions to say.
+    below = "inner" if uid == 100_000 else "Permission denied"
+    assert run_box(rootfs, script, mounts, user=True, **clocks).lines == ["seen", below]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_source_that_a_joined_user_namespace_may_not_enter(rootfs: Path, shared: Path) -> None:
+    mounts = [bind("/mnt", closed_source(shared, 4321))]
+    with running(make_config(rootfs, user=True)) as pid:
+        config = make_config(rootfs, mounts)
+        config.namespaces.append(libct.Namespace("NEWUSER", f"/proc/{pid}/ns/user"))
+        assert run_config(config, "cat /mnt/file").lines == ["seen"]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_many_sources_and_one_that_is_missing(rootfs: Path, shared: Path) -> None:
+    inner = closed_source(shared, 4321)
+    mounts = [mount("/mnt", "tmpfs"), *(bind(f"/mnt/{number}", inner) for number in range(230))]
+    assert run_box(rootfs, "cat /mnt/*/file | wc -l", mounts, user=True).lines == ["230"]
+    mounts[7] = bind("/mnt/no", inner / "no")
+    with pytest.raises(StepError, match="must exist on the host") as caught:
+        run_box(rootfs, "true", mounts, user=True)
+    assert caught.value.place == "mounts[10].source"
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_what_the_host_has_read_only_stays_so(rootfs: Path, shared: Path) -> None:
+    """A source is of the container's own mount namespace, which locks what it inherits."""
+
+    def body() -> str:
+        kernel_mount("tmpfs", str(shared), "tmpfs")
+        inner = closed_source(shared, 4321)
+        (inner / "below").mkdir()
+        (inner / "below/hidden").touch()
+        kernel_mount("tmpfs", str(inner / "below"), "tmpfs")
+        kernel_mount("", str(shared), "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+        script = "mount -o remount,bind,rw /mnt; touch /mnt/new; umount /mnt/below; ls /mnt/below"
+        return run_box(rootfs, script, [bind("/mnt", inner, "rbind")], user=True, full=True).text
+
+    said = in_namespaces(CLONE_NEWNS, body)
+    assert "Read-only file system" in said
+    assert "hidden" not in said
 
 
 @pytest.mark.parametrize("user", [False, True])

@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 import libct
-from libct.cgroups.layout import detect
 from libct.config import Cgroup, Device, Resources
 
-from ..containers import NULL, make_config, run_in, running, state_directory
-from ..support import CLONE_NEWNS, in_namespaces, mount, requires, unique, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ..containers import NULL, make_config, run_in, running, state_directory, with_v2
+from ..support import requires, unique, wait_until
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -118,22 +113,6 @@ def test_a_container_without_groups() -> None:
 
 
 # --- v2 ---
-
-
-def with_v2(body: Callable[[], None]) -> None:
-    def enter() -> None:
-        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
-        assert detect().mode == "v2"
-        control = Path("/sys/fs/cgroup/cgroup.subtree_control")
-        before = control.read_text().split()
-        try:
-            body()
-        finally:  # the tree is the host's too
-            for controller in control.read_text().split():
-                if controller not in before:
-                    control.write_text(f"-{controller}")
-
-    in_namespaces(CLONE_NEWNS, enter)
 
 
 def group_of(container: libct.Container) -> str:

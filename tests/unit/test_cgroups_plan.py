@@ -576,3 +576,38 @@ def test_paths_are_a_copy() -> None:
     made = cgroups.new(Cgroup(), "c1", V1)
     made.paths().clear()
     assert made.paths()
+
+
+def test_groups_below_are_required_and_say_who_asks() -> None:
+    paths = {name: f"{ROOT}/{name}/c" for name in ("memory", "pids")}
+    paths |= {"cpu": f"{ROOT}/cpu,cpuacct/c", "cpuacct": f"{ROOT}/cpu,cpuacct/c"}
+    made = cgroups.load(Cgroup(rootless=True), paths)
+    below = made.below({"pids": "a/b", "cpu": "/a/"})
+    # One hierarchy is entered once, whatever controllers share it.
+    assert below.paths() == {
+        "memory": f"{ROOT}/memory/c",
+        "pids": f"{ROOT}/pids/c/a/b",
+        "cpu": f"{ROOT}/cpu,cpuacct/c/a",
+        "cpuacct": f"{ROOT}/cpu,cpuacct/c/a",
+    }
+    before, _, _ = below.entry_steps()
+    asked = (f"{ROOT}/pids/c/a/b", f"{ROOT}/cpu,cpuacct/c/a")
+    assert values(before) == [("cgroup_open", asked, (f"{ROOT}/memory/c",))]
+    assert before[0].why == "sub_cgroup_paths"
+    assert made.below({"": "x"}).directories() == [f"{path}/x" for path in made.directories()]
+
+
+def test_a_group_below_that_of_v2() -> None:
+    made = cgroups.load(Cgroup(rootless=True), {"": f"{ROOT}/c"})
+    assert values(made.directory_steps()) == [("cgroup_open_directory", f"{ROOT}/c", 1)]
+    below = made.below({"": "x"})
+    assert values(below.directory_steps()) == [("cgroup_open_directory", f"{ROOT}/c/x", 0)]
+    with pytest.raises(CgroupError, match="unknown controller memory"):
+        made.below({"memory": "x"})
+
+
+@pytest.mark.parametrize("path", ["..", "a/..", "../c-other", "/..", "a\0"])
+def test_a_path_below_does_not_lead_out(path: str) -> None:
+    for paths in ({"": f"{ROOT}/c"}, {"memory": f"{ROOT}/memory/c"}):
+        with pytest.raises(CgroupError, match="is not a sub cgroup path"):
+            cgroups.load(Cgroup(), paths).below({"": path})

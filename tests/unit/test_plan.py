@@ -36,6 +36,7 @@ from libct.config import (
     TimeOffset,
 )
 from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC
+from libct.config.namespace import CLONE_FLAGS, PROC_NAMES
 from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
 from libct.plan.container import plan_exec, plan_start
@@ -83,6 +84,8 @@ def further(config: Config, host: Host, flags: int, **process: Any) -> Plan:
     process.setdefault("args", ["/bin/sh"])
     made = Process(**process)
     manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
+    if manager is not None and made.sub_cgroup_paths:
+        manager = manager.below(made.sub_cgroup_paths)
     return plan_exec(config, made, host, manager, "box", flags, 4321)
 
 
@@ -108,6 +111,8 @@ MORE = {
     "gid_mappings": [IDMap(0, 1000, 1), IDMap(1, 200000, 65535)],
 }
 MAPPED = {"uid_mappings": [IDMap(0, 100000, 65536)], "gid_mappings": [IDMap(0, 100000, 65536)]}
+EVERY = (NEWUSER, NEWIPC, NEWUTS, NEWNET, NEWPID, NEWNS, NEWCGROUP, NEWTIME)
+SRV = Mount("/data", "/srv", "bind", MS_BIND)
 KILL = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
 
 PLANS: dict[str, Callable[[], Plan]] = {
@@ -174,6 +179,33 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "user-joins": lambda: start(
         config_with(NEWNS, (NEWUSER, "/proc/9/ns/user"), (NEWNET, "/proc/9/ns/net")), user()
     ),
+    "joins-pid": lambda: start(
+        config_with((NEWPID, "/proc/9/ns/pid"), NEWNS, NEWUTS, mounts=[SRV]), root()
+    ),
+    "joins-mount": lambda: start(
+        config_with((NEWNS, "/proc/9/ns/mnt"), NEWPID, NEWUTS, mounts=[SRV]), root()
+    ),
+    "joins-user-for-mounts": lambda: start(
+        config_with((NEWUSER, "/proc/9/ns/user"), NEWNS, NEWPID, mounts=[SRV], cgroups=Cgroup()),
+        root(V2),
+    ),
+    "joins-ipc-cgroup-time": lambda: start(
+        config_with(
+            (NEWIPC, "/proc/9/ns/ipc"),
+            (NEWCGROUP, "/proc/9/ns/cgroup"),
+            (NEWTIME, "/proc/9/ns/time"),
+            *(NEWNS, NEWPID, NEWNET),
+            cgroups=Cgroup(),
+        ),
+        root(),
+    ),
+    "joins-all": lambda: start(
+        config_with(*((kind, f"/proc/9/ns/{PROC_NAMES[kind]}") for kind in EVERY), mounts=[SRV]),
+        root(),
+    ),
+    "joins-all-of-a-user": lambda: start(
+        config_with(*((kind, f"/proc/9/ns/{PROC_NAMES[kind]}") for kind in EVERY)), user()
+    ),
     "no-namespaces": lambda: start(config_with(), root()),
     "exec": lambda: further(
         from_spec(process={"oomScoreAdj": 7}),
@@ -191,6 +223,19 @@ PLANS: dict[str, Callable[[], Plan]] = {
         config_with(*USUAL, NEWUSER, rlimits=[Rlimit(7, 9, 9)], **OWN),
         user(),
         CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
+    ),
+    "exec-all": lambda: further(
+        config_with(*EVERY, **MAPPED), root(), sum(CLONE_FLAGS[kind] for kind in EVERY)
+    ),
+    "exec-all-of-a-user": lambda: further(
+        config_with(*EVERY, **OWN), user(), sum(CLONE_FLAGS[kind] for kind in EVERY)
+    ),
+    "exec-pid": lambda: further(config_with(NEWPID), root(), CLONE_NEWPID),
+    "exec-below-cgroup": lambda: further(
+        config_with(*USUAL, cgroups=Cgroup()),
+        root(),
+        CLONE_NEWNS | CLONE_NEWPID,
+        sub_cgroup_paths={"memory": "a", "pids": "a/b"},
     ),
     "exec-no-namespaces": lambda: further(config_with(no_new_keyring=True), root(), 0),
 }
@@ -329,7 +374,7 @@ def test_rights_are_dropped_in_order(name: str) -> None:
 def test_an_ordinary_users_process_hides_before_others_can_see_it(name: str) -> None:
     plan = PLANS[name]()
     found = ops(plan)
-    if name == "user-namespace":  # root's: the server is hidden already
+    if name in ("user-namespace", "joins-user-for-mounts"):  # root's: the server is hidden already
         assert "make_undumpable" not in found
         return
     hidden = found.index("make_undumpable")
@@ -353,6 +398,23 @@ def test_a_container_is_in_its_groups_before_it_does_anything() -> None:
             assert clone.args[1] is True
             assert found.index("cgroup_open_directory") < found.index("clone_init")
         assert found.index("unshare_cgroup") < found.index("bind_root")
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_one_namespace_of_each_kind(kind: str) -> None:
+    """Given by path it is opened and joined and not made; exec joins it by the process."""
+    path = f"/proc/9/ns/{PROC_NAMES[kind]}"
+    plan = start(config_with((kind, path)), root())
+    (join,) = [step for step in plan if step.op == "join"]
+    assert join.calls == [f'openat("{path}", O_RDONLY|O_CLOEXEC)', f"setns(CLONE_{kind})"]
+    assert join.why == "linux.namespaces[0]"
+    clones = [call for step in plan if step.op.startswith("clone_") for call in step.calls]
+    assert "CLONE_NEW" not in "".join(clones)
+    assert "unshare_cgroup" not in ops(plan)
+    plan = further(config_with(kind), root(), CLONE_FLAGS[kind])
+    (join,) = [step for step in plan if step.op == "join_process"]
+    assert join.calls == [f"setns(CLONE_{kind})"]
+    assert ("change_root" in ops(plan)) == (kind != NEWNS)
 
 
 def test_the_environment_has_each_name_once() -> None:

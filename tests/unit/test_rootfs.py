@@ -41,7 +41,7 @@ from libct.plan.devices import device_steps
 from libct.plan.host import Host
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
-from libct.plan.mounts import early_sources, mount_steps, read_only_steps, split_options
+from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_steps, split_options
 from libct.plan.paths import inside
 from libct.plan.root import enter_steps, prepare_steps
 from libct.plan.step import Step
@@ -209,9 +209,11 @@ def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
         libct.Mount("/b", "/host/b", "bind", MS_BIND, id_mapping=mapping),
         libct.Mount("/a", "", "none", MS_REMOUNT | MS_BIND | MS_RDONLY),
     ]
-    assert brief(early_sources(config(mounts=mounts))) == [
-        ("open_source", "source 1", "/host/a", True),
-    ]
+    made = config(mounts=mounts)
+    for lent, op in ((False, "open_source"), (True, "take_source")):
+        assert brief(early_sources(made, lent=lent)) == [(op, "source 1", "/host/a", True)]
+    assert brief(lend_steps(made)) == [("lend_sources", (("source 1", "/host/a", True),))]
+    assert lend_steps(config()) == []
     (mapped,) = idmapped_source_steps(config(mounts=mounts))
     text = "0 1000 1\n"
     assert mapped.args == ("source 2", "/host/b", False, True, True, "", text, text)

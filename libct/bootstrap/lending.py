@@ -1,0 +1,118 @@
+"""Sources of bind mounts that the container's root may not reach (REFERENCE 1.3, 2.4).
+
+A process in a user namespace has no rights over directories of users that are
+not mapped there, so a source below one that is closed to others has to be
+opened by somebody with the host's rights.  That has to happen in the
+container's mount namespace: a copy made in the host's would come without the
+locks that keep the container from making what is read-only writable, and from
+uncovering what is below a mount (mount_namespaces(7), Restrictions).
+
+So a lender is cloned before the first process is.  When that is there, the
+lender enters its mount namespace, a copy of the host's at that time, opens the
+sources, sends them, and ends.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..rootfs.binds import clone_tree
+from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
+from ..syscalls.process import pidfd_send_signal, set_name
+from .channel import Channel, close_all
+from .door import close_the_door
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .context import Context
+
+_SIGCHLD = 17  # on every architecture of libct; signal(7)
+_AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds is small
+
+
+class Lender:
+    """The process that opens sources, for who has cloned it and for the first process."""
+
+    __slots__ = ("_channel", "_lent", "_pid")
+
+    def __init__(self, pid: int, channel: Channel) -> None:
+        self._pid, self._channel = pid, channel
+        # By slot: a descriptor, or (errno, text, path).
+        self._lent: dict[str, int | tuple[int, str, str]] = {}
+
+    def lend_to(self, pid: int, pidfd: int) -> None:
+        """The cloner's: have the process just cloned served, and wait until that is done."""
+        try:
+            self._channel.send(("open", pid), [pidfd])
+        except ConnectionError:
+            pass  # it has been killed, which take() finds
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        self._channel.close()
+        os.waitpid(self._pid, 0)
+
+    def take(self, slot: str) -> int:
+        """The first process's: the descriptor of a source, its own from here on.
+
+        -1 where the lender has ended: root without CAP_SYS_ADMIN or CAP_SYS_CHROOT
+        cannot enter the namespace.
+        """
+        while slot not in self._lent:
+            try:
+                (answers,), fds = self._channel.receive()
+            except (EOFError, ConnectionError):
+                return -1
+            for name, failure in answers:
+                self._lent[name] = failure or fds.pop(0)
+        found = self._lent.pop(slot)
+        if isinstance(found, tuple):
+            raise OSError(*found)
+        return found
+
+
+def lend_sources(context: Context, sources: tuple[tuple[str, str, bool], ...]) -> None:
+    """Clone the lender, with the rights that this process still has.
+
+    sources: (slot, path, recursive) each.
+    """
+    ours, theirs = Channel.pair()
+    pid, _ = clone3(0, _SIGCHLD)
+    if pid == 0:
+        try:
+            close_the_door()
+            set_name("libct:lender")
+            ours.close()
+            _lend(theirs, sources)
+        finally:
+            os._exit(0)
+    theirs.close()
+    context.values["lender"] = Lender(pid, ours)
+
+
+def _lend(channel: Channel, sources: tuple[tuple[str, str, bool], ...]) -> None:
+    (_, pid), (pidfd,) = channel.receive()  # EOFError: there is no first process
+    # setns(2) would leave us at the namespace's root, where a runtime in a
+    # chroot is not.
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    pidfd_send_signal(pidfd, 0)  # so that was it, and no later process of its number
+    setns(pidfd, CLONE_NEWNS)
+    os.fchdir(root)
+    os.chroot(".")
+    for first in range(0, len(sources), _AT_ONCE):
+        answers: list[tuple[str, tuple[int, str, str] | None]] = []
+        fds: list[int] = []
+        for slot, source, recursive in sources[first : first + _AT_ONCE]:
+            try:
+                fds.append(clone_tree(source, recursive=recursive))
+                answers.append((slot, None))
+            except OSError as error:
+                answers.append((slot, (error.errno or 0, error.strerror or "", source)))
+        channel.send((answers,), fds)
+        close_all(fds)
+
+
+def take_source(context: Context, slot: str, source: str, recursive: bool) -> None:
+    """Keep what the lender has opened under slot, or else open it as far as we may."""
+    lent = context.values["lender"].take(slot)
+    context.keep(slot, lent if lent >= 0 else clone_tree(source, recursive=recursive))
