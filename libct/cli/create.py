@@ -8,7 +8,7 @@ import os
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
 from ..starting import create as make_container
-from .launch import check_streams, start_detached, tracing
+from .launch import check_streams, handed_sockets, start_detached, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
 def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     (container_id,) = arguments.operands
     config, process = load_bundle(arguments, container_id)
-    check_streams(arguments, process, detach=detach)
+    check_streams(arguments, process, detach=detach, sockets=handed_sockets())
     bundle = os.path.realpath(arguments.bundle)
     # An interrupt comes while what has been done can be undone, or not at all.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
