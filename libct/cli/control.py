@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _signal
+import os
 
+from .. import lifecycle, pidfds
 from ..container import load
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
 from ..state import Directory, default_root
@@ -11,12 +13,35 @@ from .options import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..container import Container
     from .options import Arguments
 
 
 def start(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).exec()
+    container = load(arguments.root, arguments.operands[0])
+    if os.environ.get("NOTIFY_SOCKET"):
+        _start_service(arguments, container)
+    else:
+        container.exec()
     return 0
+
+
+def _start_service(arguments: Arguments, container: Container) -> None:
+    """Start it, and wait until it is ready or has ended (notify.py)."""
+    from .notify import Notifications
+
+    state = container.state()
+    lifecycle.require("exec", state["status"], container.id)  # or its socket is in use
+    proxy = Notifications(arguments, container.id).listen(arguments)
+    if proxy is None:
+        container.exec()
+        return
+    pidfd = pidfds.open_process(state["pid"])
+    try:
+        container.exec()
+        proxy.until_ready(pidfd, state["pid"])
+    finally:
+        os.close(pidfd)
 
 
 def pause(arguments: Arguments) -> int:

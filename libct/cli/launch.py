@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..container import Container
     from ..process import Process
+    from .notify import Proxy
     from .options import Arguments
     from .trace import Tracing
 
@@ -85,8 +86,12 @@ def start_detached(
     trace: Tracing | None = None,
     hold: bool = False,
     ignore_paused: bool = False,
+    proxy: Proxy | None = None,
 ) -> None:
-    """Start a process that nobody here waits for; its terminal goes to console_socket."""
+    """Start a process that nobody here waits for; its terminal goes to console_socket.
+
+    proxy: wait until the process has said there that it is ready, or has ended.
+    """
     connected = None
     receiver = PidfdReceiver(pidfd_socket)
     if process.terminal:
@@ -100,6 +105,8 @@ def start_detached(
         receiver.send(process)
         if pid_file:
             write_pid_file(pid_file, process.pid)
+        if proxy is not None:
+            proxy.until_ready(process.pidfd, process.pid)
     except BaseException:
         end(process)
         raise
