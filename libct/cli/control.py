@@ -13,16 +13,20 @@ from .options import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..container import Container
     from .options import Arguments
 
 
 def start(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
     if os.environ.get("NOTIFY_SOCKET"):
         _start_service(arguments, container)
     else:
         container.exec()
+    tell("the process {pid} has executed its command")
     return 0
 
 
@@ -45,25 +49,42 @@ def _start_service(arguments: Arguments, container: Container) -> None:
 
 
 def pause(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).pause()
+    container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
+    container.pause()
+    tell("froze the processes {pids} in the control groups {groups}")
     return 0
 
 
 def resume(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).resume()
+    container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
+    container.resume()
+    tell("thawed the processes {pids} in the control groups {groups}")
     return 0
 
 
 def kill(arguments: Arguments) -> int:
     container_id, *rest = arguments.operands
-    number = signal_number(rest[0] if rest else "TERM")
     container = load(arguments.root, container_id)
+    number = signal_number(rest[0] if rest else "TERM")
+    tell = _telling(arguments, container)
     try:
         container.signal(number, all=arguments.all)
     except ContainerNotRunning:
         if not arguments.all:
             raise
+    tell(f"sent signal {number} to " + ("all of {pids}" if arguments.all else "{pid}"))
     return 0
+
+
+def _telling(arguments: Arguments, container: Container) -> Callable[[str], None]:
+    """What logs, with --debug, what has been done (debug.py)."""
+    if not arguments.debug:
+        return lambda text: None
+    from .debug import Teller
+
+    return Teller(arguments, container).tell
 
 
 def signal_number(text: str) -> int:
@@ -93,10 +114,17 @@ def signal_number(text: str) -> int:
 def delete(arguments: Arguments) -> int:
     (container_id,) = arguments.operands
     try:
-        load(arguments.root, container_id).destroy(force=arguments.force)
+        container = load(arguments.root, container_id)
+        tell = _telling(arguments, container)
+        container.destroy(force=arguments.force)
+        tell("removed, with its control groups {groups}; it was {status}")
     except (ContainerDamaged, ContainerNotFound):
         if not arguments.force:
             raise
         # A create that was killed before it had written anything, say.
         Directory(arguments.root or default_root(), container_id).remove()
+        if arguments.debug:
+            from .log import report
+
+            report(arguments, "debug", f"container {container_id!r}: removed what there was of it")
     return 0

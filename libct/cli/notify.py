@@ -148,6 +148,8 @@ class Proxy:
             # The manager closes the descriptor when it has read what was before it.
             self._manager.sendmsg([b"BARRIER=1"], [rights])
             self._barrier, self._deadline = reader, time.monotonic() + _PATIENCE
+            told = f"told NOTIFY_SOCKET={self._name}: READY=1, MAINPID={pid}"
+            report(self._arguments, "debug", told)
         except OSError as error:
             os.close(reader)
             self._give_up(error.strerror or str(error))
