@@ -334,12 +334,26 @@ class Directory:
         """
         try:
             for name in sorted(os.listdir(self.path), key=STATE.__eq__):
-                os.unlink(f"{self.path}/{name}")
+                try:
+                    os.unlink(f"{self.path}/{name}")
+                except IsADirectoryError:
+                    _remove_tree(f"{self.path}/{name}")
             os.rmdir(self.path)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise Error(f"cannot remove {self.path!r}: {error.strerror}") from error
+
+
+def _remove_tree(path: str) -> None:
+    """Remove a directory that a container may have written to; no link in it is followed."""
+    for _, directories, files, fd in os.fwalk(path, topdown=False):
+        for name in directories + files:
+            try:
+                os.unlink(name, dir_fd=fd)
+            except IsADirectoryError:
+                os.rmdir(name, dir_fd=fd)
+    os.rmdir(path)
 
 
 class Lock:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _signal
+import os
 
+from .. import lifecycle, pidfds
 from ..container import load
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
 from ..state import Directory, default_root
@@ -11,34 +13,78 @@ from .options import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..container import Container
     from .options import Arguments
 
 
 def start(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).exec()
+    container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
+    if os.environ.get("NOTIFY_SOCKET"):
+        _start_service(arguments, container)
+    else:
+        container.exec()
+    tell("the process {pid} has executed its command")
     return 0
 
 
+def _start_service(arguments: Arguments, container: Container) -> None:
+    """Start it, and wait until it is ready or has ended (notify.py)."""
+    from .notify import Notifications
+
+    state = container.state()
+    lifecycle.require("exec", state["status"], container.id)  # or its socket is in use
+    proxy = Notifications(arguments, container.id).listen(arguments)
+    if proxy is None:
+        container.exec()
+        return
+    pidfd = pidfds.open_process(state["pid"])
+    try:
+        container.exec()
+        proxy.until_ready(pidfd, state["pid"])
+    finally:
+        os.close(pidfd)
+
+
 def pause(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).pause()
+    container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
+    container.pause()
+    tell("froze the processes {pids} in the control groups {groups}")
     return 0
 
 
 def resume(arguments: Arguments) -> int:
-    load(arguments.root, arguments.operands[0]).resume()
+    container = load(arguments.root, arguments.operands[0])
+    tell = _telling(arguments, container)
+    container.resume()
+    tell("thawed the processes {pids} in the control groups {groups}")
     return 0
 
 
 def kill(arguments: Arguments) -> int:
     container_id, *rest = arguments.operands
-    number = signal_number(rest[0] if rest else "TERM")
     container = load(arguments.root, container_id)
+    number = signal_number(rest[0] if rest else "TERM")
+    tell = _telling(arguments, container)
     try:
         container.signal(number, all=arguments.all)
     except ContainerNotRunning:
         if not arguments.all:
             raise
+    tell(f"sent signal {number} to " + ("all of {pids}" if arguments.all else "{pid}"))
     return 0
+
+
+def _telling(arguments: Arguments, container: Container) -> Callable[[str], None]:
+    """What logs, with --debug, what has been done (debug.py)."""
+    if not arguments.debug:
+        return lambda text: None
+    from .debug import Teller
+
+    return Teller(arguments, container).tell
 
 
 def signal_number(text: str) -> int:
@@ -68,10 +114,17 @@ def signal_number(text: str) -> int:
 def delete(arguments: Arguments) -> int:
     (container_id,) = arguments.operands
     try:
-        load(arguments.root, container_id).destroy(force=arguments.force)
+        container = load(arguments.root, container_id)
+        tell = _telling(arguments, container)
+        container.destroy(force=arguments.force)
+        tell("removed, with its control groups {groups}; it was {status}")
     except (ContainerDamaged, ContainerNotFound):
         if not arguments.force:
             raise
         # A create that was killed before it had written anything, say.
         Directory(arguments.root or default_root(), container_id).remove()
+        if arguments.debug:
+            from .log import report
+
+            report(arguments, "debug", f"container {container_id!r}: removed what there was of it")
     return 0

@@ -8,13 +8,14 @@ import os
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
 from ..starting import create as make_container
-from .launch import check_streams, start_detached, tracing
+from .launch import check_streams, handed_sockets, start_detached, tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
     from ..container import Container
     from ..process import Process
+    from .notify import Notifications, Proxy
     from .options import Arguments
 
 
@@ -47,14 +48,21 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
 def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     (container_id,) = arguments.operands
     config, process = load_bundle(arguments, container_id)
-    check_streams(arguments, process, detach=detach)
+    check_streams(arguments, process, detach=detach, sockets=handed_sockets())
+    notifications = _notifications(arguments, container_id)
+    if notifications is not None:
+        notifications.offer(config, process)
     bundle = os.path.realpath(arguments.bundle)
     # An interrupt comes while what has been done can be undone, or not at all.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
     try:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _INTERRUPT)
-        status = _start(arguments, container, process, detach=detach, hold=hold)
+        proxy = None
+        if notifications is not None:
+            notifications.make()
+            proxy = None if hold else notifications.listen(arguments)
+        status = _start(arguments, container, process, proxy, detach=detach, hold=hold)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     except BaseException:
         _remove(container)
@@ -64,8 +72,22 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     return status
 
 
+def _notifications(arguments: Arguments, container_id: str) -> Notifications | None:
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return None
+    from .notify import Notifications
+
+    return Notifications(arguments, container_id)
+
+
 def _start(
-    arguments: Arguments, container: Container, process: Process, *, detach: bool, hold: bool
+    arguments: Arguments,
+    container: Container,
+    process: Process,
+    proxy: Proxy | None,
+    *,
+    detach: bool,
+    hold: bool,
 ) -> int:
     if detach:
         start_detached(
@@ -76,6 +98,7 @@ def _start(
             pidfd_socket=arguments.pidfd_socket,
             trace=tracing(arguments),
             hold=hold,
+            proxy=proxy,
         )
         return 0
     from .foreground import run_in_foreground
@@ -88,6 +111,7 @@ def _start(
         pid_file=arguments.pid_file,
         pidfd_socket=arguments.pidfd_socket,
         subreaper=not arguments.no_subreaper,
+        proxy=proxy,
     )
 
 

@@ -135,7 +135,15 @@ def _is_open(fd: int) -> bool:
 def _check_preserved(arguments: Arguments, inherited: int) -> None:
     """See that the descriptors to be passed on are there, and are the caller's."""
     count = getattr(arguments, "preserve_fds", 0)
-    if not 0 <= count <= inherited:
+    sockets = 0
+    command = arguments.command
+    if "LISTEN_FDS" in os.environ and command is not None and command.name in ("run", "create"):
+        from .launch import handed_sockets
+
+        sockets = handed_sockets()
+        if sockets > inherited:
+            raise Error(f"LISTEN_FDS={sockets}: descriptor {3 + inherited} is not open")
+    if not 0 <= count <= inherited - sockets:
         raise Error(f"--preserve-fds {count}: descriptor {3 + inherited} is not open")
 
 

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..container import Container
     from ..process import Process
+    from .notify import Proxy
     from .terminal import Terminal
     from .trace import Tracing
 
@@ -30,6 +31,7 @@ def run_in_foreground(
     pidfd_socket: str = "",
     subreaper: bool = True,
     ignore_paused: bool = False,
+    proxy: Proxy | None = None,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -41,6 +43,8 @@ def run_in_foreground(
     pidfd_socket: where a pidfd of it is sent.
     subreaper: take what the container's processes leave behind as our
         children, and so keep them from being children of somebody else.
+    proxy: where the process says that it is ready; to the service manager it is
+        this process that is, for it is what the manager watches.
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -67,7 +71,9 @@ def run_in_foreground(
                     write_pid_file(pid_file, process.pid)
                 if relay is not None:
                     relay.begin()
-                _follow(process, signals, relay)
+                _follow(process, signals, relay, proxy)
+                if proxy is not None:
+                    proxy.finish(os.getpid())
             except BaseException:
                 end(process)
                 raise
@@ -79,10 +85,14 @@ def run_in_foreground(
             relay.restore()
 
 
-def _follow(process: Process, signals: Signals, relay: Terminal | None) -> None:
-    """Pass on signals and what is typed and printed, until the process ends."""
+def _follow(
+    process: Process, signals: Signals, relay: Terminal | None, proxy: Proxy | None
+) -> None:
+    """Pass on signals, what is typed and printed, and that it is ready, until the process ends."""
     poll = select.poll()
     fixed = {process.pidfd: select.POLLIN, signals.fileno(): select.POLLIN}
+    if proxy is not None:
+        fixed[proxy.fileno()] = select.POLLIN
     watched: dict[int, int] = {}
     while True:
         wanted = {**fixed, **relay.wanted()} if relay is not None else fixed
@@ -102,6 +112,8 @@ def _follow(process: Process, signals: Signals, relay: Terminal | None) -> None:
                     _pass_on(number, process, relay)
             elif fd == process.pidfd:
                 return
+            elif proxy is not None and fd == proxy.fileno():
+                proxy.receive(os.getpid())
             elif relay is not None:
                 relay.relay(fd)
 

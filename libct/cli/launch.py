@@ -12,18 +12,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..container import Container
     from ..process import Process
+    from .notify import Proxy
     from .options import Arguments
     from .trace import Tracing
 
 
-def check_streams(arguments: Arguments, process: Process, *, detach: bool) -> None:
-    """The rules of detaching and terminals (REFERENCE 7.1); sets the descriptors passed on."""
+def check_streams(
+    arguments: Arguments, process: Process, *, detach: bool, sockets: int = 0
+) -> None:
+    """The rules of detaching and terminals (REFERENCE 7.1); sets the descriptors passed on.
+
+    sockets: how many of a service manager's are passed on before those of --preserve-fds.
+    """
     socket_given = bool(arguments.console_socket)
     if detach and process.terminal and not socket_given:
         raise Error("cannot allocate tty if libct will detach without setting console socket")
     if socket_given and not (detach and process.terminal):
         raise Error("cannot use console socket if libct will not detach or allocate tty")
-    process.extra_files = list(range(3, 3 + arguments.preserve_fds))
+    process.extra_files = list(range(3, 3 + sockets + arguments.preserve_fds))
+    if sockets:
+        # The first process of a pid namespace, as runc takes every container's to be.
+        process.env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+
+
+def handed_sockets() -> int:
+    """How many sockets a service manager has handed to us, from descriptor 3 on.
+
+    By the variables of sd_listen_fds(3), which may be inherited from a process
+    that they were meant for.
+    """
+    text = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return 0
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def tracing(arguments: Arguments) -> Tracing | None:
@@ -72,8 +93,12 @@ def start_detached(
     trace: Tracing | None = None,
     hold: bool = False,
     ignore_paused: bool = False,
+    proxy: Proxy | None = None,
 ) -> None:
-    """Start a process that nobody here waits for; its terminal goes to console_socket."""
+    """Start a process that nobody here waits for; its terminal goes to console_socket.
+
+    proxy: wait until the process has said there that it is ready, or has ended.
+    """
     connected = None
     if process.terminal:
         process.console_socket = connected = _connect(console_socket, "console socket")
@@ -92,6 +117,8 @@ def start_detached(
     try:
         if pid_file:
             write_pid_file(pid_file, process.pid)
+        if proxy is not None:
+            proxy.until_ready(process.pidfd, process.pid)
     except BaseException:
         end(process)
         raise

@@ -51,6 +51,18 @@ where an ordinary user's states are kept, in a directory
 .I {program}
 of it
 .TP
+.BR LISTEN_FDS ", " LISTEN_PID
+sockets that a service manager hands to
+.B run
+and
+.BR create ,
+passed on to the container
+.TP
+.B NOTIFY_SOCKET
+where
+.BR run ", " create " and " start
+tell a service manager that the container is ready, once it has said so
+.TP
 .B NO_COLOR
 keeps
 .B check

@@ -211,6 +211,39 @@ def test_the_last_line_is_the_error_also_with_debug(tmp_path: Path, rootfs: Path
     assert any("executable file not found" in line["msg"] for line in before)  # of the step
 
 
+def test_debug_logs_what_has_been_done_to_a_container(tmp_path: Path, rootfs: Path) -> None:
+    name, log = unique(), tmp_path / "log"
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("create", "-b", bundle, name, check=True)
+    state = json.loads(libct("state", name, check=True).stdout)
+    pid = state["pid"]
+
+    def logged(*words: str, status: int = 0) -> str:
+        """The last line that a command logs, after one about what it has found."""
+        log.unlink(missing_ok=True)
+        done = libct("--debug", "--log", log, "--log-format", "json", *words)
+        assert done.returncode == status
+        found, last = [json.loads(line) for line in log.read_text().splitlines()]
+        assert found["level"] == "debug"
+        assert f"its first process {pid}, its processes {pid}" in found["msg"]
+        message: str = last["msg"]
+        assert last["level"] == ("debug" if status == 0 else "error")
+        return message.partition(f"container {name!r}: ")[2] if status == 0 else message
+
+    assert logged("start", name) == f"the process {pid} has executed its command"
+    frozen = logged("pause", name)
+    assert re.match(f"froze the processes {pid} in the control groups /sys/fs/cgroup/", frozen)
+    assert logged("resume", name).startswith(f"thawed the processes {pid} in")
+    assert logged("kill", name, "WINCH") == f"sent signal 28 to {pid}"
+    assert logged("kill", "-a", name, "WINCH") == f"sent signal 28 to all of {pid}"
+    assert "stop it first" in logged("delete", name, status=1)
+    done = logged("delete", "--force", name)
+    assert re.match("removed, with its control groups /sys/fs/cgroup/.*; it was running$", done)
+    done_again = libct("--debug", "delete", "--force", name, check=True)
+    assert "removed what there was of it" in done_again.stderr
+    assert libct("delete", "--force", name, check=True).stderr == ""
+
+
 # --- files and sockets ---
 
 
