@@ -28,7 +28,7 @@ CALLS = (
     "openat,openat2,mknodat,symlinkat,fchownat,chdir,fchdir,chroot,ioctl,sendmsg,fstatfs,clone3,setns"
 )
 # Operation -> what no log but that of the process which performs it has.
-CALLED_ELSEWHERE = {"open_idmapped": "MOUNT_ATTR_IDMAP", "lend_sources": "setns("}
+CALLED_ELSEWHERE = {"open_idmapped": "MOUNT_ATTR_IDMAP", "lend_sources": ", CLONE_NEWNS)"}
 MAPS = [libct.IDMap(0, 100_000, 65_536)]
 SLAVE, SHARED = 1 << 19, 1 << 20
 FLAG = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\bTIOC[A-Z]+\b")
