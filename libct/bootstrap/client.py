@@ -18,7 +18,7 @@ import time
 from ..errors import ServerError, StepError
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls.credentials import capget
-from ..syscalls.process import P_PIDFD, pidfd_open, pidfd_send_signal
+from ..syscalls.process import pidfd_open, pidfd_send_signal, wait_pidfd
 from .channel import REQUESTS, Channel, close_all
 from .context import Context
 from .hints import hint_for
@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WALL = 0x40000000  # __WALL: children with another exit signal than SIGCHLD too, waitpid(2)
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
 # Those that children are in, which for pid and time need not be our own.
 _NAMESPACES = (
@@ -524,9 +523,7 @@ def reap(pidfd: int) -> os.waitid_result | None:
     None where the host program has reaped it already.
     """
     try:
-        return os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
-    except ChildProcessError:
-        return None
+        return wait_pidfd(pidfd)
     finally:
         os.close(pidfd)
 

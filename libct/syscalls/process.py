@@ -1,6 +1,6 @@
 """What a process is: prctl(2), personality(2), prlimit(2), pidfds.
 
-No call here waits; os.waitid with P_PIDFD does, for pidfds too.
+None of the system calls here waits; wait_pidfd() does, by os.waitid.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import os
 import sys
 
 from .constants import (
@@ -412,12 +413,25 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 
 
 P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
+_WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
 
 # include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), by its first
 # published size, where the mask comes first and exit_code last.
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_SIZE = 64
 _PIDFD_INFO_EXIT = 1 << 3
+
+
+def wait_pidfd(pidfd: int) -> os.waitid_result | None:
+    """Wait for the end of a child, which is reaped; pidfd stays the caller's.
+
+    None where the host program has reaped it already, by os.wait() or by
+    ignoring SIGCHLD.
+    """
+    try:
+        return os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
+    except ChildProcessError:
+        return None
 
 
 def pidfd_exit_status(pidfd: int) -> int | None:

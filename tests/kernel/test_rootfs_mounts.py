@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 pytestmark = requires("root", "busybox")
 
 
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
-
-
 @pytest.fixture
 def shared() -> Iterator[Path]:
     """A directory of the host that everybody may enter."""
