@@ -10,6 +10,9 @@ from __future__ import annotations
 import _signal
 import os
 
+_P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
+_WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
+
 
 def open_process(pid: int) -> int:
     """A descriptor of the process, close-on-exec; ProcessLookupError if there is none."""
@@ -28,3 +31,15 @@ def send(pidfd: int, signal: int) -> None:
     from .syscalls.process import pidfd_send_signal
 
     pidfd_send_signal(pidfd, signal)
+
+
+def wait(pidfd: int) -> os.waitid_result | None:
+    """Wait for the end of a child, which is reaped; pidfd stays the caller's.
+
+    None where the host program has reaped it already, by os.wait() or by
+    ignoring SIGCHLD.
+    """
+    try:
+        return os.waitid(_P_PIDFD, pidfd, os.WEXITED | _WALL)
+    except ChildProcessError:
+        return None

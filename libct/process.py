@@ -6,14 +6,15 @@ import _thread
 import os
 import select
 
+from . import pidfds
 from .errors import Error
-from .syscalls.process import P_PIDFD, pidfd_exit_status, pidfd_send_signal
+from .syscalls.process import pidfd_exit_status, pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Protocol
+    from typing import Protocol
 
     from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         def fileno(self) -> int: ...
 
 
-_WALL = 0x40000000  # __WALL of waitid(2): whatever signal a process ends with
 _UNKNOWN = 255  # the status of a process of which it is not known
 
 
@@ -257,9 +257,8 @@ def _set(future: asyncio.Future[None]) -> None:
 
 
 def _wait(pidfd: int) -> ProcessState:
-    try:
-        result: Any = os.waitid(P_PIDFD, pidfd, os.WEXITED | _WALL)
-    except ChildProcessError:
+    result = pidfds.wait(pidfd)
+    if result is None:
         status = pidfd_exit_status(pidfd)
         if status is None:
             return ProcessState(None, None)

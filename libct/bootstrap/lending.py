@@ -1,4 +1,4 @@
-"""Sources of bind mounts that the container's root may not reach (REFERENCE 1.3, 2.4).
+"""Sources of bind mounts that the container's root may not reach, or map the ids of.
 
 A process in a user namespace has no rights over directories of users that are
 not mapped there, so a source below one that is closed to others has to be
@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import os
 
+from ..errors import StepProblem
 from ..rootfs.binds import clone_tree
+from ..rootfs.idmapped import mapped_tree
 from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
 from ..syscalls.process import pidfd_send_signal, set_name
 from .channel import Channel, close_all
@@ -24,7 +26,11 @@ from .door import close_the_door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .context import Context
+
+    Lent = tuple[str, str, bool, tuple[Any, ...]]
 
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
 _AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds is small
@@ -71,10 +77,11 @@ class Lender:
         return found
 
 
-def lend_sources(context: Context, sources: tuple[tuple[str, str, bool], ...]) -> None:
+def lend_sources(context: Context, sources: tuple[Lent, ...]) -> None:
     """Clone the lender, with the rights that this process still has.
 
-    sources: (slot, path, recursive) each.
+    sources: (slot, path, recursive, mapping) each; the mapping is () or the
+        last arguments of mapped_tree().
     """
     ours, theirs = Channel.pair()
     pid, _ = clone3(0, _SIGCHLD)
@@ -90,7 +97,7 @@ def lend_sources(context: Context, sources: tuple[tuple[str, str, bool], ...]) -
     context.values["lender"] = Lender(pid, ours)
 
 
-def _lend(channel: Channel, sources: tuple[tuple[str, str, bool], ...]) -> None:
+def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
     (_, pid), (pidfd,) = channel.receive()  # EOFError: there is no first process
     # setns(2) would leave us at the namespace's root, where a runtime in a
     # chroot is not.
@@ -102,17 +109,23 @@ def _lend(channel: Channel, sources: tuple[tuple[str, str, bool], ...]) -> None:
     for first in range(0, len(sources), _AT_ONCE):
         answers: list[tuple[str, tuple[int, str, str] | None]] = []
         fds: list[int] = []
-        for slot, source, recursive in sources[first : first + _AT_ONCE]:
+        for slot, source, recursive, mapping in sources[first : first + _AT_ONCE]:
             try:
-                fds.append(clone_tree(source, recursive=recursive))
+                if mapping:
+                    fds.append(mapped_tree(source, recursive, *mapping))
+                else:
+                    fds.append(clone_tree(source, recursive=recursive))
                 answers.append((slot, None))
             except OSError as error:
-                answers.append((slot, (error.errno or 0, error.strerror or "", source)))
+                path = error.filename or source
+                answers.append((slot, (error.errno or 0, error.strerror or "", path)))
         channel.send((answers,), fds)
         close_all(fds)
 
 
-def take_source(context: Context, slot: str, source: str, recursive: bool) -> None:
+def take_source(context: Context, slot: str, source: str, recursive: bool, mapped: int) -> None:
     """Keep what the lender has opened under slot, or else open it as far as we may."""
     lent = context.values["lender"].take(slot)
+    if mapped and lent < 0:
+        raise StepProblem("the process that opens it has ended: it needs CAP_SYS_ADMIN")
     context.keep(slot, lent if lent >= 0 else clone_tree(source, recursive=recursive))

@@ -25,8 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WALL = 0x40000000  # __WALL: children with another exit signal than SIGCHLD too, waitpid(2)
-_P_PIDFD = 3  # include/uapi/linux/wait.h
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
 # Those that children are in, which for pid and time need not be our own.
 _NAMESPACES = (
@@ -265,9 +263,7 @@ def reap(pidfd: int) -> os.waitid_result | None:
     None where the host program has reaped it already.
     """
     try:
-        return os.waitid(_P_PIDFD, pidfd, os.WEXITED | _WALL)
-    except ChildProcessError:
-        return None
+        return pidfds.wait(pidfd)
     finally:
         os.close(pidfd)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from ..rootfs.mountinfo import unescape
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,7 +124,7 @@ def parse_mounts(mountinfo: str) -> list[CgroupMount]:
             continue
         major, _, minor = device.partition(":")
         made = os.makedev(int(major), int(minor))
-        found.append(CgroupMount(made, _unescape(root), _unescape(point), fstype, options))
+        found.append(CgroupMount(made, unescape(root), unescape(point), fstype, options))
     return found
 
 
@@ -217,11 +219,3 @@ def _read(path: str) -> str:
     finally:
         os.close(fd)
     return os.fsdecode(b"".join(pieces))
-
-
-def _unescape(text: str) -> str:
-    """Undo mountinfo's octal escapes of space, tab, newline and backslash."""
-    if "\\" not in text:
-        return text
-    first, *rest = text.split("\\")
-    return first + "".join(chr(int(piece[:3], 8)) + piece[3:] for piece in rest)

@@ -159,7 +159,8 @@ def parse(
     command = commands.get(name)
     if command is None:
         known = [each.name for each in commands.values() if not each.hidden]
-        raise UsageError(f"no such command: {name!r}{nearest(name, known)}")
+        hint = nearest(name, known) or " (`libct --help` lists them)"
+        raise UsageError(f"no such command: {name!r}{hint}")
     wants_help = values["help"]
     values.update(_defaults(command.options))
     try:

@@ -239,7 +239,8 @@ def rootless_rules(config: Config, facts: Facts, findings: Findings) -> None:
     if not config.rootless_euid:
         return
     if find(config, NEWUSER) is None:
-        findings.append(Finding(_PLACE, "an ordinary user needs a user namespace here"))
+        message = "an ordinary user needs a user namespace here (see `libct spec --rootless`)"
+        findings.append(Finding(_PLACE, message))
         return
     if not is_private(config, NEWUSER):
         return

@@ -27,7 +27,9 @@ def read_spec(bundle: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        what = "no such file" if os.path.isdir(bundle) else "the bundle is not a directory"
+        what = "no such file (`libct spec` writes one to start from)"
+        if not os.path.isdir(bundle):
+            what = "the bundle is not a directory"
         raise ConfigError([Finding(path, what)]) from None
     except OSError as error:
         raise ConfigError([Finding(path, f"cannot be read: {error.strerror}")]) from None

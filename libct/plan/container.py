@@ -72,8 +72,13 @@ def plan_start(
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
-    # With rights over the file systems of the host, which the container lacks.
-    plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
+    # With rights over the file systems of the host, which the container lacks; in
+    # a user namespace, also over directories of users that it does not have.
+    lend = []
+    if privileged and _joins_user(config) and flags & CLONE_NEWNS:
+        lend = mounts.lend_steps(config)
+    else:
+        plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
     # Whoever makes one and goes back to his own has rights over both, which root
     # of a user namespace has not: its own is mostly of the first user namespace.
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
@@ -82,10 +87,6 @@ def plan_start(
         plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
-    # A process of a user namespace may not enter directories of users outside of it.
-    lend = []
-    if privileged and _joins_user(config) and flags & CLONE_NEWNS:
-        lend = mounts.lend_steps(config)
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.

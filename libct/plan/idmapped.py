@@ -10,16 +10,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
 
+    # slot, path on the host, recursive
+    Source = tuple[str, str, bool]
+    # slave, recursive, path of a user namespace or "", the maps of a new one
+    Mapping = tuple[bool, bool, str, str, str]
+
 
 def idmapped_source_steps(config: Config) -> list[Step]:
-    """The server's: the sources of all id-mapped mounts, opened and mapped.
+    """The server's: the sources of all id-mapped mounts, opened and mapped."""
+    return [
+        open_idmapped(*source, *mapping, why=f"mounts[{index}]")
+        for index, source, mapping in idmapped_sources(config)
+    ]
+
+
+def idmapped_sources(config: Config) -> list[tuple[int, Source, Mapping]]:
+    """(index, (slot, source, recursive), mapping) of all id-mapped mounts.
 
     Without mappings of its own a mount takes those of the container.
     """
     # It is made in the host's mount namespace, and is a peer of the host's mount:
     # what is mounted in the one appears in the other, unless it becomes a slave.
     slave = not config.root_propagation & MS_SHARED
-    steps = []
+    found: list[tuple[int, Source, Mapping]] = []
     for index, mount in enumerate(config.mounts):
         mapping = mount.id_mapping
         if mapping is None:
@@ -29,20 +42,9 @@ def idmapped_source_steps(config: Config) -> list[Step]:
         if not path and not uids:
             path = _joined_user_namespace(config)
             uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
-        steps.append(
-            open_idmapped(
-                f"source {index}",
-                mount.source,
-                bool(mount.flags & MS_REC),
-                slave,
-                mapping.recursive,
-                path,
-                uids,
-                gids,
-                why=f"mounts[{index}]",
-            )
-        )
-    return steps
+        source = (f"source {index}", mount.source, bool(mount.flags & MS_REC))
+        found.append((index, source, (slave, mapping.recursive, path, uids, gids)))
+    return found
 
 
 def _joined_user_namespace(config: Config) -> str:
@@ -64,10 +66,16 @@ def open_idmapped(
     gids: str,
 ) -> list[str]:
     rec = "|AT_RECURSIVE" if recursive else ""
+    return [
+        f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{rec})',
+        *mapping_calls(slave, map_recursive, path, uids, gids),
+    ]
+
+
+def mapping_calls(slave: bool, map_recursive: bool, path: str, uids: str, gids: str) -> list[str]:
     map_rec = "|AT_RECURSIVE" if map_recursive else ""
     return [
         f'openat("{path}", O_RDONLY|O_CLOEXEC)' if path else "clone3({flags=CLONE_NEWUSER})",
-        f'open_tree(AT_FDCWD, "{source}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC{rec})',
         *(['mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MS_SLAVE)'] if slave else []),
         f'mount_setattr("", AT_EMPTY_PATH{map_rec}, MOUNT_ATTR_IDMAP)',
     ]

@@ -15,13 +15,20 @@ from ..config.mount_flags import (
 )
 from ..rootfs.flags import attributes, superblock_options, takes_mount
 from .calls import attribute_names, mount_names
+from .idmapped import idmapped_sources, mapping_calls
 from .paths import inside
 from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..config import Config, Mount
     from ..rootfs.flags import Options
+    from .idmapped import Mapping, Source
+
+    # As Source, and the mapping or ()
+    Lent = tuple[str, str, bool, tuple[Any, ...]]
 
 
 def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
@@ -112,23 +119,32 @@ def early_sources(config: Config, *, lent: bool) -> list[Step]:
     directories that only the caller may enter can be mounted from.
     lent: there is a lender (lend_steps), which opens what any user may enter.
     """
-    how = take_source if lent else open_source
+    if lent:
+        return [
+            take_source(*source, int(bool(mapping)), why=f"mounts[{index}].source")
+            for index, source, mapping in _lent_sources(config)
+        ]
     return [
-        how(slot, source, recursive, why=f"mounts[{index}].source")
-        for index, slot, source, recursive in _bind_sources(config)
+        open_source(*source, why=f"mounts[{index}].source")
+        for index, source in _bind_sources(config)
     ]
 
 
 def lend_steps(config: Config) -> list[Step]:
-    """Have somebody with the host's rights open the bind sources: root's, in its own namespaces."""
-    sources = tuple(source[1:] for source in _bind_sources(config))
+    """Have somebody with the host's rights open the bind sources, and map those that are mapped."""
+    sources = tuple((*source, mapping) for _, source, mapping in _lent_sources(config))
     return [lend_sources(sources, why="mounts")] if sources else []
 
 
-def _bind_sources(config: Config) -> list[tuple[int, str, str, bool]]:
-    """(index, slot, source, recursive) of the bind mounts, but for id-mapped ones."""
+def _lent_sources(config: Config) -> list[tuple[int, Source, Mapping | tuple[()]]]:
+    plain = [(index, source, ()) for index, source in _bind_sources(config)]
+    return sorted([*plain, *idmapped_sources(config)], key=lambda entry: entry[0])
+
+
+def _bind_sources(config: Config) -> list[tuple[int, Source]]:
+    """(index, (slot, source, recursive)) of the bind mounts, but for id-mapped ones."""
     return [
-        (index, f"source {index}", mount.source, bool(mount.flags & MS_REC))
+        (index, (f"source {index}", mount.source, bool(mount.flags & MS_REC)))
         for index, mount in enumerate(config.mounts)
         if is_bind(mount) and mount.id_mapping is None and not mount.flags & MS_REMOUNT
     ]
@@ -171,19 +187,17 @@ def open_source(slot: str, source: str, recursive: bool) -> list[str]:
 
 
 @operation("bootstrap.lending", "clone a lender of the sources of bind mounts")
-def lend_sources(sources: tuple[tuple[str, str, bool], ...]) -> list[str]:
-    return [
-        "clone3({flags=0, exit_signal=SIGCHLD})",
-        "setns(CLONE_NEWNS)",
-        *(
-            f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})'
-            for _, source, recursive in sources
-        ),
-    ]
+def lend_sources(sources: tuple[Lent, ...]) -> list[str]:
+    calls = ["clone3({flags=0, exit_signal=SIGCHLD})", "setns(CLONE_NEWNS)"]
+    for _, source, recursive, mapping in sources:
+        calls.append(f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})')
+        if mapping:
+            calls += mapping_calls(*mapping)
+    return calls
 
 
 @operation("bootstrap.lending", "take {1} from the lender to mount it later")
-def take_source(slot: str, source: str, recursive: bool) -> list[str]:
+def take_source(slot: str, source: str, recursive: bool, mapped: int) -> list[str]:
     return []
 
 

@@ -1,8 +1,9 @@
 """Id-mapped bind mounts (mount_setattr(2), ID-mapped mounts; Linux 5.12).
 
-Made by the server before it clones the first process: only who has rights over
-the file system's own user namespace may map a mount of it.  The mount is left
-detached, and the first process inherits its descriptor.
+Only who has rights over the file system's own user namespace may map a mount of
+it: the server before it clones the first process, which inherits the descriptor
+of the mount, left detached; or a lender, for a container in a user namespace
+(bootstrap/lending.py).
 """
 
 from __future__ import annotations
@@ -33,14 +34,39 @@ def open_idmapped(
     uids: str,
     gids: str,
 ) -> None:
-    """path: a user namespace to map by; "" makes one with the maps uids and gids."""
+    """The server's: a mapped copy of the mount that source is on, kept under slot."""
+    tree = mapped_tree(source, recursive, slave, map_recursive, path, uids, gids)
+    context.keep(slot, tree)
+
+
+def mapped_tree(
+    source: str,
+    recursive: bool,  # as they come over the channel
+    slave: bool,
+    map_recursive: bool,
+    path: str,
+    uids: str,
+    gids: str,
+) -> int:
+    """A detached copy of the mount that source is on, from there down, with its ids mapped.
+
+    path: a user namespace to map by; "" makes one with the maps uids and gids.
+    """
+    tree = clone_tree(source, recursive=recursive)
+    try:
+        _map(tree, slave, map_recursive, path, uids, gids)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
+
+
+def _map(tree: int, slave: bool, map_recursive: bool, path: str, uids: str, gids: str) -> None:
     if path:
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     else:
         namespace = _namespace_with(uids, gids)
     try:
-        tree = clone_tree(source, recursive=recursive)
-        context.keep(slot, tree)
         if slave:
             flags = AT_EMPTY_PATH | AT_RECURSIVE
             mount_setattr("", dirfd=tree, flags=flags, propagation=MS_SLAVE)

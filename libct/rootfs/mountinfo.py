@@ -40,11 +40,13 @@ def parse(text: str) -> list[MountPoint]:
         if line:
             before, _, after = line.partition(" - ")
             root, point = before.split(" ")[3:5]
-            found.append(MountPoint(_unescape(root), _unescape(point), after.split(" ")[0]))
+            found.append(MountPoint(unescape(root), unescape(point), after.split(" ")[0]))
     return found
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     """Undo the octal escapes of space, tab, newline and backslash."""
+    if "\\" not in text:
+        return text
     first, *rest = text.split("\\")
     return first + "".join(chr(int(piece[:3], 8)) + piece[3:] for piece in rest)

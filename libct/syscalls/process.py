@@ -1,6 +1,6 @@
 """What a process is: prctl(2), personality(2), prlimit(2), pidfds.
 
-No call here waits; os.waitid with P_PIDFD does, for pidfds too.
+None of the system calls here waits; os.waitid does, for pidfds too (pidfds.py).
 """
 
 from __future__ import annotations
@@ -410,8 +410,6 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
         fail(f"pidfd_getfd({pidfd}, {fd}, 0)", since="5.6")
     return duplicate
 
-
-P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
 
 # include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), by its first
 # published size, where the mask comes first and exit_code last.

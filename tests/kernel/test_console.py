@@ -29,16 +29,9 @@ from .rootfs_box import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 class Terminal:

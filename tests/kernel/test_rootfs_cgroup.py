@@ -10,22 +10,16 @@ import pytest
 import libct
 from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires, unique
 
-from .rootfs_box import Outcome, make_config, mount, mounted, new_rootfs, run_box, run_config
+from .rootfs_box import Outcome, make_config, mount, mounted, run_box, run_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
 
 KINDS = ("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWNET")
 PRIVATE = (*KINDS, "NEWCGROUP")
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 def mounts(*options: str, kind: str = "cgroup") -> list[libct.Mount]:

@@ -28,22 +28,14 @@ from .rootfs_box import (
     mount,
     mounted,
     mounts_of,
-    new_rootfs,
     run_box,
     running,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 def fill(directory: Path) -> None:

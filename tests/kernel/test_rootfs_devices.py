@@ -23,18 +23,11 @@ from .rootfs_box import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
 
 NULL = os.makedev(1, 3)
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 LINKS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import TimeOffset
+from libct.config import MountIDMapping, TimeOffset
 from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REMOUNT
 from libct.errors import StepError
 from tests.support import (
@@ -22,6 +22,7 @@ from tests.support import (
 )
 
 from .rootfs_box import (
+    MAPPED,
     bind,
     make_config,
     mount,
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 @pytest.fixture
@@ -453,8 +448,10 @@ def test_many_sources_and_one_that_is_missing(rootfs: Path, shared: Path) -> Non
     assert caught.value.errno == errno.ENOENT
 
 
-def test_what_the_host_has_read_only_stays_so(rootfs: Path, shared: Path) -> None:
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_the_host_has_read_only_stays_so(rootfs: Path, shared: Path, mapped: bool) -> None:
     """A source is of the container's own mount namespace, which locks what it inherits."""
+    maps = MAPPED["uid_mappings"]
 
     def body() -> str:
         kernel_mount("tmpfs", str(shared), "tmpfs")
@@ -464,7 +461,9 @@ def test_what_the_host_has_read_only_stays_so(rootfs: Path, shared: Path) -> Non
         kernel_mount("tmpfs", str(inner / "below"), "tmpfs")
         kernel_mount("", str(shared), "", MS_BIND | MS_REMOUNT | MS_RDONLY)
         script = "mount -o remount,bind,rw /mnt; touch /mnt/new; umount /mnt/below; ls /mnt/below"
-        return run_box(rootfs, script, [bind("/mnt", inner, "rbind")], user=True, full=True).text
+        more = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+        mounts = [bind("/mnt", inner, "rbind", **more)]
+        return run_box(rootfs, script, mounts, user=True, full=True).text
 
     said = in_namespaces(CLONE_NEWNS, body)
     assert "Read-only file system" in said

@@ -20,26 +20,19 @@ from .rootfs_box import (
     make_config,
     mount,
     mounted,
-    new_rootfs,
     run_box,
     run_config,
     run_prepared,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
 
 MOUNT_SETATTR = 442  # on all architectures but alpha
 ENOSYS = 38
-
-
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
 
 
 def without_mount_setattr(body: Callable[[], Any]) -> Any:

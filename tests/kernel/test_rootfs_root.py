@@ -43,12 +43,6 @@ MS_BIND, MS_REC = 0x1000, 0x4000
 UNBINDABLE, PRIVATE, SLAVE, SHARED = (1 << bit for bit in (17, 18, 19, 20))
 
 
-@pytest.fixture(scope="module")
-def rootfs() -> Iterator[Path]:
-    with new_rootfs() as path:
-        yield path
-
-
 def here() -> dict[str, Mounted]:
     """What is mounted in this process's mount namespace."""
     return mounts_of(os.getpid())

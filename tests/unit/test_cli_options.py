@@ -151,7 +151,7 @@ def test_help_needs_no_operands(words: list[str]) -> None:
     ("words", "message"),
     [
         (["rnu"], r"no such command: 'rnu' \(did you mean run\?\)"),
-        (["zzzz"], "no such command: 'zzzz'$"),
+        (["zzzz"], r"no such command: 'zzzz' \(`libct --help` lists them\)$"),
         (["--rot", "x", "run"], r"no such option: --rot \(did you mean --root\?\)"),
         (["run", "--bundel", "x", "id"], r"run: no such option: --bundel \(did you mean --bundle"),
         (["run", "-x", "id"], "run: no such option: -x"),
@@ -354,7 +354,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
 def test_an_error_is_one_line_and_status_1(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["nonsense"]) == 1
     captured = capfd.readouterr()
-    assert captured.err == "libct: no such command: 'nonsense'\n"
+    assert captured.err == "libct: no such command: 'nonsense' (`libct --help` lists them)\n"
     assert captured.out == ""
 
 
@@ -362,7 +362,7 @@ def test_debug_shows_the_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--debug", "nonsense"]) == 1
     text = capfd.readouterr().err
     assert "Traceback" in text
-    assert "libct: no such command: 'nonsense'\n" in text
+    assert "libct: no such command: 'nonsense' (`libct --help` lists them)\n" in text
 
 
 # --- small readers ---

@@ -116,6 +116,7 @@ def found(config: Config, **answers: Any) -> list[str]:
 
 
 HOST = "needs a mount namespace in linux.namespaces: this would be done to the host"
+REMEDY = "(see `libct spec --rootless`)"
 
 CASES: list[tuple[Config, list[str]]] = [
     (config(), []),
@@ -446,7 +447,7 @@ CASES: list[tuple[Config, list[str]]] = [
     # ordinary users
     (
         config(rootless_euid=True),
-        ["linux.namespaces: an ordinary user needs a user namespace here"],
+        [f"linux.namespaces: an ordinary user needs a user namespace here {REMEDY}"],
     ),
     (
         with_user(

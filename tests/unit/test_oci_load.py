@@ -758,7 +758,7 @@ def test_a_bundle_without_a_process(tmp_path: Path) -> None:
 def test_bundles_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path.resolve()
     for bundle, message in (
-        (path, f"{path}/config.json: no such file"),
+        (path, f"{path}/config.json: no such file (`libct spec` writes one to start from)"),
         (path / "none", f"{path}/none/config.json: the bundle is not a directory"),
     ):
         with pytest.raises(ConfigError) as caught:

@@ -210,15 +210,23 @@ def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
         libct.Mount("/a", "", "none", MS_REMOUNT | MS_BIND | MS_RDONLY),
     ]
     made = config(mounts=mounts)
-    for lent, op in ((False, "open_source"), (True, "take_source")):
-        assert brief(early_sources(made, lent=lent)) == [(op, "source 1", "/host/a", True)]
-    assert brief(lend_steps(made)) == [("lend_sources", (("source 1", "/host/a", True),))]
+    assert brief(early_sources(made, lent=False)) == [("open_source", "source 1", "/host/a", True)]
+    # Who lends, lends them all.
+    assert brief(early_sources(made, lent=True)) == [
+        ("take_source", "source 1", "/host/a", True, 0),
+        ("take_source", "source 2", "/host/b", False, 1),
+    ]
+    text = "0 1000 1\n"
+    sources = (
+        ("source 1", "/host/a", True, ()),
+        ("source 2", "/host/b", False, (True, True, "", text, text)),
+    )
+    assert brief(lend_steps(made)) == [("lend_sources", sources)]
     assert lend_steps(config()) == []
     (mapped,) = idmapped_source_steps(config(mounts=mounts))
-    text = "0 1000 1\n"
     assert mapped.args == ("source 2", "/host/b", False, True, True, "", text, text)
     assert mapped.why == "mounts[2]"
-    assert mapped.calls[0] == "clone3({flags=CLONE_NEWUSER})"
+    assert mapped.calls[1] == "clone3({flags=CLONE_NEWUSER})"
     (shared,) = idmapped_source_steps(config(mounts=mounts, root_propagation=MS_SHARED))
     assert shared.args[3] is False
 

@@ -1,0 +1,182 @@
+"""What a new user meets: README.md's commands in a fresh clone, and the first mistakes.
+
+The clone is of what has been committed, without what has only been changed.
+"""
+
+from __future__ import annotations
+
+import pwd
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..support import (
+    CHECKOUT,
+    busybox_rootfs,
+    give_to_user,
+    requires,
+    run,
+    session_directory,
+    unique,
+    user_account,
+)
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+pytestmark = [requires("root", "user"), pytest.mark.usefixtures("nothing_left")]
+
+WHO = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
+
+
+def commands() -> list[str]:
+    """The indented lines of README.md, without what is said about them."""
+    lines = (CHECKOUT / "README.md").read_text().splitlines()
+    return [line.partition("  #")[0].strip() for line in lines if line.startswith("    ")]
+
+
+def command_with(words: str) -> str:
+    """The only command of README.md that has these words."""
+    (found,) = [line for line in commands() if words in line]
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Iterator[Path]:
+    """A clone that everybody may read, in a directory with nothing else in it."""
+    directory = session_directory() / unique("clone")
+    directory.mkdir(mode=0o755)
+    place = directory / "libct"
+    if (CHECKOUT / ".git").exists():
+        run(["git", "clone", "--quiet", CHECKOUT, place], check=True)
+    else:
+        place.mkdir()
+        shutil.copytree(CHECKOUT / "libct", place / "libct")
+        shutil.copy(CHECKOUT / "README.md", place)
+    for path in (place, *place.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    yield place
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def bundle() -> Iterator[Path]:
+    """An empty directory for a bundle."""
+    directory = session_directory() / unique("bundle")
+    directory.mkdir(mode=0o755)
+    give_to_user(directory)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def typed(line: str, checkout: Path, *, user: bool = False) -> subprocess.CompletedProcess[str]:
+    """What the shell makes of the line, typed in the clone."""
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    return run(["sh", "-c", line], user=user, cwd=checkout, env=env)
+
+
+@WHO
+def test_the_first_command(checkout: Path, user: bool) -> None:
+    first = commands()[0]
+    assert first == "python3 -m libct sandbox -- sh -c 'id; hostname; ps'"
+    done = typed(first, checkout, user=user)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    identity, host, *processes = done.stdout.splitlines()
+    account = user_account() if user else pwd.getpwuid(0)
+    assert identity.startswith(f"uid={account.pw_uid}({account.pw_name}) gid={account.pw_gid}")
+    assert host != Path("/proc/sys/kernel/hostname").read_text().strip()
+    assert [line.split()[-1] for line in processes] == ["CMD", "sh", "ps"]
+    assert typed("python3 -m libct sandbox -- sh -c 'exit 7'", checkout, user=user).returncode == 7
+
+
+@WHO
+def test_what_is_going_to_happen(checkout: Path, user: bool) -> None:
+    done = typed(command_with("sandbox --plan"), checkout, user=user)
+    assert done.returncode == 0, done.stderr
+    assert "pivot_root" in done.stdout
+
+
+@WHO
+def test_a_bundle(checkout: Path, bundle: Path, user: bool) -> None:
+    """spec, check and run, as they are written there; an ordinary user adds --rootless."""
+    made = command_with("libct spec -b BUNDLE").replace("BUNDLE", str(bundle))
+    done = typed(made + " --rootless" * user, checkout, user=user)
+    assert done.returncode == 0, done.stderr
+    busybox_rootfs(bundle)
+    give_to_user(bundle / "rootfs")
+    config = bundle / "config.json"
+    config.write_text(config.read_text().replace('"terminal": true', '"terminal": false'))
+    checked = command_with("libct check -b BUNDLE").replace("BUNDLE", str(bundle))
+    done = typed(checked, checkout, user=user)
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = command_with("libct run -b BUNDLE ID").replace("BUNDLE", str(bundle))
+    done = typed(line.replace("ID", unique()) + " </dev/null", checkout, user=user)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_way_to_run_the_tests_names_what_there_is() -> None:
+    line = command_with("-m pytest")
+    assert "'.[test]'" in line
+    assert "\ntest = [" in (CHECKOUT / "pyproject.toml").read_text()
+    assert (CHECKOUT / ".ci/run").is_file()
+
+
+# --- the first mistakes ---
+
+
+def refused(line: str, checkout: Path, **options: Any) -> str:
+    """The one line that a failure is told in."""
+    done = typed(line, checkout, **options)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    said, end, more = done.stderr.partition("\n")
+    assert (end, more) == ("\n", ""), done.stderr
+    assert said.startswith("libct: ")
+    return said
+
+
+@WHO
+def test_no_config(checkout: Path, bundle: Path, user: bool) -> None:
+    said = refused(f"python3 -m libct run -b {bundle} {unique()}", checkout, user=user)
+    assert f"{bundle}/config.json" in said
+    assert "libct spec" in said
+
+
+@WHO
+def test_no_rootfs(checkout: Path, bundle: Path, user: bool) -> None:
+    made = typed(f"python3 -m libct spec -b {bundle}" + " --rootless" * user, checkout, user=user)
+    assert made.returncode == 0, made.stderr
+    config = bundle / "config.json"
+    config.write_text(config.read_text().replace('"terminal": true', '"terminal": false'))
+    said = refused(f"python3 -m libct run -b {bundle} {unique()}", checkout, user=user)
+    assert f"{bundle}/rootfs" in said
+    assert "root.path" in said
+
+
+@WHO
+def test_an_unknown_command(checkout: Path, user: bool) -> None:
+    said = refused("python3 -m libct sandbx -- true", checkout, user=user)
+    assert said == "libct: no such command: 'sandbx' (did you mean sandbox?)"
+    assert "libct --help" in refused("python3 -m libct nonsense", checkout, user=user)
+
+
+def test_a_limit_without_delegation(checkout: Path) -> None:
+    said = refused("python3 -m libct sandbox --memory 256M -- true", checkout, user=True)
+    assert "an ordinary user can only limit groups of their own" in said
+    assert "Delegate=yes" in said
+
+
+def test_without_privilege(checkout: Path, bundle: Path) -> None:
+    """A bundle for root, started by somebody else."""
+    assert user_account().pw_uid != 0
+    assert typed(f"python3 -m libct spec -b {bundle}", checkout).returncode == 0
+    busybox_rootfs(bundle)
+    config = bundle / "config.json"
+    config.write_text(config.read_text().replace('"terminal": true', '"terminal": false'))
+    said = refused(f"python3 -m libct run -b {bundle} {unique()}", checkout, user=True)
+    assert "user namespace" in said
+    assert "spec --rootless" in said
