@@ -53,10 +53,11 @@ def require(operation: str, status: str, container_id: str) -> None:
         raise ContainerNotRunning(f"{start}: container not running: it has stopped")
     if status == CREATING:
         raise Error(f"{start}: it is just being created")
+    if operation == "destroy":
+        kind = ContainerPaused if status == PAUSED else ContainerRunning
+        raise kind(f"{start} that is not stopped: {status} (stop it first, or use force)")
     if status == PAUSED:
         raise ContainerPaused(f"{start}: it is paused: resume it first")
     if operation == "start":
         raise ContainerRunning(f"{start}: the container already has an init process")
-    if operation == "exec":
-        raise ContainerRunning(f"{start}: it is {status}, not created")
-    raise ContainerRunning(f"{start}: it is {status}: stop it first, or use force")
+    raise ContainerRunning(f"{start}: it is {status}, not created")

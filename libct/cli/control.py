@@ -67,7 +67,7 @@ def resume(arguments: Arguments) -> int:
 def kill(arguments: Arguments) -> int:
     container_id, *rest = arguments.operands
     container = load(arguments.root, container_id)
-    number = signal_number(rest[0] if rest else "TERM")
+    number = signal_number(rest[0] if rest and rest[0] else "TERM")
     tell = _telling(arguments, container)
     try:
         container.signal(number, all=arguments.all)
@@ -89,9 +89,10 @@ def _telling(arguments: Arguments, container: Container) -> Callable[[str], None
 
 def signal_number(text: str) -> int:
     """The number of a signal given by number or by name: "9", "KILL", "sigkill", "RTMIN+3"."""
-    if text.isascii() and text.isdigit():
-        if int(text) < _signal.NSIG:
-            return int(text)
+    digits = text[text.startswith("+") :]  # a sign is a number's, to runc
+    if digits.isascii() and digits.isdigit():
+        if int(digits) < _signal.NSIG:
+            return int(digits)
         raise Error(f"unknown signal: {text!r}")
     names = {
         name[3:]: int(number)

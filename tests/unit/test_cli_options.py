@@ -373,6 +373,7 @@ def test_debug_shows_the_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     [
         ("9", 9),
         ("0", 0),
+        ("+9", 9),
         ("KILL", 9),
         ("SIGKILL", 9),
         ("sigterm", 15),
@@ -386,7 +387,9 @@ def test_signals_by_number_and_name(text: str, number: int) -> None:
     assert signal_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "SIG", "65", "-9", "KIL", "_DFL", "RTMIN+31", "RTMAX+1", "²"])
+@pytest.mark.parametrize(
+    "text", ["", "+", "++9", "+KILL", "SIG", "65", "-9", "KIL", "_DFL", "RTMIN+31", "RTMAX+1", "²"]
+)
 def test_unknown_signals(text: str) -> None:
     with pytest.raises(Error, match="unknown signal"):
         signal_number(text)
