@@ -85,6 +85,8 @@ class Container:
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
         self.plan: Plan | None = None
+        # What went wrong and kept nothing from being done: poststop hooks that failed.
+        self.warnings: list[str] = []
 
     def __repr__(self) -> str:
         return f"<Container {self.id!r} in {os.path.dirname(self._directory.path)!r}>"
@@ -240,7 +242,8 @@ class Container:
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
 
-        Raises StepError when the command cannot be executed.
+        Raises StepError when the command cannot be executed, or a hook fails;
+        the container has stopped then.
         """
         with self._locked():  # of two who release it, one would wait for ever
             lifecycle.require("exec", self._live_status(self._refresh()), self.id)
@@ -256,11 +259,15 @@ class Container:
         if said:
             from .starting import exec_failure
 
-            raise exec_failure(started, said)
+            raise exec_failure(self._record, started, said)
         if started is not None:
             before = len(started.traces)
             started.finish()
             self.traces += started.traces[before:]
+        if "poststart" in self._record.hooks:
+            from .hooks import run_poststart
+
+            run_poststart(self)  # without the lock, for they may use the container
 
     def _children(self) -> list[Child]:
         """Those of the container's processes that this process has to wait for."""
@@ -359,6 +366,8 @@ class Container:
     def destroy(self, *, force: bool = False) -> None:
         """Remove what is left of the container; with force, end it first.
 
+        Its poststop hooks run then; those that fail are in warnings.
+
         Raises ContainerRunning when it lives.  A container that is only created
         is ended without force.
         """
@@ -381,6 +390,10 @@ class Container:
             children = self._children()
             for child in children:
                 child.on_exit = None  # which would want our lock
+            if record.hooks and self._directory.hook() is not None:
+                from .hooks import end_hook
+
+                end_hook(self._directory)
             if status != STOPPED:
                 self._kill()
             manager = self.manager
@@ -391,6 +404,10 @@ class Container:
                 manager.destroy()
             self._directory.remove()
             _unreaped.pop(self._directory.path, None)
+        if "poststop" in record.hooks:
+            from .hooks import run_poststop
+
+            run_poststop(self)
 
     def _doomed(self, *, force: bool) -> Record | None:
         """The record of what is to be removed; None when there is nothing left of it."""
@@ -405,6 +422,16 @@ class Container:
                     return None
                 raise
         return self._record  # removed halfway, or damaged: what we know of it has to do
+
+    def _stop(self) -> None:
+        """End it, after a start that was not to be.
+
+        Without the lock, which recording its exit status takes.
+        """
+        self._kill()
+        manager = self.manager
+        if manager is not None and not self._record.own_pids:
+            manager.kill()
 
     def _see_end(self) -> None:
         """Wait a moment for the end of the first process, which has closed its files already."""

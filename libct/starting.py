@@ -14,7 +14,6 @@ import os
 from . import lifecycle
 from .bootstrap import client
 from .bootstrap.context import STDIO, Context
-from .bootstrap.hints import hint_for
 from .bootstrap.performer import Failure
 from .bootstrap.servers import fill_standard_streams
 from .config.namespace import CLONE_FLAGS, PROC_NAMES
@@ -23,6 +22,7 @@ from .errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
 from .lifecycle import CREATED, CREATING, STOPPED
 from .plan.container import plan_exec, plan_start
 from .plan.host import host
+from .plan.step import INIT
 from .plan.unsupported import refuse_unsupported
 from .process import Child, Process, ProcessState, reap_ended
 from .state import Directory, Record, default_root, start_time
@@ -136,8 +136,12 @@ def start(container: Container, process: Process, *, hold: bool, ignore_paused: 
     reap_ended(container._children())
     if process.init:
         check_process(container.config, process)
+        # With something to be done between the start and the command, or after that.
+        held = hold or not {"start_container", "poststart"}.isdisjoint(container._record.hooks)
         with container._locked():
-            _start_init(container, process, hold=hold)
+            _start_init(container, process, hold=held)
+        if held and not hold:
+            _release(container)
     else:
         _start_further(container, process, ignore_paused=ignore_paused)
 
@@ -149,7 +153,15 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
     # The facts are those that create() has looked up a moment ago, or new ones.
     facts, container._facts = container._facts or host(), None
     manager = _manager(container.config, container.id, facts)
-    steps = plan_start(container.config, process, facts, manager, container.id, hold=hold)
+    steps = plan_start(
+        container.config,
+        process,
+        facts,
+        manager,
+        container.id,
+        hold=hold,
+        bundle=record.bundle,
+    )
     container.plan, container.traces = steps, []
     context = Context()
 
@@ -157,11 +169,19 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
         record.status, record.exit_status = CREATED, None
+        record.last_step = max(
+            number for number, step in enumerate(steps, 1) if step.process == INIT
+        )
         container._directory.prepare(record)
 
     context.values["cloned"] = cloned
     context.values["created"] = container._directory.publish
     try:
+        if record.hooks:
+            from .hooks import open_output
+
+            context.fds.update(open_output(record.annotations))
+            context.values["directory"] = container._directory
         if hold:
             context.fds["fifo"] = container._directory.make_fifo()
         _lend(context, process)
@@ -180,6 +200,14 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
     pid, start = record.pid, record.start
     child = _become(container, process, started)
     child.on_exit = lambda state: _record_exit(container, pid, start, state)
+
+
+def _release(container: Container) -> None:
+    try:
+        container.exec()
+    except BaseException:
+        container._stop()
+        raise
 
 
 def _start_further(container: Container, process: Process, *, ignore_paused: bool = False) -> None:
@@ -246,28 +274,15 @@ def _become(container: Container, process: Process, started: client.Started) -> 
     return child
 
 
-def exec_failure(started: client.Started | None, said: bytes) -> StepError:
+def exec_failure(record: Record, started: client.Started | None, said: bytes) -> StepError:
     """Why a process that has been released did not become its command, as it has said."""
     failure = Failure(*marshal.loads(said))
     if started is not None:
         started.close()
         return client.step_error(started.plan, failure, [])
-    from .plan.step import INIT, Step
+    from .hooks import rest_of_plan
 
-    return StepError(
-        number=failure.number,
-        total=failure.number,
-        process=INIT,
-        phase="start",
-        op="execute",
-        title="execute the command",
-        call=failure.call,
-        errno=failure.errno,
-        problem=failure.problem,
-        path=failure.path,
-        place="process.args",
-        hint=hint_for(Step("execute"), failure),
-    )
+    return client.step_error(rest_of_plan(record), failure, [])
 
 
 def _namespaces(container: Container) -> int:

@@ -2,6 +2,7 @@
 
     <root>/<id>/state.json   the record, replaced atomically
     <root>/<id>/exec.fifo    while the container is created and not started
+    <root>/<id>/hook         while a hook of the runtime's goes on: how to find it
 
 Who changes the container holds a lock on the directory.  The record is written
 before anything else of the container exists, so whatever instant the runtime
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .config import Config
 
-STATE, FIFO = "state.json", "exec.fifo"
+STATE, FIFO, HOOK = "state.json", "exec.fifo", "hook"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 
@@ -79,8 +80,11 @@ class Record:
     pid, start: of the first process, in the pid namespace of who created it;
         start is field 22 of /proc/PID/stat, which no later process of the same
         number shares.
-    annotations, rootfs, version, own_pids: of the configuration, which is
+    annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
+        hooks are the fields of Hooks that have any.
+    last_step: the number, in the plan of the start, of the one that executes
+        the command.
     """
 
     __slots__ = (
@@ -94,7 +98,9 @@ class Record:
         "cgroup_paths",
         "created",
         "exit_status",
+        "hooks",
         "id",
+        "last_step",
         "own_pids",
         "owner",
         "pid",
@@ -115,8 +121,9 @@ class Record:
         self.own_pids = any(
             space.type == "NEWPID" and not space.path for space in config.namespaces
         )
+        self.hooks = list(config.hooks.to_dict()) if config.hooks is not None else []
         self.status = "creating"
-        self.pid = self.start = 0
+        self.pid = self.start = self.last_step = 0
         self.created = _now()
         self.owner = os.geteuid()
         self.exit_status: int | None = None
@@ -326,6 +333,46 @@ class Directory:
             os.unlink(self.fifo)
         except FileNotFoundError:
             pass
+
+    def note_hook(self, stdin: int, pid: int) -> None:
+        """Have hook() find the hook that goes on, should we be killed.
+
+        stdin: what it has as standard input, which no other process has.
+        pid: its number, 0 while that is not known.
+        """
+        path = f"{self.path}/{HOOK}"
+        found = os.fstat(stdin)
+        numbers = (found.st_dev, found.st_ino, pid, start_time(pid) if pid else 0)
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
+            finally:
+                os.close(fd)
+        except FileNotFoundError:
+            pass  # a poststart hook has had the container removed
+        except OSError as error:
+            raise Error(
+                f"cannot write {path!r}: {error.strerror}" + _remedy(error.errno)
+            ) from error
+
+    def forget_hook(self) -> None:
+        try:
+            os.unlink(f"{self.path}/{HOOK}")
+        except FileNotFoundError:
+            pass
+
+    def hook(self) -> tuple[int, int, int, int] | None:
+        """What was noted of a hook whose runtime was killed while it went on.
+
+        Device and inode of its standard input, its number and start.
+        """
+        try:
+            with open(f"{self.path}/{HOOK}", "rb", buffering=0) as file:
+                device, inode, pid, start = map(int, file.read().split())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        return device, inode, pid, start
 
     def remove(self) -> None:
         """Remove all that is libct's in it, and then itself; what is gone already is fine.

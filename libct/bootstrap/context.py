@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # The descriptors that become 0, 1 and 2 of it.
 STDIO = ("stdin", "stdout", "stderr")
+# Files that the output of hooks goes to, where that is asked for.
+HOOK_OUTPUT = ("hooks stdout", "hooks stderr")
 
 
 class Context:

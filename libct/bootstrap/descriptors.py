@@ -8,10 +8,11 @@ import stat
 
 from ..rootfs.paths import open_in_root
 from ..syscalls.files import close_range
-from .context import STDIO, Context
+from .context import HOOK_OUTPUT, STDIO, Context
 
 _HIGHEST = 0xFFFFFFFF
 _NULL = os.makedev(1, 3)
+_LEFT_TO_EXECVE = ("start", *HOOK_OUTPUT)
 
 
 def install_descriptors(context: Context, extra: int) -> None:
@@ -55,16 +56,16 @@ def close_descriptors(context: Context, kept: int) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
     The channel and the start fifo are left to execve, which closes them: that
-    is how the other side learns that it has succeeded.  CVE-2024-21626.
+    is how the other side learns that it has succeeded.  So are the files that
+    hooks write to, for those that are yet to come.  CVE-2024-21626.
     """
-    ours = (context.values["channel"].fileno(), context.fds.get("start", -1))
+    left = {name: fd for name, fd in context.fds.items() if name in _LEFT_TO_EXECVE}
+    ours = (context.values["channel"].fileno(), *left.values())
     first = kept
     for fd in sorted(fd for fd in ours if fd >= kept):
         if fd > first:
             close_range(first, fd - 1)
         first = fd + 1
     close_range(first, _HIGHEST)
-    start = context.fds.get("start")
     context.fds.clear()
-    if start is not None:
-        context.fds["start"] = start
+    context.fds.update(left)

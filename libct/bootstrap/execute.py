@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
 def change_directory(context: Context, path: str) -> None:
@@ -106,13 +106,16 @@ def open_start(context: Context) -> None:
     context.keep("start", start)
 
 
-def await_start(context: Context) -> None:
+def await_start(context: Context, more: bool) -> None:
     """Read the byte that releases the process.
 
-    Where steps are timed that is here; otherwise the wait is prepared, and begins in
-    execute(), which gives the interpreter's memory back before.
+    more: there is something to do between the start and the command (hooks), for
+        which the interpreter is needed.
+
+    There, and where steps are timed, the wait is here; otherwise it is prepared,
+    and begins in execute(), which gives the interpreter's memory back before.
     """
-    if context.values["trace"].on or not can_wait():
+    if more or context.values["trace"].on or not can_wait():
         os.read(context.fds["start"], 1)
         return
     fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
@@ -123,12 +126,8 @@ def await_start(context: Context) -> None:
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
-    if not _value(env, "HOME"):
-        env = (
-            *(one for one in env if not one.startswith("HOME=")),
-            "HOME=" + context.values["home"],
-        )
-    for number in _IGNORED_BY_PYTHON:
+    env = with_home(env, context.values["home"])
+    for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     if "wait" in context.values:
         _wait_and_execute(context, program, args, env)
@@ -141,8 +140,15 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     try:
         execve(prepared)
     except OSError as error:
-        error.hint = _missing(program)  # type: ignore[attr-defined]
+        error.hint = missing_loader(program)  # type: ignore[attr-defined]
         raise
+
+
+def with_home(env: tuple[str, ...], home: str) -> tuple[str, ...]:
+    """The variables and HOME, unless they have one."""
+    if _value(env, "HOME"):
+        return env
+    return (*(one for one in env if not one.startswith("HOME=")), "HOME=" + home)
 
 
 def _value(env: tuple[str, ...], name: str) -> str:
@@ -161,7 +167,7 @@ def _wait_and_execute(
         f"execve({quote(program)}, ...)",
         "",
         program,
-        _missing(program),
+        missing_loader(program),
     )
     context.values["wait"].execute(
         context.fds["start"],
@@ -172,7 +178,7 @@ def _wait_and_execute(
     )
 
 
-def _missing(program: str) -> str:
+def missing_loader(program: str, where: str = "in the rootfs") -> str:
     """What ENOENT of execve(2) says of a program that was there a moment ago."""
     try:
         with open(program, "rb", buffering=0) as file:
@@ -181,5 +187,5 @@ def _missing(program: str) -> str:
         head = b""
     if head.startswith(b"#!"):
         interpreter = os.fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
-        return f"its interpreter {interpreter!r} is not in the rootfs"
-    return "its program loader (PT_INTERP, for another C library or machine) is not in the rootfs"
+        return f"its interpreter {interpreter!r} is not {where}"
+    return f"its program loader (PT_INTERP, for another C library or machine) is not {where}"

@@ -17,6 +17,7 @@ from ..config.record import Record
 from ..config.validate import validate, validate_process
 from ..errors import ConfigError, Error, Finding
 from ..oci.bundle import from_bundle
+from ..oci.names import HOOKS
 from ..plan.container import plan_start
 from ..plan.host import host
 from ..plan.unsupported import refuse_unsupported
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..cgroups.manager import Manager
-    from ..config import Config, IDMap
+    from ..config import Config, Hooks, IDMap
     from ..process import Process
     from .check_host import HostFacts
 
@@ -45,6 +46,7 @@ class BundleFacts(Record):
     joined: index of a namespace with a path -> why it cannot be joined, or "".
     command: why the command cannot be executed, or "".
     command_place: which mount may bring it, where the rootfs does not; or "".
+    hooks: place of a hook of the host's -> (its path, why it cannot be executed).
     filesystems: types that this kernel knows now.
     cgroups: (directory, what is wrong with it or "", may the container go without).
     steps: of the plan, 0 where there is none.
@@ -56,6 +58,7 @@ class BundleFacts(Record):
     joined: dict[int, str] = {}
     command: str = ""
     command_place: str = ""
+    hooks: dict[str, tuple[str, str]] = {}
     filesystems: list[str] = []
     cgroups: list[tuple[str, str, bool]] = []
     steps: int = 0
@@ -89,6 +92,8 @@ def look(
     for index, namespace in enumerate(config.namespaces):
         if namespace.path:
             facts.joined[index] = _why_not(namespace.path)
+    if config.hooks is not None:
+        facts.hooks = dict(_look_at_hooks(config.hooks))
     if manager is not None:
         facts.cgroups = list(_look_at_groups(manager))
     if process is not None and process.args and os.path.isdir(config.rootfs):
@@ -152,6 +157,18 @@ def _why_not(path: str) -> str:
     return ""
 
 
+def _look_at_hooks(hooks: Hooks) -> Iterator[tuple[str, tuple[str, str]]]:
+    for kind, field in HOOKS.items():
+        if kind == "startContainer":
+            continue  # looked for in the container, where a mount may bring it
+        for index, hook in enumerate(getattr(hooks, field)):
+            problem = _why_not(hook.path)
+            if not problem and not (os.path.isfile(hook.path) and os.access(hook.path, os.X_OK)):
+                problem = "it is no file that may be executed"
+            if problem:
+                yield f"hooks.{kind}[{index}].path", (hook.path, problem)
+
+
 # --- the report ---------------------------------------------------------------
 
 
@@ -165,6 +182,7 @@ def bundle_lines(
         lines += _mount_lines(found, config, machine)
         lines += id_map_lines(config, machine)
         lines += _cgroup_lines(found)
+    lines += _hook_lines(found)
     if found.command:
         lines.append(_command_line(found))
     if process is not None and process.terminal:
@@ -270,6 +288,13 @@ def _cgroup_lines(found: BundleFacts) -> Iterator[Line]:
                 else "run as root, or have the group delegated to this user"
             )
             yield _line(place, ERROR, f"{directory}: {problem}", remedy)
+
+
+def _hook_lines(found: BundleFacts) -> Iterator[Line]:
+    for place, (path, problem) in found.hooks.items():
+        # Of these hooks a failure is no more than a warning.
+        state = WARNING if place.startswith("hooks.poststop") else ERROR
+        yield _line(place, state, f"{problem}: {path!r}", "correct its path, or take the hook out")
 
 
 def _command_line(found: BundleFacts) -> Line:

@@ -7,7 +7,7 @@ import os
 
 from .. import lifecycle, pidfds
 from ..container import load
-from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
+from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
 from ..state import Directory, default_root
 from .options import nearest
 
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 def start(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     tell = _telling(arguments, container)
-    if os.environ.get("NOTIFY_SOCKET"):
-        _start_service(arguments, container)
-    else:
-        container.exec()
+    try:
+        if os.environ.get("NOTIFY_SOCKET"):
+            _start_service(arguments, container)
+        else:
+            container.exec()
+    except StepError as error:
+        if error.place.startswith("hooks."):
+            # It has stopped, and goes on with its removal (runtime.md, Lifecycle).
+            remove(arguments, container)
+        raise
     tell("the process {pid} has executed its command")
     return 0
 
@@ -46,6 +52,23 @@ def _start_service(arguments: Arguments, container: Container) -> None:
         proxy.until_ready(pidfd, state["pid"])
     finally:
         os.close(pidfd)
+
+
+def remove(arguments: Arguments, container: Container) -> None:
+    """After a failure, which is what is to be reported and not one of this."""
+    try:
+        container.destroy(force=True)
+    except Error:
+        pass
+    warn(arguments, container)
+
+
+def warn(arguments: Arguments, container: Container) -> None:
+    """Log what went wrong and did not matter."""
+    if container.warnings:
+        from .log import report
+
+        report(arguments, "warning", *container.warnings)
 
 
 def pause(arguments: Arguments) -> int:
@@ -119,6 +142,7 @@ def delete(arguments: Arguments) -> int:
         tell = _telling(arguments, container)
         container.destroy(force=arguments.force)
         tell("removed, with its control groups {groups}; it was {status}")
+        warn(arguments, container)
     except (ContainerDamaged, ContainerNotFound):
         if not arguments.force:
             raise

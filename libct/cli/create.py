@@ -5,9 +5,10 @@ from __future__ import annotations
 import _signal
 import os
 
-from ..errors import ConfigError, Error, Finding
+from ..errors import ConfigError, Finding
 from ..oci.bundle import from_bundle
 from ..starting import create as make_container
+from .control import remove, warn
 from .launch import check_streams, handed_sockets, start_detached, tracing
 
 TYPE_CHECKING = False
@@ -65,10 +66,11 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
         status = _start(arguments, container, process, proxy, detach=detach, hold=hold)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     except BaseException:
-        _remove(container)
+        remove(arguments, container)
         raise
     if not detach and not arguments.keep:
         container.destroy(force=True)
+        warn(arguments, container)
     return status
 
 
@@ -113,11 +115,3 @@ def _start(
         subreaper=not arguments.no_subreaper,
         proxy=proxy,
     )
-
-
-def _remove(container: Container) -> None:
-    """After a failure, which is what is to be reported and not one of this."""
-    try:
-        container.destroy(force=True)
-    except Error:
-        pass

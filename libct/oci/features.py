@@ -27,7 +27,7 @@ from ..plan.unsupported import refuse_unsupported
 from ..syscalls.constants import CAPABILITIES
 from . import mount_options
 from .default_spec import VERSION
-from .names import HOOKS, MEMORY_FLAGS, MEMORY_MODES
+from .names import HOOK_OUTPUT_ANNOTATIONS, HOOKS, MEMORY_FLAGS, MEMORY_MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def features() -> dict[str, Any]:
             "org.libct.python.version": ".".join(map(str, sys.version_info[:3])),
         },
         # An engine that passes on its users' annotations must know what these can do.
-        "potentiallyUnsafeConfigAnnotations": [_SYSTEMD_PROPERTY] if systemd else [],
+        "potentiallyUnsafeConfigAnnotations": [
+            *HOOK_OUTPUT_ANNOTATIONS,
+            *([_SYSTEMD_PROPERTY] if systemd else []),
+        ],
     }
 
 

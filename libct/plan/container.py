@@ -35,10 +35,24 @@ from . import (
     users,
     uts,
 )
-from .step import AHEAD, INIT, MEANWHILE, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from .step import (
+    AHEAD,
+    DELETER,
+    INIT,
+    MEANWHILE,
+    RUNTIME,
+    SERVER,
+    STAGE,
+    STARTER,
+    Plan,
+    Step,
+    operation,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..process import Process
@@ -55,11 +69,13 @@ def plan_start(
     container_id: str,
     *,
     hold: bool = True,
+    bundle: str = "",
 ) -> Plan:
-    """Process 1 of a container, from its control group to execve.
+    """Process 1 of a container, from its control group to execve; and the hooks after that.
 
     manager: of its control groups, None for a container without any.
     hold: it waits to be started, by a reader of exec.fifo.
+    bundle: the directory of its config.json, for the state that hooks are told.
     """
     plan = Plan()
     flags = ns.new_flags(config)
@@ -138,6 +154,10 @@ def plan_start(
     plan.add(INIT, "rootfs", _mounts(config, host, manager, early=early))
     plan.add(INIT, "rootfs", devices.device_steps(config))
     plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
+    hook_steps = _hook_steps(config, container_id, bundle, process)
+    # All mounts are made, all limits in force, and the host's files still there.
+    plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])
+    plan.add(INIT, "hooks", hook_steps("createContainer"))
     # From here on the host's files are out of reach.
     plan.add(INIT, "enter", root.enter_steps(config))
     if process.terminal:
@@ -157,9 +177,13 @@ def plan_start(
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += _pidfd(process)
-    plan.add(RUNTIME if hold or late else AHEAD, "created", [*late, record_created()])
+    # (With hooks before that, it takes long enough for others to see which it is.)
+    waits = hold or late or config.hooks is not None
+    plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", _execute(process, hold=hold))
+    plan.add(INIT, "start", _execute(process, hook_steps("startContainer"), hold=hold))
+    plan.add(STARTER, "started", hook_steps("poststart"))
+    plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan
 
 
@@ -209,6 +233,17 @@ def plan_exec(
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
+
+
+def _hook_steps(
+    config: Config, container_id: str, bundle: str, process: Process
+) -> Callable[[str], list[Step]]:
+    """What gives the steps of a kind of hook; few configurations have any."""
+    if config.hooks is None:
+        return lambda kind: []
+    from .hooks import hook_steps
+
+    return lambda kind: hook_steps(kind, config, container_id, bundle, process.env)
 
 
 def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
@@ -313,24 +348,15 @@ def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> lis
     return limits.rlimit_steps(rlimits, own=False) if in_user else []
 
 
-def _execute(process: Process, *, hold: bool = False) -> list[Step]:
+def _execute(process: Process, hooks: Sequence[Step] = (), *, hold: bool = False) -> list[Step]:
     kept = len(STDIO) + len(process.extra_files)
     return [
-        *([execute.await_start()] if hold else []),
+        *([execute.await_start(bool(hooks))] if hold else []),
         # A directory left open is a way out.
         descriptors.close_descriptors(kept),
-        execute.execute(tuple(process.args), _last_of_each(process.env), why="process.args"),
+        *hooks,
+        execute.execute(tuple(process.args), execute.last_of_each(process.env), why="process.args"),
     ]
-
-
-def _last_of_each(env: list[str]) -> tuple[str, ...]:
-    """The variables, each once: the C library would take the first of a name."""
-    found: dict[str, str] = {}
-    for one in env:
-        name = one.partition("=")[0]
-        found.pop(name, None)
-        found[name] = one
-    return tuple(found.values())
 
 
 def _pidfd(process: Process) -> list[Step]:

@@ -5,6 +5,20 @@ from __future__ import annotations
 from .calls import quote
 from .step import operation
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def last_of_each(env: Sequence[str]) -> tuple[str, ...]:
+    """The variables, each once: the C library would take the first of a name."""
+    found: dict[str, str] = {}
+    for one in env:
+        name = one.partition("=")[0]
+        found.pop(name, None)
+        found[name] = one
+    return tuple(found.values())
+
 
 @operation("bootstrap.execute", "enter the working directory {0}")
 def change_directory(path: str) -> list[str]:
@@ -32,7 +46,7 @@ def open_start() -> list[str]:
 
 
 @operation("bootstrap.execute", "wait for the start")
-def await_start() -> list[str]:
+def await_start(more: bool) -> list[str]:
     return ["read()"]
 
 

@@ -30,6 +30,10 @@ MEANWHILE = "runtime, meanwhile"
 # The runtime's too, done as soon as it can; the next one waits for it there.  It
 # does not wait for the others, so they find it done and need not be woken.
 AHEAD = "runtime, ahead"
+# The runtimes that start and that delete the container: often other processes than
+# the one that creates it.  Their steps are the plan's last, and no part of its course.
+STARTER = "runtime, at start"
+DELETER = "runtime, at delete"
 SERVER = "server"
 STAGE = "stage"
 INIT = "init"
@@ -132,12 +136,14 @@ class Plan:
         return iter(self.steps)
 
     def segments(self) -> list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]]:
-        """Runs of steps of one process: (process, [(number, performer, args)]).
+        """Runs of steps of one process: (process, [(number, performer, args)]), up to execve.
 
         Numbers count from 1 over the whole plan.  This is what goes over the wire.
         """
         found: list[tuple[str, list[tuple[int, str, tuple[Any, ...]]]]] = []
         for number, step in enumerate(self.steps, 1):
+            if step.process in (STARTER, DELETER):
+                continue
             if not found or found[-1][0] != step.process:
                 found.append((step.process, []))
             found[-1][1].append((number, step.performer, step.args))

@@ -9,15 +9,6 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..process import Process
 
-_HOOKS = (
-    ("prestart", "prestart"),
-    ("create_runtime", "createRuntime"),
-    ("create_container", "createContainer"),
-    ("start_container", "startContainer"),
-    ("poststart", "poststart"),
-    ("poststop", "poststop"),
-)
-
 
 def refuse_unsupported(config: Config, process: Process | None) -> None:
     """Raise Unsupported naming every such place."""
@@ -38,8 +29,6 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
         if asked
     ]
     found += [f"mounts[{index}].options" for index, at in enumerate(config.mounts) if at.relabel]
-    if config.hooks is not None:
-        found += [f"hooks.{name}" for field, name in _HOOKS if getattr(config.hooks, field)]
     findings = [Finding(place, "not supported yet") for place in found]
     if config.cgroups is not None:
         from ..cgroups.manager import unsupported

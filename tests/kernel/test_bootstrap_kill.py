@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from libct.state import Directory
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
+from ..killing import as_caller, beside, groups, orphans, reap, remove
 from ..support import forked, requires, unique, wait_until
 
 if TYPE_CHECKING:
@@ -113,76 +113,6 @@ def call(moment: Callable[[], None], name: str) -> None:
     container = libct.create(state_directory(), name, everything())
     container.start(libct.Process(["sleep", "60"], env=[PATH], init=True))
     container.exec()
-
-
-def orphans(patience: float = 10) -> list[str]:
-    """Those that outlive the caller, whom we are the subreaper of."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return []
-        if time.monotonic() > deadline:
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children]
-        time.sleep(0.002)
-
-
-def as_caller(body: Callable[[], None]) -> None:
-    """Run body in a child that is killed by it."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-        finally:
-            os._exit(1)
-    status = os.waitpid(pid, 0)[1]
-    assert os.WIFSIGNALED(status), status
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
-def beside(body: Callable[[], None]) -> None:
-    """Run body in a child, and do the duty of a subreaper meanwhile."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    found = (0, 0)
-    while found[0] != pid:
-        found = os.waitpid(-1, 0)
-    assert found[1] == 0
-
-
-def reap() -> bool:
-    """Wait for what has ended; always true."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-    return True
-
-
-def groups(name: str) -> list[str]:
-    return [
-        path
-        for hierarchy in Path("/sys/fs/cgroup").iterdir()
-        for path in (str(hierarchy), *map(str, hierarchy.glob("*")))
-        if name in path
-    ]
-
-
-def remove(name: str) -> None:
-    """libct delete --force."""
-    try:
-        libct.load(state_directory(), name).destroy(force=True)
-    except libct.ContainerNotFound:
-        Directory(state_directory(), name).remove()
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

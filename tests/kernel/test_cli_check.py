@@ -106,7 +106,12 @@ def test_a_good_bundle_runs(tmp_path: Path, rootfs: Path) -> None:
             "",
         ),
         ({"root": {"path": "/no/such"}}, "root.path", ""),
-        ({"hooks": {"poststop": [{"path": "/bin/true"}]}}, "hooks.poststop", "not supported yet"),
+        ({"hooks": {"prestart": [{"path": "/no/such"}]}}, "hooks.prestart[0].path", "no such file"),
+        (
+            {"hooks": {"createContainer": [{"path": "/"}]}},
+            "hooks.createContainer[0].path",
+            "no file",
+        ),
         ({"hostname": 5}, "hostname", "not a string"),
     ],
 )
@@ -118,10 +123,7 @@ def test_what_would_keep_it_from_starting(
     script.chmod(0o755)
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
     change_config(bundle, **changes)
-    refused = libct("run", "-b", bundle, unique()).returncode != 0
-    if "hooks" in changes and not refused:
-        pytest.skip("hooks are supported by now")
-    assert refused
+    assert libct("run", "-b", bundle, unique()).returncode != 0
     errors = [line for line in check("-b", bundle, status=1) if line["state"] == "error"]
     assert place in [line["place"] for line in errors]
     assert any(word in line["text"] for line in errors)

@@ -17,7 +17,8 @@ import libct
 from libct.bootstrap.performer import Failure, find, performers
 from libct.plan import (
     cgroups as cgroups,  # declares what only the managers of control groups use
-    container as container,  # and all the rest
+    container as container,  # and nearly all the rest
+    hooks as hooks,  # declares what only configurations with hooks have
 )
 from libct.plan.step import OPERATIONS, Operation
 

@@ -28,6 +28,8 @@ from libct.config import (
     Cgroup,
     Config,
     Device,
+    Hook,
+    Hooks,
     IDMap,
     Mount,
     Namespace,
@@ -41,7 +43,19 @@ from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
 from libct.plan.container import plan_exec, plan_start
 from libct.plan.host import Host
-from libct.plan.step import AHEAD, INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.plan.step import (
+    AHEAD,
+    DELETER,
+    INIT,
+    OPERATIONS,
+    RUNTIME,
+    SERVER,
+    STAGE,
+    STARTER,
+    Plan,
+    Step,
+    operation,
+)
 from libct.process import Process
 from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 
@@ -206,6 +220,21 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "joins-all-of-a-user": lambda: start(
         config_with(*((kind, f"/proc/9/ns/{PROC_NAMES[kind]}") for kind in EVERY)), user()
     ),
+    "hooks": lambda: start(
+        config_with(
+            *USUAL,
+            hooks=Hooks(
+                prestart=[Hook("/a")],
+                create_runtime=[Hook("/b", ["b", "one"], ["A=1", "A=2"], 5), Hook("/b2")],
+                create_container=[Hook("/c")],
+                start_container=[Hook("/d"), Hook("/d2", env=["B=1"])],
+                poststart=[Hook("/e")],
+                poststop=[Hook("/f"), Hook("/f2")],
+            ),
+            cgroups=Cgroup(resources=Resources(pids_limit=9, skip_devices=True)),
+        ),
+        root(V2),
+    ),
     "no-namespaces": lambda: start(config_with(), root()),
     "exec": lambda: further(
         from_spec(process={"oomScoreAdj": 7}),
@@ -302,7 +331,9 @@ def test_the_order_of_processes(name: str) -> None:
         if process in firsts:
             last = [step for step in plan if step.process == process][-1]
             assert last.op in ("clone_stage", "clone_init")
-    assert plan.steps[-1].op == "execute"
+    before = [step for step in plan if step.process not in (STARTER, DELETER)]
+    assert before == plan.steps[: len(before)]
+    assert before[-1].op == "execute"
     for phase in dict.fromkeys(step.phase for step in plan):
         assert phase.isalpha()
 
@@ -314,7 +345,7 @@ def test_the_runtime_lets_the_process_go(name: str) -> None:
     last = [step.op for step in plan if step.process in (RUNTIME, AHEAD)][-1]
     assert last in ("record_created", "let_go")
     rest = ops(plan)[ops(plan).index(last) + 1 :]
-    assert rest in (
+    assert [op for op in rest if not op.endswith("_hook")] in (
         ["close_descriptors", "execute"],
         ["await_start", "close_descriptors", "execute"],
     )
@@ -441,6 +472,48 @@ def test_sysctls_are_written_before_they_are_read_only() -> None:
     config = config_with(*USUAL, sysctl={"kernel.sem": "1"}, readonly_paths=["/proc/sys"])
     found = ops(start(config, root()))
     assert found.index("write_sysctl") < found.index("make_read_only")
+
+
+def test_hooks_have_their_place_and_arguments() -> None:
+    plan = PLANS["hooks"]()
+    found = ops(plan)
+    hooks = {step.why: step for step in plan if step.op.endswith("_hook")}
+    at = {step.why: number for number, step in enumerate(plan)}
+    assert found.index("cgroup_write") < at["hooks.prestart[0]"]  # limits are in force
+    assert found.index("bind_root") < at["hooks.prestart[0]"]
+    assert at["hooks.createContainer[0]"] < found.index("pivot")
+    assert found.index("close_descriptors") < at["hooks.startContainer[0]"]
+    assert at["hooks.startContainer[1]"] == found.index("execute") - 1
+    assert plan.steps[found.index("await_start")].args == (True,)
+    text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
+    runtime = hooks["hooks.createRuntime[0]"]
+    assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text)
+    inside = hooks["hooks.createContainer[0]"]
+    assert inside.args == ("createContainer", "/c", ("/c",), (), 0, text, False)
+    processes = {place.partition("[")[0]: step.process for place, step in hooks.items()}
+    assert processes == {
+        "hooks.prestart": RUNTIME,
+        "hooks.createRuntime": RUNTIME,
+        "hooks.createContainer": INIT,
+        "hooks.startContainer": INIT,
+        "hooks.poststart": STARTER,
+        "hooks.poststop": DELETER,
+    }
+    sent = [number for _, steps in plan.segments() for number, *_ in steps]
+    assert sent == list(range(1, len(plan) - 2))
+
+
+def test_a_hook_in_the_started_container_has_the_commands_environment() -> None:
+    hooks = Hooks(start_container=[Hook("/d"), Hook("/d", env=["B=1"])])
+    plan = start(config_with(*USUAL, hooks=hooks), root(), env=["A=1", "C=2", "A=3"])
+    found = [step.args for step in plan if step.op == "container_hook"]
+    assert [(args[3], args[-1]) for args in found] == [(("C=2", "A=3"), True), (("B=1",), False)]
+
+
+def test_only_hooks_in_the_started_container_need_the_interpreter() -> None:
+    for hooks in (None, Hooks(), Hooks(prestart=[Hook("/a")], poststart=[Hook("/a")])):
+        plan = start(config_with(*USUAL, hooks=hooks), root())
+        assert [step.args for step in plan if step.op == "await_start"] == [(False,)]
 
 
 # --- steps ---------------------------------------------------------------------------------

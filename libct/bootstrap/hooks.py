@@ -1,0 +1,328 @@
+"""Hooks performed: those of the runtime's namespaces, and those in the container.
+
+The runtime may be a program with threads, so it starts its hooks by
+posix_spawn(3).  A container's first process has one thread, forks, and closes
+what a hook must not have (CVE-2024-21626) in one call.  Either way a hook leads
+a process group of its own, and that is killed when the hook takes too long.
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import select
+import time
+
+from ..errors import StepProblem
+from ..syscalls.files import ExecArguments, close_range, execve
+from ..syscalls.flags import quote
+from ..syscalls.process import P_PIDFD, pidfd_open, set_pdeathsig
+from .context import HOOK_OUTPUT
+from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from ..state import Directory
+    from .context import Context
+
+_MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo
+_PIPE = 65536  # bytes that are read at once
+_LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
+_UMASK = 0o022
+_MFD_CLOEXEC, _MFD_NOEXEC_SEAL = 0x1, 0x8  # memfd_create(2); the second since Linux 6.3
+_NOT_SETTABLE = (_signal.SIGKILL, _signal.SIGSTOP)
+
+
+def runtime_hook(
+    context: Context,
+    kind: str,
+    path: str,
+    args: tuple[str, ...],
+    env: tuple[str, ...],
+    timeout: int,
+    state: str,
+) -> None:
+    """In the runtime's namespaces, with its working directory and user.
+
+    It is noted in the container's directory, if that is still there, so that it can
+    be found should the runtime be killed meanwhile.
+    """
+    directory: Directory | None = context.values.get("directory")
+    variables = dict(one.split("=", 1) for one in env)
+    streams = _Streams(context, state, context.pid)
+    try:
+        if directory is not None:
+            directory.note_hook(streams.stdin, 0)
+        try:
+            pid = os.posix_spawn(
+                path,
+                args,
+                variables,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, streams.stdin, 0),
+                    (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
+                    (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+                ],
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=_signal.valid_signals() - set(_NOT_SETTABLE),
+            )
+        except OSError as error:
+            raise _not_executed(kind, path, error.errno or 0) from None
+        _judge(streams, *_follow(pid, streams, timeout, directory=directory), timeout)
+    finally:
+        if directory is not None:
+            directory.forget_hook()
+        streams.close()
+
+
+def _inheritable() -> list[int]:
+    """Descriptors that a program executed by us would have, but for the standard ones."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            continue  # closed meanwhile, as that of the directory is
+    return found
+
+
+def container_hook(
+    context: Context,
+    kind: str,
+    path: str,
+    args: tuple[str, ...],
+    env: tuple[str, ...],
+    timeout: int,
+    state: str,
+    inherits: bool,
+) -> None:
+    """By the container's first process, as the user that it is.
+
+    Before pivot_root the path is one of the runtime's, after it one of the
+    container's: it is resolved in what is the root then.
+    inherits: env is the command's, so HOME is added as it is there.
+    """
+    if inherits:
+        env = with_home(env, context.values["home"])
+    program = ExecArguments(path, args, env)
+    # Who creates the container may be killed meanwhile, and is to leave nothing.
+    # Who starts it is not needed any more.
+    creator = -1 if kind == "startContainer" else context.values["channel"].fileno()
+    streams = _Streams(context, state, os.getpid())
+    try:
+        told, tell = os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            directory = context.fds["root"] if kind == "createContainer" else -1
+            _become(program, streams, tell, parent, directory)
+        os.close(tell)
+        try:
+            code = os.read(told, 4)  # nothing at all, when it has been executed
+        finally:
+            os.close(told)
+        if code:
+            os.waitpid(pid, 0)
+            raise _not_executed(kind, path, int.from_bytes(code, "little"))
+        _judge(streams, *_follow(pid, streams, timeout, creator), timeout)
+    finally:
+        streams.close()
+
+
+def _become(
+    program: ExecArguments, streams: _Streams, tell: int, parent: int, directory: int
+) -> NoReturn:
+    """In the fork: become the hook, or tell the errno.
+
+    directory: to work in, -1 for the one that we are in.
+    """
+    try:
+        # It ends with the first process also where there is no pid namespace.
+        set_pdeathsig(_signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        os.setsid()
+        if directory >= 0:
+            os.fchdir(directory)
+            os.umask(_UMASK)  # it is 0 until the command's is set
+        for number in IGNORED_BY_PYTHON:
+            _signal.signal(number, _signal.SIG_DFL)
+        for number, fd in enumerate((streams.stdin, streams.stdout, streams.stderr)):
+            os.dup2(fd, number, inheritable=True)
+        os.dup2(tell, 3, inheritable=False)
+        tell = 3
+        close_range(4)
+        execve(program)
+    except OSError as error:
+        os.write(tell, (error.errno or 0).to_bytes(4, "little"))
+    finally:
+        os._exit(1)
+
+
+# --- what both do ---
+
+
+class _Streams:
+    """The standard streams of a hook: the state to be read, and where its output goes.
+
+    That is a pipe, whose end is kept for the error that there may be; or the
+    files that an annotation asks for.
+    """
+
+    def __init__(self, context: Context, state: str, pid: int) -> None:
+        self.stdin = _state_file(f'{state[:-1]},"pid":{pid}}}')
+        self.output, self._writer = os.pipe()
+        self.stdout, self.stderr = (context.fds.get(name, self._writer) for name in HOOK_OUTPUT)
+        self.caught = b""
+
+    def close_theirs(self) -> None:
+        os.close(self.stdin)
+        os.close(self._writer)
+        self.stdin = self._writer = -1
+
+    def read(self) -> bool:
+        """Catch some output; False when there will be no more."""
+        data = os.read(self.output, _PIPE)
+        self.caught = (self.caught + data)[-_MOST_OUTPUT:]
+        return bool(data)
+
+    def read_rest(self) -> None:
+        """What is there already.  Whom a hook has left behind may hold the pipe for long."""
+        os.set_blocking(self.output, False)
+        try:
+            while self.read():
+                pass
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        for fd in (self.stdin, self._writer, self.output):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _state_file(text: str) -> int:
+    """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
+    try:
+        fd = os.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fd = os.memfd_create("state", _MFD_CLOEXEC)
+    os.write(fd, text.encode("utf-8", "surrogateescape"))
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _follow(
+    pid: int,
+    streams: _Streams,
+    timeout: int,
+    creator: int = -1,
+    directory: Directory | None = None,
+) -> tuple[os.waitid_result | None, bool]:
+    """Wait for the end of a hook: (how it was, whether by the time of timeout).
+
+    What it has started is killed with it when its time is over, or ours is.
+    timeout: seconds; 0 is for ever.
+    creator: a descriptor that hangs up when the runtime is gone.
+    directory: where it is to be noted.
+    """
+    pidfd = -1
+    try:
+        if directory is not None:
+            directory.note_hook(streams.stdin, pid)
+        streams.close_theirs()
+        try:
+            pidfd = pidfd_open(pid)
+            in_time = _watch(pidfd, streams, timeout, creator)
+        except ProcessLookupError:
+            in_time = True  # ended, and waited for by the host program
+        if not in_time:
+            _kill_group(pid)
+        ended = _reap(pid, pidfd)
+        streams.read_rest()
+        return ended, in_time
+    except BaseException:
+        _kill_group(pid)
+        _reap(pid, pidfd)
+        raise
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def _watch(pidfd: int, streams: _Streams, timeout: int, creator: int) -> bool:
+    """Catch output until the process ends; False when it takes too long."""
+    end = time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(streams.output, select.POLLIN)
+    if creator >= 0:
+        poll.register(creator, select.POLLRDHUP)
+    while True:
+        left = end - time.monotonic() if timeout else _LONGEST
+        if left <= 0:
+            return False
+        ready = [fd for fd, _ in poll.poll(min(left, _LONGEST) * 1000)]
+        if creator in ready:
+            raise EOFError("the runtime is gone")
+        if streams.output in ready and not streams.read():
+            poll.unregister(streams.output)
+        if pidfd in ready:
+            return True
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, _signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # all of it has ended
+
+
+def _reap(pid: int, pidfd: int) -> os.waitid_result | None:
+    """How the process ended; None if the host program has waited for it."""
+    kind, number = (P_PIDFD, pidfd) if pidfd >= 0 else (os.P_PID, pid)
+    try:
+        return os.waitid(kind, number, os.WEXITED)
+    except ChildProcessError:
+        return None
+
+
+def _judge(streams: _Streams, ended: os.waitid_result | None, in_time: bool, timeout: int) -> None:
+    """StepProblem unless the hook has succeeded."""
+    if not in_time:
+        problem = f"it did not end within {timeout} s and was killed"
+    elif ended is None:
+        problem = "how it ended is not known: this program has waited for it somewhere else"
+    elif ended.si_code != os.CLD_EXITED:
+        problem = f"it was killed by signal {ended.si_status}"
+    elif ended.si_status:
+        problem = f"it exited with status {ended.si_status}"
+    else:
+        return
+    said = streams.caught.decode("utf-8", "replace").strip()
+    raise StepProblem(f"{problem}: {said}" if said else problem)
+
+
+def _not_executed(kind: str, path: str, code: int) -> OSError:
+    error = OSError(code, f"execve({quote(path)}, ...): {os.strerror(code)}", path)
+    where = "in the rootfs" if kind == "startContainer" else "on the host"
+    there = os.path.exists(path)
+    hint = ""
+    if code == errno.ENOENT:
+        hint = missing_loader(path, where) if there else f"{kind} hooks are looked for {where}"
+    elif code == errno.EACCES and there:
+        hint = "it is no file that may be executed (chmod +x; a mount with noexec)"
+    elif code == errno.EACCES:
+        hint = "the user that runs it may not enter a directory of its path"
+    elif code == errno.ENOEXEC:
+        hint = "no #! line and no executable format that this kernel and machine know"
+    error.hint = hint  # type: ignore[attr-defined]
+    return error

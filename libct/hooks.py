@@ -1,0 +1,155 @@
+"""Hooks that no start has: poststart, once the command is executed, and poststop.
+
+They run where exec() and destroy() are called, which may be another process
+than the one that has made the container: what they need is in its state.  Both
+are steps of the plan of its start all the same, and have their numbers there.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from .bootstrap.client import step_error
+from .bootstrap.context import HOOK_OUTPUT, Context
+from .bootstrap.performer import Failure, Trace, perform, performers
+from .bootstrap.servers import fill_standard_streams
+from .errors import Error
+from .oci.names import HOOK_OUTPUT_ANNOTATIONS
+from .plan.hooks import hook_steps
+from .plan.step import DELETER, INIT, STARTER, Plan, Step
+from .state import start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .container import Container
+    from .state import Directory, Record
+
+
+def run_poststart(container: Container) -> None:
+    """StepError at the first that fails; the container is stopped then."""
+    record = container._record
+    try:
+        context = Context(open_output(record.annotations))
+        context.pid = record.pid
+        context.values["directory"] = container._directory
+        try:
+            plan, steps = _planned(container, STARTER)
+            _perform(container, plan, steps, context)
+        finally:
+            _close(context)
+    except BaseException:
+        container._stop()
+        raise
+
+
+def run_poststop(container: Container) -> None:
+    """All of them; what fails is put into container.warnings (runtime.md, Lifecycle)."""
+    try:
+        context = Context(open_output(container._record.annotations))
+    except Error as error:
+        container.warnings.append(str(error))
+        context = Context()
+    try:
+        plan, steps = _planned(container, DELETER)
+        for step in steps:
+            try:
+                _perform(container, plan, [step], context)
+            except Error as error:
+                container.warnings.append(str(error))
+    finally:
+        _close(context)
+
+
+def open_output(annotations: dict[str, str]) -> dict[str, int]:
+    """The files that hooks write to instead of their pipe, by their names in a Context."""
+    found: dict[str, int] = {}
+    for annotation, name in zip(HOOK_OUTPUT_ANNOTATIONS, HOOK_OUTPUT):
+        path = annotations.get(annotation)
+        if not path:
+            continue
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+            found[name] = os.open(path, flags, 0o600)
+        except (OSError, ValueError) as error:
+            for fd in found.values():
+                os.close(fd)
+            reason = getattr(error, "strerror", None) or error
+            text = f"cannot open {path!r} for the output of hooks: {reason}"
+            raise Error(f"{text} (annotation {annotation})") from error
+    return found
+
+
+def end_hook(directory: Directory) -> None:
+    """End a hook whose runtime was killed, with what it has started; unless it is what calls us.
+
+    The runtime may have been killed before it knew the hook's number.  So it is
+    also looked for by its standard input.
+    """
+    noted = directory.hook()
+    if noted is None:
+        return
+    device, inode, pid, start = noted
+    found = {pid} if start and start_time(pid) == start else set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stdin = os.stat(f"/proc/{name}/fd/0")
+            if (stdin.st_dev, stdin.st_ino) == (device, inode):
+                found.add(os.getpgid(int(name)))
+        except OSError:
+            continue  # it has ended, or is not ours to look at
+    for group in found - {os.getpgrp()}:
+        try:
+            os.killpg(group, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended just now
+
+
+def rest_of_plan(record: Record) -> Plan:
+    """The plan of a start, as far as it is left when the container is created.
+
+    What goes before is there by its number only.
+    """
+
+    def hooks(kind: str) -> list[Step]:
+        return hook_steps(kind, record.config, record.id, record.bundle)
+
+    plan = Plan()
+    command = Step("execute", (("the command",), ()), "process.args")
+    before = hooks("startContainer")
+    plan.add(INIT, "start", [command] * (record.last_step - len(before) - 1))
+    plan.add(INIT, "start", [*before, command])
+    plan.add(STARTER, "started", hooks("poststart"))
+    plan.add(DELETER, "deleted", hooks("poststop"))
+    return plan
+
+
+def _planned(container: Container, process: str) -> tuple[Plan, list[Any]]:
+    """The plan, and in the form that is performed the steps of a process of it."""
+    plan = container.plan  # of the start, if that was made by this object and is its latest
+    if plan is None or all(step.process != process for step in plan):
+        plan = rest_of_plan(container._record)
+    steps = [
+        (number, step.performer, step.args)
+        for number, step in enumerate(plan, 1)
+        if step.process == process
+    ]
+    return plan, steps
+
+
+def _perform(container: Container, plan: Plan, steps: list[Any], context: Context) -> None:
+    fill_standard_streams()
+    trace = Trace(container.trace)
+    try:
+        perform(performers(steps), context, trace)
+    except Failure as failure:
+        raise step_error(plan, failure, trace.records) from failure.__cause__
+    finally:
+        container.traces += trace.take()
+
+
+def _close(context: Context) -> None:
+    for name in list(context.fds):
+        context.release(name)

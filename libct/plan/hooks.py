@@ -1,0 +1,104 @@
+"""Hooks: programs that are run at points of a container's life.
+
+When each kind runs, say plan/container.py and the processes STARTER and DELETER
+of plan/step.py; here is what it is given.
+
+Sources: the runtime-spec's config.md, POSIX-platform Hooks; runtime.md, State.
+"""
+
+from __future__ import annotations
+
+from ..lifecycle import CREATED, CREATING, RUNNING, STOPPED
+from ..oci import jsontext
+from .calls import quote
+from .execute import last_of_each
+from .step import Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..config import Config
+
+# kind: (field of Hooks, the status that the hook is told)
+_KINDS = {
+    "prestart": ("prestart", CREATING),
+    "createRuntime": ("create_runtime", CREATING),
+    "createContainer": ("create_container", CREATING),
+    "startContainer": ("start_container", CREATED),
+    "poststart": ("poststart", RUNNING),
+    "poststop": ("poststop", STOPPED),
+}
+_INSIDE = ("createContainer", "startContainer")  # the container's namespaces
+_SPEC_VERSION = "1.3.0"
+
+
+def hook_steps(
+    kind: str, config: Config, container_id: str, bundle: str, env: Sequence[str] = ()
+) -> list[Step]:
+    """The hooks of one kind, in order.
+
+    env: the command's.  A startContainer hook without variables of its own has
+        these, as in runc; other kinds have what is configured and no more.
+    """
+    if config.hooks is None:
+        return []
+    field, status = _KINDS[kind]
+    state = state_text(config, container_id, bundle, status)
+    steps = []
+    for index, hook in enumerate(getattr(config.hooks, field)):
+        inherits = kind == "startContainer" and not hook.env
+        variables = last_of_each(env if inherits else hook.env)
+        common = (kind, hook.path, tuple(hook.args) or (hook.path,), variables, hook.timeout or 0)
+        why = f"hooks.{kind}[{index}]"
+        if kind in _INSIDE:
+            steps.append(container_hook(*common, state, inherits, why=why))
+        else:
+            steps.append(runtime_hook(*common, state, why=why))
+    return steps
+
+
+def state_text(config: Config, container_id: str, bundle: str, status: str) -> str:
+    """The state that a hook is told, as JSON; its pid is added when it is known."""
+    annotations = dict(label.partition("=")[::2] for label in config.labels)
+    found = annotations.pop("bundle", "")
+    state: dict[str, Any] = {
+        "ociVersion": config.version or _SPEC_VERSION,
+        "id": container_id,
+        "status": status,
+        "bundle": bundle or found,
+    }
+    if annotations:
+        state["annotations"] = annotations
+    return jsontext.dumps(state)
+
+
+@operation("bootstrap.hooks", "run the {0} hook {1}")
+def runtime_hook(
+    kind: str,
+    path: str,
+    args: tuple[str, ...],
+    env: tuple[str, ...],
+    timeout: int,
+    state: str,
+) -> list[str]:
+    return _calls(path, args)
+
+
+@operation("bootstrap.hooks", "run the {0} hook {1} in the container")
+def container_hook(
+    kind: str,
+    path: str,
+    args: tuple[str, ...],
+    env: tuple[str, ...],
+    timeout: int,
+    state: str,
+    inherits: bool,
+) -> list[str]:
+    return ["fork()", "setsid()", "close_range(4, ~0U, 0)", *_calls(path, args)]
+
+
+def _calls(path: str, args: tuple[str, ...]) -> list[str]:
+    words = ", ".join(quote(one) for one in args[:3])
+    return [f"execve({quote(path)}, [{words}])", "waitid(P_PIDFD, WEXITED)"]
