@@ -14,10 +14,11 @@ import os
 import select
 import time
 
+from .. import pidfds
 from ..errors import StepProblem
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
-from ..syscalls.process import P_PIDFD, pidfd_open, set_pdeathsig
+from ..syscalls.process import pidfd_open, set_pdeathsig
 from .context import HOOK_OUTPUT
 from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
 
@@ -288,9 +289,10 @@ def _kill_group(pid: int) -> None:
 
 def _reap(pid: int, pidfd: int) -> os.waitid_result | None:
     """How the process ended; None if the host program has waited for it."""
-    kind, number = (P_PIDFD, pidfd) if pidfd >= 0 else (os.P_PID, pid)
+    if pidfd >= 0:
+        return pidfds.wait(pidfd)
     try:
-        return os.waitid(kind, number, os.WEXITED)
+        return os.waitid(os.P_PID, pid, os.WEXITED)
     except ChildProcessError:
         return None
 
