@@ -231,7 +231,7 @@ def test_the_life_of_a_container(tmp_path: Path, rootfs: Path) -> None:
         assert libct("exec", name, "sh", "-c", "exit 5").returncode == 5
         refused = libct("delete", name)
         assert refused.returncode == 1
-        assert "it is running" in refused.stderr
+        assert "not stopped: running" in refused.stderr
         libct("kill", name, "KILL", check=True)
         assert wait_until(lambda: state(name)["status"] == "stopped")
         assert "container not running" in libct("kill", name).stderr
