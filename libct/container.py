@@ -12,7 +12,7 @@ import _signal
 import os
 
 from . import lifecycle, pidfds
-from .errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
+from .errors import ContainerNotRunning, Error
 from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
 from .state import Directory, Lock, Record, default_root, name_of, start_time
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .process import Child, Process
 
 _GO = b"0"  # what the first process of a created container waits for
-_PATIENCE = 10_000  # milliseconds that a process may take to end by SIGKILL
 
 # By the directory of a container: those of its processes that are children of
 # this process and have not been waited for.
@@ -116,7 +115,7 @@ class Container:
     def _live_status(self, record: Record) -> str:
         if len(self._children()) > 1:
             # A first process that ends waits for them to be waited for.
-            _reap([child for child in self._children() if child.on_exit is None])
+            reap([child for child in self._children() if child.on_exit is None])
         if record.status != CREATED or not _is_alive(record):
             return STOPPED
         if record.cgroup_paths:
@@ -273,6 +272,10 @@ class Container:
         """Those of the container's processes that this process has to wait for."""
         return _unreaped.get(self._directory.path, [])
 
+    def _abandon(self) -> None:
+        """Forget them: they have been waited for."""
+        _unreaped.pop(self._directory.path, None)
+
     def _adopt(self, child: Child) -> None:
         _unreaped.setdefault(self._directory.path, []).append(child)
 
@@ -371,67 +374,9 @@ class Container:
         Raises ContainerRunning when it lives.  A container that is only created
         is ended without force.
         """
-        try:
-            lock = self._locked()
-        except ContainerNotFound:
-            if force:
-                return
-            raise
-        with lock:
-            record = self._doomed(force=force)
-            if record is None:
-                return
-            status = self._live_status(record)
-            if not force and status != CREATED:
-                lifecycle.require("destroy", status, self.id)
-            if self._started is not None:
-                self._started.close()
-                self._started = None
-            children = self._children()
-            for child in children:
-                child.on_exit = None  # which would want our lock
-            if record.hooks and self._directory.hook() is not None:
-                from .hooks import end_hook
+        from .ending import destroy
 
-                end_hook(self._directory)
-            if status != STOPPED:
-                self._kill()
-            manager = self.manager
-            if manager is not None and (force or not record.own_pids):
-                manager.kill()
-            self._kill_children(children)
-            if manager is not None:
-                manager.destroy()
-            self._directory.remove()
-            _unreaped.pop(self._directory.path, None)
-        if "poststop" in record.hooks:
-            from .hooks import run_poststop
-
-            run_poststop(self)
-
-    def _doomed(self, *, force: bool) -> Record | None:
-        """The record of what is to be removed; None when there is nothing left of it."""
-        try:
-            return self._refresh()
-        except ContainerDamaged:
-            if not force:
-                raise
-        except ContainerNotFound:
-            if self._directory.has_record():  # of another container, which has the id now
-                if force:
-                    return None
-                raise
-        return self._record  # removed halfway, or damaged: what we know of it has to do
-
-    def _stop(self) -> None:
-        """End it, after a start that was not to be.
-
-        Without the lock, which recording its exit status takes.
-        """
-        self._kill()
-        manager = self.manager
-        if manager is not None and not self._record.own_pids:
-            manager.kill()
+        destroy(self, force=force)
 
     def _see_end(self) -> None:
         """Wait a moment for the end of the first process, which has closed its files already."""
@@ -439,48 +384,8 @@ class Container:
             pidfd = self._open_init()
         except ContainerNotRunning:
             return
-        _wait_for(pidfd, 1000)
+        wait_for(pidfd, 1000)
         os.close(pidfd)
-
-    def _kill(self) -> None:
-        """End the first process and wait until it is gone."""
-        try:
-            pidfd = self._open_init()
-        except ContainerNotRunning:
-            return  # it has ended by itself just now
-        try:
-            try:
-                pidfds.send(pidfd, _signal.SIGKILL)
-            except ProcessLookupError:
-                return
-            manager = self.manager
-            if manager is not None and manager.frozen():
-                manager.thaw()
-            for _ in range(_PATIENCE):
-                if _wait_for(pidfd, 1):
-                    return
-                # Process 1 of a pid namespace ends when all others in it have
-                # been waited for.
-                _reap(self._children())
-            raise Error(f"container {self.id!r}: its process does not end by SIGKILL")
-        finally:
-            os.close(pidfd)
-
-    def _kill_children(self, children: list[Child]) -> None:
-        """End those that are ours, and wait for them; how they end, their Processes still tell."""
-        import time
-
-        for child in children:
-            try:
-                child.signal(_signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # it has ended
-        for _ in range(_PATIENCE):
-            _reap(children)
-            if not children:
-                return
-            time.sleep(0.001)
-        raise Error(f"container {self.id!r}: its processes do not end by SIGKILL")
 
     def __enter__(self) -> Container:
         return self
@@ -553,14 +458,14 @@ def _release(path: str) -> bytes:
         os.close(reader)
 
 
-def _reap(children: list[Child]) -> None:
+def reap(children: list[Child]) -> None:
     if children:
         from .process import reap_ended
 
         reap_ended(children)
 
 
-def _wait_for(pidfd: int, milliseconds: int) -> bool:
+def wait_for(pidfd: int, milliseconds: int) -> bool:
     """Whether the process ends within that time."""
     import select
 

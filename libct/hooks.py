@@ -14,6 +14,7 @@ from .bootstrap.client import step_error
 from .bootstrap.context import HOOK_OUTPUT, Context
 from .bootstrap.performer import Failure, Trace, perform, performers
 from .bootstrap.servers import fill_standard_streams
+from .ending import stop
 from .errors import Error
 from .oci.names import HOOK_OUTPUT_ANNOTATIONS
 from .plan.hooks import hook_steps
@@ -41,7 +42,7 @@ def run_poststart(container: Container) -> None:
         finally:
             _close(context)
     except BaseException:
-        container._stop()
+        stop(container)
         raise
 
 

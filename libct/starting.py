@@ -206,7 +206,9 @@ def _release(container: Container) -> None:
     try:
         container.exec()
     except BaseException:
-        container._stop()
+        from .ending import stop
+
+        stop(container)
         raise
 
 
