@@ -416,6 +416,32 @@ def test_stats_and_copies(podman: Podman, polite: str, tmp_path: Path) -> None:
     assert podman.output("exec", polite, "cat", "/tmp/copy") == "text"
 
 
+def test_hooks_of_a_directory(podman: Podman, tmp_path: Path) -> None:
+    def hooks(**scripts: str) -> None:
+        for stage, script in scripts.items():
+            hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
+            text = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": [stage]}
+            (tmp_path / f"{stage}.json").write_text(json.dumps(text))
+
+    name = unique()
+    command = podman.command("run", "--detach", "--name", name, IMAGE, "sleep", "1000")
+    command[1:1] = ["--hooks-dir", str(tmp_path)]
+    statuses = {"createRuntime": "creating", "poststart": "running", "poststop": "stopped"}
+    hooks(**{stage: f"cat >{tmp_path}/{stage}" for stage in statuses})
+    run(command, env=podman.environment, check=True)
+    found = podman.inspect(name, "{{.Id}} {{.State.Pid}}").split()
+    podman("rm", "--force", "--time", "0", name, check=True)  # podman runs poststop hooks itself
+    for stage, status in statuses.items():
+        state = json.loads((tmp_path / stage).read_text())
+        assert (state["id"], state["status"]) == (found[0], status)
+        if stage != "poststop":
+            assert state["pid"] == int(found[1])
+    hooks(createRuntime="echo the reason; exit 3")
+    done = run(command, env=podman.environment)
+    assert done.returncode == 126
+    assert "the createRuntime hook /bin/sh: it exited with status 3: the reason [" in done.stderr
+
+
 # --- namespaces ---
 
 
