@@ -80,9 +80,7 @@ def plan_start(
     plan = Plan()
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
-    joins = ns.join_steps(config)
-    offsets = ns.time_offset_steps(config)
-    staged = bool(joins or offsets)
+    staged = bool(ns.join_steps(config) or config.time_offsets)
     privileged = host.euid == 0
     start = [*users.group_steps(config), *([execute.open_start()] if hold else [])]
 
@@ -101,38 +99,15 @@ def plan_start(
     if ready:
         flags &= ~CLONE_NEWNET
         plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
-    clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
     maps = ns.id_map_steps(config, host) if new_user else []
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
         plan.add(STAGE, "join", [root.open_proc(), *start, *lend])
-        if not privileged:
-            plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
-        if offsets:
-            plan.add(STAGE, "join", [ns.open_time_offsets(why="linux.timeOffsets")])
-        if joins and not privileged and not new_user:
-            # Nobody in there may trace the stage.  (Without rights over our own
-            # user namespace there is no joining but that of another one.)
-            plan.add(STAGE, "join", [ns.make_undumpable()])
-        plan.add(STAGE, "join", joins)
-        if offsets:
-            # The time namespace is to belong to the user namespace, and takes
-            # its offsets before anybody is inside.
-            if new_user:
-                plan.add(STAGE, "join", [ns.unshare_user(why="linux.namespaces")])
-                plan.add(RUNTIME, "attach", maps)
-                plan.add(STAGE, "join", [ns.become_root()])
-                maps = []
-                flags &= ~CLONE_NEWUSER
-            plan.add(STAGE, "join", offsets)
-            flags &= ~CLONE_NEWTIME
-            clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, False, why="linux.namespaces")
-        elif into:
-            clone = ns.clone_init(flags & ~CLONE_NEWCGROUP, False, why="linux.namespaces")
-        plan.add(STAGE, "clone", [clone])
+        maps, flags = _join(plan, config, host, flags, maps)
+        plan.add(STAGE, "clone", [_clone_init(flags, False)])
     else:
-        plan.add(SERVER, "clone", [*lend, clone])
+        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
     plan.add(RUNTIME, "attach", maps)
     if privileged:
         # A lower score than the runtime's needs rights that a user namespace takes.
@@ -233,6 +208,43 @@ def plan_exec(
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", _execute(process))
     return plan
+
+
+def _join(
+    plan: Plan, config: Config, host: Host, flags: int, maps: list[Step]
+) -> tuple[list[Step], int]:
+    """What the stage does before it clones; the maps and CLONE_NEW* that are left for then.
+
+    flags, maps: of all namespaces to be made.
+    """
+    joins, offsets = ns.join_steps(config), ns.time_offset_steps(config)
+    privileged, new_user = host.euid == 0, bool(flags & CLONE_NEWUSER)
+    if not privileged:
+        plan.add(STAGE, "join", limits.oom_score_steps(config.oom_score_adj))
+    if offsets:
+        plan.add(STAGE, "join", [ns.open_time_offsets(why="linux.timeOffsets")])
+    if joins and not privileged and not new_user:
+        # Nobody in there may trace the stage.  (Without rights over our own
+        # user namespace there is no joining but that of another one.)
+        plan.add(STAGE, "join", [ns.make_undumpable()])
+    plan.add(STAGE, "join", joins)
+    if not offsets:
+        return maps, flags
+    # The time namespace is to belong to the user namespace, and takes its
+    # offsets before anybody is inside.
+    if new_user:
+        plan.add(STAGE, "join", [ns.unshare_user(why="linux.namespaces")])
+        plan.add(RUNTIME, "attach", maps)
+        plan.add(STAGE, "join", [ns.become_root()])
+        maps = []
+        flags &= ~CLONE_NEWUSER
+    plan.add(STAGE, "join", offsets)
+    return maps, flags & ~CLONE_NEWTIME
+
+
+def _clone_init(flags: int, into: bool) -> Step:
+    """The cgroup namespace is unshared later: its root is the group that the process is in."""
+    return ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
 
 
 def _hook_steps(
