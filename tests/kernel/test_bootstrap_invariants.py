@@ -40,7 +40,7 @@ from ..containers import (
     shell,
     state_directory,
 )
-from ..support import busybox_rootfs, forked, requires, unique
+from ..support import busybox_rootfs, forked, requires, session_directory, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,6 +134,32 @@ def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
     assert not (trap / "imported").exists()
 
 
+@pytest.mark.parametrize("imports", [False, True])
+def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> None:
+    """It lends a source that nobody else can open, and nothing where it would import."""
+    source = copy_of_libct(tmp_path) / "bootstrap/lending.py"
+    line = '    os.chroot(".")\n'
+    assert line in source.read_text()
+    source.write_text(source.read_text().replace(line, line + "    import this\n" * imports))
+    closed = session_directory() / unique()
+    (closed / "source").mkdir(parents=True)
+    closed.chmod(0o700)
+    os.chown(closed, 1234, 1234)  # neither the first process's id nor one that it maps
+    maps = [IDMap(0, 100000, 65536)]
+    done = run_copy(
+        tmp_path,
+        shared_rootfs(),
+        user=True,
+        uid_mappings=maps,
+        gid_mappings=maps,
+        mounts=[
+            Mount("/dev", "tmpfs", "tmpfs"),
+            Mount("/dev/lent", str(closed / "source"), "bind", MS_BIND),
+        ],
+    )
+    assert done.stdout == "take_source Permission denied\n" * imports, done.stderr
+
+
 def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:
     """And not the server, which serves the next."""
     package = copy_of_libct(tmp_path)
@@ -158,14 +184,21 @@ def copy_of_libct(place: Path) -> Path:
 
 
 def run_copy(
-    place: Path, rootfs: Path, *, joined: bool = False, more: str = "", **values: Any
+    place: Path,
+    rootfs: Path,
+    *,
+    joined: bool = False,
+    user: bool = False,
+    more: str = "",
+    **values: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run `true` by the copy of libct; the program says which step has failed, and why."""
     script = place / "script.py"
     spaces = "Namespace('NEWNS')" + ", Namespace('NEWUTS', '/proc/self/ns/uts')" * joined
+    spaces += ", Namespace('NEWUSER')" * user
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(place / 'copy')!r})\n"
-        "import boxes\nfrom boxes.config import Namespace\n"
+        "import boxes\nfrom boxes.config import IDMap, Mount, Namespace\n"
         f"config = boxes.Config(rootfs={str(rootfs)!r}, namespaces=[{spaces}], **{values!r})\n"
         "process = boxes.Process(['true'], env=['PATH=/bin'], init=True)\n"
         f"with boxes.create({str(place / 'states')!r}, 'one', config) as container:\n"
