@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .bootstrap.client import Started
+    from .cgroups.layout import Layout
     from .cgroups.manager import Manager
     from .cgroups.statistics.records import Stats
     from .config import Config
     from .config.cgroup import Resources
     from .events import Events
-    from .plan.host import Host
     from .plan.step import Plan
     from .process import Child, Process
 
@@ -76,7 +76,8 @@ class Container:
         self._directory = directory
         self._record = record
         self._manager: Manager | None = None
-        self._facts: Host | None = None  # those that create() has found
+        # What create() has found out: where the groups are to be, and those of the host.
+        self._planned: tuple[Manager | None, Layout | None] = (None, None)
         # The channel of a start that somebody here may want to see the end of.
         self._started: Started | None = None
         # With trace set, the steps performed by the latest start: (number, start

@@ -58,11 +58,12 @@ def create(
     record = Record(id, config, bundle)
     container = Container(directory, record)
     try:
-        container._facts = host()
-        manager = _manager(config, id, container._facts)
+        facts = host()
+        manager = _manager(config, id, facts)
         if manager is not None:
             _refuse_problems(manager)
             record.cgroup_paths = manager.paths()
+            container._planned = manager, facts.layout
         directory.write(record)
     except BaseException:
         directory.remove()
@@ -150,9 +151,10 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
     record = container._refresh()
     status = STOPPED if record.status == CREATING else container._live_status(record)
     lifecycle.require("start", status, container.id)
-    # The facts are those that create() has looked up a moment ago, or new ones.
-    facts, container._facts = container._facts or host(), None
-    manager = _manager(container.config, container.id, facts)
+    # What is about control groups, create() has found out a moment ago.
+    (manager, layout), container._planned = container._planned, (None, None)
+    facts = host(layout)
+    manager = manager or _manager(container.config, container.id, facts)
     steps = plan_start(
         container.config,
         process,

@@ -47,8 +47,8 @@ class Host:
         return self._layout
 
 
-def host() -> Host:
-    """The facts of this host and this process."""
+def host(layout: Layout | None = None) -> Host:
+    """The facts of this host and this process; layout, where it is known already."""
     euid = os.geteuid()
     return Host(
         euid=euid,
@@ -56,6 +56,7 @@ def host() -> Host:
         newuidmap="" if euid == 0 else _which("newuidmap"),
         newgidmap="" if euid == 0 else _which("newgidmap"),
         userns=in_user_namespace(),
+        layout=layout,
     )
 
 
