@@ -19,6 +19,7 @@ import sys
 from .cgroups import files
 from .cgroups.manager import failure, read_count
 from .errors import CgroupError, Error
+from .process import readable
 from .syscalls.notify import (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -32,7 +33,6 @@ from .syscalls.notify import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from types import TracebackType
 
@@ -113,20 +113,8 @@ class Events:
             if count:
                 return count
             if not self.ended:
-                await self._readable()
+                await readable(self.fileno())
         raise StopAsyncIteration
-
-    async def _readable(self) -> None:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        fd = self.fileno()
-        loop.add_reader(fd, _set, ready)
-        try:
-            await ready
-        finally:
-            loop.remove_reader(fd)
 
     def __enter__(self) -> Events:
         return self
@@ -142,11 +130,6 @@ class Events:
     def __del__(self) -> None:
         if getattr(self, "_fds", ()):
             self.close()
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def oom_events(manager: Manager, open_init: Callable[[], int], *, optional: bool = False) -> Events:

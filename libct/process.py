@@ -160,15 +160,9 @@ class Process:
         child = self._started()
         watched = child.watch()
         if watched >= 0:
-            import asyncio
-
-            loop = asyncio.get_running_loop()
-            ended: asyncio.Future[None] = loop.create_future()
-            loop.add_reader(watched, _set, ended)
             try:
-                await ended
+                await readable(watched)
             finally:
-                loop.remove_reader(watched)
                 os.close(watched)
         return child.reap()
 
@@ -249,6 +243,19 @@ def reap_ended(children: list[Child]) -> None:
                 children.remove(child)
             except ValueError:
                 pass  # another thread was faster
+
+
+async def readable(fd: int) -> None:
+    """Wait, by the running loop of asyncio, until fd can be read."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, _set, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
 
 
 def _set(future: asyncio.Future[None]) -> None:
