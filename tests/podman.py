@@ -44,6 +44,8 @@ lock_type = "file"
 runtime_supports_json = ["libct"]
 """
 IMAGE = "box"
+# A command that says when it has trapped SIGTERM, and ends by that.
+POLITE = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 class Podman:
@@ -104,6 +106,13 @@ class Podman:
     def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
         """What a command that must succeed prints."""
         return self(*args, input=input, check=True).stdout
+
+    def run_polite(self) -> str:
+        """The name of a running container of POLITE, which has said that it is ready."""
+        name = unique()
+        self("run", "--detach", "--name", name, IMAGE, "sh", "-c", POLITE, check=True)
+        assert wait_until(lambda: self.output("logs", name) == "ready\n")
+        return name
 
     def inspect(self, name: str, template: str) -> str:
         """A Go template over what podman knows of a container."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.podman import IMAGE, Podman
+from tests.podman import IMAGE, POLITE, Podman
 from tests.support import requires, run, unique, wait_until
 from tests.terminals import Session
 
@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 # Says that it is there, and ends with 3 when it is asked to.
-POLITE = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
 # The capabilities that podman gives by default, and one that it does not (capabilities(7)).
 DEFAULT_CAPABILITIES = 0xA80425FB
 CAP_NET_ADMIN = 1 << 12
@@ -51,10 +50,7 @@ def podman(storage: Podman) -> Iterator[Podman]:
 @pytest.fixture
 def polite(podman: Podman) -> str:
     """The name of a running container that has trapped SIGTERM."""
-    name = unique()
-    podman("run", "--detach", "--name", name, IMAGE, "sh", "-c", POLITE, check=True)
-    assert wait_until(lambda: podman.output("logs", name) == "ready\n")
-    return name
+    return podman.run_polite()
 
 
 def capabilities(podman: Podman, *options: str) -> dict[str, int]:

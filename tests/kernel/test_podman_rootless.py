@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.podman import IMAGE, Podman
-from tests.support import give_to_user, requires, unique, user_account, wait_until
+from tests.support import give_to_user, requires, unique, user_account
 from tests.terminals import Session
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ pytestmark = [
     requires("user", "uidmap", "busybox", "overlay", "podman"),
     pytest.mark.usefixtures("nothing_left"),
 ]
-
-POLITE = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +39,7 @@ def podman(storage: Podman) -> Iterator[Podman]:
 
 @pytest.fixture
 def polite(podman: Podman) -> str:
-    name = unique()
-    podman("run", "--detach", "--name", name, IMAGE, "sh", "-c", POLITE, check=True)
-    assert wait_until(lambda: podman.output("logs", name) == "ready\n")
-    return name
+    return podman.run_polite()
 
 
 def test_ids_and_exit_status(podman: Podman) -> None:
