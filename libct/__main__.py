@@ -8,12 +8,11 @@ def _main() -> int:
         from .cli import main
 
         return main()
-    import os
-
-    package = os.path.dirname(os.path.abspath(__file__))
-    parent, name = os.path.split(package)
-    if sys.path and sys.path[0] == package:
-        del sys.path[0]  # no module of ours is a top-level one
+    # It is absolute (since Python 3.9).  Loading os.path takes a tenth of a short command's time.
+    package = __file__.rpartition("/")[0]
+    parent, _, name = package.rpartition("/")
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        del sys.path[0]  # the package itself: no module of ours is a top-level one
     # Only while the package itself is found: what else lies beside it is not ours.
     sys.path.insert(0, parent)
     try:

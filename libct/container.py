@@ -9,12 +9,12 @@ that asks for a state takes little longer than the interpreter itself.
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 from . import lifecycle, pidfds
 from .errors import ContainerNotRunning, Error
 from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
-from .state import Directory, Lock, Record, default_root, name_of, start_time
+from .state import Directory, Lock, Record, default_root, exists, name_of, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def list_containers(root: str = "") -> list[Container]:
     """All containers under root whose state can be read, by id."""
     root = root or default_root()
     try:
-        names = sorted(os.listdir(root))
+        names = sorted(posix.listdir(root))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -89,7 +89,7 @@ class Container:
         self.warnings: list[str] = []
 
     def __repr__(self) -> str:
-        return f"<Container {self.id!r} in {os.path.dirname(self._directory.path)!r}>"
+        return f"<Container {self.id!r} in {self._directory.root!r}>"
 
     @property
     def id(self) -> str:
@@ -125,7 +125,7 @@ class Container:
             if frozen(record.cgroup_paths):
                 return PAUSED
         # Who releases the process may be killed before the fifo is removed.
-        waits = os.path.exists(self._directory.fifo) and name_of(record.pid) == INIT_NAME
+        waits = exists(self._directory.fifo) and name_of(record.pid) == INIT_NAME
         return CREATED if waits else RUNNING
 
     def state(self) -> dict[str, Any]:
@@ -311,7 +311,7 @@ class Container:
                 f"cannot signal container {self.id!r}: os: process already finished"
             ) from None
         finally:
-            os.close(pidfd)
+            posix.close(pidfd)
         if manager is not None and status == PAUSED:
             manager.thaw()  # on cgroup v1 a frozen process does not die
 
@@ -326,7 +326,7 @@ class Container:
             return
         for pid in pids:
             try:
-                os.kill(pid, signal)
+                posix.kill(pid, signal)
             except ProcessLookupError:
                 continue
 
@@ -386,7 +386,7 @@ class Container:
         except ContainerNotRunning:
             return
         wait_for(pidfd, 1000)
-        os.close(pidfd)
+        posix.close(pidfd)
 
     def __enter__(self) -> Container:
         return self
@@ -427,7 +427,7 @@ class Container:
             pidfd = -1
         if pidfd < 0 or not _is_alive(record):
             if pidfd >= 0:
-                os.close(pidfd)
+                posix.close(pidfd)
             raise ContainerNotRunning(f"container {self.id!r}: container not running")
         return pidfd
 
@@ -446,17 +446,17 @@ def _release(path: str) -> bytes:
     """
     import select
 
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    reader = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
     try:
-        writer = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        os.write(writer, _GO)
-        os.close(writer)
+        writer = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+        posix.write(writer, _GO)
+        posix.close(writer)
         poll = select.poll()
         poll.register(reader, 0)  # for POLLHUP alone, which always counts
         poll.poll()
-        return os.read(reader, 65536)
+        return posix.read(reader, 65536)
     finally:
-        os.close(reader)
+        posix.close(reader)
 
 
 def reap(children: list[Child]) -> None:
@@ -486,12 +486,12 @@ def _user_name(uid: int) -> str:
 
 def _in_pid_namespace_of(pid: int) -> list[int]:
     """All processes in the pid namespace of pid, for a container without control groups."""
-    wanted = os.stat(f"/proc/{pid}/ns/pid").st_ino
+    wanted = posix.stat(f"/proc/{pid}/ns/pid").st_ino
     found = []
-    for name in os.listdir("/proc"):
+    for name in posix.listdir("/proc"):
         if name.isdigit():
             try:
-                if os.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+                if posix.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
                     found.append(int(name))
             except OSError:
                 continue  # ended meanwhile, or not ours to look at

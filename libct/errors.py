@@ -6,7 +6,7 @@ what to do (STYLE.md, Errors).  Nothing below the command line prints.
 
 from __future__ import annotations
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class StepError(Error):
         self.number, self.total = number, total
         self.process, self.phase, self.op, self.title = process, phase, op, title
         self.call, self.path, self.errno, self.place, self.hint = call, path, errno, place, hint
-        self.strerror = problem or (os.strerror(errno) if errno else "")
+        self.strerror = problem or (posix.strerror(errno) if errno else "")
         self.traces: list[tuple[int, int, int, str]] = []
         super().__init__(self._text())
 

@@ -7,11 +7,11 @@ of an older kernel lacks them, and has our bindings instead.
 
 from __future__ import annotations
 
-import os
+import posix
 
 try:
     from _signal import pidfd_send_signal as send
-    from os import pidfd_open as open_process
+    from posix import pidfd_open as open_process
 except ImportError:  # pragma: no cover - not here
     from .syscalls.process import (
         pidfd_open as open_process,
@@ -24,13 +24,13 @@ _P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Li
 _WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
 
 
-def wait(pidfd: int) -> os.waitid_result | None:
+def wait(pidfd: int) -> posix.waitid_result | None:
     """Wait for the end of a child, which is reaped; pidfd stays the caller's.
 
-    None where the host program has reaped it already, by os.wait() or by
+    None where the host program has reaped it already, by posix.wait() or by
     ignoring SIGCHLD.
     """
     try:
-        return os.waitid(_P_PIDFD, pidfd, os.WEXITED | _WALL)
+        return posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | _WALL)
     except ChildProcessError:
         return None

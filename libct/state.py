@@ -7,13 +7,17 @@
 Who changes the container holds a lock on the directory.  The record is written
 before anything else of the container exists, so whatever instant the runtime
 is killed at, the container can be found and removed.
+
+Here, and wherever a look at a container leads, `posix` is used and not `os`,
+which makes of it what else is needed: loading that takes 2 ms, a tenth of the
+whole look.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix
 import stat
 import time
 
@@ -40,20 +44,21 @@ def default_root() -> str:
     Podman's rootless containers are made by, is told from a root of the
     machine (who may have the variable, too) as runc does it.
     """
-    uid = os.geteuid()
+    uid = posix.geteuid()
+    if uid == 0 and not in_user_namespace():
+        return "/run/libct"
+    import os
+
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    ordinary = uid != 0 or (
-        bool(runtime) and os.environ.get("USER") != "root" and in_user_namespace()
-    )
-    if not ordinary:
+    if uid == 0 and (not runtime or os.environ.get("USER") == "root"):
         return "/run/libct"
     if runtime:
         return os.path.join(runtime, "libct")
     path = f"/tmp/libct-{uid}"
     try:
-        os.mkdir(path, 0o700)
+        posix.mkdir(path, 0o700)
     except FileExistsError:
-        found = os.lstat(path)
+        found = posix.lstat(path)
         if found.st_uid != uid or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
             raise Error(
                 f"{path!r} is not a directory of this user alone: set XDG_RUNTIME_DIR, or choose"
@@ -71,6 +76,23 @@ def check_id(container_id: str) -> None:
         )
     if len(container_id) > _LONGEST_ID:
         raise InvalidID(f"the container id is longer than {_LONGEST_ID} characters")
+
+
+def _absolute(path: str) -> str:
+    """os.path.abspath(), which is not loaded for a path that is it already."""
+    if path.startswith("/") and not {"", ".", ".."}.intersection(path[1:].split("/")):
+        return path
+    import os
+
+    return os.path.abspath(path)
+
+
+def exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 class Record:
@@ -125,7 +147,7 @@ class Record:
         self.status = "creating"
         self.pid = self.start = self.last_step = 0
         self.created = _now()
-        self.owner = os.geteuid()
+        self.owner = posix.geteuid()
         self.exit_status: int | None = None
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
@@ -183,32 +205,33 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int]:
+def _stamp(found: posix.stat_result) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
 class Directory:
-    """The directory of one container."""
+    """The directory of one container; root is absolute."""
 
-    __slots__ = ("path",)
+    __slots__ = ("id", "path", "root")
 
     def __init__(self, root: str, container_id: str) -> None:
         check_id(container_id)
-        self.path = os.path.join(os.path.abspath(root), container_id)
+        self.root, self.id = _absolute(root), container_id
+        self.path = f"{self.root.rstrip('/')}/{self.id}"
 
     def make(self) -> None:
         """Make it; ContainerExists when the id is in use."""
-        root = os.path.dirname(self.path)
         try:
             try:
-                os.mkdir(self.path, 0o711)
+                posix.mkdir(self.path, 0o711)
             except FileNotFoundError:
-                os.makedirs(root, 0o700, exist_ok=True)
-                os.mkdir(self.path, 0o711)
+                import os
+
+                os.makedirs(self.root, 0o700, exist_ok=True)
+                posix.mkdir(self.path, 0o711)
         except FileExistsError:
-            name = os.path.basename(self.path)
             raise ContainerExists(
-                f"container with given ID already exists: {name!r} in {root}"
+                f"container with given ID already exists: {self.id!r} in {self.root}"
             ) from None
         except OSError as error:
             raise Error(
@@ -217,7 +240,7 @@ class Directory:
             ) from error
 
     def has_record(self) -> bool:
-        return os.path.exists(f"{self.path}/{STATE}")
+        return exists(f"{self.path}/{STATE}")
 
     def write(self, record: Record) -> None:
         """Replace state.json.  It is never written in place: a new state is a new inode."""
@@ -229,13 +252,15 @@ class Directory:
         path = f"{self.path}/.{STATE}"
         data = record.dump().encode("utf-8", "surrogateescape")
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fd = posix.open(
+                path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600
+            )
             try:
                 while data:
-                    data = data[os.write(fd, data) :]
-                record._stamp = _stamp(os.fstat(fd))
+                    data = data[posix.write(fd, data) :]
+                record._stamp = _stamp(posix.fstat(fd))
             finally:
-                os.close(fd)
+                posix.close(fd)
         except OSError as error:
             raise Error(
                 f"cannot write {path!r}: {error.strerror}" + _remedy(error.errno)
@@ -244,7 +269,7 @@ class Directory:
     def publish(self) -> None:
         path = f"{self.path}/{STATE}"
         try:
-            os.rename(f"{self.path}/.{STATE}", path)
+            posix.rename(f"{self.path}/.{STATE}", path)
         except OSError as error:
             raise Error(f"cannot write {path!r}: {error.strerror}") from error
 
@@ -255,11 +280,11 @@ class Directory:
         """
         path = f"{self.path}/{STATE}"
         try:
-            if known is not None and known._stamp == _stamp(os.stat(path)):
+            if known is not None and known._stamp == _stamp(posix.stat(path)):
                 return known
             with open(path, "rb", buffering=0) as file:
                 record = Record.parse(file.readall(), path)
-                record._stamp = _stamp(os.fstat(file.fileno()))
+                record._stamp = _stamp(posix.fstat(file.fileno()))
                 return record
         except (FileNotFoundError, NotADirectoryError):
             raise self.not_found() from None
@@ -267,8 +292,7 @@ class Directory:
             raise Error(f"cannot read {path!r}: {error.strerror}") from error
 
     def not_found(self) -> ContainerNotFound:
-        root, name = os.path.split(self.path)
-        return ContainerNotFound(f"container does not exist: {name!r} in {root}")
+        return ContainerNotFound(f"container does not exist: {self.id!r} in {self.root}")
 
     def lock(self) -> Lock:
         """Hold the container's lock, when nobody else does any more."""
@@ -288,7 +312,7 @@ class Directory:
     def _lock(self, kind: int) -> Lock | None:
         while True:
             try:
-                fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fd = posix.open(self.path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
             except (FileNotFoundError, NotADirectoryError):
                 raise self.not_found() from None
             except OSError as error:
@@ -298,18 +322,18 @@ class Directory:
                 fcntl.flock(fd, kind)
                 if self._is(fd):
                     return Lock(fd)
-                os.close(fd)  # removed while we waited; perhaps there is a new one
+                posix.close(fd)  # removed while we waited; perhaps there is a new one
             except BlockingIOError:
-                os.close(fd)
+                posix.close(fd)
                 return None
             except BaseException:
-                os.close(fd)
+                posix.close(fd)
                 raise
 
     def _is(self, fd: int) -> bool:
-        ours = os.fstat(fd)
+        ours = posix.fstat(fd)
         try:
-            found = os.stat(self.path)
+            found = posix.stat(self.path)
         except FileNotFoundError:
             return False
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
@@ -322,15 +346,15 @@ class Directory:
         """Make exec.fifo and return an O_PATH descriptor of it."""
         self.remove_fifo()  # of a start that was killed
         try:
-            os.mkfifo(self.fifo, 0o600)
-            return os.open(self.fifo, os.O_PATH | os.O_CLOEXEC)
+            posix.mkfifo(self.fifo, 0o600)
+            return posix.open(self.fifo, posix.O_PATH | posix.O_CLOEXEC)
         except OSError as error:
             text = f"cannot make {self.fifo!r}: {error.strerror}" + _remedy(error.errno)
             raise Error(text) from error
 
     def remove_fifo(self) -> None:
         try:
-            os.unlink(self.fifo)
+            posix.unlink(self.fifo)
         except FileNotFoundError:
             pass
 
@@ -341,14 +365,14 @@ class Directory:
         pid: its number, 0 while that is not known.
         """
         path = f"{self.path}/{HOOK}"
-        found = os.fstat(stdin)
+        found = posix.fstat(stdin)
         numbers = (found.st_dev, found.st_ino, pid, start_time(pid) if pid else 0)
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
+                posix.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
             finally:
-                os.close(fd)
+                posix.close(fd)
         except FileNotFoundError:
             pass  # a poststart hook has had the container removed
         except OSError as error:
@@ -358,7 +382,7 @@ class Directory:
 
     def forget_hook(self) -> None:
         try:
-            os.unlink(f"{self.path}/{HOOK}")
+            posix.unlink(f"{self.path}/{HOOK}")
         except FileNotFoundError:
             pass
 
@@ -380,12 +404,12 @@ class Directory:
         The record goes last: as long as there is anything, it can be found.
         """
         try:
-            for name in sorted(os.listdir(self.path), key=STATE.__eq__):
+            for name in sorted(posix.listdir(self.path), key=STATE.__eq__):
                 try:
-                    os.unlink(f"{self.path}/{name}")
+                    posix.unlink(f"{self.path}/{name}")
                 except IsADirectoryError:
                     _remove_tree(f"{self.path}/{name}")
-            os.rmdir(self.path)
+            posix.rmdir(self.path)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -394,13 +418,15 @@ class Directory:
 
 def _remove_tree(path: str) -> None:
     """Remove a directory that a container may have written to; no link in it is followed."""
+    import os
+
     for _, directories, files, fd in os.fwalk(path, topdown=False):
         for name in directories + files:
             try:
-                os.unlink(name, dir_fd=fd)
+                posix.unlink(name, dir_fd=fd)
             except IsADirectoryError:
-                os.rmdir(name, dir_fd=fd)
-    os.rmdir(path)
+                posix.rmdir(name, dir_fd=fd)
+    posix.rmdir(path)
 
 
 class Lock:
@@ -413,7 +439,7 @@ class Lock:
 
     def release(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)  # also for copies that a fork has made
-        os.close(self._fd)
+        posix.close(self._fd)
 
     def __enter__(self) -> Lock:
         return self

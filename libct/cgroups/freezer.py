@@ -7,7 +7,7 @@ admin-guide/cgroup-v1/freezer-subsystem.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import CgroupError
 
@@ -30,11 +30,11 @@ def frozen(paths: Mapping[str, str]) -> bool:
 def read(path: str) -> str:
     """The word in one of these files; "" where the group is not there."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
         try:
-            return os.read(fd, 64).decode("ascii", "replace").strip()
+            return posix.read(fd, 64).decode("ascii", "replace").strip()
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV):
             return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 TYPE_CHECKING = False
@@ -35,4 +35,4 @@ def main(argv: Sequence[str] | None = None) -> int:
                 stream.flush()
         except (OSError, ValueError):
             pass  # nobody reads it
-    os._exit(status)
+    posix._exit(status)

@@ -11,13 +11,11 @@ are --trace, --json, and the commands at the end of the list.
 
 from __future__ import annotations
 
-from _collections_abc import Mapping
-
 from .options import HELP, Command, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 GLOBAL_OPTIONS = [
     Option(
@@ -225,10 +223,12 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
 }
 
 
-class _Commands(Mapping[str, Command]):
+class _Commands:
     """The commands by name, each made when it is asked for."""
 
-    def __getitem__(self, name: str) -> Command:
+    def get(self, name: str) -> Command | None:
+        if name not in _TABLES:
+            return None
         make = _TABLES[name]
         if make is None:
             from . import more_commands
@@ -236,11 +236,8 @@ class _Commands(Mapping[str, Command]):
             make = getattr(more_commands, name)
         return make()
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_TABLES)
-
-    def __len__(self) -> int:
-        return len(_TABLES)
+    def values(self) -> list[Command]:
+        return [command for name in _TABLES if (command := self.get(name))]
 
 
 COMMANDS = _Commands()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 from .. import lifecycle, pidfds
 from ..container import load
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def start(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     tell = _telling(arguments, container)
+    import os
+
     try:
         if os.environ.get("NOTIFY_SOCKET"):
             _start_service(arguments, container)
@@ -51,7 +53,7 @@ def _start_service(arguments: Arguments, container: Container) -> None:
         container.exec()
         proxy.until_ready(pidfd, state["pid"])
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def remove(arguments: Arguments, container: Container) -> None:

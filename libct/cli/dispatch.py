@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 from ..errors import ConfigError, Error, StepError
@@ -62,7 +62,7 @@ def output(text: str) -> None:
     """Write text to standard output, file names in it as they are."""
     data = text.encode("utf-8", "surrogateescape")
     while data:
-        data = data[os.write(1, data) :]
+        data = data[posix.write(1, data) :]
 
 
 def _start_server_early(words: Sequence[str]) -> None:
@@ -117,7 +117,7 @@ def _look_at_descriptors() -> int:
     """
     for fd in range(3):
         if not _is_open(fd):
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest number that is free
     count = 0
     while _is_open(3 + count):
         count += 1
@@ -126,7 +126,7 @@ def _look_at_descriptors() -> int:
 
 def _is_open(fd: int) -> bool:
     try:
-        os.fstat(fd)
+        posix.fstat(fd)
     except OSError:
         return False
     return True
@@ -137,7 +137,7 @@ def _check_preserved(arguments: Arguments, inherited: int) -> None:
     count = getattr(arguments, "preserve_fds", 0)
     sockets = 0
     command = arguments.command
-    if "LISTEN_FDS" in os.environ and command is not None and command.name in ("run", "create"):
+    if command is not None and command.name in ("run", "create"):
         from .launch import handed_sockets
 
         sockets = handed_sockets()
@@ -170,7 +170,7 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
 def _report(lines: Sequence[str], log: Log | None) -> None:
     for line in lines:
         try:
-            os.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
+            posix.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
         except OSError:
             pass  # nobody reads it: the exit status says it all
     if log is not None:

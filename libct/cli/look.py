@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..container import list_containers, load
 from ..errors import Error
 from ..oci import jsontext
@@ -75,6 +73,8 @@ def chosen_lines(text: str, pids: Sequence[int]) -> str:
 
 def _run_ps(options: Sequence[str]) -> str:
     """What ps(1) prints, with those options."""
+    import os
+
     reader, writer = os.pipe()
     try:
         actions = [(os.POSIX_SPAWN_DUP2, writer, 1)]

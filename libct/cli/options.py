@@ -16,7 +16,15 @@ from .dispatch import PROGRAM
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Commands(Protocol):
+        """The commands by name."""
+
+        def get(self, name: str, /) -> Command | None: ...
+
+        def values(self) -> Iterable[Command]: ...
+
 
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
@@ -144,9 +152,7 @@ class Arguments:
 HELP = Option("-h, --help", "show this help")
 
 
-def parse(
-    words: Sequence[str], options: Sequence[Option], commands: Mapping[str, Command]
-) -> Arguments:
+def parse(words: Sequence[str], options: Sequence[Option], commands: Commands) -> Arguments:
     """Read a command line: global options, a command, its options and operands.
 
     Raises UsageError, with the nearest name that there is.
@@ -264,7 +270,7 @@ def command_help(command: Command) -> str:
     return f"Usage: {command.usage()}\n\n{about}\n\nOptions:\n{option_lines(command.options)}"
 
 
-def program_help(options: Iterable[Option], commands: Mapping[str, Command]) -> str:
+def program_help(options: Iterable[Option], commands: Commands) -> str:
     shown = [command for command in commands.values() if not command.hidden]
     width = max(len(command.name) for command in shown)
     # The first sentence, without its full stop.

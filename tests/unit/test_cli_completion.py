@@ -119,7 +119,7 @@ def _fish(script: Path, words: Sequence[str], environment: dict[str, str], cwd: 
 
 
 def test_commands(completed: Any) -> None:
-    shown = sorted(name for name in COMMANDS if not COMMANDS[name].hidden)
+    shown = sorted(command.name for command in COMMANDS.values() if not command.hidden)
     assert completed("") == shown
     assert completed("sta") == ["start", "state"]
     assert completed("--root", "/x", "--debug", "pa") == ["pause"]

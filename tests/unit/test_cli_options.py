@@ -190,7 +190,7 @@ def test_help_shows_all_but_what_is_hidden() -> None:
 # --- the tables ---
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
 def test_tables_are_in_order(command: Command) -> None:
     names = [name for option in command.options for name in option.names]
     assert len(names) == len(set(names))
@@ -201,7 +201,7 @@ def test_tables_are_in_order(command: Command) -> None:
     assert all(len(line) <= 110 for line in command_help(command).splitlines())
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
 def test_handlers_exist(command: Command) -> None:
     from importlib import import_module
 
@@ -295,7 +295,9 @@ RUNC = {
 
 @pytest.mark.parametrize("name", RUNC)
 def test_every_option_of_runc_is_there(name: str) -> None:
-    known = {spelling for option in COMMANDS[name].options for spelling in option.names}
+    command = COMMANDS.get(name)
+    assert command is not None
+    known = {spelling for option in command.options for spelling in option.names}
     assert set(RUNC[name].split()) <= known
     # What is libct's own is long, so that it cannot be in the way of runc's.
     more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
