@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import posix
-import stat
 import time
 
 from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
@@ -58,6 +57,8 @@ def default_root() -> str:
     try:
         posix.mkdir(path, 0o700)
     except FileExistsError:
+        import stat
+
         found = posix.lstat(path)
         if found.st_uid != uid or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
             raise Error(

@@ -221,6 +221,7 @@ def _execute(program: str, sealed: int, requests: int) -> int:
     package = _PACKAGE.rpartition(".")[2]
     code = (
         f"import gc,sys;gc.disable();sys.path.append({_PLACE!r});"
+        f"from {package} import finder;finder.install();"
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.

@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         import gc
 
         gc.disable()
+        from .. import finder
+
+        finder.install()
     from .dispatch import main as run
 
     status = run(sys.argv[1:] if argv is None else argv)
