@@ -20,7 +20,6 @@ from .config.namespace import CLONE_FLAGS, PROC_NAMES
 from .container import Container
 from .errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
 from .lifecycle import CREATED, CREATING, STOPPED
-from .plan.container import plan_exec, plan_start
 from .plan.host import host
 from .plan.step import INIT
 from .plan.unsupported import refuse_unsupported
@@ -81,6 +80,8 @@ def plan(
 
     Without a process the plan is for one that runs /bin/sh as root.
     """
+    from .plan.container import plan_start
+
     process = process or Process(["/bin/sh"], init=True)
     check(config, process)
     facts = host()
@@ -148,6 +149,8 @@ def start(container: Container, process: Process, *, hold: bool, ignore_paused: 
 
 
 def _start_init(container: Container, process: Process, *, hold: bool) -> None:
+    from .plan.container import plan_start
+
     record = container._refresh()
     status = STOPPED if record.status == CREATING else container._live_status(record)
     lifecycle.require("start", status, container.id)
@@ -215,6 +218,8 @@ def _release(container: Container) -> None:
 
 
 def _start_further(container: Container, process: Process, *, ignore_paused: bool = False) -> None:
+    from .plan.further import plan_exec
+
     record = container._refresh()
     lifecycle.require(
         "enter paused" if ignore_paused else "enter", container.status(), container.id

@@ -1,7 +1,7 @@
 """Files of the host's /proc, opened so that nothing can stand in for them.
 
 What is written below /proc decides about confinement.  So it is opened below
-the descriptor that root.open_proc() has verified, through no other mount and
+the descriptor that open_proc() has verified, through no other mount and
 no magic link, and checked to be on procfs (CVE-2019-16884, CVE-2025-52881).
 """
 
@@ -21,7 +21,29 @@ from ..syscalls.files import (
 )
 from ..syscalls.filesystems import fstatfs
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+_PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
+
+
+def open_proc(context: Context) -> None:
+    """Keep the host's /proc under "proc" for what is written and reopened through it.
+
+    The container's own /proc is the image's business and cannot be trusted
+    (CVE-2025-52881).  /proc/sys and /proc/self show the namespaces and the
+    process of who looks, so the host's serves.
+    """
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    context.keep("proc", proc)
+    if not is_whole_proc(proc):
+        raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
+
+
+def is_whole_proc(fd: int) -> bool:
+    return fstatfs(fd).type == PROC_SUPER_MAGIC and os.fstat(fd).st_ino == _PROC_ROOT
 
 
 def open_proc_file(proc: int, path: str, flags: int) -> int:

@@ -136,6 +136,7 @@ class _Run:
         "asked_again",
         "context",
         "early",
+        "own",
         "plan",
         "segments",
         "server",
@@ -153,6 +154,7 @@ class _Run:
         self.asked, self.asked_again = 0, False  # for the plan from which segment on
         self.stage = -1  # pidfd of the stage, while there is one
         self.early: list[tuple[Any, ...]] = []  # what came before its time
+        self.own: list[Any] = []  # the runtime's steps that are still to come, the last one first
 
     def perform(self) -> None:
         for index, (process, steps) in enumerate(self.segments):
@@ -160,8 +162,9 @@ class _Run:
             if process != RUNTIME:
                 if self.started.channel is None:
                     self._ask(index)
+                    self._prepare(index)
                 if process in (MEANWHILE, AHEAD):
-                    perform(performers(steps), self.context, self.trace)
+                    perform(self.own.pop(), self.context, self.trace)
                     if process == AHEAD:
                         self._let_go_ahead(first)
                 elif self.plan.steps[steps[-1][0] - 1].op.startswith("clone_"):
@@ -170,9 +173,17 @@ class _Run:
                 perform(performers(steps), self.context, self.trace)
             else:
                 self._expect("turn", self.segments[index - 1][1][0][0])
-                perform(performers(steps), self.context, self.trace)
+                perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
+        if self.stage >= 0:  # not before, for the others would wait for its end, too
+            stage, self.stage = self.stage, -1
+            reap(stage)
         self.started.traces += self.trace.take()
+
+    def _prepare(self, index: int) -> None:
+        """Load what performs the runtime's steps from this segment on, while the server works."""
+        mine = [steps for process, steps in self.segments[index:] if process.startswith(RUNTIME)]
+        self.own = [performers(steps) for steps in reversed(mine)]
 
     def _ask(self, index: int) -> None:
         """Hand the plan from this segment on to the server, with every descriptor held."""
@@ -200,9 +211,6 @@ class _Run:
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()
-        if self.stage >= 0:
-            stage, self.stage = self.stage, -1
-            reap(stage)
 
     def _expect(self, kind: str, number: int) -> tuple[Any, ...]:
         """The next message of this kind; Failure when a step failed, or nobody is left to send.

@@ -1,20 +1,16 @@
-"""The last steps: the command is found, the start awaited, and the command executed."""
+"""The last steps: the command is found and executed; waiting.py has the wait between them."""
 
 from __future__ import annotations
 
 import _signal
 import errno
-import marshal
 import os
 import stat
 
 from ..errors import StepProblem
-from ..syscalls.core import cstring
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
-from .channel import MARSHAL
 from .performer import Failure
-from .waiting import ERRNO_TO_COME, Wait, can_wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,23 +102,6 @@ def open_start(context: Context) -> None:
     context.keep("start", start)
 
 
-def await_start(context: Context, more: bool) -> None:
-    """Read the byte that releases the process.
-
-    more: there is something to do between the start and the command (hooks), for
-        which the interpreter is needed.
-
-    There, and where steps are timed, the wait is here; otherwise it is prepared,
-    and begins in execute(), which gives the interpreter's memory back before.
-    """
-    if more or context.values["trace"].on or not can_wait():
-        os.read(context.fds["start"], 1)
-        return
-    fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
-    with open(fd, "rb") as maps:
-        context.values["wait"] = Wait(maps.read())
-
-
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
@@ -130,7 +109,9 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     if "wait" in context.values:
-        _wait_and_execute(context, program, args, env)
+        call, hint = f"execve({quote(program)}, ...)", missing_loader(program)
+        failure = Failure(context.step, None, call, "", program, hint)
+        context.values["wait"].execute(context.fds["start"], program, args, env, failure)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
     try:
@@ -156,26 +137,6 @@ def _value(env: tuple[str, ...], name: str) -> str:
         if one.startswith(name + "="):
             return one[len(name) + 1 :]
     return ""
-
-
-def _wait_and_execute(
-    context: Context, program: str, args: tuple[str, ...], env: tuple[str, ...]
-) -> None:
-    failure = Failure(
-        context.step,
-        ERRNO_TO_COME,
-        f"execve({quote(program)}, ...)",
-        "",
-        program,
-        missing_loader(program),
-    )
-    context.values["wait"].execute(
-        context.fds["start"],
-        cstring(program),
-        [cstring(arg) for arg in args],
-        [cstring(one) for one in env],
-        marshal.dumps(failure.values(), MARSHAL),
-    )
 
 
 def missing_loader(program: str, where: str = "in the rootfs") -> str:

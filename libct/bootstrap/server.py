@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 # What most processes of containers need; what only a first one does goes after.
 _USUAL = (
     "bootstrap.namespaces",
+    "attributes.procfs",
     "attributes.limits",
-    "cgroups.entry",
-    "rootfs.root",
     "security.keyring",
     "bootstrap.descriptors",
     "security.users",
@@ -38,6 +37,7 @@ _USUAL = (
 )
 _USUAL_FIRST = (
     "network.ready",
+    "rootfs.root",
     "rootfs.mounts",
     "rootfs.devices",
     "rootfs.masks",

@@ -16,10 +16,17 @@ library has no contexts (musl) can_wait() is false, and the caller waits itself.
 from __future__ import annotations
 
 import ctypes
+import marshal
 import os
 import sys
 
-from ..syscalls.core import bind
+from ..syscalls.core import bind, cstring
+from .channel import MARSHAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .context import Context
+    from .performer import Failure
 
 _PAGE = 4096
 # A context and the stack that its one call runs on.  ucontext_t is the largest
@@ -31,7 +38,7 @@ _MADV_DONTNEED = 4  # asm-generic/mman-common.h
 _MOST_ARGUMENTS = 4
 
 # An errno that no call returns: what stands in its place in a message until it is known.
-ERRNO_TO_COME = 0x5EED5EED
+_ERRNO_TO_COME = 0x5EED5EED
 
 
 class _Context(ctypes.Structure):
@@ -83,6 +90,23 @@ except AttributeError:  # musl has none of the three
     _available = False
 
 
+def await_start(context: Context, more: bool) -> None:
+    """Read the byte that releases the process.
+
+    more: there is something to do between the start and the command (hooks), for
+        which the interpreter is needed.
+
+    There, and where steps are timed, the wait is here; otherwise it is prepared,
+    and begins in execute(), which gives the interpreter's memory back before.
+    """
+    if more or context.values["trace"].on or not can_wait():
+        os.read(context.fds["start"], 1)
+        return
+    fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    with open(fd, "rb") as maps:
+        context.values["wait"] = Wait(maps.read())
+
+
 def can_wait() -> bool:
     """Whether this C library can do it."""
     return _available
@@ -98,21 +122,23 @@ class Wait:
         self._idle = _idle_memory(maps)
 
     def execute(
-        self, fd: int, path: bytes, args: list[bytes], env: list[bytes], failure: bytes
+        self, fd: int, path: str, args: tuple[str, ...], env: tuple[str, ...], failure: Failure
     ) -> None:
         """Wait until fd can be read, and execute the program; does not return.
 
         fd: open to be read and written, so that the read has no end of file,
             and nothing to fail with.
-        failure: a message for fd in case that execve(2) fails, which has the
-            bytes of ERRNO_TO_COME, little-endian, where the errno is to be.
+        failure: what is written to fd, with the errno, in case that execve(2) fails.
         """
-        strings = [path, *args, *env]
+        failure.errno = _ERRNO_TO_COME
+        text = marshal.dumps(failure.values(), MARSHAL)
+        before, _, after = text.partition(_ERRNO_TO_COME.to_bytes(4, "little"))
+        arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
+        program = cstring(path) + b"\0"
         calls = len(self._idle) + 4
-        size = sum(map(len, strings)) + len(failure) + 32 * len(strings) + _PAGE
-        region = _Region(calls * (_CONTEXT + _STACK) + size)
-        argv, envp = region.strings(args), region.strings(env)
-        before, _, after = failure.partition(ERRNO_TO_COME.to_bytes(4, "little"))
+        size = sum(len(one) + 32 for array in arrays for one in array) + len(program) + len(text)
+        region = _Region(calls * (_CONTEXT + _STACK) + size + _PAGE)
+        argv, envp = map(region.strings, arrays)
         message = region.vectors(
             (region.place(before), len(before)),
             (_errno_location(), 4),
@@ -122,7 +148,7 @@ class Wait:
         for start, end in self._idle:
             region.call("madvise", start, end - start, _MADV_DONTNEED)
         region.call("read", fd, released, 1)
-        region.call("execve", region.place(path + b"\0"), argv, envp)
+        region.call("execve", region.place(program), argv, envp)
         region.call("writev", fd, message, 3)
         region.call("_exit", 1)
         region.go()
@@ -151,8 +177,8 @@ class _Region:
         return address
 
     def strings(self, values: list[bytes]) -> int:
-        """A NULL-terminated array of C strings."""
-        pointers = [self.place(value + b"\0") for value in values] + [0]
+        """A NULL-terminated array of strings, which end with a NUL themselves."""
+        pointers = [*map(self.place, values), 0]
         packed = b"".join(at.to_bytes(ctypes.sizeof(ctypes.c_void_p), "little") for at in pointers)
         return self.place(packed)
 

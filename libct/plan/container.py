@@ -1,12 +1,11 @@
-"""The plan of a container's start, and of a further process in it.
+"""The plan of a container's start.
 
-Order is the design: the lines of these functions are the steps, and their
+Order is the design: the lines of plan_start() are the steps, and their
 comments give the reasons for the order.
 """
 
 from __future__ import annotations
 
-from ..bootstrap.context import STDIO
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..syscalls.constants import (
     CLONE_NEWCGROUP,
@@ -16,10 +15,8 @@ from ..syscalls.constants import (
     CLONE_NEWUSER,
 )
 from . import (
-    capabilities,
     cgroup_mounts,
     console,
-    descriptors,
     devices,
     execute,
     idmapped,
@@ -30,11 +27,12 @@ from . import (
     namespaces as ns,
     network,
     root,
-    scheduling,
     sysctl,
     users,
     uts,
 )
+from .process import execute_steps, pidfd_steps, process_steps
+from .procfs import open_proc
 from .step import (
     AHEAD,
     DELETER,
@@ -51,14 +49,12 @@ from .step import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..process import Process
     from .host import Host
-
-DEFAULT_UMASK = 0o022
 
 
 def plan_start(
@@ -103,7 +99,7 @@ def plan_start(
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [root.open_proc(), *start, *lend])
+        plan.add(STAGE, "join", [open_proc(), *start, *lend])
         maps, flags = _join(plan, config, host, flags, maps)
         plan.add(STAGE, "clone", [_clone_init(flags, False)])
     else:
@@ -113,7 +109,7 @@ def plan_start(
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
 
-    plan.add(INIT, "identity", [] if staged else [root.open_proc(), *start])
+    plan.add(INIT, "identity", [] if staged else [open_proc(), *start])
     if not privileged:
         # While /proc/self still belongs to the user that may write it.
         plan.add(INIT, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
@@ -148,65 +144,17 @@ def plan_start(
     plan.add(INIT, "system", sysctl.sysctl_steps(config))
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
-    late = _process(plan, config, process, new_user or _joins_user(config))
+    late = process_steps(plan, config, process, new_user or _joins_user(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
-    late += _pidfd(process)
+    late += pidfd_steps(process)
     # (With hooks before that, it takes long enough for others to see which it is.)
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", _execute(process, hook_steps("startContainer"), hold=hold))
+    plan.add(INIT, "start", execute_steps(process, hook_steps("startContainer"), hold=hold))
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
-    return plan
-
-
-def plan_exec(
-    config: Config,
-    process: Process,
-    host: Host,
-    manager: Manager | None,
-    container_id: str,
-    flags: int,
-    pid: int,
-) -> Plan:
-    """A further process in a running container.
-
-    flags: CLONE_NEW* of the namespaces that its first process, pid, is in and
-        the runtime is not.
-    """
-    plan = Plan()
-    entry: list[Step] = []
-    into = False
-    if manager is not None:
-        before, entry, _ = manager.entry_steps()
-        plan.add(RUNTIME, "cgroup", before)
-        plan.add(RUNTIME, "cgroup", manager.directory_steps())
-        into = manager.cgroup_directory() is not None
-    in_user = bool(flags & CLONE_NEWUSER)
-    if not flags & CLONE_NEWNS:
-        plan.add(RUNTIME, "join", [ns.open_root_of(pid)])
-    plan.add(SERVER, "clone", [ns.clone_stage(into)])
-    # In the groups before the container's cgroup namespace hides their files,
-    # and with the rights that opened them.
-    early = [root.open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
-    plan.add(STAGE, "join", [*early, *users.group_steps(config)])
-    # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
-    plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
-    plan.add(STAGE, "join", [ns.join_process(flags)] if flags else [])
-    plan.add(STAGE, "clone", [ns.clone_init(0, False)])
-    enter = root.open_root("/") if flags & CLONE_NEWNS else root.change_root()
-    plan.add(INIT, "identity", [enter])
-    plan.add(INIT, "identity", [ns.new_session()])
-    if not config.no_new_keyring:
-        plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
-    if process.terminal:
-        size = (process.console_height, process.console_width)
-        plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
-    late = _process(plan, config, process, in_user) + _pidfd(process)
-    plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
-    plan.add(INIT, "start", _execute(process))
     return plan
 
 
@@ -309,86 +257,6 @@ def _joins_user(config: Config) -> bool:
     return any(space.type == NEWUSER for space in config.namespaces)
 
 
-def _process(plan: Plan, config: Config, process: Process, in_user: bool) -> list[Step]:
-    """What the command is given; returns the rlimits that are left to the runtime.
-
-    in_user: the process is in a user namespace of the container's.  Raising a
-    hard limit needs rights outside of it, so the runtime sets the limits then;
-    it may, for it owns the namespace.  Otherwise the process does, before it
-    becomes another user, which would forbid it.
-    """
-    rlimits = process.rlimits or config.rlimits
-    privileges = process.no_new_privileges
-    if privileges is None:
-        privileges = config.no_new_privileges
-    plan.add(INIT, "process", [descriptors.install_descriptors(len(process.extra_files))])
-    plan.add(INIT, "process", [descriptors.reopen_null()])
-    groups = tuple(process.additional_groups)
-    plan.add(INIT, "process", [users.resolve_user(process.user, groups, why="process.user")])
-    plan.add(
-        INIT,
-        "process",
-        scheduling.scheduling_steps(
-            process.scheduler or config.scheduler,
-            process.io_priority or config.io_priority,
-            config.memory_policy,
-            config.personality,
-        ),
-    )
-    plan.add(INIT, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
-    if privileges:
-        plan.add(INIT, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
-    masks_ = process.capabilities or config.capabilities
-    plan.add(INIT, "process", capabilities.bounding_steps(masks_))
-    plan.add(INIT, "process", [execute.change_directory(process.cwd, why="process.cwd")])
-    plan.add(INIT, "process", [users.own_stdio(why="process.user")])
-    plan.add(INIT, "process", [users.become_user(why="process.user")])
-    plan.add(INIT, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
-    # What setresuid has taken away, given back as far as it is configured.
-    plan.add(INIT, "process", capabilities.capability_steps(masks_))
-    if config.parent_death_signal:
-        # A change of ids resets it: prctl(2), PR_SET_PDEATHSIG.
-        plan.add(INIT, "process", [ns.set_death_signal(config.parent_death_signal)])
-    umask = process.umask if process.umask is not None else config.umask
-    umask = DEFAULT_UMASK if umask is None else umask
-    plan.add(INIT, "process", [execute.set_umask(umask, why="process.user.umask")])
-    search = ""
-    for one in process.env:
-        if one.startswith("PATH="):
-            search = one[5:]
-    plan.add(INIT, "process", [execute.find_command(process.args[0], search, why="process.args")])
-    return limits.rlimit_steps(rlimits, own=False) if in_user else []
-
-
-def _execute(process: Process, hooks: Sequence[Step] = (), *, hold: bool = False) -> list[Step]:
-    kept = len(STDIO) + len(process.extra_files)
-    return [
-        *([execute.await_start(bool(hooks))] if hold else []),
-        # A directory left open is a way out.
-        descriptors.close_descriptors(kept),
-        *hooks,
-        execute.execute(tuple(process.args), execute.last_of_each(process.env), why="process.args"),
-    ]
-
-
-def _pidfd(process: Process) -> list[Step]:
-    """For who has asked to watch the process, before it can end by itself."""
-    if process.pidfd_socket is None:
-        return []
-    # runc's words: of the first process, and of one that enters by setns(2).
-    return [send_pidfd("standard" if process.init else "setns", why="pidfd_socket")]
-
-
-@operation("bootstrap.created", "send a pidfd of the process to the pidfd socket")
-def send_pidfd(name: str) -> list[str]:
-    return ["pidfd_open()", f'sendmsg("{name}", SCM_RIGHTS)']
-
-
 @operation("bootstrap.created", "record that the container is created")
 def record_created() -> list[str]:
-    return []
-
-
-@operation("bootstrap.created", "let the process go on")
-def let_go() -> list[str]:
     return []

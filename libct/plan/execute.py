@@ -45,7 +45,7 @@ def open_start() -> list[str]:
     return ['openat("self/fd/", O_RDWR|O_CLOEXEC)']
 
 
-@operation("bootstrap.execute", "wait for the start")
+@operation("bootstrap.waiting", "wait for the start")
 def await_start(more: bool) -> list[str]:
     return ["read()"]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..config.mount_flags import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from ..config.namespace import NEWNS
 from .calls import mount_names
+from .chroot import change_root, open_root
 from .step import Step, operation
 from .view import view_steps
 
@@ -60,11 +61,6 @@ def enter_steps(config: Config) -> list[Step]:
     return steps
 
 
-@operation("rootfs.root", "open the rootfs {0}")
-def open_root(path: str) -> list[str]:
-    return [f'openat("{path}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
-
-
 @operation("rootfs.root", "set the propagation of {0}")
 def propagate(path: str, propagation: int) -> list[str]:
     return [f'mount("{path}", {mount_names(propagation)})']
@@ -108,19 +104,9 @@ def move_root() -> list[str]:
     ]
 
 
-@operation("rootfs.root", "make the rootfs the root directory by chroot")
-def change_root() -> list[str]:
-    return ["fchdir()", 'chroot(".")', 'chdir("/")']
-
-
 @operation("rootfs.root", "make the root read-only")
 def make_root_read_only() -> list[str]:
     return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
-
-
-@operation("rootfs.root", "hold the host's /proc")
-def open_proc() -> list[str]:
-    return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]
 
 
 @operation("rootfs.root", "make the working directory {0}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..attributes.procfs import is_whole_proc
 from ..config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
@@ -52,7 +53,6 @@ PROC_FILES = (
     "/proc/sys/kernel/ns_last_pid",
     "/proc/uptime",
 )
-_PROC_ROOT = 1  # the inode of a procfs' root directory: PROC_ROOT_INO
 
 
 def attach(
@@ -91,10 +91,6 @@ def check_place(context: Context, place: int, target: str, tree: int = -1) -> No
             f"{target} is in a proc file system",
             "of it only files like /proc/cpuinfo and /proc/meminfo may be mounted over",
         )
-
-
-def is_whole_proc(fd: int) -> bool:
-    return fstatfs(fd).type == PROC_SUPER_MAGIC and os.fstat(fd).st_ino == _PROC_ROOT
 
 
 def set_attributes(tree: int, attr_set: int, attr_clr: int, *, recursive: bool = False) -> bool:

@@ -9,7 +9,6 @@ import errno
 import os
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SLAVE
-from ..errors import StepProblem
 from ..syscalls.constants import (
     AT_FDCWD,
     MNT_DETACH,
@@ -18,7 +17,7 @@ from ..syscalls.constants import (
 )
 from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
 from ..syscalls.mounts import mount, move_mount, pivot_root, umount2
-from .attach import is_whole_proc, path_of, remount_attached, set_attributes
+from .attach import path_of, remount_attached, set_attributes
 from .binds import clone_tree
 from .mountinfo import mount_points
 from .paths import make_in_root
@@ -26,11 +25,6 @@ from .paths import make_in_root
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
-
-
-def open_root(context: Context, path: str) -> None:
-    """Hold the rootfs under "root", where no mount namespace is there to mount it in."""
-    context.keep("root", os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def propagate(context: Context, path: str, propagation: int) -> None:
@@ -134,30 +128,11 @@ def _hide(point: str) -> None:
         mount("tmpfs", point, "tmpfs", 0, "size=4k")
 
 
-def change_root(context: Context) -> None:
-    os.fchdir(context.fds["root"])
-    os.chroot(".")
-    os.chdir("/")
-
-
 def make_root_read_only(context: Context) -> None:
     """The root's own mount, not those on it."""
     root = context.fds["root"]
     if not set_attributes(root, MOUNT_ATTR_RDONLY, 0):
         remount_attached(context, root, MOUNT_ATTR_RDONLY, 0)
-
-
-def open_proc(context: Context) -> None:
-    """Keep the host's /proc under "proc" for what is written and reopened through it.
-
-    The container's own /proc is the image's business and cannot be trusted
-    (CVE-2025-52881).  /proc/sys and /proc/self show the namespaces and the
-    process of who looks, so the host's serves.
-    """
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    context.keep("proc", proc)
-    if not is_whole_proc(proc):
-        raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
 
 
 def make_directory(context: Context, path: str) -> None:

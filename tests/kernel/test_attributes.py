@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libct.attributes.procfs import open_proc
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.config import Config, IOPriority, MemoryPolicy, Personality, Rlimit, Scheduler
@@ -17,7 +18,6 @@ from libct.plan.limits import oom_score_steps, rlimit_steps
 from libct.plan.scheduling import affinity_steps, scheduling_steps
 from libct.plan.sysctl import sysctl_steps, write_sysctl
 from libct.plan.uts import uts_steps
-from libct.rootfs.root import open_proc
 from libct.syscalls import scheduling
 from libct.syscalls.process import get_dumpable, set_dumpable
 

@@ -15,7 +15,12 @@ from libct import container as container_module
 from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
-from libct.plan import cgroups, container as planner  # noqa: F401  # they declare what there is
+from libct.plan import (  # noqa: F401  # they declare what there is
+    cgroups,
+    container as container,  # the operations are declared there
+    container as planner,
+    further as further,
+)
 from libct.plan.step import OPERATIONS
 from libct.state import Directory
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper

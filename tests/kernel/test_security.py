@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.attributes.procfs import open_proc
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.config import Capabilities
@@ -16,7 +17,6 @@ from libct.errors import StepProblem
 from libct.plan.capabilities import bounding_steps, capability_steps, no_new_privileges
 from libct.plan.keyring import keyring_steps
 from libct.plan.users import become_user, own_stdio, resolve_user
-from libct.rootfs.root import open_proc
 from libct.security.keyring import join_session_keyring
 from libct.syscalls import keys
 from libct.syscalls.credentials import capset

@@ -18,6 +18,7 @@ from libct.bootstrap.performer import Failure, find, performers
 from libct.plan import (
     cgroups as cgroups,  # declares what only the managers of control groups use
     container as container,  # and nearly all the rest
+    further as further,
     hooks as hooks,  # declares what only configurations with hooks have
 )
 from libct.plan.step import OPERATIONS, Operation

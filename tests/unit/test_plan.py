@@ -41,7 +41,8 @@ from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC
 from libct.config.namespace import CLONE_FLAGS, PROC_NAMES
 from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
-from libct.plan.container import plan_exec, plan_start
+from libct.plan.container import plan_start
+from libct.plan.further import plan_exec
 from libct.plan.host import Host
 from libct.plan.step import (
     AHEAD,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 import stat
 import threading
 import time
@@ -204,7 +205,7 @@ def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         removed.append(path)
         unlink(path)
 
-    monkeypatch.setattr(os, "unlink", note_and_unlink)
+    monkeypatch.setattr(posix, "unlink", note_and_unlink)
     directory.remove()
     assert len(removed) == 5
     assert removed[-1].endswith("/state.json")
@@ -233,7 +234,7 @@ def test_a_place_that_cannot_be_written(
         raise OSError(28, "No space left on device")
 
     for name in ("mkdir", "mkfifo"):
-        monkeypatch.setattr(os, name, refuse)
+        monkeypatch.setattr(posix, name, refuse)
     calls: dict[str, Callable[[], object]] = {
         "make": directory.make,
         "make_fifo": lambda: directory.make_fifo(),
@@ -342,7 +343,7 @@ def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(posix, "geteuid", lambda: 0)
     monkeypatch.setattr(state, "in_user_namespace", lambda: False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setenv("USER", "root")
@@ -356,6 +357,6 @@ def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_root() == "/run/user/0/libct"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert default_root() == "/run/libct"
-    monkeypatch.setattr(os, "geteuid", lambda: 65530)
+    monkeypatch.setattr(posix, "geteuid", lambda: 65530)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/65530")
     assert default_root() == "/run/user/65530/libct"

@@ -1,0 +1,15 @@
+"""A root held by a descriptor, and made the root directory by chroot(2) alone."""
+
+from __future__ import annotations
+
+from .step import operation
+
+
+@operation("rootfs.chroot", "open the rootfs {0}")
+def open_root(path: str) -> list[str]:
+    return [f'openat("{path}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
+
+
+@operation("rootfs.chroot", "make the rootfs the root directory by chroot")
+def change_root() -> list[str]:
+    return ["fchdir()", 'chroot(".")', 'chdir("/")']

@@ -1,0 +1,10 @@
+"""The host's /proc, which the files of a process are reached through."""
+
+from __future__ import annotations
+
+from .step import operation
+
+
+@operation("attributes.procfs", "hold the host's /proc")
+def open_proc() -> list[str]:
+    return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]
