@@ -15,11 +15,20 @@ library has no contexts (musl) can_wait() is false, and the caller waits itself.
 
 from __future__ import annotations
 
-import ctypes
 import marshal
 import os
 import sys
 
+from ..syscalls.c import (
+    Structure,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_ulong,
+    c_void_p,
+    sizeof,
+)
 from ..syscalls.core import bind, cstring
 from .channel import MARSHAL
 
@@ -41,49 +50,48 @@ _MOST_ARGUMENTS = 4
 _ERRNO_TO_COME = 0x5EED5EED
 
 
-class _Context(ctypes.Structure):
+class _Context(Structure):
     """The head of ucontext_t, the same on all machines (getcontext(3))."""
 
     _fields_ = (
-        ("flags", ctypes.c_ulong),
-        ("link", ctypes.c_void_p),
-        ("stack", ctypes.c_void_p),
-        ("stack_flags", ctypes.c_int),
-        ("stack_size", ctypes.c_size_t),
+        ("flags", c_ulong),
+        ("link", c_void_p),
+        ("stack", c_void_p),
+        ("stack_flags", c_int),
+        ("stack_size", c_size_t),
     )
 
 
-class _IOVec(ctypes.Structure):
+class _IOVec(Structure):
     """struct iovec, readv(2)."""
 
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+    _fields_ = (("base", c_void_p), ("size", c_size_t))
 
 
 _mmap = bind(
     "mmap",
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_int,
+    c_int,
+    c_int,
+    c_long,
 )
-_errno_location = bind("__errno_location", ctypes.c_void_p)
+_memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
+_errno_location = bind("__errno_location", c_void_p)
 _CALLS = ("madvise", "read", "execve", "writev", "_exit")
-_addresses = {
-    name: ctypes.cast(bind(name, ctypes.c_int), ctypes.c_void_p).value or 0 for name in _CALLS
-}
+_addresses = {name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in _CALLS}
 try:
-    _getcontext = bind("getcontext", ctypes.c_int, ctypes.c_void_p)
-    _setcontext = bind("setcontext", ctypes.c_int, ctypes.c_void_p, locked=True)
+    _getcontext = bind("getcontext", c_int, c_void_p)
+    _setcontext = bind("setcontext", c_int, c_void_p, locked=True)
     _makecontext = bind(
         "makecontext",
         None,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_int,
-        *[ctypes.c_long] * _MOST_ARGUMENTS,
+        c_void_p,
+        c_void_p,
+        c_int,
+        *[c_long] * _MOST_ARGUMENTS,
     )
     _available = sys.byteorder == "little"  # as marshal's integers are, of which errno becomes one
 except AttributeError:  # musl has none of the three
@@ -159,7 +167,7 @@ class _Region:
 
     def __init__(self, size: int) -> None:
         address: int | None = _mmap(None, size, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0)
-        if address is None or address == ctypes.c_void_p(-1).value:
+        if address is None or address == c_void_p(-1).value:
             raise MemoryError(f"no {size} bytes for the wait of a created container")
         self._next, self._end = address, address + size
         self._contexts: list[tuple[int, str, list[int]]] = []
@@ -173,13 +181,13 @@ class _Region:
 
     def place(self, data: bytes) -> int:
         address = self._take(len(data))
-        ctypes.memmove(address, data, len(data))
+        _memmove(address, data, len(data))
         return address
 
     def strings(self, values: list[bytes]) -> int:
         """A NULL-terminated array of strings, which end with a NUL themselves."""
         pointers = [*map(self.place, values), 0]
-        packed = b"".join(at.to_bytes(ctypes.sizeof(ctypes.c_void_p), "little") for at in pointers)
+        packed = b"".join(at.to_bytes(sizeof(c_void_p), "little") for at in pointers)
         return self.place(packed)
 
     def vectors(self, *parts: tuple[int, int]) -> int:

@@ -6,9 +6,25 @@ kernel.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 
+from .c import (
+    Structure,
+    addressof,
+    c_char,
+    c_int,
+    c_int16,
+    c_int32,
+    c_uint,
+    c_uint8,
+    c_uint16,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    create_string_buffer,
+    get_errno,
+    sizeof,
+)
 from .core import bind_syscall, cstring, fail, number
 
 TYPE_CHECKING = False
@@ -55,7 +71,7 @@ BPF_JNE = 0x50
 BPF_EXIT = 0x90
 
 
-class Instruction(ctypes.Structure):
+class Instruction(Structure):
     """struct bpf_insn, include/uapi/linux/bpf.h.
 
     code: class, operation and operand.  dst, src: registers 0 to 10.
@@ -64,10 +80,10 @@ class Instruction(ctypes.Structure):
     """
 
     _fields_ = (
-        ("code", ctypes.c_uint8),
-        ("_registers", ctypes.c_uint8),
-        ("offset", ctypes.c_int16),
-        ("immediate", ctypes.c_int32),
+        ("code", c_uint8),
+        ("_registers", c_uint8),
+        ("offset", c_int16),
+        ("immediate", c_int32),
     )
 
 
@@ -80,70 +96,70 @@ def instruction(
     return bytes(Instruction(code, registers, offset, immediate))
 
 
-_LITTLE = bytes(ctypes.c_uint16(1))[0] == 1
+_LITTLE = bytes(c_uint16(1))[0] == 1
 
 
-class ProgLoadAttr(ctypes.Structure):
+class ProgLoadAttr(Structure):
     """The part of union bpf_attr for BPF_PROG_LOAD, up to its attach type."""
 
     _fields_ = (
-        ("prog_type", ctypes.c_uint32),
-        ("insn_cnt", ctypes.c_uint32),
-        ("insns", ctypes.c_uint64),
-        ("license", ctypes.c_uint64),
-        ("log_level", ctypes.c_uint32),
-        ("log_size", ctypes.c_uint32),
-        ("log_buf", ctypes.c_uint64),
-        ("kern_version", ctypes.c_uint32),
-        ("prog_flags", ctypes.c_uint32),
-        ("prog_name", ctypes.c_char * 16),
-        ("prog_ifindex", ctypes.c_uint32),
-        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_type", c_uint32),
+        ("insn_cnt", c_uint32),
+        ("insns", c_uint64),
+        ("license", c_uint64),
+        ("log_level", c_uint32),
+        ("log_size", c_uint32),
+        ("log_buf", c_uint64),
+        ("kern_version", c_uint32),
+        ("prog_flags", c_uint32),
+        ("prog_name", c_char * 16),
+        ("prog_ifindex", c_uint32),
+        ("expected_attach_type", c_uint32),
     )
 
 
-class ProgAttachAttr(ctypes.Structure):
+class ProgAttachAttr(Structure):
     """The part of union bpf_attr for BPF_PROG_ATTACH and BPF_PROG_DETACH."""
 
     _fields_ = (
-        ("target_fd", ctypes.c_uint32),
-        ("attach_bpf_fd", ctypes.c_uint32),
-        ("attach_type", ctypes.c_uint32),
-        ("attach_flags", ctypes.c_uint32),
-        ("replace_bpf_fd", ctypes.c_uint32),
+        ("target_fd", c_uint32),
+        ("attach_bpf_fd", c_uint32),
+        ("attach_type", c_uint32),
+        ("attach_flags", c_uint32),
+        ("replace_bpf_fd", c_uint32),
     )
 
 
-class ProgQueryAttr(ctypes.Structure):
+class ProgQueryAttr(Structure):
     """The part of union bpf_attr for BPF_PROG_QUERY; "query"."""
 
     _fields_ = (
-        ("target_fd", ctypes.c_uint32),
-        ("attach_type", ctypes.c_uint32),
-        ("query_flags", ctypes.c_uint32),
-        ("attach_flags", ctypes.c_uint32),
-        ("prog_ids", ctypes.c_uint64),
-        ("prog_cnt", ctypes.c_uint32),
+        ("target_fd", c_uint32),
+        ("attach_type", c_uint32),
+        ("query_flags", c_uint32),
+        ("attach_flags", c_uint32),
+        ("prog_ids", c_uint64),
+        ("prog_cnt", c_uint32),
     )
 
 
-class GetFdByIdAttr(ctypes.Structure):
+class GetFdByIdAttr(Structure):
     """The part of union bpf_attr for BPF_PROG_GET_FD_BY_ID."""
 
     _fields_ = (
-        ("prog_id", ctypes.c_uint32),
-        ("next_id", ctypes.c_uint32),
-        ("open_flags", ctypes.c_uint32),
+        ("prog_id", c_uint32),
+        ("next_id", c_uint32),
+        ("open_flags", c_uint32),
     )
 
 
 _NR_BPF = number("bpf")
-_bpf = bind_syscall(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
+_bpf = bind_syscall(c_int, c_void_p, c_uint)
 
 
 def _call(command: int, attr: Any) -> int:
     """bpf(2): the union is as long as the part that the command reads."""
-    result: int = _bpf(_NR_BPF, command, ctypes.addressof(attr), ctypes.sizeof(attr))
+    result: int = _bpf(_NR_BPF, command, addressof(attr), sizeof(attr))
     return result
 
 
@@ -168,24 +184,24 @@ def prog_load(
 
     Source: bpf(2), BPF_PROG_LOAD.
     """
-    code = ctypes.create_string_buffer(instructions, len(instructions))
-    terms = ctypes.create_string_buffer(cstring(license_))
+    code = create_string_buffer(instructions, len(instructions))
+    terms = create_string_buffer(cstring(license_))
     attr = ProgLoadAttr(
         prog_type=prog_type,
-        insn_cnt=len(instructions) // ctypes.sizeof(Instruction),
-        insns=ctypes.addressof(code),
-        license=ctypes.addressof(terms),
+        insn_cnt=len(instructions) // sizeof(Instruction),
+        insns=addressof(code),
+        license=addressof(terms),
         prog_name=cstring(name),
     )
     fd = _call(BPF_PROG_LOAD, attr)
     if fd != -1:
         return fd
-    failed = ctypes.get_errno()
+    failed = get_errno()
     text = f"bpf(BPF_PROG_LOAD, {{prog_type={prog_type}, insn_cnt={attr.insn_cnt}}})"
     if failed not in (errno.EACCES, errno.EINVAL):
         fail(text, code=failed)
-    log = ctypes.create_string_buffer(65536)
-    attr.log_level, attr.log_size, attr.log_buf = 1, len(log), ctypes.addressof(log)
+    log = create_string_buffer(65536)
+    attr.log_level, attr.log_size, attr.log_buf = 1, len(log), addressof(log)
     fd = _call(BPF_PROG_LOAD, attr)  # again, for the reason
     if fd != -1:
         return fd
@@ -257,11 +273,11 @@ def prog_query(
     """
     room = 64  # BPF_CGROUP_MAX_PROGS
     while True:
-        ids = (ctypes.c_uint32 * room)()
-        attr = ProgQueryAttr(cgroup, attach_type, flags, 0, ctypes.addressof(ids), room)
+        ids = (c_uint32 * room)()
+        attr = ProgQueryAttr(cgroup, attach_type, flags, 0, addressof(ids), room)
         if _call(BPF_PROG_QUERY, attr) != -1:
             return attr.attach_flags, list(ids[: attr.prog_cnt])
-        code = ctypes.get_errno()
+        code = get_errno()
         if code != errno.ENOSPC or attr.prog_cnt <= room:
             text = f"target_fd={cgroup}, attach_type={attach_type}, query_flags={flags:#x}"
             fail(f"bpf(BPF_PROG_QUERY, {{query={{{text}}}}})", code=code)

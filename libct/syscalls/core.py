@@ -6,43 +6,46 @@ the man pages group them.  They decide nothing.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
 
+from .c import (
+    c_long,
+    c_void_p,
+    function,
+    get_errno,
+    locked_function,
+    sizeof,
+)
 from .numbers import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-# PyDLL keeps the interpreter's lock during the call, as DESIGN.md (3) asks of
-# clone3; calls that may block belong to CDLL, which releases it.
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc_locked = ctypes.PyDLL(None, use_errno=True)
-
 # The number of a call that this machine's table lacks.  No kernel has it, so
 # calling it gives ENOSYS, which fail() explains.
 NO_NUMBER = -1
 
-WIDE = ctypes.sizeof(ctypes.c_void_p) == 8  # a 64-bit interpreter
+WIDE = sizeof(c_void_p) == 8  # a 64-bit interpreter
 
 
 def bind(name: str, restype: Any, *argtypes: Any, locked: bool = False) -> Any:
     """Return the C function name with a prototype of its own.
 
-    _libc[name] makes a new object at each use, where _libc.name would share
-    one; syscall(2) has as many prototypes as there are numbers.
+    syscall(2) has as many prototypes as there are numbers.
+    locked: the interpreter's lock is kept during the call, as DESIGN.md (3) asks
+        of clone3; calls that may block must release it.
     """
-    function = (_libc_locked if locked else _libc)[name]
-    function.restype, function.argtypes = restype, argtypes
-    return function
+    found = (locked_function if locked else function)(name)
+    found.restype, found.argtypes = restype, argtypes
+    return found
 
 
 def bind_syscall(*argtypes: Any, locked: bool = False) -> Any:
     """Return syscall(2) with a prototype of its own; argtypes follow the number."""
-    return bind("syscall", ctypes.c_long, ctypes.c_long, *argtypes, locked=locked)
+    return bind("syscall", c_long, c_long, *argtypes, locked=locked)
 
 
 def machine(name: str = "", *, wide: bool = WIDE) -> str:
@@ -93,7 +96,7 @@ def fail(
     since: the version of Linux that has the call, named with ENOSYS.
     detail: what else the kernel says about it.
     """
-    code = code or ctypes.get_errno()
+    code = code or get_errno()
     text = f"{call}: {os.strerror(code)}"
     if code == errno.ENOSYS:
         if not _NUMBERS:

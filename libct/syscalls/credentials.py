@@ -10,8 +10,14 @@ Documents: credentials(7), capabilities(7).
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    POINTER,
+    Structure,
+    byref,
+    c_int,
+    c_size_t,
+    c_uint32,
+)
 from .constants import CAPABILITIES as CAPABILITIES
 from .core import WIDE, bind_syscall, fail, number
 from .flags import capability_names
@@ -25,26 +31,26 @@ _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _MASK_32 = 0xFFFFFFFF
 
 
-class CapHeader(ctypes.Structure):
+class CapHeader(Structure):
     """struct __user_cap_header_struct, include/uapi/linux/capability.h."""
 
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+    _fields_ = (("version", c_uint32), ("pid", c_int))
 
 
-class CapData(ctypes.Structure):
+class CapData(Structure):
     """struct __user_cap_data_struct: the bits of 32 capabilities, in three sets."""
 
     _fields_ = (
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
+        ("effective", c_uint32),
+        ("permitted", c_uint32),
+        ("inheritable", c_uint32),
     )
 
 
 _NR_CAPGET = number("capget")
 _NR_CAPSET = number("capset")
-_capget = bind_syscall(ctypes.POINTER(CapHeader), ctypes.POINTER(CapData))
-_capset = bind_syscall(ctypes.POINTER(CapHeader), ctypes.POINTER(CapData))
+_capget = bind_syscall(POINTER(CapHeader), POINTER(CapData))
+_capset = bind_syscall(POINTER(CapHeader), POINTER(CapData))
 
 
 def capget(pid: int = 0) -> tuple[int, int, int]:
@@ -56,7 +62,7 @@ def capget(pid: int = 0) -> tuple[int, int, int]:
     Source: capget(2).
     """
     header, data = CapHeader(_LINUX_CAPABILITY_VERSION_3, pid), (CapData * 2)()
-    if _capget(_NR_CAPGET, ctypes.byref(header), data) == -1:
+    if _capget(_NR_CAPGET, byref(header), data) == -1:
         fail(f"capget({{version=_LINUX_CAPABILITY_VERSION_3, pid={pid}}})")
     low, high = data
     return (
@@ -84,7 +90,7 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
         CapData(effective & _MASK_32, permitted & _MASK_32, inheritable & _MASK_32),
         CapData(effective >> 32, permitted >> 32, inheritable >> 32),
     )
-    if _capset(_NR_CAPSET, ctypes.byref(header), data) == -1:
+    if _capset(_NR_CAPSET, byref(header), data) == -1:
         fail(
             f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, "
             f"{{effective={capability_names(effective)}, "
@@ -108,9 +114,9 @@ _SUFFIX = "" if WIDE else "32"
 _NR_SETRESUID = number("setresuid" + _SUFFIX)
 _NR_SETRESGID = number("setresgid" + _SUFFIX)
 _NR_SETGROUPS = number("setgroups" + _SUFFIX)
-_setresuid = bind_syscall(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
-_setresgid = bind_syscall(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
-_setgroups = bind_syscall(ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint32))
+_setresuid = bind_syscall(c_uint32, c_uint32, c_uint32)
+_setresgid = bind_syscall(c_uint32, c_uint32, c_uint32)
+_setgroups = bind_syscall(c_size_t, POINTER(c_uint32))
 
 
 def _id(value: int) -> int:
@@ -169,6 +175,6 @@ def setgroups(groups: Sequence[int]) -> None:
 
     Source: setgroups(2); user_namespaces(7).
     """
-    ids = (ctypes.c_uint32 * len(groups))(*(_id(group) for group in groups))
+    ids = (c_uint32 * len(groups))(*(_id(group) for group in groups))
     if _setgroups(_NR_SETGROUPS, len(groups), ids) == -1:
         fail(f"setgroups({len(groups)}, [{', '.join(str(group) for group in groups)}])")

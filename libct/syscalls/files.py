@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
+from .c import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_void_p,
+    get_errno,
+    sizeof,
+)
 from .constants import (
     AT_EMPTY_PATH as AT_EMPTY_PATH,
     AT_FDCWD as AT_FDCWD,
@@ -43,22 +56,22 @@ LAST_FD = 0xFFFFFFFF  # to the end of the table, for close_range
 _LARGE_FILE = getattr(os, "O_LARGEFILE", 0)
 
 
-class OpenHow(ctypes.Structure):
+class OpenHow(Structure):
     """struct open_how, include/uapi/linux/openat2.h."""
 
     _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
+        ("flags", c_uint64),
+        ("mode", c_uint64),
+        ("resolve", c_uint64),
     )
 
 
 _NR_OPENAT2 = number("openat2")
 _openat2 = bind_syscall(
-    ctypes.c_int,  # dirfd
-    ctypes.c_char_p,  # path
-    ctypes.POINTER(OpenHow),
-    ctypes.c_size_t,  # size of the structure, in bytes
+    c_int,  # dirfd
+    c_char_p,  # path
+    POINTER(OpenHow),
+    c_size_t,  # size of the structure, in bytes
 )
 
 
@@ -94,9 +107,9 @@ def openat2(
     """
     flags |= os.O_CLOEXEC
     how = OpenHow(flags if flags & os.O_PATH else flags | _LARGE_FILE, mode, resolve)
-    fd: int = _openat2(_NR_OPENAT2, dirfd, cstring(path), ctypes.byref(how), ctypes.sizeof(how))
+    fd: int = _openat2(_NR_OPENAT2, dirfd, cstring(path), byref(how), sizeof(how))
     if fd == -1:
-        if missing_ok and ctypes.get_errno() == errno.ENOENT:
+        if missing_ok and get_errno() == errno.ENOENT:
             return -1
         how_text = f"flags={open_names(flags)}"
         if mode:
@@ -107,7 +120,7 @@ def openat2(
 
 
 _NR_CLOSE_RANGE = number("close_range")
-_close_range = bind_syscall(ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_close_range = bind_syscall(c_uint, c_uint, c_uint)
 
 
 def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:
@@ -128,18 +141,16 @@ def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:
         fail(f"close_range({first}, {to}, {names(flags, CLOSE_RANGE_NAMES)})", since="5.9")
 
 
-_execve = bind(
-    "execve", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, locked=True
-)
+_execve = bind("execve", c_int, c_char_p, c_void_p, c_void_p, locked=True)
 
 # glibc wraps execveat since 2.34.
 _NR_EXECVEAT = number("execveat")
 _execveat = bind_syscall(
-    ctypes.c_int,  # dirfd
-    ctypes.c_char_p,  # path
-    ctypes.c_void_p,  # argv
-    ctypes.c_void_p,  # envp
-    ctypes.c_int,  # flags
+    c_int,  # dirfd
+    c_char_p,  # path
+    c_void_p,  # argv
+    c_void_p,  # envp
+    c_int,  # flags
     locked=True,
 )
 
@@ -148,12 +159,12 @@ def _array(strings: Iterable[str | bytes]) -> Any:
     """A C array of strings with NULL after them; it keeps them alive."""
     encoded = [cstring(text) for text in strings]
     # Making a type costs more than all the rest; most arrays fit this one.
-    kind = _SMALL_ARRAY if len(encoded) < _SMALL else ctypes.c_char_p * (len(encoded) + 1)
+    kind = _SMALL_ARRAY if len(encoded) < _SMALL else c_char_p * (len(encoded) + 1)
     return kind(*encoded)
 
 
 _SMALL = 64
-_SMALL_ARRAY = ctypes.c_char_p * _SMALL
+_SMALL_ARRAY = c_char_p * _SMALL
 
 
 class ExecArguments:
@@ -175,8 +186,8 @@ class ExecArguments:
     ) -> None:
         self.path = cstring(path)
         self._argv, self._envp = _array(args), _array(env)
-        self.argv = ctypes.c_void_p(ctypes.addressof(self._argv))
-        self.envp = ctypes.c_void_p(ctypes.addressof(self._envp))
+        self.argv = c_void_p(addressof(self._argv))
+        self.envp = c_void_p(addressof(self._envp))
 
 
 def execve(program: ExecArguments) -> None:

@@ -6,9 +6,21 @@ Every descriptor made here is the caller's, and close-on-exec.
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+from .c import (
+    POINTER,
+    Structure,
+    byref,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    get_errno,
+    sizeof,
+)
 from .constants import (
     FSCONFIG_CMD_CREATE,
     FSCONFIG_CMD_RECONFIGURE,
@@ -32,7 +44,7 @@ def _optional(text: str | bytes | None) -> bytes | None:
 
 
 _NR_FSOPEN = number("fsopen")
-_fsopen = bind_syscall(ctypes.c_char_p, ctypes.c_uint)
+_fsopen = bind_syscall(c_char_p, c_uint)
 
 
 def fsopen(fstype: str) -> int:
@@ -52,7 +64,7 @@ def fsopen(fstype: str) -> int:
 
 
 _NR_FSPICK = number("fspick")
-_fspick = bind_syscall(ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_fspick = bind_syscall(c_int, c_char_p, c_uint)
 
 
 def fspick(dirfd: int, path: str | bytes, flags: int = 0) -> int:
@@ -77,11 +89,11 @@ def fspick(dirfd: int, path: str | bytes, flags: int = 0) -> int:
 
 _NR_FSCONFIG = number("fsconfig")
 _fsconfig = bind_syscall(
-    ctypes.c_int,  # context
-    ctypes.c_uint,  # command
-    ctypes.c_char_p,  # key
-    ctypes.c_char_p,  # value
-    ctypes.c_int,  # auxiliary number
+    c_int,  # context
+    c_uint,  # command
+    c_char_p,  # key
+    c_char_p,  # value
+    c_int,  # auxiliary number
 )
 
 
@@ -127,13 +139,13 @@ def _configure(
 ) -> None:
     status = _fsconfig(_NR_FSCONFIG, fd, command, _optional(key), _optional(value), auxiliary)
     if status == -1:
-        code = ctypes.get_errno()
+        code = get_errno()
         text = f"{fd}, {fsconfig_name(command)}, {quote(key)}, {quote(value)}, {auxiliary}"
         fail(f"fsconfig({text})", code=code, since="5.2", detail="; ".join(fs_messages(fd)))
 
 
 _NR_FSMOUNT = number("fsmount")
-_fsmount = bind_syscall(ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
+_fsmount = bind_syscall(c_int, c_uint, c_uint)
 
 
 def fsmount(fd: int, attrs: int = 0) -> int:
@@ -152,7 +164,7 @@ def fsmount(fd: int, attrs: int = 0) -> int:
     """
     mounted: int = _fsmount(_NR_FSMOUNT, fd, FSMOUNT_CLOEXEC, attrs)
     if mounted == -1:
-        code = ctypes.get_errno()
+        code = get_errno()
         text = f"fsmount({fd}, FSMOUNT_CLOEXEC, {names(attrs, MOUNT_ATTR_NAMES)})"
         fail(text, code=code, since="5.2", detail="; ".join(fs_messages(fd)))
     return mounted
@@ -176,10 +188,10 @@ def fs_messages(fd: int) -> list[str]:
 
 
 # Narrow on s390x too, and in statfs64(2) of the 32-bit machines.
-_word: Any = ctypes.c_long if WIDE and machine() != "s390x" else ctypes.c_uint
+_word: Any = c_long if WIDE and machine() != "s390x" else c_uint
 
 
-class StatFS(ctypes.Structure):
+class StatFS(Structure):
     """struct statfs (of 32-bit machines: statfs64), include/uapi/asm-generic/statfs.h.
 
     type: one of the *_MAGIC numbers.  flags: ST_* bits.  Sizes are in blocks of
@@ -191,12 +203,12 @@ class StatFS(ctypes.Structure):
     _fields_ = (
         ("_type", _word),
         ("bsize", _word),
-        ("blocks", ctypes.c_uint64),
-        ("bfree", ctypes.c_uint64),
-        ("bavail", ctypes.c_uint64),
-        ("files", ctypes.c_uint64),
-        ("ffree", ctypes.c_uint64),
-        ("fsid", ctypes.c_int * 2),
+        ("blocks", c_uint64),
+        ("bfree", c_uint64),
+        ("bavail", c_uint64),
+        ("files", c_uint64),
+        ("ffree", c_uint64),
+        ("fsid", c_int * 2),
         ("namelen", _word),
         ("frsize", _word),
         ("flags", _word),
@@ -212,10 +224,10 @@ class StatFS(ctypes.Structure):
 _NR_STATFS = number("statfs" if WIDE else "statfs64")
 _NR_FSTATFS = number("fstatfs" if WIDE else "fstatfs64")
 # The 64-bit calls of 32-bit machines take the structure's size in between.
-_size = () if WIDE else (ctypes.c_size_t,)
-_size_value = () if WIDE else (ctypes.sizeof(StatFS),)
-_statfs = bind_syscall(ctypes.c_char_p, *_size, ctypes.POINTER(StatFS))
-_fstatfs = bind_syscall(ctypes.c_int, *_size, ctypes.POINTER(StatFS))
+_size = () if WIDE else (c_size_t,)
+_size_value = () if WIDE else (sizeof(StatFS),)
+_statfs = bind_syscall(c_char_p, *_size, POINTER(StatFS))
+_fstatfs = bind_syscall(c_int, *_size, POINTER(StatFS))
 
 
 def statfs(path: str | bytes) -> StatFS:
@@ -226,7 +238,7 @@ def statfs(path: str | bytes) -> StatFS:
     Source: statfs(2).
     """
     record = StatFS()
-    if _statfs(_NR_STATFS, cstring(path), *_size_value, ctypes.byref(record)) == -1:
+    if _statfs(_NR_STATFS, cstring(path), *_size_value, byref(record)) == -1:
         fail(f"statfs({quote(path)})", path)
     return record
 
@@ -237,6 +249,6 @@ def fstatfs(fd: int) -> StatFS:
     Raises OSError with errno EBADF.  Source: statfs(2).
     """
     record = StatFS()
-    if _fstatfs(_NR_FSTATFS, fd, *_size_value, ctypes.byref(record)) == -1:
+    if _fstatfs(_NR_FSTATFS, fd, *_size_value, byref(record)) == -1:
         fail(f"fstatfs({fd})")
     return record

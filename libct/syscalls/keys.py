@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_void_p,
+    create_string_buffer,
+)
 from .constants import (
     KEY_OTH_SEARCH as KEY_OTH_SEARCH,
     KEY_POS_ALL as KEY_POS_ALL,
@@ -22,9 +28,9 @@ from .core import bind_syscall, cstring, fail, number
 from .flags import quote
 
 _NR_KEYCTL = number("keyctl")
-_keyctl_name = bind_syscall(ctypes.c_int, ctypes.c_char_p)
-_keyctl_buffer = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
-_keyctl_number = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_uint)
+_keyctl_name = bind_syscall(c_int, c_char_p)
+_keyctl_buffer = bind_syscall(c_int, c_int, c_void_p, c_size_t)
+_keyctl_number = bind_syscall(c_int, c_int, c_uint)
 
 
 def keyctl_join_session_keyring(name: str | None = None) -> int:
@@ -58,7 +64,7 @@ def keyctl_describe(key: int) -> str:
     """
     size = 256
     while True:
-        buffer = ctypes.create_string_buffer(size)
+        buffer = create_string_buffer(size)
         needed: int = _keyctl_buffer(_NR_KEYCTL, KEYCTL_DESCRIBE, key, buffer, size)
         if needed == -1:
             fail(f"keyctl(KEYCTL_DESCRIBE, {key})")

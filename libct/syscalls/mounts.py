@@ -6,10 +6,22 @@ Every descriptor made here is the caller's, and close-on-exec.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
+from .c import (
+    POINTER,
+    Structure,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_ulong,
+    set_errno,
+    sizeof,
+)
 from .constants import (
     AT_FDCWD,
     OPEN_TREE_CLOEXEC,
@@ -38,12 +50,12 @@ def _optional(text: str | bytes | None) -> bytes | None:
 
 _mount = bind(
     "mount",
-    ctypes.c_int,  # returns
-    ctypes.c_char_p,  # source
-    ctypes.c_char_p,  # target
-    ctypes.c_char_p,  # file system type
-    ctypes.c_ulong,  # flags
-    ctypes.c_char_p,  # data
+    c_int,  # returns
+    c_char_p,  # source
+    c_char_p,  # target
+    c_char_p,  # file system type
+    c_ulong,  # flags
+    c_char_p,  # data
 )
 
 
@@ -79,7 +91,7 @@ def mount(
     Source: mount(2).
     """
     if data is not None and len(os.fsencode(data)) >= os.sysconf("SC_PAGE_SIZE"):
-        ctypes.set_errno(errno.E2BIG)
+        set_errno(errno.E2BIG)
         status = -1
     else:
         status = _mount(
@@ -90,7 +102,7 @@ def mount(
         fail(f"mount({text}, {quote(data)})", target)
 
 
-_umount2 = bind("umount2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
+_umount2 = bind("umount2", c_int, c_char_p, c_int)
 
 
 def umount2(target: str | bytes, flags: int = 0) -> None:
@@ -114,7 +126,7 @@ def umount2(target: str | bytes, flags: int = 0) -> None:
 
 # glibc has no wrapper; musl neither.
 _NR_PIVOT_ROOT = number("pivot_root")
-_pivot_root = bind_syscall(ctypes.c_char_p, ctypes.c_char_p)
+_pivot_root = bind_syscall(c_char_p, c_char_p)
 
 
 def pivot_root(new_root: str | bytes, put_old: str | bytes) -> None:
@@ -140,7 +152,7 @@ def pivot_root(new_root: str | bytes, put_old: str | bytes) -> None:
 
 # The calls of Linux 5.2: glibc wraps them since 2.36 and musl does not.
 _NR_OPEN_TREE = number("open_tree")
-_open_tree = bind_syscall(ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_open_tree = bind_syscall(c_int, c_char_p, c_uint)
 
 
 def open_tree(dirfd: int, path: str | bytes, flags: int = 0) -> int:
@@ -168,9 +180,7 @@ def open_tree(dirfd: int, path: str | bytes, flags: int = 0) -> int:
 
 
 _NR_MOVE_MOUNT = number("move_mount")
-_move_mount = bind_syscall(
-    ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
-)
+_move_mount = bind_syscall(c_int, c_char_p, c_int, c_char_p, c_uint)
 
 
 def move_mount(
@@ -207,24 +217,24 @@ def move_mount(
         fail(f"move_mount({text})", to_path or None, since="5.2")
 
 
-class MountAttr(ctypes.Structure):
+class MountAttr(Structure):
     """struct mount_attr, include/uapi/linux/mount.h."""
 
     _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
+        ("attr_set", c_uint64),
+        ("attr_clr", c_uint64),
+        ("propagation", c_uint64),
+        ("userns_fd", c_uint64),
     )
 
 
 _NR_MOUNT_SETATTR = number("mount_setattr")
 _mount_setattr = bind_syscall(
-    ctypes.c_int,  # dirfd
-    ctypes.c_char_p,  # path
-    ctypes.c_uint,  # flags
-    ctypes.POINTER(MountAttr),
-    ctypes.c_size_t,  # size of the structure, in bytes
+    c_int,  # dirfd
+    c_char_p,  # path
+    c_uint,  # flags
+    POINTER(MountAttr),
+    c_size_t,  # size of the structure, in bytes
 )
 
 
@@ -262,7 +272,7 @@ def mount_setattr(
     """
     attr = MountAttr(attr_set, attr_clr, propagation, userns_fd)
     status = _mount_setattr(
-        _NR_MOUNT_SETATTR, dirfd, cstring(path), flags, ctypes.byref(attr), ctypes.sizeof(attr)
+        _NR_MOUNT_SETATTR, dirfd, cstring(path), flags, byref(attr), sizeof(attr)
     )
     if status == -1:
         text = (

@@ -5,8 +5,18 @@ Documents: the man pages named, namespaces(7).
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_uint64,
+    get_errno,
+    sizeof,
+)
 from .constants import (
     CLONE_CLEAR_SIGHAND as CLONE_CLEAR_SIGHAND,
     CLONE_FILES as CLONE_FILES,
@@ -43,30 +53,30 @@ NAMESPACE_FLAGS: dict[str, int] = {
 }
 
 
-class CloneArgs(ctypes.Structure):
+class CloneArgs(Structure):
     """struct clone_args, include/uapi/linux/sched.h; third published version."""
 
     _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("pidfd", ctypes.c_uint64),
-        ("child_tid", ctypes.c_uint64),
-        ("parent_tid", ctypes.c_uint64),
-        ("exit_signal", ctypes.c_uint64),
-        ("stack", ctypes.c_uint64),
-        ("stack_size", ctypes.c_uint64),
-        ("tls", ctypes.c_uint64),
-        ("set_tid", ctypes.c_uint64),
-        ("set_tid_size", ctypes.c_uint64),
-        ("cgroup", ctypes.c_uint64),
+        ("flags", c_uint64),
+        ("pidfd", c_uint64),
+        ("child_tid", c_uint64),
+        ("parent_tid", c_uint64),
+        ("exit_signal", c_uint64),
+        ("stack", c_uint64),
+        ("stack_size", c_uint64),
+        ("tls", c_uint64),
+        ("set_tid", c_uint64),
+        ("set_tid_size", c_uint64),
+        ("cgroup", c_uint64),
     )
 
 
 _NR_CLONE3 = number("clone3")
-_clone3 = bind_syscall(ctypes.POINTER(CloneArgs), ctypes.c_size_t, locked=True)
+_clone3 = bind_syscall(POINTER(CloneArgs), c_size_t, locked=True)
 
-_before_fork = ctypes.pythonapi["PyOS_BeforeFork"]
-_after_fork_parent = ctypes.pythonapi["PyOS_AfterFork_Parent"]
-_after_fork_child = ctypes.pythonapi["PyOS_AfterFork_Child"]
+_before_fork = bind("PyOS_BeforeFork", None, locked=True)
+_after_fork_parent = bind("PyOS_AfterFork_Parent", None, locked=True)
+_after_fork_child = bind("PyOS_AfterFork_Child", None, locked=True)
 for _hook in (_before_fork, _after_fork_parent, _after_fork_child):
     _hook.restype, _hook.argtypes = None, ()
 
@@ -104,24 +114,24 @@ def clone3(
 
     Source: clone(2), The clone3() system call.
     """
-    pidfd = ctypes.c_int(-1)
+    pidfd = c_int(-1)
     args = CloneArgs(flags=flags, exit_signal=exit_signal)
     if flags & CLONE_PIDFD:
-        args.pidfd = ctypes.addressof(pidfd)
+        args.pidfd = addressof(pidfd)
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup
-    tids = (ctypes.c_int32 * len(set_tid))(*set_tid)  # pid_t
+    tids = (c_int32 * len(set_tid))(*set_tid)  # pid_t
     if set_tid:
-        args.set_tid, args.set_tid_size = ctypes.addressof(tids), len(set_tid)
-    size = ctypes.sizeof(args)
-    pointer = ctypes.byref(args)
+        args.set_tid, args.set_tid_size = addressof(tids), len(set_tid)
+    size = sizeof(args)
+    pointer = byref(args)
     _before_fork()
     pid = _clone3(_NR_CLONE3, pointer, size)
     if pid == 0:
         _after_fork_child()
         return 0, -1
-    code = ctypes.get_errno()  # the functions run next may call others
+    code = get_errno()  # the functions run next may call others
     _after_fork_parent()
     if pid == -1:
         into = f", cgroup={cgroup}" if cgroup >= 0 else ""
@@ -131,7 +141,7 @@ def clone3(
     return pid, pidfd.value
 
 
-_unshare = bind("unshare", ctypes.c_int, ctypes.c_int)
+_unshare = bind("unshare", c_int, c_int)
 
 
 def unshare(flags: int) -> None:
@@ -152,7 +162,7 @@ def unshare(flags: int) -> None:
         fail(f"unshare({clone_names(flags)})")
 
 
-_setns = bind("setns", ctypes.c_int, ctypes.c_int, ctypes.c_int)
+_setns = bind("setns", c_int, c_int, c_int)
 
 
 def setns(fd: int, flags: int = 0) -> None:

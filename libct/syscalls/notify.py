@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    c_char_p,
+    c_int,
+    c_uint,
+    c_uint32,
+)
 from .constants import (
     EFD_CLOEXEC as EFD_CLOEXEC,
     EFD_NONBLOCK as EFD_NONBLOCK,
@@ -14,14 +18,14 @@ from .constants import (
 from .core import bind, cstring, fail
 from .flags import quote
 
-_eventfd = bind("eventfd", ctypes.c_int, ctypes.c_uint, ctypes.c_int)
-_inotify_init1 = bind("inotify_init1", ctypes.c_int, ctypes.c_int)
+_eventfd = bind("eventfd", c_int, c_uint, c_int)
+_inotify_init1 = bind("inotify_init1", c_int, c_int)
 _inotify_add_watch = bind(
     "inotify_add_watch",
-    ctypes.c_int,
-    ctypes.c_int,  # fd
-    ctypes.c_char_p,  # pathname
-    ctypes.c_uint32,  # mask
+    c_int,
+    c_int,  # fd
+    c_char_p,  # pathname
+    c_uint32,  # mask
 )
 
 

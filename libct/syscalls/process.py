@@ -5,11 +5,24 @@ None of the system calls here waits; os.waitid does, for pidfds too (pidfds.py).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import sys
 
+from .c import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_ulong,
+    c_void_p,
+    create_string_buffer,
+    pointer,
+)
 from .constants import (
     PER_LINUX as PER_LINUX,
     PER_LINUX32 as PER_LINUX32,
@@ -55,12 +68,12 @@ from .flags import PIDFD_NAMES, SECBIT_NAMES, capability_name, names, quote, rli
 # operations refuse unused ones that are not 0.
 _prctl = bind(
     "prctl",
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_ulong,
-    ctypes.c_ulong,
-    ctypes.c_ulong,
-    ctypes.c_ulong,
+    c_int,
+    c_int,
+    c_ulong,
+    c_ulong,
+    c_ulong,
+    c_ulong,
 )
 
 
@@ -80,8 +93,8 @@ def set_pdeathsig(signal: int) -> None:
 
 def get_pdeathsig() -> int:
     """The signal of set_pdeathsig, 0 for none.  Source: prctl(2), PR_GET_PDEATHSIG."""
-    signal = ctypes.c_int()
-    if _prctl(PR_GET_PDEATHSIG, ctypes.addressof(signal), 0, 0, 0) == -1:
+    signal = c_int()
+    if _prctl(PR_GET_PDEATHSIG, addressof(signal), 0, 0, 0) == -1:
         fail("prctl(PR_GET_PDEATHSIG)")
     return signal.value
 
@@ -148,15 +161,15 @@ def set_name(name: str | bytes) -> None:
 
     Source: prctl(2), PR_SET_NAME.
     """
-    text = ctypes.c_char_p(cstring(name))
-    if _prctl(PR_SET_NAME, ctypes.cast(text, ctypes.c_void_p).value or 0, 0, 0, 0) == -1:
+    text = create_string_buffer(cstring(name))
+    if _prctl(PR_SET_NAME, addressof(text), 0, 0, 0) == -1:
         fail(f"prctl(PR_SET_NAME, {quote(name)})")
 
 
 def get_name() -> bytes:
     """The name of this thread, at most 15 bytes.  Source: prctl(2), PR_GET_NAME."""
-    buffer = ctypes.create_string_buffer(16)
-    if _prctl(PR_GET_NAME, ctypes.addressof(buffer), 0, 0, 0) == -1:
+    buffer = create_string_buffer(16)
+    if _prctl(PR_GET_NAME, addressof(buffer), 0, 0, 0) == -1:
         fail("prctl(PR_GET_NAME)")
     return buffer.value
 
@@ -172,8 +185,8 @@ def set_child_subreaper(subreaper: bool) -> None:
 
 def get_child_subreaper() -> bool:
     """The flag of set_child_subreaper.  Source: prctl(2), PR_GET_CHILD_SUBREAPER."""
-    value = ctypes.c_int()
-    if _prctl(PR_GET_CHILD_SUBREAPER, ctypes.addressof(value), 0, 0, 0) == -1:
+    value = c_int()
+    if _prctl(PR_GET_CHILD_SUBREAPER, addressof(value), 0, 0, 0) == -1:
         fail("prctl(PR_GET_CHILD_SUBREAPER)")
     return value.value == 1
 
@@ -263,7 +276,7 @@ def set_securebits(bits: int) -> None:
         fail(f"prctl(PR_SET_SECUREBITS, {names(bits, SECBIT_NAMES)})")
 
 
-_personality = bind("personality", ctypes.c_int, ctypes.c_ulong)
+_personality = bind("personality", c_int, c_ulong)
 
 
 def personality(persona: int = PER_QUERY) -> int:
@@ -280,17 +293,15 @@ def personality(persona: int = PER_QUERY) -> int:
     return former
 
 
-class Rlimit64(ctypes.Structure):
+class Rlimit64(Structure):
     """struct rlimit64, include/uapi/linux/resource.h: soft limit, hard limit."""
 
-    _fields_ = (("soft", ctypes.c_uint64), ("hard", ctypes.c_uint64))
+    _fields_ = (("soft", c_uint64), ("hard", c_uint64))
 
 
 # glibc calls it prlimit64 or prlimit, musl prlimit: the system call has one name.
 _NR_PRLIMIT64 = number("prlimit64")
-_prlimit64 = bind_syscall(
-    ctypes.c_int, ctypes.c_uint, ctypes.POINTER(Rlimit64), ctypes.POINTER(Rlimit64)
-)
+_prlimit64 = bind_syscall(c_int, c_uint, POINTER(Rlimit64), POINTER(Rlimit64))
 
 
 def prlimit(pid: int, resource: int, soft: int = -1, hard: int = -1) -> tuple[int, int]:
@@ -315,8 +326,8 @@ def prlimit(pid: int, resource: int, soft: int = -1, hard: int = -1) -> tuple[in
     for value in () if ask else (soft, hard):
         if not 0 <= value <= RLIM_INFINITY:  # ctypes would take it modulo 2**64
             raise OverflowError(f"not a limit: {value}")
-    new = None if ask else ctypes.pointer(Rlimit64(soft, hard))
-    if _prlimit64(_NR_PRLIMIT64, pid, resource, new, ctypes.byref(former)) == -1:
+    new = None if ask else pointer(Rlimit64(soft, hard))
+    if _prlimit64(_NR_PRLIMIT64, pid, resource, new, byref(former)) == -1:
         asked = f"{{rlim_cur={_limit(soft)}, rlim_max={_limit(hard)}}}" if new else "NULL"
         fail(f"prlimit64({pid}, {rlimit_name(resource)}, {asked})")
     return former.soft, former.hard
@@ -327,7 +338,7 @@ def _limit(value: int) -> str:
 
 
 _NR_RT_SIGACTION = number("rt_sigaction")
-_rt_sigaction = bind_syscall(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_rt_sigaction = bind_syscall(c_int, c_void_p, c_void_p, c_size_t)
 _SIGNAL_SET = 8  # bytes
 
 
@@ -340,8 +351,8 @@ def default_signal(signal: int) -> None:
     Raises OSError with errno EINVAL: no such signal, or SIGKILL or SIGSTOP.
     Source: sigaction(2), C library/kernel differences.
     """
-    action = ctypes.create_string_buffer(64)  # longer than any; SIG_DFL, no flag and no mask are 0
-    where = ctypes.addressof(action)
+    action = create_string_buffer(64)  # longer than any; SIG_DFL, no flag and no mask are 0
+    where = addressof(action)
     if _rt_sigaction(_NR_RT_SIGACTION, signal, where, None, _SIGNAL_SET) == -1:
         fail(f"rt_sigaction({signal}, SIG_DFL)")
 
@@ -349,7 +360,7 @@ def default_signal(signal: int) -> None:
 # glibc wraps these since 2.36, Python has pidfd_open from 3.9 on and needs
 # Linux headers of 5.3 for it when it is built.
 _NR_PIDFD_OPEN = number("pidfd_open")
-_pidfd_open = bind_syscall(ctypes.c_int, ctypes.c_uint)
+_pidfd_open = bind_syscall(c_int, c_uint)
 
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
@@ -372,7 +383,7 @@ def pidfd_open(pid: int, flags: int = 0) -> int:
 
 
 _NR_PIDFD_SEND_SIGNAL = number("pidfd_send_signal")
-_pidfd_send_signal = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
+_pidfd_send_signal = bind_syscall(c_int, c_int, c_void_p, c_uint)
 
 
 def pidfd_send_signal(pidfd: int, signal: int, flags: int = 0) -> None:
@@ -391,7 +402,7 @@ def pidfd_send_signal(pidfd: int, signal: int, flags: int = 0) -> None:
 
 
 _NR_PIDFD_GETFD = number("pidfd_getfd")
-_pidfd_getfd = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_uint)
+_pidfd_getfd = bind_syscall(c_int, c_int, c_uint)
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:

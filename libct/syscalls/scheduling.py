@@ -6,8 +6,19 @@ All of it is inherited by children and kept by execve.
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    POINTER,
+    Structure,
+    byref,
+    c_int,
+    c_int32,
+    c_uint,
+    c_uint32,
+    c_uint64,
+    c_ulong,
+    c_void_p,
+    sizeof,
+)
 from .constants import (
     IOPRIO_CLASS_BE as IOPRIO_CLASS_BE,
     IOPRIO_CLASS_IDLE as IOPRIO_CLASS_IDLE,
@@ -33,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class SchedAttr(ctypes.Structure):
+class SchedAttr(Structure):
     """struct sched_attr, include/uapi/linux/sched/types.h; second version, Linux 5.3.
 
     size: of the structure, in bytes.  policy: SCHED_*; flags: SCHED_FLAG_*.
@@ -44,24 +55,24 @@ class SchedAttr(ctypes.Structure):
     """
 
     _fields_ = (
-        ("size", ctypes.c_uint32),
-        ("policy", ctypes.c_uint32),
-        ("flags", ctypes.c_uint64),
-        ("nice", ctypes.c_int32),
-        ("priority", ctypes.c_uint32),
-        ("runtime", ctypes.c_uint64),
-        ("deadline", ctypes.c_uint64),
-        ("period", ctypes.c_uint64),
-        ("util_min", ctypes.c_uint32),
-        ("util_max", ctypes.c_uint32),
+        ("size", c_uint32),
+        ("policy", c_uint32),
+        ("flags", c_uint64),
+        ("nice", c_int32),
+        ("priority", c_uint32),
+        ("runtime", c_uint64),
+        ("deadline", c_uint64),
+        ("period", c_uint64),
+        ("util_min", c_uint32),
+        ("util_max", c_uint32),
     )
 
 
 # glibc wraps these since 2.41.
 _NR_SCHED_SETATTR = number("sched_setattr")
 _NR_SCHED_GETATTR = number("sched_getattr")
-_sched_setattr = bind_syscall(ctypes.c_int, ctypes.POINTER(SchedAttr), ctypes.c_uint)
-_sched_getattr = bind_syscall(ctypes.c_int, ctypes.POINTER(SchedAttr), ctypes.c_uint, ctypes.c_uint)
+_sched_setattr = bind_syscall(c_int, POINTER(SchedAttr), c_uint)
+_sched_getattr = bind_syscall(c_int, POINTER(SchedAttr), c_uint, c_uint)
 
 
 def sched_setattr(
@@ -95,8 +106,8 @@ def sched_setattr(
     attr = SchedAttr(
         0, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max
     )
-    attr.size = ctypes.sizeof(attr)
-    if _sched_setattr(_NR_SCHED_SETATTR, pid, ctypes.byref(attr), 0) == -1:
+    attr.size = sizeof(attr)
+    if _sched_setattr(_NR_SCHED_SETATTR, pid, byref(attr), 0) == -1:
         text = (
             f"sched_policy={policy_name(policy)}, sched_flags={names(flags, SCHED_FLAG_NAMES)}, "
             f"sched_nice={nice}, sched_priority={priority}"
@@ -115,16 +126,16 @@ def sched_getattr(pid: int = 0) -> SchedAttr:
     Source: sched_setattr(2).
     """
     attr = SchedAttr()
-    if _sched_getattr(_NR_SCHED_GETATTR, pid, ctypes.byref(attr), ctypes.sizeof(attr), 0) == -1:
-        fail(f"sched_getattr({pid}, ..., {ctypes.sizeof(attr)}, 0)")
+    if _sched_getattr(_NR_SCHED_GETATTR, pid, byref(attr), sizeof(attr), 0) == -1:
+        fail(f"sched_getattr({pid}, ..., {sizeof(attr)}, 0)")
     return attr
 
 
 _NR_IOPRIO_SET = number("ioprio_set")
 _NR_IOPRIO_GET = number("ioprio_get")
 _IOPRIO_PRIORITY = (1 << IOPRIO_CLASS_SHIFT) - 1
-_ioprio_set = bind_syscall(ctypes.c_int, ctypes.c_int, ctypes.c_int)
-_ioprio_get = bind_syscall(ctypes.c_int, ctypes.c_int)
+_ioprio_set = bind_syscall(c_int, c_int, c_int)
+_ioprio_get = bind_syscall(c_int, c_int)
 
 
 def ioprio_set(which: int, who: int, value: int) -> None:
@@ -162,18 +173,18 @@ def ioprio_get(which: int, who: int) -> int:
 
 # The node mask is an array of C's unsigned long, node 0 the lowest bit of the
 # first.  The kernel takes maxnode to be one more than the number of bits.
-_WORD_BITS = 8 * ctypes.sizeof(ctypes.c_ulong)
+_WORD_BITS = 8 * sizeof(c_ulong)
 _MAX_NODES = 1024  # MAX_NUMNODES is at most 2**CONFIG_NODES_SHIFT = 1024
 
 _NR_SET_MEMPOLICY = number("set_mempolicy")
 _NR_GET_MEMPOLICY = number("get_mempolicy")
-_set_mempolicy = bind_syscall(ctypes.c_int, ctypes.POINTER(ctypes.c_ulong), ctypes.c_ulong)
+_set_mempolicy = bind_syscall(c_int, POINTER(c_ulong), c_ulong)
 _get_mempolicy = bind_syscall(
-    ctypes.POINTER(ctypes.c_int),
-    ctypes.POINTER(ctypes.c_ulong),
-    ctypes.c_ulong,  # maxnode
-    ctypes.c_void_p,  # address
-    ctypes.c_ulong,  # flags
+    POINTER(c_int),
+    POINTER(c_ulong),
+    c_ulong,  # maxnode
+    c_void_p,  # address
+    c_ulong,  # flags
 )
 
 
@@ -194,7 +205,7 @@ def set_mempolicy(mode: int, nodes: Iterable[int] = ()) -> None:
     mask, maxnode = None, 0
     if chosen:
         words = chosen[-1] // _WORD_BITS + 1
-        mask, maxnode = (ctypes.c_ulong * words)(), words * _WORD_BITS + 1
+        mask, maxnode = (c_ulong * words)(), words * _WORD_BITS + 1
         for node in chosen:
             mask[node // _WORD_BITS] |= 1 << node % _WORD_BITS
     if _set_mempolicy(_NR_SET_MEMPOLICY, mode, mask, maxnode) == -1:
@@ -208,9 +219,9 @@ def get_mempolicy() -> tuple[int, list[int]]:
     Raises OSError with errno ENOSYS: a kernel without CONFIG_NUMA.
     Source: get_mempolicy(2).
     """
-    mode = ctypes.c_int()
-    mask = (ctypes.c_ulong * (_MAX_NODES // _WORD_BITS))()
-    status = _get_mempolicy(_NR_GET_MEMPOLICY, ctypes.byref(mode), mask, _MAX_NODES + 1, None, 0)
+    mode = c_int()
+    mask = (c_ulong * (_MAX_NODES // _WORD_BITS))()
+    status = _get_mempolicy(_NR_GET_MEMPOLICY, byref(mode), mask, _MAX_NODES + 1, None, 0)
     if status == -1:
         fail("get_mempolicy()")
     nodes = [n for n in range(_MAX_NODES) if mask[n // _WORD_BITS] >> n % _WORD_BITS & 1]

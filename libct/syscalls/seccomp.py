@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-
+from .c import (
+    Structure,
+    addressof,
+    c_uint,
+    c_uint16,
+    c_uint32,
+    c_ushort,
+    c_void_p,
+    create_string_buffer,
+)
 from .core import bind_syscall, fail, number
 from .flags import SECCOMP_FILTER_FLAG_NAMES, names
 
@@ -13,24 +21,24 @@ SECCOMP_GET_ACTION_AVAIL = 2
 SECCOMP_GET_NOTIF_SIZES = 3
 
 
-class SockFprog(ctypes.Structure):
+class SockFprog(Structure):
     """struct sock_fprog, include/uapi/linux/filter.h."""
 
-    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+    _fields_ = (("len", c_ushort), ("filter", c_void_p))
 
 
-class NotifSizes(ctypes.Structure):
+class NotifSizes(Structure):
     """struct seccomp_notif_sizes, include/uapi/linux/seccomp.h."""
 
     _fields_ = (
-        ("notif", ctypes.c_uint16),
-        ("resp", ctypes.c_uint16),
-        ("data", ctypes.c_uint16),
+        ("notif", c_uint16),
+        ("resp", c_uint16),
+        ("data", c_uint16),
     )
 
 
 _NR_SECCOMP = number("seccomp")
-_seccomp = bind_syscall(ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, locked=True)
+_seccomp = bind_syscall(c_uint, c_uint, c_void_p, locked=True)
 
 
 class Filter:
@@ -43,10 +51,10 @@ class Filter:
     __slots__ = ("_program", "address", "length")
 
     def __init__(self, instructions: bytes) -> None:
-        code = ctypes.create_string_buffer(instructions, len(instructions))
+        code = create_string_buffer(instructions, len(instructions))
         self.length = len(instructions) // 8
-        self._program = SockFprog(self.length, ctypes.addressof(code)), code  # kept alive
-        self.address = ctypes.c_void_p(ctypes.addressof(self._program[0]))
+        self._program = SockFprog(self.length, addressof(code)), code  # kept alive
+        self.address = c_void_p(addressof(self._program[0]))
 
 
 def seccomp_set_mode_filter(program: Filter, flags: int = 0) -> int:
@@ -78,8 +86,8 @@ def seccomp_get_action_avail(action: int) -> None:
 
     Raises OSError with errno EOPNOTSUPP: it has not.  Source: seccomp(2).
     """
-    value = ctypes.c_uint32(action)
-    if _seccomp(_NR_SECCOMP, SECCOMP_GET_ACTION_AVAIL, 0, ctypes.addressof(value)) == -1:
+    value = c_uint32(action)
+    if _seccomp(_NR_SECCOMP, SECCOMP_GET_ACTION_AVAIL, 0, addressof(value)) == -1:
         fail(f"seccomp(SECCOMP_GET_ACTION_AVAIL, 0, [{action:#x}])")
 
 
@@ -89,6 +97,6 @@ def seccomp_get_notif_sizes() -> tuple[int, int, int]:
     Source: seccomp(2), SECCOMP_GET_NOTIF_SIZES.
     """
     sizes = NotifSizes()
-    if _seccomp(_NR_SECCOMP, SECCOMP_GET_NOTIF_SIZES, 0, ctypes.addressof(sizes)) == -1:
+    if _seccomp(_NR_SECCOMP, SECCOMP_GET_NOTIF_SIZES, 0, addressof(sizes)) == -1:
         fail("seccomp(SECCOMP_GET_NOTIF_SIZES, 0)")
     return sizes.notif, sizes.resp, sizes.data

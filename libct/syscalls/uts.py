@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+from .c import (
+    c_char_p,
+    c_int,
+    c_size_t,
+)
 from .core import bind, fail
 from .flags import quote
 
-_sethostname = bind("sethostname", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
-_setdomainname = bind("setdomainname", ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
+_sethostname = bind("sethostname", c_int, c_char_p, c_size_t)
+_setdomainname = bind("setdomainname", c_int, c_char_p, c_size_t)
 
 
 def sethostname(name: str | bytes) -> None:

@@ -17,9 +17,8 @@ from libct.bootstrap.channel import Channel
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
 from libct.plan import (  # noqa: F401  # they declare what there is
     cgroups,
-    container as container,  # the operations are declared there
     container as planner,
-    further as further,
+    further as further_planner,
 )
 from libct.plan.step import OPERATIONS
 from libct.state import Directory

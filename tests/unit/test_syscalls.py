@@ -15,6 +15,7 @@ import pytest
 
 from libct.syscalls import (
     bpf,
+    c,
     constants,
     core,
     credentials,
@@ -35,8 +36,8 @@ from libct.syscalls.numbers import NUMBERS
 from ..support import CHECKOUT, forked, requires
 
 MODULES = (
-    "bpf", "constants", "core", "credentials", "files", "filesystems", "flags", "keys", "mounts",
-    "namespaces", "numbers", "process", "scheduling", "seccomp", "terminals", "uts",
+    "bpf", "c", "constants", "core", "credentials", "files", "filesystems", "flags", "keys",
+    "mounts", "namespaces", "numbers", "process", "scheduling", "seccomp", "terminals", "uts",
 )  # fmt: skip
 
 
@@ -712,13 +713,40 @@ def test_prototypes_are_not_shared() -> None:
 
 
 def test_constants_and_names_need_no_ctypes() -> None:
-    program = "import sys, libct.syscalls.flags as f\nprint('ctypes' in sys.modules)"
+    program = "import sys, libct.syscalls.flags as f\nprint('_ctypes' in sys.modules)"
     assert run_python(program) == "False\n"
 
 
 def test_the_modules_load_nothing_slow() -> None:
     imports = "".join(f"import libct.syscalls.{name}\n" for name in MODULES)
-    program = f"import os, sys, ctypes, errno, fcntl, libct\nbefore = set(sys.modules)\n{imports}"
+    program = f"import os, sys, _ctypes, errno, fcntl, libct\nbefore = set(sys.modules)\n{imports}"
     program += "print(*sorted(set(sys.modules) - before))"
     loaded = run_python(program).split()
     assert {name.rpartition(".")[2] for name in loaded} - {"syscalls"} == set(MODULES)
+
+
+def test_types_are_those_of_ctypes() -> None:
+    own = {name: kind for name, kind in vars(c).items() if name.startswith("c_")}
+    assert len(own) > 12
+    for name, kind in own.items():
+        theirs = getattr(ctypes, name)
+        assert ctypes.sizeof(kind) == ctypes.sizeof(theirs)
+        if name[2:5] in ("int", "uin", "lon", "ulo"):
+            assert kind(-1).value == theirs(-1).value
+        assert issubclass(kind, ctypes.c_int.__mro__[1])
+    assert bytes(c.create_string_buffer(b"ab")) == bytes(ctypes.create_string_buffer(b"ab"))
+    assert bytes(c.create_string_buffer(3)) == bytes(ctypes.create_string_buffer(3))
+
+
+def test_a_python_with_another_ctypes() -> None:
+    """Python 3.14 has POINTER in ctypes alone."""
+    program = (
+        "import _ctypes, os, sys\n"
+        "whole = __import__('ctypes')\n"
+        "del _ctypes.POINTER\n"
+        "import libct.syscalls.c as c, libct.syscalls.process as process\n"
+        "assert c.c_int is whole.c_int and c.POINTER is whole.POINTER\n"
+        "assert c.function('getpid')() == c.locked_function('getpid')() == os.getpid()\n"
+        "print(process.prlimit(0, 7)[0] > 0)\n"
+    )
+    assert run_python(program) == "True\n"
