@@ -25,7 +25,7 @@ import _socket
 import errno
 import fcntl
 import marshal
-import os
+import posix
 import select
 import sys
 
@@ -175,4 +175,4 @@ def _plain(value: Any) -> Any:
 
 def close_all(fds: list[int]) -> None:
     for fd in fds:
-        os.close(fd)
+        posix.close(fd)

@@ -9,7 +9,7 @@ upper layer, attached nowhere, or else a sealed copy in memory.
 from __future__ import annotations
 
 import fcntl
-import os
+import posix
 
 from ..syscalls.filesystems import (
     fsconfig_create,
@@ -25,15 +25,25 @@ _MFD_ALLOW_SEALING, _MFD_CLOEXEC, _MFD_EXEC = 0x2, 0x1, 0x10  # linux/memfd.h
 _SECOND_LAYERS = ("/run", "/tmp", "/var", "/etc", "/dev")
 
 
+def real_path(path: str) -> str:
+    """The path without links, as the kernel has it; OSError if there is no such file."""
+    fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
+    try:
+        return posix.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        posix.close(fd)
+
+
 def sealed_interpreter(path: str) -> int:
     """A descriptor to execute the interpreter at path by; close-on-exec, the caller's.
+
+    path: without links (real_path).
 
     An ordinary user gets the file itself where nobody but root may write it:
     his containers map no id that could.
     """
-    path = os.path.realpath(path)
-    if os.geteuid() != 0 and _only_root_writes(path):
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    if posix.geteuid() != 0 and _only_root_writes(path):
+        return posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
     try:
         return _through_overlay(path)
     except OSError:
@@ -42,16 +52,17 @@ def sealed_interpreter(path: str) -> int:
 
 
 def _only_root_writes(path: str) -> bool:
-    found = os.stat(path)
-    return found.st_uid == 0 and not found.st_mode & 0o022 and not os.access(path, os.W_OK)
+    found = posix.stat(path)
+    return found.st_uid == 0 and not found.st_mode & 0o022 and not posix.access(path, posix.W_OK)
 
 
 def _through_overlay(path: str) -> int:
-    directory, name = os.path.split(path)
+    directory, _, name = path.rpartition("/")
+    directory = directory or "/"
     apart = (
         other
         for other in _SECOND_LAYERS
-        if os.path.isdir(other) and not (directory + "/").startswith(other + "/")
+        if _is_directory(other) and not (directory + "/").startswith(other + "/")
     )
     layers = [_escaped(directory), next(apart, "")]
     fs = fsopen("overlay")
@@ -61,11 +72,19 @@ def _through_overlay(path: str) -> int:
         fsconfig_create(fs)
         mount = fsmount(fs, 0)
     finally:
-        os.close(fs)
+        posix.close(fs)
     try:
-        return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=mount)
+        return posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=mount)
     finally:
-        os.close(mount)
+        posix.close(mount)
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        posix.close(posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _escaped(layer: str) -> str:
@@ -74,20 +93,22 @@ def _escaped(layer: str) -> str:
 
 def _copy_in_memory(path: str) -> int:
     try:
-        copy = os.memfd_create("libct-interpreter", _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_EXEC)
+        copy = posix.memfd_create(
+            "libct-interpreter", _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_EXEC
+        )
     except OSError:
         # MFD_EXEC is of Linux 6.3; before it every memfd can be executed.
-        copy = os.memfd_create("libct-interpreter", _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
+        copy = posix.memfd_create("libct-interpreter", _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
     try:
-        original = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        original = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
         try:
-            while os.sendfile(copy, original, None, 1 << 24):
+            while posix.sendfile(copy, original, None, 1 << 24):
                 pass
         finally:
-            os.close(original)
-        os.fchmod(copy, 0o555)
+            posix.close(original)
+        posix.fchmod(copy, 0o555)
         fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
         return copy
     except BaseException:
-        os.close(copy)
+        posix.close(copy)
         raise

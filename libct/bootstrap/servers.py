@@ -13,13 +13,13 @@ from __future__ import annotations
 import _signal
 import _thread
 import fcntl
-import os
+import posix
 import sys
 
 from .. import pidfds
 from ..errors import ServerError
 from .channel import REQUESTS, Channel
-from .seal import sealed_interpreter
+from .seal import real_path, sealed_interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ _NAMESPACES = (
 # loaded from, whatever it is called there.  Now, before somebody changes the
 # directory that a relative path of Python 3.9 is about.
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
-_PLACE = os.path.dirname(os.path.abspath(sys.modules[_PACKAGE].__path__[0]))
+_PLACE = sys.modules[_PACKAGE].__path__[0].rpartition("/")[0]
+if not _PLACE.startswith("/"):
+    import os
+
+    _PLACE = os.path.abspath(_PLACE)
 
 _lock = _thread.allocate_lock()
 _server: Server | None = None
@@ -59,11 +63,11 @@ class Server:
     def __init__(self, pidfd: int, channel: Channel, identity: tuple[Any, ...]) -> None:
         self.pidfd, self.channel, self.identity = pidfd, channel, identity
 
-    def stop(self) -> os.waitid_result | None:
+    def stop(self) -> posix.waitid_result | None:
         """Let it end, when it has done what it was asked for, and return how it ended."""
-        if self.identity[0] != os.getpid():  # we are a forked copy of the owner
+        if self.identity[0] != posix.getpid():  # we are a forked copy of the owner
             self.channel.close()
-            os.close(self.pidfd)
+            posix.close(self.pidfd)
             return None
         self.channel.hang_up()  # a forked copy may hold the socket open
         self.channel.close()
@@ -105,13 +109,13 @@ def ask(message: tuple[Any, ...], fds: list[int]) -> Server:
         return server
 
 
-def forget(server: Server | None) -> os.waitid_result | None:
+def forget(server: Server | None) -> posix.waitid_result | None:
     """End this server, unless it has been replaced already; return how it ended."""
     with _lock:
         return _forget(server)
 
 
-def _forget(server: Server | None) -> os.waitid_result | None:
+def _forget(server: Server | None) -> posix.waitid_result | None:
     """End this server, unless it has been replaced already; return how it ended."""
     global _server
     if server is None or server is not _server:
@@ -143,22 +147,23 @@ def _current() -> Server:
 def _identity() -> tuple[Any, ...]:
     """What a server inherits from its owner and a container may see; compared, not used."""
     if _single:
-        return (os.getpid(),)
+        return (posix.getpid(),)
     import resource
 
     from ..syscalls.credentials import capget
 
     limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-    found: list[Any] = [os.getpid()]
+    found: list[Any] = [posix.getpid()]
     for name in _NAMESPACES:
         try:
-            found.append(os.stat(f"/proc/thread-self/ns/{name}").st_ino)
+            found.append(posix.stat(f"/proc/thread-self/ns/{name}").st_ino)
         except OSError:
             found.append(None)  # a kernel without this kind
-    root = os.stat("/")
-    found += [root.st_dev, root.st_ino, os.getresuid(), os.getresgid(), os.getgroups(), capget()]
+    root = posix.stat("/")
+    found += [root.st_dev, root.st_ino, posix.getresuid(), posix.getresgid()]
+    found += [posix.getgroups(), capget()]
     found += [resource.getrlimit(getattr(resource, name)) for name in limits]
-    found += [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), _interpreter()]
+    found += [posix.getpriority(posix.PRIO_PROCESS, 0), posix.sched_getaffinity(0), _interpreter()]
     try:
         with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
             found.append(file.read())
@@ -181,11 +186,12 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         )
     fill_standard_streams()
     try:
-        sealed = sealed_interpreter(program)
+        real = real_path(program)
+        sealed = sealed_interpreter(real)
     except OSError as error:
         raise ServerError(f"cannot open the interpreter {program!r}: {error.strerror}") from error
     if not _at_fork:
-        os.register_at_fork(after_in_child=_forked)
+        posix.register_at_fork(after_in_child=_forked)
         _at_fork = True
     try:
         ours, theirs = Channel.pair()
@@ -193,11 +199,11 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         # and dup2 of the one would close the other.
         theirs.move_above(REQUESTS + 1)
         sealed = _move_above(sealed, REQUESTS + 1)
-        return Server(_execute(program, sealed, theirs.fileno()), ours, identity)
+        return Server(_execute(program, real, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
         raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
     finally:
-        os.close(sealed)
+        posix.close(sealed)
 
 
 def fill_standard_streams() -> None:
@@ -208,15 +214,18 @@ def fill_standard_streams() -> None:
     """
     for fd in range(3):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)  # by the lowest number
+            null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)  # by the lowest number
             if null != fd:
-                os.close(null)  # another thread was faster
+                posix.close(null)  # another thread was faster
 
 
-def _execute(program: str, sealed: int, requests: int) -> int:
-    """Execute the interpreter by its descriptor, as the server; returns a pidfd."""
+def _execute(program: str, real: str, sealed: int, requests: int) -> int:
+    """Execute the interpreter by its descriptor, as the server; returns a pidfd.
+
+    program: what the interpreter is to be called; real: where it is.
+    """
     # Last on sys.path, where it can hide nothing.
     package = _PACKAGE.rpartition(".")[2]
     code = (
@@ -225,16 +234,16 @@ def _execute(program: str, sealed: int, requests: int) -> int:
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.
-    libraries = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(program))), "lib")
-    pid = os.posix_spawn(
+    libraries = real.rsplit("/", 2)[0] + "/lib"
+    pid = posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
         [program, "-I", "-S", "-X", "utf8", "-c", code],
         {"LD_LIBRARY_PATH": libraries},
         file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-            (os.POSIX_SPAWN_DUP2, 0, 2),
-            (os.POSIX_SPAWN_DUP2, requests, REQUESTS),
+            (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
+            (posix.POSIX_SPAWN_DUP2, 0, 1),
+            (posix.POSIX_SPAWN_DUP2, 0, 2),
+            (posix.POSIX_SPAWN_DUP2, requests, REQUESTS),
         ],
         # A group of its own: an interrupt typed at the terminal is the caller's affair.
         setpgroup=0,
@@ -247,7 +256,7 @@ def _execute(program: str, sealed: int, requests: int) -> int:
 def _move_above(fd: int, lowest: int) -> int:
     """fd by another number, of at least this."""
     moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-    os.close(fd)
+    posix.close(fd)
     return moved
 
 
@@ -258,7 +267,7 @@ def kill(pidfd: int) -> None:
         pass  # it has ended already
 
 
-def reap(pidfd: int) -> os.waitid_result | None:
+def reap(pidfd: int) -> posix.waitid_result | None:
     """Wait for the child of pidfd, close pidfd, and return how it ended.
 
     None where the host program has reaped it already.
@@ -266,7 +275,7 @@ def reap(pidfd: int) -> os.waitid_result | None:
     try:
         return pidfds.wait(pidfd)
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def end(pidfd: int) -> None:
@@ -275,10 +284,10 @@ def end(pidfd: int) -> None:
     reap(pidfd)
 
 
-def server_error(ended: os.waitid_result | None) -> ServerError:
+def server_error(ended: posix.waitid_result | None) -> ServerError:
     """Why the server that ended so could not do what it was asked for."""
     how, hint = "", ""
-    if ended is not None and ended.si_code == os.CLD_EXITED:
+    if ended is not None and ended.si_code == posix.CLD_EXITED:
         how = f" with status {ended.si_status}"
         if ended.si_status:
             hint = (

@@ -12,7 +12,7 @@ import sys
 
 from ..bootstrap.hints import hint_for
 from ..bootstrap.performer import Failure
-from ..bootstrap.seal import sealed_interpreter
+from ..bootstrap.seal import real_path, sealed_interpreter
 from ..cgroups import manager
 from ..cgroups.layout import detect
 from ..config.cgroup import Cgroup
@@ -268,7 +268,7 @@ _TRIALS: dict[str, Callable[[], object]] = {
 def _seal() -> str:
     """Which way the bootstrap server's interpreter is sealed here, by having it done."""
     try:
-        fd = sealed_interpreter(sys.executable)
+        fd = sealed_interpreter(real_path(sys.executable))
     except OSError as error:
         return _one_line(error.strerror or str(error))
     try:

@@ -1,9 +1,9 @@
 """The kernel's constants that bindings take.  No logic, no ctypes.
 
-Numbers that differ from machine to machine (O_*) come from os.
+Numbers that differ from machine to machine (O_*) come from posix.
 """
 
-import os
+import posix
 
 # include/uapi/linux/fcntl.h
 AT_FDCWD = -100
@@ -48,7 +48,7 @@ UMOUNT_NOFOLLOW = 0x8
 
 # include/uapi/linux/mount.h: the mount calls of Linux 5.2, and mount_setattr(2)
 OPEN_TREE_CLONE = 0x1
-OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+OPEN_TREE_CLOEXEC = posix.O_CLOEXEC
 MOVE_MOUNT_F_SYMLINKS = 0x1
 MOVE_MOUNT_F_AUTOMOUNTS = 0x2
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -155,8 +155,8 @@ CLOSE_RANGE_UNSHARE = 0x2
 CLOSE_RANGE_CLOEXEC = 0x4
 
 # include/uapi/linux/pidfd.h
-PIDFD_NONBLOCK = os.O_NONBLOCK
-PIDFD_THREAD = os.O_EXCL  # Linux 6.9
+PIDFD_NONBLOCK = posix.O_NONBLOCK
+PIDFD_THREAD = posix.O_EXCL  # Linux 6.9
 
 # include/uapi/linux/prctl.h
 PR_SET_PDEATHSIG = 1
@@ -327,10 +327,10 @@ KEY_USR_SETATTR = 0x200000
 KEY_OTH_SEARCH = 0x000008
 
 # include/uapi/linux/eventfd.h: eventfd(2)
-EFD_CLOEXEC = os.O_CLOEXEC
-EFD_NONBLOCK = os.O_NONBLOCK
+EFD_CLOEXEC = posix.O_CLOEXEC
+EFD_NONBLOCK = posix.O_NONBLOCK
 
 # include/uapi/linux/inotify.h: inotify(7)
 IN_MODIFY = 0x2
-IN_CLOEXEC = os.O_CLOEXEC
-IN_NONBLOCK = os.O_NONBLOCK
+IN_CLOEXEC = posix.O_CLOEXEC
+IN_NONBLOCK = posix.O_NONBLOCK

@@ -7,7 +7,7 @@ the man pages group them.  They decide nothing.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import sys
 
 from .c import (
@@ -54,7 +54,7 @@ def machine(name: str = "", *, wide: bool = WIDE) -> str:
     wide: whether the interpreter is a 64-bit program; a 32-bit one on a 64-bit
         kernel has the numbers of the 32-bit machine.
     """
-    name = name or os.uname().machine
+    name = name or posix.uname().machine
     if not wide:
         if name.startswith(("arm", "aarch64")):
             return "arm"
@@ -97,7 +97,7 @@ def fail(
     detail: what else the kernel says about it.
     """
     code = code or get_errno()
-    text = f"{call}: {os.strerror(code)}"
+    text = f"{call}: {posix.strerror(code)}"
     if code == errno.ENOSYS:
         if not _NUMBERS:
             detail = f"libct has no table of system calls for {_MACHINE}"

@@ -6,7 +6,7 @@ Every descriptor made here is the caller's, and close-on-exec.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from .c import (
     POINTER,
@@ -178,7 +178,7 @@ def fs_messages(fd: int) -> list[str]:
     found: list[str] = []
     while True:
         try:
-            message = os.read(fd, 4096)
+            message = posix.read(fd, 4096)
         except OSError:
             return found  # ENODATA after the last; whatever it is, it is not the caller's error
         if not message:

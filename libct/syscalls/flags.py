@@ -5,7 +5,8 @@ No ctypes: the planning side imports this.
 
 from __future__ import annotations
 
-import os
+import posix
+import sys
 
 from . import constants
 
@@ -55,7 +56,7 @@ def _value_name(value: int, prefix: str, *, without: str = " ") -> str | None:
 
 
 def _of_os(*suffixes: str) -> Table:
-    found = ((getattr(os, f"O_{name}", 0), f"O_{name}") for name in suffixes)
+    found = ((getattr(posix, f"O_{name}", 0), f"O_{name}") for name in suffixes)
     return tuple(item for item in found if item[0])
 
 
@@ -82,7 +83,8 @@ OPEN_NAMES = _of_os(
     "DIRECT", "DIRECTORY", "NOFOLLOW", "NOATIME", "CLOEXEC", "PATH",
 )  # fmt: skip
 
-_ACCESS_NAMES = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O_RDWR"}
+_ENCODING = sys.getfilesystemencoding()
+_ACCESS_NAMES = {posix.O_RDONLY: "O_RDONLY", posix.O_WRONLY: "O_WRONLY", posix.O_RDWR: "O_RDWR"}
 
 
 def names(value: int, table: Iterable[tuple[int, str]]) -> str:
@@ -101,8 +103,8 @@ def _parts(value: int, table: Iterable[tuple[int, str]]) -> Iterator[str]:
 
 def open_names(flags: int) -> str:
     """The flags of open(2); the access mode is a value, O_RDONLY among them."""
-    access = flags & (os.O_WRONLY | os.O_RDWR)  # musl's O_ACCMODE has O_PATH as well
-    rest = flags & ~access & ~getattr(os, "O_LARGEFILE", 0)
+    access = flags & (posix.O_WRONLY | posix.O_RDWR)  # musl's O_ACCMODE has O_PATH as well
+    rest = flags & ~access & ~getattr(posix, "O_LARGEFILE", 0)
     return "|".join([_ACCESS_NAMES.get(access, hex(access)), *_parts(rest, OPEN_NAMES)])
 
 
@@ -171,7 +173,7 @@ def quote(text: str | bytes | None) -> str:
     """A C string in double quotes, escaped as strace escapes; 'NULL' for None."""
     if text is None:
         return "NULL"
-    raw = os.fsencode(text)
+    raw = text if isinstance(text, bytes) else text.encode(_ENCODING, "surrogateescape")
     return '"' + "".join(_escape(raw, index) for index in range(len(raw))) + '"'
 
 

@@ -89,9 +89,9 @@ def test_the_machine_is_the_interpreters(name: str, wide: bool, expected: str) -
 
 def test_a_machine_without_a_table_is_refused_when_a_call_is_made() -> None:
     program = (
-        "import os\n"
+        "import posix\n"
         "class Name: machine = 'vax'\n"
-        "os.uname = Name\n"
+        "posix.uname = Name\n"
         "from libct.syscalls import mounts\n"
         "try: mounts.pivot_root('.', '.')\n"
         "except OSError as error: print(error.errno, error.strerror)\n"
