@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..syscalls.process import get_dumpable, prlimit, set_dumpable
 from .procfs import write_proc_file
@@ -40,15 +40,15 @@ def _set_rlimit(pid: int, number: int, soft: int, hard: int) -> None:
 def set_oom_score_adj(context: Context, value: int) -> None:
     """The runtime's, on context.pid."""
     path = f"/proc/{context.pid}/oom_score_adj"
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
-        os.write(fd, str(value).encode())
+        posix.write(fd, str(value).encode())
     except OSError as error:
         error.filename = path
         _explain(error)
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def set_own_oom_score_adj(context: Context, value: int) -> None:

@@ -8,9 +8,10 @@ no magic link, and checked to be on procfs (CVE-2019-16884, CVE-2025-52881).
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import StepProblem
+from ..filenames import fsencode
 from ..syscalls.constants import PROC_SUPER_MAGIC
 from ..syscalls.files import (
     RESOLVE_BENEATH,
@@ -36,14 +37,14 @@ def open_proc(context: Context) -> None:
     (CVE-2025-52881).  /proc/sys and /proc/self show the namespaces and the
     process of who looks, so the host's serves.
     """
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    proc = posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     context.keep("proc", proc)
     if not is_whole_proc(proc):
         raise StepProblem("/proc is not a proc file system", "mount proc on /proc")
 
 
 def is_whole_proc(fd: int) -> bool:
-    return fstatfs(fd).type == PROC_SUPER_MAGIC and os.fstat(fd).st_ino == _PROC_ROOT
+    return fstatfs(fd).type == PROC_SUPER_MAGIC and posix.fstat(fd).st_ino == _PROC_ROOT
 
 
 def open_proc_file(proc: int, path: str, flags: int) -> int:
@@ -53,7 +54,7 @@ def open_proc_file(proc: int, path: str, flags: int) -> int:
     """
     resolve = _RESOLVE if path.startswith("self/") else _RESOLVE | RESOLVE_NO_SYMLINKS
     try:
-        fd = openat2(path, dirfd=proc, flags=flags | os.O_CLOEXEC, resolve=resolve)
+        fd = openat2(path, dirfd=proc, flags=flags | posix.O_CLOEXEC, resolve=resolve)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -62,20 +63,20 @@ def open_proc_file(proc: int, path: str, flags: int) -> int:
             "unmount what lies over /proc/sys, or run where /proc is whole",
         ) from None
     if fstatfs(fd).type != PROC_SUPER_MAGIC:
-        os.close(fd)
+        posix.close(fd)
         raise StepProblem(f"/proc/{path} is not on a proc file system")
     return fd
 
 
 def write_proc_file(proc: int, path: str, text: str) -> None:
     """Write text to an existing file, in the one write that such files take."""
-    fd = open_proc_file(proc, path, os.O_WRONLY)
+    fd = open_proc_file(proc, path, posix.O_WRONLY)
     try:
-        data = os.fsencode(text)
-        if os.write(fd, data) != len(data):
+        data = fsencode(text)
+        if posix.write(fd, data) != len(data):
             raise StepProblem(f"/proc/{path} took only a part of {text!r}")
     except OSError as error:
         error.filename = f"/proc/{path}"
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class Context:
     def keep(self, name: str, fd: int) -> None:
         """Hold fd under name; what had the name before is closed."""
         if name in self.fds:
-            os.close(self.fds[name])
+            posix.close(self.fds[name])
         self.fds[name] = fd
 
     def release(self, name: str) -> None:
         """Close the descriptor of this name, if there is one."""
         if name in self.fds:
-            os.close(self.fds.pop(name))
+            posix.close(self.fds.pop(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import posix
 import stat
 
 from ..rootfs.paths import open_in_root
@@ -11,7 +11,7 @@ from ..syscalls.files import close_range
 from .context import HOOK_OUTPUT, STDIO, Context
 
 _HIGHEST = 0xFFFFFFFF
-_NULL = os.makedev(1, 3)
+_NULL = posix.makedev(1, 3)
 _LEFT_TO_EXECVE = ("start", *HOOK_OUTPUT)
 
 
@@ -25,31 +25,31 @@ def install_descriptors(context: Context, extra: int) -> None:
     for name, fd in list(context.fds.items()):
         if fd < len(names):
             context.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(names))
-            os.close(fd)
+            posix.close(fd)
     channel = context.values["channel"]
     if channel.fileno() < len(names):
         channel.move_above(len(names))
     for number, name in enumerate(names):
         if name in context.fds:
-            os.dup2(context.fds[name], number, inheritable=True)
+            posix.dup2(context.fds[name], number, inheritable=True)
             context.release(name)
 
 
 def reopen_null(context: Context) -> None:
     """A standard descriptor on /dev/null would otherwise hold the host's /dev open."""
     for number in range(3):
-        found = os.fstat(number)
+        found = posix.fstat(number)
         if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
             continue
         try:
-            null = open_in_root(context.fds["root"], "/dev/null", os.O_RDWR | os.O_NOCTTY)
+            null = open_in_root(context.fds["root"], "/dev/null", posix.O_RDWR | posix.O_NOCTTY)
         except FileNotFoundError:
             return
         try:
-            if os.fstat(null).st_rdev == _NULL:
-                os.dup2(null, number, inheritable=True)
+            if posix.fstat(null).st_rdev == _NULL:
+                posix.dup2(null, number, inheritable=True)
         finally:
-            os.close(null)
+            posix.close(null)
 
 
 def close_descriptors(context: Context, kept: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import _signal
 import errno
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
+from ..filenames import fsdecode
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
 from .performer import Failure
@@ -23,7 +24,7 @@ IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 def change_directory(context: Context, path: str) -> None:
     """Before the change of user, as runc does it; what only the user may enter waits for it."""
     try:
-        os.chdir(path)
+        posix.chdir(path)
     except PermissionError:
         context.values["directory refused"] = True
 
@@ -31,9 +32,9 @@ def change_directory(context: Context, path: str) -> None:
 def verify_directory(context: Context, path: str) -> None:
     """A directory got by a leaked descriptor has no path from our root (CVE-2024-21626)."""
     if context.values.pop("directory refused", False):
-        os.chdir(path)
+        posix.chdir(path)
     try:
-        here = os.getcwd()
+        here = posix.getcwd()
     except FileNotFoundError:
         here = ""
     if not here.startswith("/"):
@@ -41,7 +42,7 @@ def verify_directory(context: Context, path: str) -> None:
 
 
 def set_umask(context: Context, umask: int) -> None:
-    os.umask(umask)
+    posix.umask(umask)
 
 
 def find_command(context: Context, name: str, search: str) -> None:
@@ -54,7 +55,7 @@ def find_command(context: Context, name: str, search: str) -> None:
         problem = _why_not(name)
         if problem:
             verb = "stat" if problem == errno.ENOENT else "exec"
-            text = os.strerror(problem).lower()
+            text = posix.strerror(problem).lower()
             if problem == errno.EISDIR:
                 text = "permission denied: it is a directory"  # EACCES is what execve would give
             raise StepProblem(f'exec: "{name}": {verb} {name}: {text}')
@@ -72,21 +73,29 @@ def find_command(context: Context, name: str, search: str) -> None:
             context.values["program"] = path
             return
         # A directory of PATH that this user may not enter has nothing for him.
-        denied = denied or (problem == errno.EACCES and os.path.exists(path))
+        denied = denied or (problem == errno.EACCES and _is_there(path))
     if denied:
         raise StepProblem(f'exec: "{name}": permission denied')
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
 
 
+def _is_there(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
 def _why_not(path: str) -> int:
     """The errno that executing path would give, as far as can be told before; 0 if it may."""
     try:
-        found = os.stat(path)
+        found = posix.stat(path)
     except OSError as error:
         return error.errno or errno.ENOENT
     if stat.S_ISDIR(found.st_mode):
         return errno.EISDIR
-    return 0 if os.access(path, os.X_OK, effective_ids=True) else errno.EACCES
+    return 0 if posix.access(path, posix.X_OK, effective_ids=True) else errno.EACCES
 
 
 def open_start(context: Context) -> None:
@@ -96,8 +105,8 @@ def open_start(context: Context) -> None:
     with O_PATH, so that no copy but ours keeps it open; only the host's /proc
     can open it then.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC
-    start = os.open(f"self/fd/{context.fds['fifo']}", flags, dir_fd=context.fds["proc"])
+    flags = posix.O_RDWR | posix.O_CLOEXEC
+    start = posix.open(f"self/fd/{context.fds['fifo']}", flags, dir_fd=context.fds["proc"])
     context.release("fifo")
     context.keep("start", start)
 
@@ -147,6 +156,6 @@ def missing_loader(program: str, where: str = "in the rootfs") -> str:
     except OSError:
         head = b""
     if head.startswith(b"#!"):
-        interpreter = os.fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
+        interpreter = fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
         return f"its interpreter {interpreter!r} is not {where}"
     return f"its program loader (PT_INTERP, for another C library or machine) is not {where}"

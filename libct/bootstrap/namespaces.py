@@ -9,7 +9,7 @@ so are the runtime's children, which waits on them by their pidfds.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import StepProblem
 from ..lifecycle import INIT_NAME
@@ -57,7 +57,7 @@ def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:
         lender.lend_to(pid, pidfd)
     if pid == 0:
         close_the_door()
-        os.umask(0)  # the modes that steps give to files are the whole of it
+        posix.umask(0)  # the modes that steps give to files are the whole of it
         context.values["is clone"] = True
         requests = context.values.pop("requests", None)
         if requests is not None:
@@ -72,8 +72,9 @@ def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> No
     what that refuses is tried again with the rights of the user namespace.
     paths: those of pairs, for the reader.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # it might be a FIFO, which would block
-    opened = [(flag, path, os.open(path, flags)) for flag, path in pairs]
+    # It might be a FIFO, which would block.
+    flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
+    opened = [(flag, path, posix.open(path, flags)) for flag, path in pairs]
     refused = []
     for flag, path, fd in opened:
         if flag == CLONE_NEWUSER:
@@ -89,7 +90,7 @@ def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> No
     for flag, path, fd in refused:
         _join(fd, flag, path)
     for _, _, fd in opened:
-        os.close(fd)
+        posix.close(fd)
 
 
 def _join(fd: int, flag: int, path: str) -> None:
@@ -113,8 +114,8 @@ def open_root_of(context: Context, pid: int) -> None:
     The process, which "target" is the pidfd of, is looked for after the link
     has been followed: so it was not that of a later one of the same number.
     """
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    context.keep("root", os.open(f"/proc/{pid}/root", flags))
+    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+    context.keep("root", posix.open(f"/proc/{pid}/root", flags))
     pidfd_send_signal(context.fds["target"], 0)
 
 
@@ -133,14 +134,14 @@ def open_time_offsets(context: Context) -> None:
     It is root's where the stage is not dumpable, as it has to be once it is in
     the container's user namespace; and who has opened it has the right to it.
     """
-    flags = os.O_WRONLY | os.O_CLOEXEC
-    fd = os.open("self/timens_offsets", flags, dir_fd=context.fds["proc"])
+    flags = posix.O_WRONLY | posix.O_CLOEXEC
+    fd = posix.open("self/timens_offsets", flags, dir_fd=context.fds["proc"])
     context.keep("time offsets", fd)
 
 
 def write_time_offsets(context: Context, text: str) -> None:
     """text: lines of clock, seconds and nanoseconds, as time_namespaces(7) has them."""
-    os.write(context.fds["time offsets"], text.encode())
+    posix.write(context.fds["time offsets"], text.encode())
     context.release("time offsets")
 
 
@@ -162,14 +163,14 @@ def deny_setgroups(context: Context) -> None:
 def _write_proc(context: Context, name: str, text: str) -> None:
     # context.pid is our child and not yet waited for, so nobody else's number.
     path = f"/proc/{context.pid}/{name}"
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
-        os.write(fd, text.encode())
+        posix.write(fd, text.encode())
     except OSError as error:
         error.filename = path
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> None:
@@ -183,24 +184,24 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
             "an ordinary user can map more than his own id only with it: install the"
             " package uidmap (shadow-utils)",
         )
-    read, write = os.pipe()
+    read, write = posix.pipe()
     with open(read, "rb") as output:
         try:
-            pid = os.posix_spawn(
+            pid = posix.posix_spawn(
                 program,
                 [program, str(context.pid), *words],
                 {"PATH": "/usr/bin:/bin"},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, write, 2),
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
-                    (os.POSIX_SPAWN_DUP2, 0, 1),
+                    (posix.POSIX_SPAWN_DUP2, write, 2),
+                    (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
+                    (posix.POSIX_SPAWN_DUP2, 0, 1),
                 ],
             )
         finally:
-            os.close(write)
+            posix.close(write)
         said = output.read()
     try:
-        failed = os.waitpid(pid, 0)[1] != 0
+        failed = posix.waitpid(pid, 0)[1] != 0
     except ChildProcessError:  # the host program has reaped it
         failed = bool(said)
     if failed:
@@ -225,7 +226,7 @@ def become_root(context: Context) -> None:
 
 
 def new_session(context: Context) -> None:
-    os.setsid()
+    posix.setsid()
 
 
 def make_undumpable(context: Context) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 import time
 
 from ..errors import Error
+from ..filenames import fsdecode
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME
 
 TYPE_CHECKING = False
@@ -119,11 +120,11 @@ def _failure(number: int, error: Exception) -> Failure:
     if isinstance(error, OSError):
         path = error.filename
         if isinstance(path, bytes):
-            path = os.fsdecode(path)
+            path = fsdecode(path)
         elif not isinstance(path, str):
             path = None
         text = error.strerror or str(error)
-        reason = os.strerror(error.errno) if error.errno else text
+        reason = posix.strerror(error.errno) if error.errno else text
         # "call(arguments): reason", as the bindings have it, or the reason alone.
         call, found, more = text.rpartition(": " + reason)
         return Failure(number, error.errno, call, reason + more if found else text, path, hint)
@@ -154,5 +155,5 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
             pid, pidfd = context.values.pop("cloned")
             if pid:
                 channel.send(("cloned", steps[-1][0], pid), [pidfd])
-                os.close(pidfd)
+                posix.close(pidfd)
                 return

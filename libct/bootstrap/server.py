@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import marshal
-import os
+import posix
 
 from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
@@ -60,26 +60,26 @@ def main(*, further: bool = False) -> None:
         _settle()
         _serve(Channel.of(REQUESTS), further=further)
     except EOFError:
-        os._exit(0)
+        posix._exit(0)
     finally:
-        os._exit(70)  # EX_SOFTWARE: whatever it was, no host code runs on the way out
+        posix._exit(70)  # EX_SOFTWARE: whatever it was, no host code runs on the way out
 
 
 def _settle() -> None:
     # What the owner left inheritable (a shell's descriptors) is not ours.
     close_range(REQUESTS + 1, _HIGHEST)
-    os.set_inheritable(REQUESTS, False)
+    posix.set_inheritable(REQUESTS, False)
     set_name("libct:server")
     for number in _NOT_DEFAULT:
         default_signal(number)
-    if os.geteuid() == 0:
+    if posix.geteuid() == 0:
         # An ordinary user's maps are written through /proc/PID, whose files
         # belong to root while a process is not dumpable; there, the first
         # process closes itself once it is mapped (namespaces.py).
         set_dumpable(False)
     # Text is decoded with these two; any other codec would be an import.
     b"".decode("utf-8"), b"".decode("ascii")
-    os.chdir("/")  # not to hold the owner's directory
+    posix.chdir("/")  # not to hold the owner's directory
 
 
 def _serve(requests: Channel, *, further: bool) -> None:
@@ -99,7 +99,7 @@ def _serve(requests: Channel, *, further: bool) -> None:
         perform_request(segments, context, channel, Trace(trace))
         channel.close()
         for fd in context.fds.values():
-            os.close(fd)
+            posix.close(fd)
 
 
 def perform_request(segments: list[Any], context: Context, channel: Channel, trace: Trace) -> None:
@@ -117,7 +117,7 @@ def perform_request(segments: list[Any], context: Context, channel: Channel, tra
             pass  # the runtime is gone, and with it who would hear of it
     finally:
         if context.values.get("is clone"):
-            os._exit(1)  # the stage, done; or a first process that has failed
+            posix._exit(1)  # the stage, done; or a first process that has failed
 
 
 def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -> None:
@@ -130,6 +130,6 @@ def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -
     start = context.fds.get("start", -1)
     if start >= 0:
         try:
-            os.write(start, marshal.dumps(failure.values(), MARSHAL))
+            posix.write(start, marshal.dumps(failure.values(), MARSHAL))
         except OSError:
             pass  # nobody waits for the command to begin

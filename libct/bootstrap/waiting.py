@@ -16,7 +16,7 @@ library has no contexts (musl) can_wait() is false, and the caller waits itself.
 from __future__ import annotations
 
 import marshal
-import os
+import posix
 import sys
 
 from ..syscalls.c import (
@@ -108,9 +108,9 @@ def await_start(context: Context, more: bool) -> None:
     and begins in execute(), which gives the interpreter's memory back before.
     """
     if more or context.values["trace"].on or not can_wait():
-        os.read(context.fds["start"], 1)
+        posix.read(context.fds["start"], 1)
         return
-    fd = os.open("self/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     with open(fd, "rb") as maps:
         context.values["wait"] = Wait(maps.read())
 
@@ -228,7 +228,7 @@ def _idle_memory(maps: bytes) -> list[tuple[int, int]]:
         name
         for start, end, _, name in mappings
         if name.startswith(b"/")
-        and (os.path.basename(name).startswith(b"ld") or any(start <= at < end for at in kept))
+        and (name.rpartition(b"/")[2].startswith(b"ld") or any(start <= at < end for at in kept))
     }
     found: list[tuple[int, int]] = []
     behind = 0  # where a kept library ends

@@ -21,7 +21,7 @@ Some of it is performed where nothing can be imported any more (cgroup_enter).
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from . import files
 from .files import REFUSALS, hinted
@@ -38,7 +38,7 @@ def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str
     """
     for directory in required + optional:
         try:
-            fd = files.open_file(f"{directory}/tasks", os.O_WRONLY)
+            fd = files.open_file(f"{directory}/tasks", posix.O_WRONLY)
         except OSError as error:
             if directory in optional and error.errno in (*REFUSALS, errno.ENOENT):
                 continue
@@ -53,7 +53,7 @@ def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[st
         if name not in context.fds:
             continue
         try:
-            os.write(context.fds[name], b"0")
+            posix.write(context.fds[name], b"0")
         except OSError as error:
             if directory in required or error.errno not in REFUSALS:
                 failed = files.explained(error, 'write("0")', f"{directory}/tasks")
@@ -64,7 +64,7 @@ def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[st
 def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
     """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
     try:
-        fd = files.open_file(directory, os.O_PATH | os.O_DIRECTORY)
+        fd = files.open_file(directory, posix.O_PATH | posix.O_DIRECTORY)
     except OSError as error:
         if optional and error.errno in (*REFUSALS, errno.ENOENT):
             return

@@ -8,7 +8,7 @@ fails, and is not written to.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import time
 
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
@@ -37,11 +37,11 @@ def open_file(path: str, flags: int) -> int:
     Raises OSError; errno EXDEV for what is on no cgroup file system.
     """
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = posix.open(path, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW)
     except OSError as error:
         raise explained(error, f'openat("{path}")', path) from None
     if not on_cgroup_filesystem(fd):
-        os.close(fd)
+        posix.close(fd)
         raise OSError(errno.EXDEV, f'openat("{path}"): not on a cgroup file system', path)
     return fd
 
@@ -53,29 +53,29 @@ def on_cgroup_filesystem(fd: int) -> bool:
 
 def read(path: str) -> str:
     """The whole of a file."""
-    fd = open_file(path, os.O_RDONLY)
+    fd = open_file(path, posix.O_RDONLY)
     try:
         pieces = []
-        while piece := os.read(fd, 65536):
+        while piece := posix.read(fd, 65536):
             pieces.append(piece)
     except OSError as error:
         raise explained(error, "read()", path) from None
     finally:
-        os.close(fd)
+        posix.close(fd)
     return b"".join(pieces).decode()
 
 
 def write(path: str, *values: str) -> None:
     """Write each value with one write(2); the kernel takes one setting a call."""
-    fd = open_file(path, os.O_WRONLY)
+    fd = open_file(path, posix.O_WRONLY)
     try:
         for value in values:
             try:
-                os.write(fd, value.encode())
+                posix.write(fd, value.encode())
             except OSError as error:
                 raise explained(error, f'write("{value}")', path) from None
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def write_pid(path: str, pid: int) -> None:
@@ -107,8 +107,8 @@ def tree(directory: str) -> Iterator[str]:
     """The group and all below it, the lowest first."""
     try:
         # A directory has a link more for each one in it: most groups need no listing.
-        if os.lstat(directory).st_nlink != 2:
-            with os.scandir(directory) as entries:
+        if posix.lstat(directory).st_nlink != 2:
+            with posix.scandir(directory) as entries:
                 below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
             for path in below:
                 yield from tree(path)
@@ -154,7 +154,7 @@ def remove(directories: Iterable[str]) -> None:
 
 def _removed(directory: str) -> bool:
     try:
-        os.rmdir(directory)
+        posix.rmdir(directory)
     except FileNotFoundError:
         return True
     except OSError as error:
@@ -167,7 +167,7 @@ def _removed(directory: str) -> bool:
 def explained(error: OSError, call: str, path: str) -> OSError:
     """The same error with the call it is of."""
     assert error.errno is not None
-    return OSError(error.errno, f"{call}: {os.strerror(error.errno)}", path)
+    return OSError(error.errno, f"{call}: {posix.strerror(error.errno)}", path)
 
 
 def hinted(error: OSError, hint: str) -> OSError:

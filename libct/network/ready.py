@@ -10,7 +10,7 @@ for root of a user namespace, who may leave his own and not return to it.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..syscalls.namespaces import CLONE_NEWNET, setns, unshare
 from .rtnetlink import LOOPBACK_IFINDEX, Netlink
@@ -47,25 +47,25 @@ class Ready:
 
 
 def _make() -> int:
-    own = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+    own = posix.open(_OWN, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         setns(own, CLONE_NEWNET)  # it is where we are, and EPERM if we could not come back
         unshare(CLONE_NEWNET)
         try:
             with Netlink() as netlink:
                 netlink.set_link_up(LOOPBACK_IFINDEX)
-            return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+            return posix.open(_OWN, posix.O_RDONLY | posix.O_CLOEXEC)
         finally:
             _return(own)
     finally:
-        os.close(own)
+        posix.close(own)
 
 
 def _return(own: int) -> None:
     try:
         setns(own, CLONE_NEWNET)
     except OSError:
-        os._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
+        posix._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
 
 
 def get_network(context: Context) -> None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
+import posix
 import struct
+
+from ..filenames import fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ class Netlink:
             if kind == RTM_NEWLINK:
                 index: int = _LINK.unpack_from(payload)[2]
                 return index
-        raise OSError(errno.ENODEV, f"{what}: {os.strerror(errno.ENODEV)}")
+        raise OSError(errno.ENODEV, f"{what}: {posix.strerror(errno.ENODEV)}")
 
     def addresses(self, index: int = 0) -> list[Address]:
         """Every address of the namespace, or those of the link of this index."""
@@ -219,7 +221,7 @@ def link_body(link: int | str, flags: int = 0) -> bytes:
     """The body of a request about a link; flags: IFF_* bits to turn on."""
     if isinstance(link, int):
         return _LINK.pack(_socket.AF_UNSPEC, 0, link, flags, flags)
-    name = os.fsencode(link)
+    name = fsencode(link)
     if not name or b"\0" in name or len(name) >= IFNAMSIZ:
         raise OSError(errno.ENODEV, f"{link!r} cannot be the name of a network device")
     body = _LINK.pack(_socket.AF_UNSPEC, 0, 0, flags, flags)
@@ -298,7 +300,7 @@ def _check(kind: int, flags: int, payload: bytes, what: str) -> None:
     code = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0
     if not code:
         return
-    text = f"{what}: {os.strerror(code)}"
+    text = f"{what}: {posix.strerror(code)}"
     if flags & NLM_F_ACK_TLVS:
         start = 4
         if kind == NLMSG_ERROR:

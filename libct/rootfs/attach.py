@@ -8,7 +8,7 @@ inside the rootfs.  No step of it goes by a path that the image could change.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..attributes.procfs import is_whole_proc
 from ..config.mount_flags import (
@@ -35,6 +35,7 @@ from ..syscalls.constants import (
 from ..syscalls.filesystems import fstatfs
 from ..syscalls.mounts import mount, mount_setattr, move_mount
 from .flags import ATTRIBUTES
+from .paths import same_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def check_place(context: Context, place: int, target: str, tree: int = -1) -> No
     covered: anything else could deceive who relies on /proc, as the security
     modules do (REFERENCE 2.5; CVE-2019-16884, CVE-2023-28642).
     """
-    if os.path.samestat(os.fstat(place), os.fstat(context.fds["root"])):
+    if same_file(place, context.fds["root"]):
         raise StepProblem(f"{target} leads to the root itself")
     if target == "/proc":
         if tree < 0 or not is_whole_proc(tree):
@@ -156,13 +157,13 @@ def mount_on(
     By the host's /proc, held since before the change of root: the working
     directory is moved there, for nothing of the container's is to be walked.
     """
-    os.fchdir(context.fds["proc"])
+    posix.fchdir(context.fds["proc"])
     try:
         mount(source, f"self/fd/{place}", fstype, flags, data)
     finally:
-        os.fchdir(context.fds["root"])
+        posix.fchdir(context.fds["root"])
 
 
 def path_of(context: Context, fd: int) -> str:
     """Where the object fd is, as seen from this process's root."""
-    return os.readlink(f"self/fd/{fd}", dir_fd=context.fds["proc"])
+    return posix.readlink(f"self/fd/{fd}", dir_fd=context.fds["proc"])

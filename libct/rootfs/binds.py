@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
@@ -55,18 +55,18 @@ def bind(
     """The host's source on target; a missing target becomes a directory or a file like it."""
     tree = context.fds.pop(slot) if slot else clone_tree(source, recursive=recursive)
     try:
-        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        directory = stat.S_ISDIR(posix.fstat(tree).st_mode)
         # No link may lead to another file of /proc than the one that was allowed.
         links = target not in PROC_FILES
         place = make_in_root(context.fds["root"], target, directory=directory, symlinks=links)
         try:
-            if stat.S_ISDIR(os.fstat(place).st_mode) != directory:
+            if stat.S_ISDIR(posix.fstat(place).st_mode) != directory:
                 kinds = ("a directory", "no directory")
                 source_is, target_is = kinds if directory else kinds[::-1]
                 raise StepProblem(f"{source} is {source_is} and {target} is {target_is}")
             attach(context, tree, place, target, attr_set=attr_set, attr_clr=attr_clr)
         finally:
-            os.close(place)
+            posix.close(place)
         finish(context, tree, rec_set, rec_clr, propagation)
     finally:
-        os.close(tree)
+        posix.close(tree)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from .attach import attach, finish
 from .binds import clone_tree
@@ -27,9 +27,9 @@ def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: 
         try:
             attach(context, tree, place, target, attr_set=attr_set)
         finally:
-            os.close(tree)
+            posix.close(tree)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def mount_cgroup2(
@@ -62,6 +62,6 @@ def mount_cgroup2(
             attach(context, tree, place, target, attr_set=attr_set)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
-            os.close(tree)
+            posix.close(tree)
     finally:
-        os.close(place)
+        posix.close(place)

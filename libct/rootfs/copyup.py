@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
 
 _CHUNK = 1 << 24  # bytes asked of one copy, for signals are served only between two
 _DEEPEST = 256  # levels: two descriptors are open for each
-_READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ def copy_tree(source: int, tree: int) -> None:
     file system entered: the image decides what is there.
     """
     # O_PATH descriptors can be neither listed nor read: open "." of them.
-    below = os.open(".", _READ_DIRECTORY, dir_fd=source)
+    below = posix.open(".", _READ_DIRECTORY, dir_fd=source)
     try:
-        copy = os.open(".", _READ_DIRECTORY, dir_fd=tree)
+        copy = posix.open(".", _READ_DIRECTORY, dir_fd=tree)
         try:
             _copy_directory(below, copy, copy, "", 0, {})
-            _keep_times(os.fstat(below), copy)
+            _keep_times(posix.fstat(below), copy)
         finally:
-            os.close(copy)
+            posix.close(copy)
     finally:
-        os.close(below)
+        posix.close(below)
 
 
 def _copy_directory(
@@ -44,44 +44,44 @@ def _copy_directory(
     """path: of the directory copy, from the directory top of the whole copy."""
     if depth > _DEEPEST:
         raise StepProblem(f"directories nested deeper than {_DEEPEST}")
-    device = os.fstat(source).st_dev
-    for name in os.listdir(source):
-        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+    device = posix.fstat(source).st_dev
+    for name in posix.listdir(source):
+        found = posix.stat(name, dir_fd=source, follow_symlinks=False)
         inode = found.st_dev, found.st_ino
         if inode in linked:
-            os.link(linked[inode], name, src_dir_fd=top, dst_dir_fd=copy, follow_symlinks=False)
+            posix.link(linked[inode], name, src_dir_fd=top, dst_dir_fd=copy, follow_symlinks=False)
             continue
         if stat.S_ISDIR(found.st_mode):
             # Only a directory tells: the files of an overlay have other devices.
             if found.st_dev != device:
                 continue
-            os.mkdir(name, 0o700, dir_fd=copy)
-            inner = os.open(name, _READ_DIRECTORY, dir_fd=source)
+            posix.mkdir(name, 0o700, dir_fd=copy)
+            inner = posix.open(name, _READ_DIRECTORY, dir_fd=source)
             try:
-                made = os.open(name, _READ_DIRECTORY, dir_fd=copy)
+                made = posix.open(name, _READ_DIRECTORY, dir_fd=copy)
                 try:
                     _copy_directory(inner, made, top, f"{path}{name}/", depth + 1, linked)
                 finally:
-                    os.close(made)
+                    posix.close(made)
             finally:
-                os.close(inner)
+                posix.close(inner)
             keep_attributes(copy, name, found)
         elif copy_entry(source, copy, name, found) and found.st_nlink > 1:
             linked[inode] = f"{path}{name}"
 
 
-def copy_entry(source: int, copy: int, name: str, found: os.stat_result) -> bool:
+def copy_entry(source: int, copy: int, name: str, found: posix.stat_result) -> bool:
     """Copy anything but a directory; False for what makes no sense to copy."""
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFLNK:
-        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=copy)
+        posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=copy)
     elif kind == stat.S_IFREG:
         _copy_file(source, copy, name, found.st_size)
     elif kind == stat.S_IFSOCK:
         return False  # it means nothing without its server
     else:
         try:
-            os.mknod(name, found.st_mode, found.st_rdev, dir_fd=copy)
+            posix.mknod(name, found.st_mode, found.st_rdev, dir_fd=copy)
         except PermissionError:
             return False  # a device, in a user namespace: it could not be opened either
     keep_attributes(copy, name, found)
@@ -89,18 +89,19 @@ def copy_entry(source: int, copy: int, name: str, found: os.stat_result) -> bool
 
 
 def _copy_file(source: int, copy: int, name: str, size: int) -> None:
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = posix.O_NOFOLLOW | posix.O_CLOEXEC
     # O_NONBLOCK: should the file have been replaced by a fifo meanwhile.
-    read = os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=source)
+    read = posix.open(name, posix.O_RDONLY | posix.O_NONBLOCK | flags, dir_fd=source)
     try:
-        write = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o600, dir_fd=copy)
+        flags |= posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL
+        write = posix.open(name, flags, 0o600, dir_fd=copy)
         try:
             _copy_data(read, write)
-            os.ftruncate(write, size)  # a hole at the end
+            posix.ftruncate(write, size)  # a hole at the end
         finally:
-            os.close(write)
+            posix.close(write)
     finally:
-        os.close(read)
+        posix.close(read)
 
 
 def _copy_data(read: int, write: int) -> None:
@@ -108,32 +109,32 @@ def _copy_data(read: int, write: int) -> None:
     end = 0
     while True:
         try:
-            start = os.lseek(read, end, os.SEEK_DATA)
+            start = posix.lseek(read, end, posix.SEEK_DATA)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
             return  # no data from there on
-        end = os.lseek(read, start, os.SEEK_HOLE)
-        os.lseek(write, start, os.SEEK_SET)
+        end = posix.lseek(read, start, posix.SEEK_HOLE)
+        posix.lseek(write, start, 0)
         while start < end:
-            copied = os.sendfile(write, read, start, min(end - start, _CHUNK))
+            copied = posix.sendfile(write, read, start, min(end - start, _CHUNK))
             if not copied:
                 return  # the file has been cut off meanwhile
             start += copied
 
 
-def keep_attributes(copy: int, name: str, found: os.stat_result) -> None:
+def keep_attributes(copy: int, name: str, found: posix.stat_result) -> None:
     """Give name in the directory copy the owner, the mode and the times that found has."""
     try:
-        os.chown(name, found.st_uid, found.st_gid, dir_fd=copy, follow_symlinks=False)
+        posix.chown(name, found.st_uid, found.st_gid, dir_fd=copy, follow_symlinks=False)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         # Not mapped in our user namespace, where nobody could use it as the owner.
     if not stat.S_ISLNK(found.st_mode):
-        os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=copy)
-    os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=copy, follow_symlinks=False)
+        posix.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=copy)
+    posix.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=copy, follow_symlinks=False)
 
 
-def _keep_times(found: os.stat_result, copy: int) -> None:
-    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))
+def _keep_times(found: posix.stat_result, copy: int) -> None:
+    posix.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
@@ -24,7 +24,7 @@ def make_device(
     But for a mount of the configuration: it is left as it is.
     """
     parent, name = parent_in_root(context, path)
-    number = os.makedev(major, minor)
+    number = posix.makedev(major, minor)
     try:
         _make_node(parent, name, mode, number, uid, gid)
     except PermissionError:
@@ -34,23 +34,23 @@ def make_device(
 
 def _make_node(parent: int, name: str, mode: int, number: int, uid: int, gid: int) -> None:
     try:
-        os.mknod(name, mode, number, dir_fd=parent)
+        posix.mknod(name, mode, number, dir_fd=parent)
     except FileExistsError:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        found = posix.stat(name, dir_fd=parent, follow_symlinks=False)
         if (found.st_mode, found.st_rdev, found.st_uid, found.st_gid) == (mode, number, uid, gid):
             return
         # Not changed in place: it may be a node of the host that is mounted there.
         if not _unlink(parent, name):
             return
-        os.mknod(name, mode, number, dir_fd=parent)
+        posix.mknod(name, mode, number, dir_fd=parent)
     if uid or gid:
-        os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+        posix.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
 
 
 def _unlink(parent: int, name: str) -> bool:
     """False for a mount point, which is left as it is."""
     try:
-        os.unlink(name, dir_fd=parent)
+        posix.unlink(name, dir_fd=parent)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
@@ -60,15 +60,15 @@ def _unlink(parent: int, name: str) -> bool:
 
 def bind_device(context: Context, path: str, kind: int, major: int, minor: int) -> None:
     """kind: S_IFCHR or S_IFBLK.  Mode and owner are those that the host's node has."""
-    _bind_host_device(context, path, kind, os.makedev(major, minor))
+    _bind_host_device(context, path, kind, posix.makedev(major, minor))
 
 
 def _bind_host_device(context: Context, path: str, kind: int, number: int) -> None:
     tree = clone_tree(path, recursive=False)
     try:
-        found = os.fstat(tree)
+        found = posix.fstat(tree)
         if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
-            device = f"{os.major(number)}:{os.minor(number)}"
+            device = f"{posix.major(number)}:{posix.minor(number)}"
             raise StepProblem(
                 f"{path} of the host is not the device {device}",
                 "where device nodes cannot be made, the host's of the same name are taken",
@@ -77,9 +77,9 @@ def _bind_host_device(context: Context, path: str, kind: int, number: int) -> No
         try:
             attach(context, tree, place, path)
         finally:
-            os.close(place)
+            posix.close(place)
     finally:
-        os.close(tree)
+        posix.close(tree)
 
 
 def make_link(context: Context, path: str, target: str) -> None:
@@ -91,15 +91,15 @@ def make_link(context: Context, path: str, target: str) -> None:
         return
     parent, name = parent_in_root(context, path)
     try:
-        os.symlink(target, name, dir_fd=parent)
+        posix.symlink(target, name, dir_fd=parent)
     except FileExistsError:
         if path == "/dev/ptmx" and _unlink(parent, name):
-            os.symlink(target, name, dir_fd=parent)
+            posix.symlink(target, name, dir_fd=parent)
 
 
 def _has_kcore(context: Context) -> bool:
     try:
-        os.stat("kcore", dir_fd=context.fds["proc"])
+        posix.stat("kcore", dir_fd=context.fds["proc"])
     except FileNotFoundError:
         return False
     return True

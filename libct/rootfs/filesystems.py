@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
@@ -52,7 +52,7 @@ def mount_filesystem(
     if not there:
         place = make_in_root(root, target, directory=True, symlinks=links)
     try:
-        if not stat.S_ISDIR(os.fstat(place).st_mode):
+        if not stat.S_ISDIR(posix.fstat(place).st_mode):
             raise StepProblem(f"{target} is no directory")
         if there:
             options = _like_the_directory(place, options)
@@ -70,9 +70,9 @@ def mount_filesystem(
                 attach(context, tree, place, target, attr_set=attr_set if copy_up else 0)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
-            os.close(tree)
+            posix.close(tree)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def _like_the_directory(place: int, options: Options) -> Options:
@@ -82,7 +82,7 @@ def _like_the_directory(place: int, options: Options) -> Options:
     no file system could be told.
     """
     given = {key for key, _ in options}
-    below = os.fstat(place)
+    below = posix.fstat(place)
     extra = []
     if "mode" not in given:
         extra.append(("mode", f"{stat.S_IMODE(below.st_mode):o}"))
@@ -107,7 +107,7 @@ def make_filesystem(
         fsconfig_create(fs)
         return fsmount(fs, attr_set)
     finally:
-        os.close(fs)
+        posix.close(fs)
 
 
 def configure(fs: int, options: Options) -> None:
@@ -133,7 +133,7 @@ def _mount_by_path(
     mount_on(context, place, flags, fstype, source, data)
     tree = open_in_root(context.fds["root"], target)
     if path_of(context, tree) != path_of(context, place):
-        os.close(tree)
+        posix.close(tree)
         raise StepProblem(f"{target} leads elsewhere since it was mounted on")
     return tree
 

@@ -5,8 +5,6 @@ No system calls: planning needs it, and performing does too.
 
 from __future__ import annotations
 
-import os
-
 from ..config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
@@ -32,6 +30,7 @@ from ..config.mount_flags import (
     MS_STRICTATIME,
     MS_SYNCHRONOUS,
 )
+from ..filenames import fsencode
 from ..syscalls.constants import (
     ST_NODEV,
     ST_NODIRATIME,
@@ -98,5 +97,5 @@ def takes_mount(options: Options, flags: int) -> bool:
 
     The many layers of an overlay exceed that easily.
     """
-    longest = max((len(os.fsencode(value)) for _, value in options if value), default=0)
+    longest = max((len(fsencode(value)) for _, value in options if value), default=0)
     return longest > _LONGEST_VALUE or bool(flags & MS_I_VERSION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
@@ -12,7 +12,7 @@ from ..syscalls.mounts import move_mount
 from .attach import remount_attached, set_attributes
 from .binds import clone_tree
 from .filesystems import make_filesystem
-from .paths import find_in_root, open_in_root
+from .paths import find_in_root, open_in_root, same_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def make_read_only(context: Context, path: str) -> None:
             if late:
                 remount_attached(context, tree, MOUNT_ATTR_RDONLY, 0)
         finally:
-            os.close(tree)
+            posix.close(tree)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def mask(context: Context, path: str) -> None:
@@ -54,35 +54,35 @@ def mask(context: Context, path: str) -> None:
     try:
         if _is_root(context, place):
             raise StepProblem(f"{path} is the root itself")
-        if not stat.S_ISDIR(os.fstat(place).st_mode):
+        if not stat.S_ISDIR(posix.fstat(place).st_mode):
             tree = clone_tree("", recursive=False, dirfd=_null(context))
         elif "mask" in context.fds:
             tree = clone_tree("", recursive=False, dirfd=context.fds["mask"])
         else:
             tree = empty_tmpfs()
-            context.keep("mask", os.dup(tree))
+            context.keep("mask", posix.dup(tree))
         try:
             move_mount(tree, "", place, "", _ONTO)
         finally:
-            os.close(tree)
+            posix.close(tree)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def _is_root(context: Context, place: int) -> bool:
-    return os.path.samestat(os.fstat(place), os.fstat(context.fds["root"]))
+    return same_file(place, context.fds["root"])
 
 
 def _null(context: Context) -> int:
     """The container's /dev/null, verified, open for all the masks."""
     if "null" not in context.fds:
         try:
-            null = open_in_root(context.fds["root"], "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+            null = open_in_root(context.fds["root"], "/dev/null", posix.O_PATH | posix.O_NOFOLLOW)
         except FileNotFoundError:
             raise StepProblem("the container has no /dev/null to mask files with") from None
         context.keep("null", null)
-        found = os.fstat(null)
-        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+        found = posix.fstat(null)
+        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != posix.makedev(1, 3):
             raise StepProblem("/dev/null in the container is not the null device")
     return context.fds["null"]
 

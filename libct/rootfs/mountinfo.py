@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import posix
+
+from ..filenames import fsdecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ class MountPoint:
 
 def mount_points(context: Context) -> list[MountPoint]:
     """All mounts of our namespace that are reachable from our root, in order."""
-    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    fd = posix.open("self/mountinfo", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     try:
         pieces = []
-        while piece := os.read(fd, 65536):
+        while piece := posix.read(fd, 65536):
             pieces.append(piece)
     finally:
-        os.close(fd)
-    return parse(os.fsdecode(b"".join(pieces)))
+        posix.close(fd)
+    return parse(fsdecode(b"".join(pieces)))
 
 
 def parse(text: str) -> list[MountPoint]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..syscalls.constants import FSPICK_EMPTY_PATH
 from ..syscalls.filesystems import fsconfig_reconfigure, fspick
@@ -31,7 +31,7 @@ def remount(
             remount_attached(context, place, attr_set, attr_clr)
         finish(context, place, rec_set, rec_clr, propagation)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def reconfigure(context: Context, target: str, options: Options) -> None:
@@ -40,9 +40,9 @@ def reconfigure(context: Context, target: str, options: Options) -> None:
     try:
         fs = fspick(place, "", FSPICK_EMPTY_PATH)
     finally:
-        os.close(place)
+        posix.close(place)
     try:
         configure(fs, options)
         fsconfig_reconfigure(fs)
     finally:
-        os.close(fs)
+        posix.close(fs)

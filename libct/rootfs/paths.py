@@ -9,7 +9,7 @@ used by the descriptor it gave (DESIGN.md 3.4; CVE-2021-30465).
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
@@ -27,7 +27,7 @@ _TRIES = 200  # of one resolution, see open_in_root
 def open_in_root(
     root: int,
     path: str,
-    flags: int = os.O_PATH,
+    flags: int = posix.O_PATH,
     *,
     symlinks: bool = True,
     missing_ok: bool = False,
@@ -80,16 +80,17 @@ def _make_last(root: int, path: str, mode: int, *, directory: bool, symlinks: bo
     if name in ("", ".", ".."):
         return -1
     try:
-        parent = open_in_root(root, above or "/", os.O_PATH | os.O_DIRECTORY, symlinks=symlinks)
+        flags = posix.O_PATH | posix.O_DIRECTORY
+        parent = open_in_root(root, above or "/", flags, symlinks=symlinks)
     except FileNotFoundError:
         return -1
     try:
         _make(parent, name, mode, directory=directory)
-        return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        return posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=parent)
     except FileExistsError:
         return -1  # a link to nowhere
     finally:
-        os.close(parent)
+        posix.close(parent)
 
 
 def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: bool) -> int:
@@ -102,17 +103,17 @@ def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: boo
         if name == "..":
             del done[-1:]
             continue
-        parent = open_in_root(root, "/".join(done) or ".", os.O_PATH | os.O_DIRECTORY)
+        parent = open_in_root(root, "/".join(done) or ".", posix.O_PATH | posix.O_DIRECTORY)
         try:
             target = _link_or_make(parent, name, mode, directory=directory or bool(todo))
         finally:
-            os.close(parent)
+            posix.close(parent)
         if target is None:
             done.append(name)
             continue
         links += 1
         if links > MAX_LINKS or not symlinks:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            raise OSError(errno.ELOOP, posix.strerror(errno.ELOOP), path)
         if target.startswith("/"):
             done = []
         todo += _components(target)
@@ -128,23 +129,23 @@ def _link_or_make(parent: int, name: str, mode: int, *, directory: bool) -> str 
     """The target of the link name, or None once name is something else and exists."""
     while True:
         try:
-            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            found = posix.stat(name, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             try:
                 _make(parent, name, mode, directory=directory)
             except FileExistsError:
                 continue  # another container on this rootfs has just made it
             return None
-        return os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else None
+        return posix.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else None
 
 
 def _make(parent: int, name: str, mode: int, *, directory: bool) -> None:
     try:
         if directory:
-            os.mkdir(name, mode, dir_fd=parent)
+            posix.mkdir(name, mode, dir_fd=parent)
         else:
-            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_WRONLY
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
+            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW
+            posix.close(posix.open(name, flags | posix.O_CLOEXEC, 0o644, dir_fd=parent))
     except FileExistsError:
         raise
     except OSError as error:
@@ -167,3 +168,9 @@ def parent_in_root(context: Context, path: str) -> tuple[int, str]:
         context.keep("parent", make_in_root(context.fds["root"], parent or "/", directory=True))
         context.values["parent"] = parent
     return context.fds["parent"], name
+
+
+def same_file(first: int, second: int) -> bool:
+    """Whether two descriptors are of one file."""
+    found = [posix.fstat(fd) for fd in (first, second)]
+    return len({(one.st_dev, one.st_ino) for one in found}) == 1

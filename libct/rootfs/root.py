@@ -6,7 +6,7 @@ Which of the three ways into the rootfs a container takes, says plan/root.py.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SLAVE
 from ..syscalls.constants import (
@@ -36,6 +36,10 @@ def unshare_parent(context: Context, rootfs: str) -> None:
     _change_mount_of(rootfs, MS_PRIVATE)
 
 
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
+
+
 def _change_mount_of(path: str, propagation: int) -> None:
     """Set the propagation of the mount that path lies on."""
     while True:
@@ -45,7 +49,7 @@ def _change_mount_of(path: str, propagation: int) -> None:
         except OSError as error:
             if error.errno != errno.EINVAL or path == "/":
                 raise
-            path = os.path.dirname(path)  # not a mount point
+            path = _above(path)  # not a mount point
 
 
 def bind_root(context: Context, path: str) -> None:
@@ -55,13 +59,13 @@ def bind_root(context: Context, path: str) -> None:
     all that follows lands in it.  The path is resolved once, and has no link in
     it that somebody could exchange (CVE-2019-18837).
     """
-    place = openat2(path, os.O_PATH | os.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
+    place = openat2(path, posix.O_PATH | posix.O_DIRECTORY, resolve=RESOLVE_NO_SYMLINKS)
     try:
         tree = clone_tree("", recursive=True, dirfd=place)
         context.keep("root", tree)
         move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     finally:
-        os.close(place)
+        posix.close(place)
 
 
 def pivot(context: Context) -> None:
@@ -74,16 +78,16 @@ def pivot(context: Context) -> None:
 
     Source: pivot_root(2), NOTES.
     """
-    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    old = posix.open("/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        os.fchdir(context.fds["root"])
+        posix.fchdir(context.fds["root"])
         pivot_root(".", ".")
-        os.fchdir(old)
+        posix.fchdir(old)
     finally:
-        os.close(old)
+        posix.close(old)
     mount("", ".", "", MS_SLAVE | MS_REC, "")
     umount2(".", MNT_DETACH)
-    os.chdir("/")
+    posix.chdir("/")
 
 
 def move_root(context: Context) -> None:
@@ -97,10 +101,10 @@ def move_root(context: Context) -> None:
         _hide(point)
     # Should it be shared, the rootfs would be moved onto the host's as well.
     mount("", "/", "", MS_SLAVE, "")
-    os.fchdir(context.fds["root"])
+    posix.fchdir(context.fds["root"])
     move_mount(context.fds["root"], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
-    os.chroot(".")
-    os.chdir("/")
+    posix.chroot(".")
+    posix.chdir("/")
 
 
 def _full_mounts(context: Context, rootfs: str) -> list[str]:
@@ -116,7 +120,7 @@ def _full_mounts(context: Context, rootfs: str) -> list[str]:
 def _hide(point: str) -> None:
     try:
         # Where the parent of a mount is shared, the host's would go as well.
-        _change_mount_of(os.path.dirname(point), MS_SLAVE)
+        _change_mount_of(_above(point), MS_SLAVE)
         mount("", point, "", MS_SLAVE | MS_REC, "")
         umount2(point, MNT_DETACH)
     except OSError as error:
@@ -137,4 +141,4 @@ def make_root_read_only(context: Context) -> None:
 
 def make_directory(context: Context, path: str) -> None:
     """A missing working directory is made, as root and before the root turns read-only."""
-    os.close(make_in_root(context.fds["root"], path, directory=True))
+    posix.close(make_in_root(context.fds["root"], path, directory=True))

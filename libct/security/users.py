@@ -11,11 +11,12 @@ Source: passwd(5), group(5), credentials(7), user_namespaces(7).
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
+from ..filenames import fsdecode, fsencode
 from ..rootfs.paths import open_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 
@@ -47,12 +48,12 @@ def own_stdio(context: Context) -> None:
     """
     uid = context.values["uid"]
     for fd in (0, 1, 2):
-        found = os.fstat(fd)
-        null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
+        found = posix.fstat(fd)
+        null = stat.S_ISCHR(found.st_mode) and found.st_rdev == posix.makedev(1, 3)
         if null or found.st_uid == uid:
             continue
         try:
-            os.fchown(fd, uid, -1)
+            posix.fchown(fd, uid, -1)
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EROFS, errno.EINVAL):
                 raise
@@ -90,13 +91,13 @@ def become_user(context: Context) -> None:
 def _may_set_groups(proc: int) -> bool:
     """/proc/self/setgroups says "deny" where an ordinary user wrote the gid map."""
     try:
-        fd = open_proc_file(proc, "self/setgroups", os.O_RDONLY)
+        fd = open_proc_file(proc, "self/setgroups", posix.O_RDONLY)
     except FileNotFoundError:
         return True  # a kernel without user namespaces
     try:
-        return not os.read(fd, 16).startswith(b"deny")
+        return not posix.read(fd, 16).startswith(b"deny")
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def _refuse_unmapped(error: OSError, what: str, number: object) -> None:
@@ -145,7 +146,7 @@ def resolve(
         gid = _id_of(by_uid, 3)
     for one in additional_groups:
         groups.append(_group(root, one))
-    home = os.fsdecode(by_uid[5]) if by_uid is not None else ""
+    home = fsdecode(by_uid[5]) if by_uid is not None else ""
     return uid, gid or 0, list(dict.fromkeys(groups)), home or "/"
 
 
@@ -179,7 +180,7 @@ def _group(root: int, group: int | str) -> int:
 
 def _groups_of(root: int, name: str) -> list[int]:
     """The groups that list name as a member."""
-    wanted = os.fsencode(name)
+    wanted = fsencode(name)
     found = []
     for entry in _entries(root, "/etc/group", 4):
         number = _id_of(entry, 2)
@@ -189,7 +190,7 @@ def _groups_of(root: int, name: str) -> list[int]:
 
 
 def _find(entries: list[list[bytes]], name: str) -> list[bytes] | None:
-    wanted = os.fsencode(name)
+    wanted = fsencode(name)
     return next((entry for entry in entries if entry[0] == wanted), None)
 
 
@@ -210,22 +211,22 @@ def _entries(root: int, path: str, fields: int) -> list[list[bytes]]:
 def _read(root: int, path: str) -> bytes:
     """The contents of a file of the container; none where it does not exist."""
     # Not to block on a FIFO, nor to get a terminal for our own.
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY
     try:
         fd = open_in_root(root, path, flags)
     except (FileNotFoundError, NotADirectoryError):
         return b""
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if not stat.S_ISREG(posix.fstat(fd).st_mode):
             raise StepProblem(f"the container's {path} is not a regular file")
         parts: list[bytes] = []
         size = 0
         while size <= _MOST_BYTES:
-            part = os.read(fd, _CHUNK)
+            part = posix.read(fd, _CHUNK)
             if not part:
                 return b"".join(parts)
             parts.append(part)
             size += len(part)
     finally:
-        os.close(fd)
+        posix.close(fd)
     raise StepProblem(f"the container's {path} is larger than {_MOST_BYTES} bytes")

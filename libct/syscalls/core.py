@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import posix
-import sys
 
+from ..filenames import fsencode
 from .c import (
     c_long,
     c_void_p,
@@ -63,7 +63,6 @@ def machine(name: str = "", *, wide: bool = WIDE) -> str:
     return name
 
 
-_ENCODING = sys.getfilesystemencoding()
 _MACHINE = machine()
 _NUMBERS = NUMBERS.get(_MACHINE, {})
 
@@ -75,8 +74,7 @@ def number(name: str) -> int:
 
 def cstring(text: str | bytes) -> bytes:
     """Encode a path for C; ValueError on a NUL, where C would silently stop reading."""
-    # os.fsencode would do, at twice the price; it is called for every path.
-    encoded = text if isinstance(text, bytes) else text.encode(_ENCODING, "surrogateescape")
+    encoded = fsencode(text)
     if b"\0" in encoded:
         raise ValueError(f"embedded NUL in {text!r}")
     return encoded

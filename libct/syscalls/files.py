@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
+from ..filenames import fsdecode
 from .c import (
     POINTER,
     Structure,
@@ -53,7 +54,7 @@ LAST_FD = 0xFFFFFFFF  # to the end of the table, for close_range
 
 # 32-bit machines keep large files from programs that do not ask.  openat2(2)
 # refuses flags that mean nothing together, this one with O_PATH among them.
-_LARGE_FILE = getattr(os, "O_LARGEFILE", 0)
+_LARGE_FILE = getattr(posix, "O_LARGEFILE", 0)
 
 
 class OpenHow(Structure):
@@ -77,7 +78,7 @@ _openat2 = bind_syscall(
 
 def openat2(
     path: str | bytes,
-    flags: int = os.O_RDONLY,
+    flags: int = posix.O_RDONLY,
     *,
     dirfd: int = AT_FDCWD,
     mode: int = 0,
@@ -105,8 +106,8 @@ def openat2(
 
     Source: openat2(2).
     """
-    flags |= os.O_CLOEXEC
-    how = OpenHow(flags if flags & os.O_PATH else flags | _LARGE_FILE, mode, resolve)
+    flags |= posix.O_CLOEXEC
+    how = OpenHow(flags if flags & posix.O_PATH else flags | _LARGE_FILE, mode, resolve)
     fd: int = _openat2(_NR_OPENAT2, dirfd, cstring(path), byref(how), sizeof(how))
     if fd == -1:
         if missing_ok and get_errno() == errno.ENOENT:
@@ -203,7 +204,7 @@ def execve(program: ExecArguments) -> None:
     Source: execve(2).
     """
     _execve(program.path, program.argv, program.envp)
-    fail(f"execve({quote(program.path)}, ...)", os.fsdecode(program.path))
+    fail(f"execve({quote(program.path)}, ...)", fsdecode(program.path))
 
 
 def execveat(program: ExecArguments, dirfd: int, flags: int = 0) -> None:
@@ -218,4 +219,4 @@ def execveat(program: ExecArguments, dirfd: int, flags: int = 0) -> None:
     """
     _execveat(_NR_EXECVEAT, dirfd, program.path, program.argv, program.envp, flags)
     text = f"{dirfd_name(dirfd)}, {quote(program.path)}, ..., {names(flags, AT_NAMES)}"
-    fail(f"execveat({text})", os.fsdecode(program.path) or None)
+    fail(f"execveat({text})", fsdecode(program.path) or None)

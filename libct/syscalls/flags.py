@@ -6,8 +6,8 @@ No ctypes: the planning side imports this.
 from __future__ import annotations
 
 import posix
-import sys
 
+from ..filenames import fsencode
 from . import constants
 
 TYPE_CHECKING = False
@@ -83,7 +83,6 @@ OPEN_NAMES = _of_os(
     "DIRECT", "DIRECTORY", "NOFOLLOW", "NOATIME", "CLOEXEC", "PATH",
 )  # fmt: skip
 
-_ENCODING = sys.getfilesystemencoding()
 _ACCESS_NAMES = {posix.O_RDONLY: "O_RDONLY", posix.O_WRONLY: "O_WRONLY", posix.O_RDWR: "O_RDWR"}
 
 
@@ -173,7 +172,7 @@ def quote(text: str | bytes | None) -> str:
     """A C string in double quotes, escaped as strace escapes; 'NULL' for None."""
     if text is None:
         return "NULL"
-    raw = text if isinstance(text, bytes) else text.encode(_ENCODING, "surrogateescape")
+    raw = fsencode(text)
     return '"' + "".join(_escape(raw, index) for index in range(len(raw))) + '"'
 
 

@@ -7,8 +7,9 @@ Every descriptor made here is the caller's, and close-on-exec.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
+from ..filenames import fsencode
 from .c import (
     POINTER,
     Structure,
@@ -90,7 +91,7 @@ def mount(
 
     Source: mount(2).
     """
-    if data is not None and len(os.fsencode(data)) >= os.sysconf("SC_PAGE_SIZE"):
+    if data is not None and len(fsencode(data)) >= posix.sysconf("SC_PAGE_SIZE"):
         set_errno(errno.E2BIG)
         status = -1
     else:

@@ -1,9 +1,8 @@
-"""The names of a UTS namespace: sethostname(2), setdomainname(2).  os.uname reads them."""
+"""The names of a UTS namespace: sethostname(2), setdomainname(2).  posix.uname reads them."""
 
 from __future__ import annotations
 
-import os
-
+from ..filenames import fsencode
 from .c import (
     c_char_p,
     c_int,
@@ -25,7 +24,7 @@ def sethostname(name: str | bytes) -> None:
 
     Source: sethostname(2).
     """
-    encoded = os.fsencode(name)
+    encoded = fsencode(name)
     if _sethostname(encoded, len(encoded)) == -1:
         fail(f"sethostname({quote(name)}, {len(encoded)})")
 
@@ -39,6 +38,6 @@ def setdomainname(name: str | bytes) -> None:
 
     Source: setdomainname(2).
     """
-    encoded = os.fsencode(name)
+    encoded = fsencode(name)
     if _setdomainname(encoded, len(encoded)) == -1:
         fail(f"setdomainname({quote(name)}, {len(encoded)})")

@@ -112,7 +112,7 @@ def test_the_trap_would_work(trap: Path) -> None:
 # At some of these the host's files are still all there is, and would be found.
 DOORS = {
     "first of all": ("bootstrap/namespaces.py", "def new_session(context: Context) -> None:\n"),
-    "the stage": ("bootstrap/namespaces.py", "    opened = [(flag, path, os.open(path, flags))"),
+    "the stage": ("bootstrap/namespaces.py", "    opened = [(flag, path, posix.open(path, flags))"),
     "inside": ("bootstrap/execute.py", "    denied = False\n"),
 }
 FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
