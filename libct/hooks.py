@@ -36,6 +36,7 @@ def run_poststart(container: Container) -> None:
         context = Context(open_output(record.annotations))
         context.pid = record.pid
         context.values["directory"] = container._directory
+        context.values["warnings"] = container.warnings
         try:
             plan, steps = _planned(container, STARTER)
             _perform(container, plan, steps, context)
@@ -53,6 +54,7 @@ def run_poststop(container: Container) -> None:
     except Error as error:
         container.warnings.append(str(error))
         context = Context()
+    context.values["warnings"] = container.warnings
     try:
         plan, steps = _planned(container, DELETER)
         for step in steps:

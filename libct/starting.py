@@ -184,6 +184,7 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
 
             context.fds.update(open_output(record.annotations))
             context.values["directory"] = container._directory
+            context.values["warnings"] = container.warnings
         if hold:
             context.fds["fifo"] = container._directory.make_fifo()
         _lend(context, process)

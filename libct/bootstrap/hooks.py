@@ -19,6 +19,7 @@ from ..errors import StepProblem
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
 from ..syscalls.process import pidfd_open, set_pdeathsig
+from ..syscalls.spawn import posix_spawn
 from .context import HOOK_OUTPUT
 from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
 
@@ -34,7 +35,6 @@ _PIPE = 65536  # bytes that are read at once
 _LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
 _UMASK = 0o022
 _MFD_CLOEXEC, _MFD_NOEXEC_SEAL = 0x1, 0x8  # memfd_create(2); the second since Linux 6.3
-_NOT_SETTABLE = (_signal.SIGKILL, _signal.SIGSTOP)
 
 
 def runtime_hook(
@@ -45,40 +45,56 @@ def runtime_hook(
     env: tuple[str, ...],
     timeout: int,
     state: str,
+    bundle: str,
 ) -> None:
-    """In the runtime's namespaces, with its working directory and user.
+    """In the runtime's namespaces, as its user, and in the bundle.
 
+    Without one it is in the runtime's working directory.
     It is noted in the container's directory, if that is still there, so that it can
     be found should the runtime be killed meanwhile.
     """
     directory: Directory | None = context.values.get("directory")
-    variables = dict(one.split("=", 1) for one in env)
+    program = ExecArguments(path, args, env)
     streams = _Streams(context, state, context.pid)
+    place = -1
     try:
+        if bundle:
+            place = _open_bundle(bundle, context.values["warnings"])
         if directory is not None:
             directory.note_hook(streams.stdin, 0)
         try:
-            pid = os.posix_spawn(
-                path,
-                args,
-                variables,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, streams.stdin, 0),
-                    (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
-                    (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
-                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
-                ],
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=_signal.valid_signals() - set(_NOT_SETTABLE),
-            )
+            theirs = (streams.stdin, streams.stdout, streams.stderr)
+            pid = posix_spawn(program, theirs, directory=place, close=_inheritable())
         except OSError as error:
             raise _not_executed(kind, path, error.errno or 0) from None
         _judge(streams, *_follow(pid, streams, timeout, directory=directory), timeout)
     finally:
         if directory is not None:
             directory.forget_hook()
+        if place >= 0:
+            os.close(place)
         streams.close()
+
+
+def _open_bundle(path: str, warnings: list[str]) -> int:
+    """The bundle, as a descriptor to work in; the root where it is gone, and a warning.
+
+    Hooks of the end are there to clean up, so they run all the same.
+    """
+    try:
+        place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.stat(".", dir_fd=place)  # as fchdir(2), this needs the right to search it
+        except OSError:
+            os.close(place)
+            raise
+        return place
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        text = f"cannot enter the bundle {path!r}: {reason} (hooks of the host run in '/' instead)"
+        if text not in warnings:
+            warnings.append(text)
+        return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _inheritable() -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -94,6 +95,29 @@ def test_create_start_delete(tmp_path: Path, rootfs: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert order(tmp_path) == list(KINDS[:ran])
     assert gone(name)
+
+
+def test_hooks_of_the_host_run_in_the_bundle(
+    tmp_path: Path, rootfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the commands are given; that of poststop in / when there is none any more."""
+    bundle, name, log = tmp_path / "bundle", unique(), tmp_path / "log"
+    bundle.mkdir()
+    hooks = {kind: [shell(f"echo {kind} $(pwd) >> {tmp_path}/order")] for kind in KINDS}
+    hooks["createContainer"] = hooks["startContainer"] = []
+    make_bundle(bundle, rootfs=rootfs, hooks=hooks)
+    for number, words in enumerate((("create", "-b", "../bundle"), ("start",), ("delete", "-f"))):
+        here = tmp_path / str(number)
+        here.mkdir()
+        monkeypatch.chdir(here)
+        if words[0] == "delete":
+            shutil.rmtree(bundle)
+        libct("--log", log, *words, name, check=True)
+    host = [kind for kind in KINDS if not kind.endswith("Container")]
+    places = [str(bundle)] * 3 + ["/"]
+    found = (tmp_path / "order").read_text().splitlines()
+    assert found == [f"{kind} {place}" for kind, place in zip(host, places)]
+    assert f"cannot enter the bundle '{bundle}': No such file or directory" in log.read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS[:3])

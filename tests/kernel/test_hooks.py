@@ -108,7 +108,8 @@ def order(place: Path) -> list[str]:
 
 def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
     hooks = hooks_of(**{kind: reporter(kind, place) for kind in KINDS})
-    config = config_with(hooks, place, labels=["org.example=one", "bundle=/bundle"])
+    bundle = str(place.parent)
+    config = config_with(hooks, place, labels=["org.example=one", f"bundle={bundle}"])
     container = create(config)
     process = first("sh", "-c", "echo command >> /mnt/order; sleep 60", cwd="/tmp")
     container.start(process)
@@ -136,7 +137,7 @@ def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
         # Before pivot_root the runtime's files are there, after it the container's.
         assert seen[kind].user == (image if kind == "startContainer" else daemon)
         assert seen[kind].umask == "0022"
-    assert seen["createRuntime"].cwd == os.getcwd()
+    assert {seen[kind].cwd for kind in HOST} == {bundle}
     assert seen["createContainer"].cwd == str(shared_rootfs())
     assert seen["startContainer"].cwd == "/tmp"  # the command's
     states = {
@@ -152,7 +153,7 @@ def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
             "ociVersion": "1.3.0",
             "id": container.id,
             "status": status,
-            "bundle": "/bundle",
+            "bundle": bundle,
             "annotations": {"org.example": "one"},
             "pid": number,
         }
@@ -259,6 +260,32 @@ def test_started_and_deleted_by_others(place: Path) -> None:
     assert order(place) == list(KINDS)
 
 
+def test_without_a_bundle_hooks_are_where_the_caller_is(place: Path) -> None:
+    hooks = hooks_of(**{kind: reporter(kind, place) for kind in HOST})
+    with create(config_with(hooks)) as container:
+        container.run(first())
+    assert {Seen(place, kind).cwd for kind in HOST} == {os.getcwd()}
+    assert container.warnings == []
+
+
+@pytest.mark.parametrize("there", ["gone", "not a directory"])
+def test_a_bundle_that_cannot_be_entered(place: Path, there: str) -> None:
+    """Hooks clean up, too: they run all the same, where they do no harm."""
+    bundle = place / "bundle"
+    if there != "gone":
+        bundle.touch()
+    hooks = hooks_of(**{kind: reporter(kind, place) for kind in HOST})
+    before = os.getcwd()
+    with create(config_with(hooks), bundle=str(bundle)) as container:
+        container.run(first())
+    assert {Seen(place, kind).cwd for kind in HOST} == {"/"}
+    reason = "No such file or directory" if there == "gone" else "Not a directory"
+    assert container.warnings == [
+        f"cannot enter the bundle {str(bundle)!r}: {reason} (hooks of the host run in '/' instead)"
+    ]
+    assert os.getcwd() == before
+
+
 def test_runc_agrees(tmp_path: Path, place: Path) -> None:
     """About everything but poststart, of which docs/compatibility.md tells."""
     if subprocess.run(["sh", "-c", "command -v runc"], stdout=subprocess.DEVNULL).returncode:
@@ -290,8 +317,8 @@ def test_runc_agrees(tmp_path: Path, place: Path) -> None:
             if kind not in HOST:
                 state["pid"] = seen.state["pid"]
             hosts = [getattr(seen, one) == own(one) for one in ("mnt", "pid", "net")]
-            # runc goes to the bundle when it creates a container.
-            cwd = seen.cwd if kind not in ("prestart", "createRuntime") else ""
+            # runc goes to the bundle in create, and not in delete; crun always does.
+            cwd = seen.cwd if kind != "poststop" else ""
             about[kind] = (hosts, seen.user, cwd, seen.umask, state)
         found[runtime] = order(place), about
     assert found["libct"][0] == list(KINDS)

@@ -26,11 +26,11 @@ def test_the_state_text() -> None:
     config = Config(
         "/rootfs", version="1.1.0", labels=["a=b=c", "bundle=/from/the/label", 'q="\u00e9\n']
     )
-    assert json.loads(state_text(config, "one", "", "creating")) == {
+    assert json.loads(state_text(config, "one", "/given", "creating")) == {
         "ociVersion": "1.1.0",
         "id": "one",
         "status": "creating",
-        "bundle": "/from/the/label",
+        "bundle": "/given",
         "annotations": {"a": "b=c", "q": '"\u00e9\n'},
     }
     text = state_text(Config("/rootfs"), "one", "/bundle", "stopped")
@@ -51,6 +51,22 @@ def test_each_kind_is_told_the_status_of_its_time() -> None:
         "poststart": "running",
         "poststop": "stopped",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "bundle"),
+    [("", "", ""), ("", "/label", "/label"), ("/given", "", "/given"), ("/given", "/x", "/given")],
+)
+def test_the_bundle_is_told_and_entered(given: str, label: str, bundle: str) -> None:
+    config = Config("/rootfs", hooks=ALL, labels=["a=b", f"bundle={label}"])
+    for kind in HOOKS:
+        for step in hook_steps(kind, config, "one", given):
+            assert json.loads(step.args[5])["bundle"] == bundle
+            enters = step.op == "runtime_hook" and bundle
+            assert ("fchdir()" in step.calls) == bool(enters)
+            if enters:
+                assert step.args[6] == bundle
+                assert step.calls[0] == f'open("{bundle}", O_PATH|O_DIRECTORY|O_CLOEXEC)'
 
 
 def test_no_hooks() -> None:
