@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _signal
 import errno
+import fcntl
 import os
 import select
 import time
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from .context import Context
 
 _MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo
-_PIPE = 65536  # bytes that are read at once
+_PIPE = 65536  # bytes that a pipe takes as it is made, and that are read at once
+_F_SETPIPE_SZ = 1031  # <linux/fcntl.h>; Python has it since 3.10
 _LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
 _UMASK = 0o022
 _MFD_CLOEXEC, _MFD_NOEXEC_SEAL = 0x1, 0x8  # memfd_create(2); the second since Linux 6.3
@@ -226,15 +228,42 @@ class _Streams:
 
 def _state_file(text: str) -> int:
     """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
+    data = text.encode("utf-8", "surrogateescape")
     try:
         fd = os.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         fd = os.memfd_create("state", _MFD_CLOEXEC)
-    os.write(fd, text.encode("utf-8", "surrogateescape"))
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+    try:
+        if os.write(fd, data) == len(data):
+            os.lseek(fd, 0, os.SEEK_SET)
+            return fd
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            os.close(fd)
+            raise
+    os.close(fd)
+    return _state_pipe(data)
+
+
+def _state_pipe(data: bytes) -> int:
+    """The state where RLIMIT_FSIZE, which is the container's already, is less than its length."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        if len(data) > _PIPE:
+            fcntl.fcntl(writer, _F_SETPIPE_SZ, len(data))
+        complete = os.write(writer, data) == len(data)
+    except OSError:
+        complete = False
+    finally:
+        os.close(writer)
+    if complete:
+        return reader
+    os.close(reader)
+    size = len(data)
+    raise StepProblem(f"its state of {size} bytes is more than RLIMIT_FSIZE and than a pipe takes")
 
 
 def _follow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import libct
 from libct.bootstrap import hooks as performers
 from libct.config import NEWCGROUP, NEWNS, NEWUSER, NEWUTS, Cgroup, Hook, Hooks, Mount, Resources
+from libct.config.attributes import Rlimit
 from libct.config.mount_flags import MS_BIND
 from libct.oci.names import HOOKS
 from libct.syscalls.process import set_child_subreaper
@@ -448,6 +450,27 @@ def test_a_hook_that_reads_nothing_and_a_large_state() -> None:
     with create(config_with(hooks, labels=labels)) as container:
         container.run(first())
     assert container.warnings == []
+
+
+@pytest.mark.parametrize("limit", [0, 70])
+@pytest.mark.parametrize("size", [10, 100_000, 900_000])
+def test_a_limit_of_file_sizes_does_not_cut_the_state(limit: int, size: int) -> None:
+    """It is in force when startContainer hooks run, and holds for files in memory, too."""
+    labels = [f"key{n}=" + "x" * 1000 for n in range(size // 1000)]
+    hook = shell(
+        f'state=$(cat); test ${{#state}} -gt {size} && test "${{state##*,}}" = \'"pid":1}}\''
+    )
+    with create(config_with(hooks_of(startContainer=hook), labels=labels)) as container:
+        container.run(first(rlimits=[Rlimit(resource.RLIMIT_FSIZE, limit, limit)]))
+
+
+def test_a_state_that_nothing_can_hold() -> None:
+    labels = [f"key{n}=" + "x" * 1000 for n in range(1100)]  # over /proc/sys/fs/pipe-max-size
+    limits = [Rlimit(resource.RLIMIT_FSIZE, 0, 0)]
+    said = r"its state of 1\d{6} bytes is more than RLIMIT_FSIZE"
+    container = create(config_with(hooks_of(startContainer=shell("true")), labels=labels))
+    with container, pytest.raises(libct.StepError, match=said):
+        container.run(first(rlimits=limits))
 
 
 # --- failures ------------------------------------------------------------------------------
