@@ -354,8 +354,15 @@ def _judge(streams: _Streams, ended: os.waitid_result | None, in_time: bool, tim
         problem = f"it exited with status {ended.si_status}"
     else:
         return
-    said = streams.caught.decode("utf-8", "replace").strip()
+    said = _printable(streams.caught.decode("utf-8", "replace").strip())
     raise StepProblem(f"{problem}: {said}" if said else problem)
+
+
+def _printable(text: str) -> str:
+    """An image may have written the text, to tell a terminal what to do."""
+    # repr() has the escapes; the codec of that purpose would have to be imported.
+    parts = (one if one.isprintable() or one in "\n\t" else repr(one).strip("'") for one in text)
+    return "".join(parts)[-_MOST_OUTPUT:]
 
 
 def _not_executed(kind: str, path: str, code: int) -> OSError:

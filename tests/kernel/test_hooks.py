@@ -522,6 +522,15 @@ def test_a_hook_that_fails(kind: str, way: str, place: Path) -> None:
     assert groups(container.id) == []
 
 
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is(kind: str) -> None:
+    hook = shell(r"printf '\033]0;title\007 caf\303\251\r\n\ttwo\342\200\256'; exit 1")
+    with create(config_with(hooks_of(**{kind: hook}))) as container:
+        error = fails(container, "run")
+    said = "\\x1b]0;title\\x07 caf\u00e9\\r\n\ttwo\\u202e"
+    assert error.strerror == f"it exited with status 1: {said}"
+
+
 @pytest.mark.parametrize("kind", ["startContainer", "poststart"])
 def test_a_hook_fails_when_another_process_starts_the_container(kind: str, place: Path) -> None:
     failing = [shell("true"), shell("echo said; kill -TERM $$")]
