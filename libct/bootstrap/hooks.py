@@ -137,7 +137,7 @@ def container_hook(
     try:
         told, tell = os.pipe()
         parent = os.getpid()
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             directory = context.fds["root"] if kind == "createContainer" else -1
             _become(program, streams, tell, parent, directory)
@@ -152,6 +152,14 @@ def container_hook(
         _judge(streams, *_follow(pid, streams, timeout, creator), timeout)
     finally:
         streams.close()
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        code = error.errno or 0
+        raise OSError(code, f"fork(): {os.strerror(code)}") from None
 
 
 def _become(

@@ -531,6 +531,17 @@ def test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is(kind: str)
     assert error.strerror == f"it exited with status 1: {said}"
 
 
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_a_limit_of_processes_that_leaves_none_for_a_hook(kind: str) -> None:
+    config = config_with(
+        hooks_of(**{kind: shell("true")}), cgroups=Cgroup(resources=Resources(pids_limit=1))
+    )
+    with create(config) as container:
+        error = fails(container, "run")
+    assert (error.errno, error.call) == (errno.EAGAIN, "fork()")
+    assert error.hint.endswith("or pids.max of the control group")
+
+
 @pytest.mark.parametrize("kind", ["startContainer", "poststart"])
 def test_a_hook_fails_when_another_process_starts_the_container(kind: str, place: Path) -> None:
     failing = [shell("true"), shell("echo said; kill -TERM $$")]
