@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo
 _PIPE = 65536  # bytes that a pipe takes as it is made, and that are read at once
+_READS = 16  # that empty a pipe whatever the size of pages: it takes 16 of 64 KiB at most
 _F_SETPIPE_SZ = 1031  # <linux/fcntl.h>; Python has it since 3.10
 _LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
 _UMASK = 0o022
@@ -220,11 +221,12 @@ class _Streams:
         return bool(data)
 
     def read_rest(self) -> None:
-        """What is there already.  Whom a hook has left behind may hold the pipe for long."""
+        """What is there already.  Whom a hook has left behind may hold the pipe, or fill it."""
         os.set_blocking(self.output, False)
         try:
-            while self.read():
-                pass
+            for _ in range(_READS):
+                if not self.read():
+                    return
         except BlockingIOError:
             pass
 
