@@ -223,6 +223,29 @@ def test_create_is_killed_in_a_hook(tmp_path: Path, rootfs: Path) -> None:
         assert found.stdout == b""
 
 
+def test_delete_is_killed_in_a_hook(tmp_path: Path, rootfs: Path) -> None:
+    """The hook cleans up for a container that is gone: it goes on, for nobody would do it again."""
+    name = unique()
+    wait = f"while ! test -e {tmp_path}/go; do sleep 0.05; done"
+    hooks = {"poststop": [shell(f"touch {tmp_path}/began; {wait}; touch {tmp_path}/ended")]}
+    bundle = bundle_of(tmp_path, rootfs, hooks)
+    libct("create", "-b", bundle, name, check=True)
+    with subprocess.Popen(
+        libct_command("delete", "--force", name),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+    ) as delete:
+        assert wait_until((tmp_path / "began").exists)
+        delete.send_signal(signal.SIGKILL)
+    assert gone(name)
+    libct("delete", "--force", name, check=True)
+    assert not (tmp_path / "ended").exists()
+    (tmp_path / "go").touch()
+    assert wait_until((tmp_path / "ended").exists)
+    libct("create", "-b", bundle, name, check=True)
+    libct("delete", "--force", name, check=True)
+
+
 def test_an_interrupt_ends_create_and_its_hook(tmp_path: Path, rootfs: Path) -> None:
     name = unique()
     hooks = hooks_in(tmp_path, createRuntime=[shell(f"touch {tmp_path}/began; sleep 100")])
