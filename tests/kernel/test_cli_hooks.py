@@ -103,9 +103,10 @@ def test_hooks_of_the_host_run_in_the_bundle(
     """Wherever the commands are given; that of poststop in / when there is none any more."""
     bundle, name, log = tmp_path / "bundle", unique(), tmp_path / "log"
     bundle.mkdir()
-    hooks = {kind: [shell(f"echo {kind} $(pwd) >> {tmp_path}/order")] for kind in KINDS}
+    script = f"$(pwd) | tee -a {tmp_path}/order"
+    hooks = {kind: [shell(f"echo {kind} {script}")] for kind in KINDS}
     hooks["createContainer"] = hooks["startContainer"] = []
-    make_bundle(bundle, rootfs=rootfs, hooks=hooks)
+    make_bundle(bundle, rootfs=rootfs, hooks=hooks, annotations={"run.oci.hooks.stdout": "../said"})
     for number, words in enumerate((("create", "-b", "../bundle"), ("start",), ("delete", "-f"))):
         here = tmp_path / str(number)
         here.mkdir()
@@ -117,6 +118,7 @@ def test_hooks_of_the_host_run_in_the_bundle(
     places = [str(bundle)] * 3 + ["/"]
     found = (tmp_path / "order").read_text().splitlines()
     assert found == [f"{kind} {place}" for kind, place in zip(host, places)]
+    assert (tmp_path / "said").read_text().splitlines() == found[:3]
     assert f"cannot enter the bundle '{bundle}': No such file or directory" in log.read_text()
 
 

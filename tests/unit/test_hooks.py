@@ -124,17 +124,23 @@ def test_a_hook_that_goes_on_is_noted(tmp_path: Path) -> None:
 
 
 def test_files_for_output(tmp_path: Path) -> None:
-    assert open_output({"other": "/no/such"}) == {}
+    def open_for(bundle: str = "", **paths: str) -> dict[str, int]:
+        labels = [f"run.oci.hooks.{name}={at}" for name, at in paths.items()]
+        return open_output(Record("one", Config("/rootfs", labels=labels), bundle))
+
+    assert open_for(other="/no/such") == {}
     path = str(tmp_path / "out")
-    found = open_output({"run.oci.hooks.stdout": path, "run.oci.hooks.stderr": path})
-    assert list(found) == ["hooks stdout", "hooks stderr"]
-    for fd in found.values():
-        os.write(fd, b"x")
-        os.close(fd)
-    assert (tmp_path / "out").read_text() == "xx"
+    for found in (
+        open_for(stdout=path, stderr=path),
+        open_for(str(tmp_path), stdout="out", stderr="./out"),
+    ):
+        assert list(found) == ["hooks stdout", "hooks stderr"]
+        for fd in found.values():
+            os.write(fd, b"x")
+            os.close(fd)
+    assert (tmp_path / "out").read_text() == "xxxx"
     before = len(os.listdir("/proc/self/fd"))
     for bad in ("/no/such", "a\0b"):
-        annotations = {"run.oci.hooks.stdout": path, "run.oci.hooks.stderr": bad}
         with pytest.raises(libct.Error, match=r"annotation run\.oci\.hooks\.stderr"):
-            open_output(annotations)
+            open_for(stdout=path, stderr=bad)
     assert len(os.listdir("/proc/self/fd")) == before
