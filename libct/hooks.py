@@ -17,7 +17,7 @@ from .bootstrap.servers import fill_standard_streams
 from .ending import stop
 from .errors import Error
 from .oci.names import HOOK_OUTPUT_ANNOTATIONS
-from .plan.hooks import hook_steps
+from .plan.hooks import hook_steps, labelled_bundle
 from .plan.step import DELETER, INIT, STARTER, Plan, Step
 from .state import start_time
 
@@ -33,9 +33,10 @@ def run_poststart(container: Container) -> None:
     """StepError at the first that fails; the container is stopped then."""
     record = container._record
     try:
-        context = Context(open_output(record.annotations))
+        context = Context(open_output(record))
         context.pid = record.pid
         context.values["directory"] = container._directory
+        context.values["warnings"] = container.warnings
         try:
             plan, steps = _planned(container, STARTER)
             _perform(container, plan, steps, context)
@@ -49,10 +50,11 @@ def run_poststart(container: Container) -> None:
 def run_poststop(container: Container) -> None:
     """All of them; what fails is put into container.warnings (runtime.md, Lifecycle)."""
     try:
-        context = Context(open_output(container._record.annotations))
+        context = Context(open_output(container._record))
     except Error as error:
         container.warnings.append(str(error))
         context = Context()
+    context.values["warnings"] = container.warnings
     try:
         plan, steps = _planned(container, DELETER)
         for step in steps:
@@ -64,13 +66,18 @@ def run_poststop(container: Container) -> None:
         _close(context)
 
 
-def open_output(annotations: dict[str, str]) -> dict[str, int]:
-    """The files that hooks write to instead of their pipe, by their names in a Context."""
+def open_output(record: Record) -> dict[str, int]:
+    """The files that hooks write to instead of their pipe, by their names in a Context.
+
+    Relative paths start in the bundle, as the hooks do.
+    """
+    bundle = record.bundle or labelled_bundle(record.config)
     found: dict[str, int] = {}
     for annotation, name in zip(HOOK_OUTPUT_ANNOTATIONS, HOOK_OUTPUT):
-        path = annotations.get(annotation)
+        path = record.annotations.get(annotation)
         if not path:
             continue
+        path = os.path.join(bundle, path)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
             found[name] = os.open(path, flags, 0o600)

@@ -185,8 +185,9 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
         if record.hooks:
             from .hooks import open_output
 
-            context.fds.update(open_output(record.annotations))
+            context.fds.update(open_output(record))
             context.values["directory"] = container._directory
+            context.values["warnings"] = container.warnings
         if hold:
             context.fds["fifo"] = container._directory.make_fifo()
         _lend(context, process)

@@ -18,6 +18,7 @@ _MAKE_NAMESPACES = (
     "unshare_time",
     "unshare_user",
 )
+_TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
 _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
 
 
@@ -32,6 +33,8 @@ def hint_for(step: Step, failure: Failure) -> str:
         return failure.hint
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
+    if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
+        return _TOO_MANY
     if step.op == "mount_filesystem":
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
@@ -56,7 +59,7 @@ def _for_clone(step: Step, code: int | None) -> str:
             return _NEEDS_USERNS
         return _userns_restriction()
     if code == errno.EAGAIN:
-        return "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
+        return _TOO_MANY
     if code == errno.EINVAL:
         return "this kernel lacks one of these namespaces"
     return ""

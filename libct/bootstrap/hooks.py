@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _signal
 import errno
+import fcntl
 import os
 import select
 import time
@@ -19,6 +20,7 @@ from ..errors import StepProblem
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
 from ..syscalls.process import pidfd_open, set_pdeathsig
+from ..syscalls.spawn import posix_spawn
 from .context import HOOK_OUTPUT
 from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
 
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from .context import Context
 
 _MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo
-_PIPE = 65536  # bytes that are read at once
+_PIPE = 65536  # bytes that a pipe takes as it is made, and that are read at once
+_READS = 16  # that empty a pipe whatever the size of pages: it takes 16 of 64 KiB at most
+_F_SETPIPE_SZ = 1031  # <linux/fcntl.h>; Python has it since 3.10
 _LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
 _UMASK = 0o022
 _MFD_CLOEXEC, _MFD_NOEXEC_SEAL = 0x1, 0x8  # memfd_create(2); the second since Linux 6.3
-_NOT_SETTABLE = (_signal.SIGKILL, _signal.SIGSTOP)
 
 
 def runtime_hook(
@@ -45,40 +48,56 @@ def runtime_hook(
     env: tuple[str, ...],
     timeout: int,
     state: str,
+    bundle: str,
 ) -> None:
-    """In the runtime's namespaces, with its working directory and user.
+    """In the runtime's namespaces, as its user, and in the bundle.
 
+    Without one it is in the runtime's working directory.
     It is noted in the container's directory, if that is still there, so that it can
     be found should the runtime be killed meanwhile.
     """
     directory: Directory | None = context.values.get("directory")
-    variables = dict(one.split("=", 1) for one in env)
+    program = ExecArguments(path, args, env)
     streams = _Streams(context, state, context.pid)
+    place = -1
     try:
+        if bundle:
+            place = _open_bundle(bundle, context.values["warnings"])
         if directory is not None:
             directory.note_hook(streams.stdin, 0)
         try:
-            pid = os.posix_spawn(
-                path,
-                args,
-                variables,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, streams.stdin, 0),
-                    (os.POSIX_SPAWN_DUP2, streams.stdout, 1),
-                    (os.POSIX_SPAWN_DUP2, streams.stderr, 2),
-                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
-                ],
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=_signal.valid_signals() - set(_NOT_SETTABLE),
-            )
+            theirs = (streams.stdin, streams.stdout, streams.stderr)
+            pid = posix_spawn(program, theirs, directory=place, close=_inheritable())
         except OSError as error:
             raise _not_executed(kind, path, error.errno or 0) from None
         _judge(streams, *_follow(pid, streams, timeout, directory=directory), timeout)
     finally:
         if directory is not None:
             directory.forget_hook()
+        if place >= 0:
+            os.close(place)
         streams.close()
+
+
+def _open_bundle(path: str, warnings: list[str]) -> int:
+    """The bundle, as a descriptor to work in; the root where it is gone, and a warning.
+
+    Hooks of the end are there to clean up, so they run all the same.
+    """
+    try:
+        place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.stat(".", dir_fd=place)  # as fchdir(2), this needs the right to search it
+        except OSError:
+            os.close(place)
+            raise
+        return place
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        text = f"cannot enter the bundle {path!r}: {reason} (hooks of the host run in '/' instead)"
+        if text not in warnings:
+            warnings.append(text)
+        return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _inheritable() -> list[int]:
@@ -119,7 +138,7 @@ def container_hook(
     try:
         told, tell = os.pipe()
         parent = os.getpid()
-        pid = os.fork()
+        pid = _fork()
         if pid == 0:
             directory = context.fds["root"] if kind == "createContainer" else -1
             _become(program, streams, tell, parent, directory)
@@ -134,6 +153,14 @@ def container_hook(
         _judge(streams, *_follow(pid, streams, timeout, creator), timeout)
     finally:
         streams.close()
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        code = error.errno or 0
+        raise OSError(code, f"fork(): {os.strerror(code)}") from None
 
 
 def _become(
@@ -194,11 +221,12 @@ class _Streams:
         return bool(data)
 
     def read_rest(self) -> None:
-        """What is there already.  Whom a hook has left behind may hold the pipe for long."""
+        """What is there already.  Whom a hook has left behind may hold the pipe, or fill it."""
         os.set_blocking(self.output, False)
         try:
-            while self.read():
-                pass
+            for _ in range(_READS):
+                if not self.read():
+                    return
         except BlockingIOError:
             pass
 
@@ -210,15 +238,42 @@ class _Streams:
 
 def _state_file(text: str) -> int:
     """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
+    data = text.encode("utf-8", "surrogateescape")
     try:
         fd = os.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         fd = os.memfd_create("state", _MFD_CLOEXEC)
-    os.write(fd, text.encode("utf-8", "surrogateescape"))
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+    try:
+        if os.write(fd, data) == len(data):
+            os.lseek(fd, 0, os.SEEK_SET)
+            return fd
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            os.close(fd)
+            raise
+    os.close(fd)
+    return _state_pipe(data)
+
+
+def _state_pipe(data: bytes) -> int:
+    """The state where RLIMIT_FSIZE, which is the container's already, is less than its length."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        if len(data) > _PIPE:
+            fcntl.fcntl(writer, _F_SETPIPE_SZ, len(data))
+        complete = os.write(writer, data) == len(data)
+    except OSError:
+        complete = False
+    finally:
+        os.close(writer)
+    if complete:
+        return reader
+    os.close(reader)
+    size = len(data)
+    raise StepProblem(f"its state of {size} bytes is more than RLIMIT_FSIZE and than a pipe takes")
 
 
 def _follow(
@@ -309,8 +364,15 @@ def _judge(streams: _Streams, ended: os.waitid_result | None, in_time: bool, tim
         problem = f"it exited with status {ended.si_status}"
     else:
         return
-    said = streams.caught.decode("utf-8", "replace").strip()
+    said = _printable(streams.caught.decode("utf-8", "replace").strip())
     raise StepProblem(f"{problem}: {said}" if said else problem)
+
+
+def _printable(text: str) -> str:
+    """An image may have written the text, to tell a terminal what to do."""
+    # repr() has the escapes; the codec of that purpose would have to be imported.
+    parts = (one if one.isprintable() or one in "\n\t" else repr(one).strip("'") for one in text)
+    return "".join(parts)[-_MOST_OUTPUT:]
 
 
 def _not_executed(kind: str, path: str, code: int) -> OSError:

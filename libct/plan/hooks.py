@@ -45,6 +45,7 @@ def hook_steps(
     if config.hooks is None:
         return []
     field, status = _KINDS[kind]
+    bundle = bundle or labelled_bundle(config)
     state = state_text(config, container_id, bundle, status)
     steps = []
     for index, hook in enumerate(getattr(config.hooks, field)):
@@ -55,19 +56,25 @@ def hook_steps(
         if kind in _INSIDE:
             steps.append(container_hook(*common, state, inherits, why=why))
         else:
-            steps.append(runtime_hook(*common, state, why=why))
+            steps.append(runtime_hook(*common, state, bundle, why=why))
     return steps
+
+
+def labelled_bundle(config: Config) -> str:
+    """The bundle of a configuration that was read from one, "" for others."""
+    labels = dict(label.partition("=")[::2] for label in config.labels)
+    return labels.get("bundle", "")
 
 
 def state_text(config: Config, container_id: str, bundle: str, status: str) -> str:
     """The state that a hook is told, as JSON; its pid is added when it is known."""
     annotations = dict(label.partition("=")[::2] for label in config.labels)
-    found = annotations.pop("bundle", "")
+    annotations.pop("bundle", None)
     state: dict[str, Any] = {
         "ociVersion": config.version or _SPEC_VERSION,
         "id": container_id,
         "status": status,
-        "bundle": bundle or found,
+        "bundle": bundle,
     }
     if annotations:
         state["annotations"] = annotations
@@ -82,8 +89,10 @@ def runtime_hook(
     env: tuple[str, ...],
     timeout: int,
     state: str,
+    bundle: str,
 ) -> list[str]:
-    return _calls(path, args)
+    enter = [f"open({quote(bundle)}, O_PATH|O_DIRECTORY|O_CLOEXEC)", "fchdir()"] if bundle else []
+    return [*enter, *_calls(path, args)]
 
 
 @operation("bootstrap.hooks", "run the {0} hook {1} in the container")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -94,6 +95,31 @@ def test_create_start_delete(tmp_path: Path, rootfs: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert order(tmp_path) == list(KINDS[:ran])
     assert gone(name)
+
+
+def test_hooks_of_the_host_run_in_the_bundle(
+    tmp_path: Path, rootfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the commands are given; that of poststop in / when there is none any more."""
+    bundle, name, log = tmp_path / "bundle", unique(), tmp_path / "log"
+    bundle.mkdir()
+    script = f"$(pwd) | tee -a {tmp_path}/order"
+    hooks = {kind: [shell(f"echo {kind} {script}")] for kind in KINDS}
+    hooks["createContainer"] = hooks["startContainer"] = []
+    make_bundle(bundle, rootfs=rootfs, hooks=hooks, annotations={"run.oci.hooks.stdout": "../said"})
+    for number, words in enumerate((("create", "-b", "../bundle"), ("start",), ("delete", "-f"))):
+        here = tmp_path / str(number)
+        here.mkdir()
+        monkeypatch.chdir(here)
+        if words[0] == "delete":
+            shutil.rmtree(bundle)
+        libct("--log", log, *words, name, check=True)
+    host = [kind for kind in KINDS if not kind.endswith("Container")]
+    places = [str(bundle)] * 3 + ["/"]
+    found = (tmp_path / "order").read_text().splitlines()
+    assert found == [f"{kind} {place}" for kind, place in zip(host, places)]
+    assert (tmp_path / "said").read_text().splitlines() == found[:3]
+    assert f"cannot enter the bundle '{bundle}': No such file or directory" in log.read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS[:3])
@@ -197,6 +223,29 @@ def test_create_is_killed_in_a_hook(tmp_path: Path, rootfs: Path) -> None:
             ["pgrep", "-f", f"sleep 12345{os.getpid()}"], stdout=subprocess.PIPE, check=False
         )
         assert found.stdout == b""
+
+
+def test_delete_is_killed_in_a_hook(tmp_path: Path, rootfs: Path) -> None:
+    """The hook cleans up for a container that is gone: it goes on, for nobody would do it again."""
+    name = unique()
+    wait = f"while ! test -e {tmp_path}/go; do sleep 0.05; done"
+    hooks = {"poststop": [shell(f"touch {tmp_path}/began; {wait}; touch {tmp_path}/ended")]}
+    bundle = bundle_of(tmp_path, rootfs, hooks)
+    libct("create", "-b", bundle, name, check=True)
+    with subprocess.Popen(
+        libct_command("delete", "--force", name),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+    ) as delete:
+        assert wait_until((tmp_path / "began").exists)
+        delete.send_signal(signal.SIGKILL)
+    assert gone(name)
+    libct("delete", "--force", name, check=True)
+    assert not (tmp_path / "ended").exists()
+    (tmp_path / "go").touch()
+    assert wait_until((tmp_path / "ended").exists)
+    libct("create", "-b", bundle, name, check=True)
+    libct("delete", "--force", name, check=True)
 
 
 def test_an_interrupt_ends_create_and_its_hook(tmp_path: Path, rootfs: Path) -> None:

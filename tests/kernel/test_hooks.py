@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import libct
 from libct.bootstrap import hooks as performers
 from libct.config import NEWCGROUP, NEWNS, NEWUSER, NEWUTS, Cgroup, Hook, Hooks, Mount, Resources
+from libct.config.attributes import Rlimit
 from libct.config.mount_flags import MS_BIND
 from libct.oci.names import HOOKS
 from libct.syscalls.process import set_child_subreaper
@@ -108,7 +110,8 @@ def order(place: Path) -> list[str]:
 
 def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
     hooks = hooks_of(**{kind: reporter(kind, place) for kind in KINDS})
-    config = config_with(hooks, place, labels=["org.example=one", "bundle=/bundle"])
+    bundle = str(place.parent)
+    config = config_with(hooks, place, labels=["org.example=one", f"bundle={bundle}"])
     container = create(config)
     process = first("sh", "-c", "echo command >> /mnt/order; sleep 60", cwd="/tmp")
     container.start(process)
@@ -136,7 +139,7 @@ def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
         # Before pivot_root the runtime's files are there, after it the container's.
         assert seen[kind].user == (image if kind == "startContainer" else daemon)
         assert seen[kind].umask == "0022"
-    assert seen["createRuntime"].cwd == os.getcwd()
+    assert {seen[kind].cwd for kind in HOST} == {bundle}
     assert seen["createContainer"].cwd == str(shared_rootfs())
     assert seen["startContainer"].cwd == "/tmp"  # the command's
     states = {
@@ -152,7 +155,7 @@ def test_all_kinds_in_order_each_in_its_place(place: Path) -> None:
             "ociVersion": "1.3.0",
             "id": container.id,
             "status": status,
-            "bundle": "/bundle",
+            "bundle": bundle,
             "annotations": {"org.example": "one"},
             "pid": number,
         }
@@ -259,6 +262,32 @@ def test_started_and_deleted_by_others(place: Path) -> None:
     assert order(place) == list(KINDS)
 
 
+def test_without_a_bundle_hooks_are_where_the_caller_is(place: Path) -> None:
+    hooks = hooks_of(**{kind: reporter(kind, place) for kind in HOST})
+    with create(config_with(hooks)) as container:
+        container.run(first())
+    assert {Seen(place, kind).cwd for kind in HOST} == {os.getcwd()}
+    assert container.warnings == []
+
+
+@pytest.mark.parametrize("there", ["gone", "not a directory"])
+def test_a_bundle_that_cannot_be_entered(place: Path, there: str) -> None:
+    """Hooks clean up, too: they run all the same, where they do no harm."""
+    bundle = place / "bundle"
+    if there != "gone":
+        bundle.touch()
+    hooks = hooks_of(**{kind: reporter(kind, place) for kind in HOST})
+    before = os.getcwd()
+    with create(config_with(hooks), bundle=str(bundle)) as container:
+        container.run(first())
+    assert {Seen(place, kind).cwd for kind in HOST} == {"/"}
+    reason = "No such file or directory" if there == "gone" else "Not a directory"
+    assert container.warnings == [
+        f"cannot enter the bundle {str(bundle)!r}: {reason} (hooks of the host run in '/' instead)"
+    ]
+    assert os.getcwd() == before
+
+
 def test_runc_agrees(tmp_path: Path, place: Path) -> None:
     """About everything but poststart, of which docs/compatibility.md tells."""
     if subprocess.run(["sh", "-c", "command -v runc"], stdout=subprocess.DEVNULL).returncode:
@@ -290,8 +319,8 @@ def test_runc_agrees(tmp_path: Path, place: Path) -> None:
             if kind not in HOST:
                 state["pid"] = seen.state["pid"]
             hosts = [getattr(seen, one) == own(one) for one in ("mnt", "pid", "net")]
-            # runc goes to the bundle when it creates a container.
-            cwd = seen.cwd if kind not in ("prestart", "createRuntime") else ""
+            # runc goes to the bundle in create, and not in delete; crun always does.
+            cwd = seen.cwd if kind != "poststop" else ""
             about[kind] = (hosts, seen.user, cwd, seen.umask, state)
         found[runtime] = order(place), about
     assert found["libct"][0] == list(KINDS)
@@ -400,16 +429,19 @@ def test_a_file_for_output_that_cannot_be_opened(tmp_path: Path) -> None:
     assert (tmp_path / "stopped").exists()
 
 
+@pytest.mark.parametrize("program", ["sleep 50", "cat /dev/zero"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_hook_leaves_behind_does_not_hold_us_up(kind: str, tmp_path: Path) -> None:
-    """A service started by a hook, that keeps its standard output."""
+def test_what_a_hook_leaves_behind_does_not_hold_us_up(
+    kind: str, program: str, tmp_path: Path
+) -> None:
+    """A service started by a hook, that keeps its standard output, and may fill it."""
     pid_file = "/tmp/pid" if kind == "startContainer" else f"{tmp_path}/pid"
-    script = f"sleep 50 & echo $! > {pid_file}"
+    script = f"{program} & echo $! > {pid_file}"
     started = time.monotonic()
     with create(config_with(hooks_of(**{kind: shell(script)}))) as container:
         container.run(first())
     assert time.monotonic() - started < 20
-    if kind in HOST:
+    if kind in HOST and program.startswith("sleep"):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     (shared_rootfs() / "tmp/pid").unlink(missing_ok=True)
 
@@ -421,6 +453,27 @@ def test_a_hook_that_reads_nothing_and_a_large_state() -> None:
     with create(config_with(hooks, labels=labels)) as container:
         container.run(first())
     assert container.warnings == []
+
+
+@pytest.mark.parametrize("limit", [0, 70])
+@pytest.mark.parametrize("size", [10, 100_000, 900_000])
+def test_a_limit_of_file_sizes_does_not_cut_the_state(limit: int, size: int) -> None:
+    """It is in force when startContainer hooks run, and holds for files in memory, too."""
+    labels = [f"key{n}=" + "x" * 1000 for n in range(size // 1000)]
+    hook = shell(
+        f'state=$(cat); test ${{#state}} -gt {size} && test "${{state##*,}}" = \'"pid":1}}\''
+    )
+    with create(config_with(hooks_of(startContainer=hook), labels=labels)) as container:
+        container.run(first(rlimits=[Rlimit(resource.RLIMIT_FSIZE, limit, limit)]))
+
+
+def test_a_state_that_nothing_can_hold() -> None:
+    labels = [f"key{n}=" + "x" * 1000 for n in range(1100)]  # over /proc/sys/fs/pipe-max-size
+    limits = [Rlimit(resource.RLIMIT_FSIZE, 0, 0)]
+    said = r"its state of 1\d{6} bytes is more than RLIMIT_FSIZE"
+    container = create(config_with(hooks_of(startContainer=shell("true")), labels=labels))
+    with container, pytest.raises(libct.StepError, match=said):
+        container.run(first(rlimits=limits))
 
 
 # --- failures ------------------------------------------------------------------------------
@@ -470,6 +523,26 @@ def test_a_hook_that_fails(kind: str, way: str, place: Path) -> None:
     container.destroy()
     assert order(place) == ["poststop"]
     assert groups(container.id) == []
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is(kind: str) -> None:
+    hook = shell(r"printf '\033]0;title\007 caf\303\251\r\n\ttwo\342\200\256'; exit 1")
+    with create(config_with(hooks_of(**{kind: hook}))) as container:
+        error = fails(container, "run")
+    said = "\\x1b]0;title\\x07 caf\u00e9\\r\n\ttwo\\u202e"
+    assert error.strerror == f"it exited with status 1: {said}"
+
+
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_a_limit_of_processes_that_leaves_none_for_a_hook(kind: str) -> None:
+    config = config_with(
+        hooks_of(**{kind: shell("true")}), cgroups=Cgroup(resources=Resources(pids_limit=1))
+    )
+    with create(config) as container:
+        error = fails(container, "run")
+    assert (error.errno, error.call) == (errno.EAGAIN, "fork()")
+    assert error.hint.endswith("or pids.max of the control group")
 
 
 @pytest.mark.parametrize("kind", ["startContainer", "poststart"])

@@ -26,11 +26,11 @@ def test_the_state_text() -> None:
     config = Config(
         "/rootfs", version="1.1.0", labels=["a=b=c", "bundle=/from/the/label", 'q="\u00e9\n']
     )
-    assert json.loads(state_text(config, "one", "", "creating")) == {
+    assert json.loads(state_text(config, "one", "/given", "creating")) == {
         "ociVersion": "1.1.0",
         "id": "one",
         "status": "creating",
-        "bundle": "/from/the/label",
+        "bundle": "/given",
         "annotations": {"a": "b=c", "q": '"\u00e9\n'},
     }
     text = state_text(Config("/rootfs"), "one", "/bundle", "stopped")
@@ -51,6 +51,22 @@ def test_each_kind_is_told_the_status_of_its_time() -> None:
         "poststart": "running",
         "poststop": "stopped",
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "bundle"),
+    [("", "", ""), ("", "/label", "/label"), ("/given", "", "/given"), ("/given", "/x", "/given")],
+)
+def test_the_bundle_is_told_and_entered(given: str, label: str, bundle: str) -> None:
+    config = Config("/rootfs", hooks=ALL, labels=["a=b", f"bundle={label}"])
+    for kind in HOOKS:
+        for step in hook_steps(kind, config, "one", given):
+            assert json.loads(step.args[5])["bundle"] == bundle
+            enters = step.op == "runtime_hook" and bundle
+            assert ("fchdir()" in step.calls) == bool(enters)
+            if enters:
+                assert step.args[6] == bundle
+                assert step.calls[0] == f'open("{bundle}", O_PATH|O_DIRECTORY|O_CLOEXEC)'
 
 
 def test_no_hooks() -> None:
@@ -108,17 +124,23 @@ def test_a_hook_that_goes_on_is_noted(tmp_path: Path) -> None:
 
 
 def test_files_for_output(tmp_path: Path) -> None:
-    assert open_output({"other": "/no/such"}) == {}
+    def open_for(bundle: str = "", **paths: str) -> dict[str, int]:
+        labels = [f"run.oci.hooks.{name}={at}" for name, at in paths.items()]
+        return open_output(Record("one", Config("/rootfs", labels=labels), bundle))
+
+    assert open_for(other="/no/such") == {}
     path = str(tmp_path / "out")
-    found = open_output({"run.oci.hooks.stdout": path, "run.oci.hooks.stderr": path})
-    assert list(found) == ["hooks stdout", "hooks stderr"]
-    for fd in found.values():
-        os.write(fd, b"x")
-        os.close(fd)
-    assert (tmp_path / "out").read_text() == "xx"
+    for found in (
+        open_for(stdout=path, stderr=path),
+        open_for(str(tmp_path), stdout="out", stderr="./out"),
+    ):
+        assert list(found) == ["hooks stdout", "hooks stderr"]
+        for fd in found.values():
+            os.write(fd, b"x")
+            os.close(fd)
+    assert (tmp_path / "out").read_text() == "xxxx"
     before = len(os.listdir("/proc/self/fd"))
     for bad in ("/no/such", "a\0b"):
-        annotations = {"run.oci.hooks.stdout": path, "run.oci.hooks.stderr": bad}
         with pytest.raises(libct.Error, match=r"annotation run\.oci\.hooks\.stderr"):
-            open_output(annotations)
+            open_for(stdout=path, stderr=bad)
     assert len(os.listdir("/proc/self/fd")) == before
