@@ -60,7 +60,7 @@ else:
         c_char_p = _simple("c_char_p", "z")
         c_void_p = _simple("c_void_p", "P")
         c_uint8 = _simple("c_uint8", "B")
-        c_int16 = _simple("c_int16", "h")
+        c_int16 = c_short = _simple("c_int16", "h")
         c_uint16 = c_ushort = _simple("c_uint16", "H")
         c_int = c_int32 = _simple("c_int", "i")
         c_uint = c_uint32 = _simple("c_uint", "I")

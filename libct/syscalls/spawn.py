@@ -7,9 +7,9 @@ the whole process's where fork(2) is not to be used.
 from __future__ import annotations
 
 import _signal
-import ctypes
-import os
+import posix
 
+from .c import POINTER, byref, c_char_p, c_int, c_short, c_ulong, c_void_p
 from .core import bind
 
 TYPE_CHECKING = False
@@ -24,15 +24,15 @@ _SETPGROUP, _SETSIGDEF, _SETSIGMASK = 0x02, 0x04, 0x08
 
 # What the C library keeps in posix_spawnattr_t, posix_spawn_file_actions_t and
 # sigset_t is its own; none is longer than 336 bytes in glibc and musl.
-_Opaque = ctypes.c_ulong * 128
+_Opaque = c_ulong * 128
 
 
 def _bind(name: str, *argtypes: Any) -> Any:
     """A function that takes one of the opaque structures first and returns an errno."""
-    return bind(name, ctypes.c_int, ctypes.POINTER(_Opaque), *argtypes)
+    return bind(name, c_int, POINTER(_Opaque), *argtypes)
 
 
-_int, _Pointer = ctypes.c_int, ctypes.POINTER(_Opaque)
+_int, _Pointer = c_int, POINTER(_Opaque)
 _sigemptyset = _bind("sigemptyset")
 _sigfillset = _bind("sigfillset")
 _sigdelset = _bind("sigdelset", _int)
@@ -44,19 +44,19 @@ _add_close = _bind("posix_spawn_file_actions_addclose", _int)
 _add_fchdir = _bind("posix_spawn_file_actions_addfchdir_np", _int)
 _attr_init = _bind("posix_spawnattr_init")
 _attr_destroy = _bind("posix_spawnattr_destroy")
-_set_flags = _bind("posix_spawnattr_setflags", ctypes.c_short)
-_set_group = _bind("posix_spawnattr_setpgroup", ctypes.c_int)  # pid_t
+_set_flags = _bind("posix_spawnattr_setflags", c_short)
+_set_group = _bind("posix_spawnattr_setpgroup", c_int)  # pid_t
 _set_mask = _bind("posix_spawnattr_setsigmask", _Pointer)
 _set_default = _bind("posix_spawnattr_setsigdefault", _Pointer)
 _posix_spawn = bind(
     "posix_spawn",
-    ctypes.c_int,  # returns an errno
-    ctypes.POINTER(ctypes.c_int),  # the new pid_t
-    ctypes.c_char_p,  # path
+    c_int,  # returns an errno
+    POINTER(c_int),  # the new pid_t
+    c_char_p,  # path
     _Pointer,  # file actions
     _Pointer,  # attributes
-    ctypes.c_void_p,  # argv
-    ctypes.c_void_p,  # envp
+    c_void_p,  # argv
+    c_void_p,  # envp
 )
 
 
@@ -94,10 +94,10 @@ def posix_spawn(
             for number in (_signal.SIGKILL, _signal.SIGSTOP):
                 _sigdelset(signals, number)
             _check(_set_default(attributes, signals))
-            pid = ctypes.c_int()
+            pid = c_int()
             _check(
                 _posix_spawn(
-                    ctypes.byref(pid),
+                    byref(pid),
                     program.path,
                     actions,
                     attributes,
@@ -114,4 +114,4 @@ def posix_spawn(
 
 def _check(code: int) -> None:
     if code:
-        raise OSError(code, f"posix_spawn(): {os.strerror(code)}")
+        raise OSError(code, f"posix_spawn(): {posix.strerror(code)}")
