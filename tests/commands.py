@@ -129,6 +129,13 @@ def run(
 
 
 @functools.cache
+def copy_of_libct(package: Path) -> Path:
+    """A copy of the package's sources in that place, which is returned."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(CHECKOUT / "libct", package, ignore=ignored)
+    return package
+
+
 def session_directory() -> Path:
     """A directory that everybody may enter, removed when the tests end."""
     path = Path(tempfile.mkdtemp(prefix="libct-test-"))

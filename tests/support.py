@@ -15,6 +15,7 @@ from .bundles import (
 from .commands import (
     CHECKOUT,
     as_user,
+    copy_of_libct,
     give_to_user,
     libct,
     libct_command,
@@ -61,6 +62,7 @@ __all__ = [
     "busybox",
     "busybox_rootfs",
     "change_config",
+    "copy_of_libct",
     "default_spec",
     "forked",
     "give_to_user",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +39,7 @@ from ..containers import (
     shell,
     state_directory,
 )
-from ..support import busybox_rootfs, forked, requires, session_directory, unique
+from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +121,7 @@ FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_co
 def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
     """A copy of libct with an import where there may be none cannot perform that step."""
     name, line = DOORS[where]
-    source = copy_of_libct(tmp_path) / name
+    source = copy_of_libct(tmp_path / "copy/boxes") / name
     text = source.read_text()
     before, wanted, after = text.partition(line)
     assert wanted
@@ -137,7 +136,7 @@ def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
 @pytest.mark.parametrize("imports", [False, True])
 def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> None:
     """It lends a source that nobody else can open, and nothing where it would import."""
-    source = copy_of_libct(tmp_path) / "bootstrap/lending.py"
+    source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/lending.py"
     line = '    os.chroot(".")\n'
     assert line in source.read_text()
     source.write_text(source.read_text().replace(line, line + "    import this\n" * imports))
@@ -162,7 +161,7 @@ def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> Non
 
 def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:
     """And not the server, which serves the next."""
-    package = copy_of_libct(tmp_path)
+    package = copy_of_libct(tmp_path / "copy/boxes")
     (package / "rootfs/masks.py").write_text("import nothing.of_this_name\n")
     more = (
         "server = boxes.bootstrap.servers._server\n"
@@ -174,13 +173,6 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
     done = run_copy(tmp_path, trap, mask_paths=["/bin"], more=more)
     problem = "mask ModuleNotFoundError: No module named 'nothing'"
     assert done.stdout == f"{problem}\n0 True\n", done.stderr
-
-
-def copy_of_libct(place: Path) -> Path:
-    package = Path(libct.__file__).parent
-    copy = place / "copy/boxes"
-    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    return copy
 
 
 def run_copy(
