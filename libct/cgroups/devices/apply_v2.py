@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 
 from ...syscalls import bpf
 from .. import files
@@ -87,6 +86,8 @@ def _load(program: bytes) -> int:
         if error.errno != errno.EPERM:
             raise
         problem = error
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if before[0] == resource.RLIM_INFINITY:
         raise problem
@@ -99,6 +100,8 @@ def _load(program: bytes) -> int:
 
 def _allow_locked(before: tuple[int, int]) -> None:
     """Raise RLIMIT_MEMLOCK for a moment: without limit, or as far as the hard limit lets us."""
+    import resource
+
     infinity = resource.RLIM_INFINITY
     try:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinity, infinity))
