@@ -128,7 +128,6 @@ def run(
     return done
 
 
-@functools.cache
 def copy_of_libct(package: Path) -> Path:
     """A copy of the package's sources in that place, which is returned."""
     ignored = shutil.ignore_patterns("__pycache__")
@@ -136,6 +135,7 @@ def copy_of_libct(package: Path) -> Path:
     return package
 
 
+@functools.cache
 def session_directory() -> Path:
     """A directory that everybody may enter, removed when the tests end."""
     path = Path(tempfile.mkdtemp(prefix="libct-test-"))
