@@ -199,6 +199,14 @@ def podman() -> None:
 
 
 @_need
+def containerd() -> None:
+    """containerd with its command and its shim, and the tools of namespaces."""
+    for name in ("containerd", "ctr", "nsenter", "setpriv", "unshare"):
+        _program(name, "--version")
+    _program("containerd-shim-runc-v2", "-v")
+
+
+@_need
 def compiler() -> None:
     """A C compiler with the kernel's headers."""
     source = "#include <linux/mount.h>\n#include <sys/prctl.h>\nint main(void) { return 0; }\n"
