@@ -28,6 +28,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Without it they run as nobody, who has no subordinate ids.
 USER = "libct-test"
 
+# Debian's client of Docker, which is as old as its daemon; others may come first in PATH.
+DOCKER = "/usr/bin/docker"
+
 # Every process that descends from the tests and keeps its environment has this.
 MARK = "LIBCT_TEST_MARK"
 

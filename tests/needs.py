@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .bundles import busybox
-from .commands import as_user, user_account
+from .commands import DOCKER, as_user, user_account
 from .processes import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -182,6 +182,12 @@ def veth() -> None:
 
 
 @_need
+def bridge() -> None:
+    """Virtual bridges."""
+    in_namespaces(CLONE_NEWNET, lambda: _program("ip", "link", "add", "need0", "type", "bridge"))
+
+
+@_need
 def iproute2() -> None:
     _program("ip", "-Version")
 
@@ -195,6 +201,22 @@ def _busybox() -> None:
 def podman() -> None:
     """podman with its monitor, and a process 1 that it puts into containers with --init."""
     for name in ("podman", "conmon", "catatonit"):
+        _program(name, "--version")
+
+
+@_need
+def containerd() -> None:
+    """containerd with its command and its shim, and the tools of namespaces."""
+    for name in ("containerd", "ctr", "nsenter", "setpriv", "unshare"):
+        _program(name, "--version")
+    _program("containerd-shim-runc-v2", "-v")
+
+
+@_need
+def docker() -> None:
+    """Docker of the place where Debian puts it, with its process 1, and containerd."""
+    containerd()
+    for name in ("dockerd", DOCKER, "docker-init"):
         _program(name, "--version")
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bundles import busybox_rootfs, unique
+from .bundles import unique
 from .commands import (
     CHECKOUT,
     give_to_user,
@@ -20,9 +19,11 @@ from .commands import (
     user_checkout,
     user_python,
 )
+from .engines import POLITE, processes, remove_groups, rootfs_archive, runtime_program
 from .leaks import wait_until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 # What is asked of podman for every container, until libct has seccomp filters.
@@ -44,8 +45,6 @@ lock_type = "file"
 runtime_supports_json = ["libct"]
 """
 IMAGE = "box"
-# A command that says when it has trapped SIGTERM, and ends by that.
-POLITE = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 class Podman:
@@ -61,15 +60,10 @@ class Podman:
         self.parent = unique("podman")  # of the containers' control groups
         self.runtime = self.place / "libct"
         python, checkout = (user_python(), user_checkout()) if user else (sys.executable, CHECKOUT)
-        self.runtime.write_text(
-            f'#!/bin/sh\nexec {python} -I -S {checkout}/libct/__main__.py "$@"\n'
-        )
-        self.runtime.chmod(0o755)
+        runtime_program(self.runtime, python, checkout)
         settings = self.place / "containers.conf"
         settings.write_text(_CONFIGURATION % {"containers": configuration})
-        rootfs = busybox_rootfs(self.place)
-        subprocess.run(["tar", "-C", rootfs, "-cf", self.place / "box.tar", "."], check=True)
-        shutil.rmtree(rootfs)
+        archive = rootfs_archive(self.place)
         if user:
             give_to_user(self.place)
         self.environment = {"CONTAINERS_CONF": str(settings)}
@@ -79,7 +73,7 @@ class Podman:
             runtime_directory.mkdir(mode=0o700)
             give_to_user(runtime_directory)
             self.environment["XDG_RUNTIME_DIR"] = str(runtime_directory)
-        self("import", "--quiet", self.place / "box.tar", IMAGE, check=True)
+        self("import", "--quiet", archive, IMAGE, check=True)
 
     def command(self, *args: str | os.PathLike[str]) -> list[str]:
         """The command line that __call__ runs."""
@@ -133,13 +127,7 @@ class Podman:
 
     def processes(self) -> Iterator[str]:
         """Processes whose command line names the storage: of conmon, podman and libct."""
-        for entry in os.listdir("/proc"):
-            try:
-                line = Path(f"/proc/{entry}/cmdline").read_text(errors="replace")
-            except OSError:
-                continue  # no process, or it is gone
-            if str(self.place) in line:
-                yield f"{entry} {line}"
+        return processes(str(self.place))
 
     def close(self) -> None:
         self.clear()
@@ -150,13 +138,3 @@ class Podman:
         if self.user and os.geteuid() != 0:
             self("unshare", "rm", "-rf", self.place / "storage")  # has files of subordinate ids
         shutil.rmtree(self.place)
-
-
-def remove_groups(name: str) -> None:
-    """Remove the control groups of this path, with those below, from each hierarchy."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        place, _, source = line.partition(" - ")
-        if source.split()[0] in ("cgroup", "cgroup2"):
-            group = os.path.join(place.split()[4], name)
-            for directory, _, _ in os.walk(group, topdown=False):
-                os.rmdir(directory)

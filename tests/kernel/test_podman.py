@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.podman import IMAGE, POLITE, Podman
+from tests.engines import POLITE
+from tests.podman import IMAGE, Podman
 from tests.support import requires, run, unique, wait_until
 from tests.terminals import Session
 

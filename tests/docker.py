@@ -1,0 +1,108 @@
+"""Debian's Docker with libct as its runtime, in namespaces of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from .bundles import unique
+from .commands import DOCKER, run
+from .containerd import Containerd
+from .engines import IMAGE, POLITE, image_archive, remove_groups
+from .leaks import wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+
+# What is asked of docker for every container, until libct has seccomp filters.
+SECURITY = ["--security-opt", "seccomp=unconfined"]
+
+
+class Docker:
+    """Commands of docker for a daemon of their own; close() ends it and all that it runs."""
+
+    def __init__(self) -> None:
+        self.containerd = Containerd()
+        self.private = self.containerd.private
+        self.place = self.private.place
+        self.parent = unique("docker")  # of the containers' control groups
+        self.host = f"unix://{self.place}/docker.sock"
+        self.environment = {"DOCKER_CONFIG": str(self.place / "client")}
+        settings = self.place / "daemon.json"
+        settings.write_text(
+            json.dumps(
+                {
+                    "hosts": [self.host],
+                    "containerd": self.containerd.address,
+                    "containerd-namespace": unique("moby"),
+                    "data-root": str(self.place / "data"),
+                    "exec-root": str(self.place / "exec"),
+                    "pidfile": str(self.place / "docker.pid"),
+                    "storage-driver": "overlay2",
+                    "runtimes": {"libct": {"path": str(self.containerd.runtime)}},
+                    "default-runtime": "libct",
+                    "cgroup-parent": f"/{self.parent}",
+                    "exec-opts": ["native.cgroupdriver=cgroupfs"],
+                    "iptables": False,
+                    "ip6tables": False,
+                    "oom-score-adjust": 0,  # a lower one takes CAP_SYS_RESOURCE
+                }
+            )
+        )
+        try:
+            self.private.start(
+                ["dockerd", "--config-file", str(settings)],
+                lambda: self("version").returncode == 0,
+            )
+        except BaseException:
+            self.containerd.close()
+            raise
+
+    def load_image(self) -> None:
+        """Load IMAGE, which is a busybox_rootfs()."""
+        self("load", "--input", image_archive(self.place), check=True)
+
+    def command(self, *args: str | os.PathLike[str]) -> list[str]:
+        """The command line that __call__ runs."""
+        words = [os.fspath(arg) for arg in args]
+        if words[0] in ("run", "create"):
+            words[1:1] = SECURITY
+        return [DOCKER, "--host", self.host, *words]
+
+    def __call__(
+        self,
+        *args: str | os.PathLike[str],
+        input: str = "",  # noqa: A002  # as subprocess.run() has it
+        check: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        return run(self.command(*args), env=self.environment, input=input, check=check)
+
+    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
+        """What a command that must succeed prints."""
+        return self(*args, input=input, check=True).stdout
+
+    def run_polite(self, *options: str) -> str:
+        """The name of a running container of POLITE, which has said that it is ready."""
+        name = unique()
+        self("run", "--detach", "--name", name, *options, IMAGE, "sh", "-c", POLITE, check=True)
+        assert wait_until(lambda: self.output("logs", name) == "ready\n")
+        return name
+
+    def inspect(self, name: str, template: str) -> str:
+        """A Go template over what docker knows of a container."""
+        return self.output("inspect", "--format", template, name).rstrip("\n")
+
+    def clear(self) -> None:
+        """Remove all containers, and wait until their shims are gone."""
+        containers = self.output("ps", "--all", "--quiet").split()
+        if containers:
+            self("rm", "--force", *containers, check=True)
+        assert wait_until(lambda: not list(self.containerd.shims()))
+
+    def close(self) -> None:
+        try:
+            self.clear()
+        finally:
+            self.containerd.close()
+            remove_groups(self.parent)
