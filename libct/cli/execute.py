@@ -75,7 +75,10 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values["user"] = arguments.user
     values["additional_groups"] = [
         *values.get("additional_groups", ()),
-        *(int(group) if group.isdecimal() else group for group in arguments.additional_gids),
+        *(
+            int(group) if group.isdecimal() and len(group) < 20 else group
+            for group in arguments.additional_gids
+        ),
     ]
     if arguments.no_new_privs:
         values["no_new_privileges"] = True

@@ -62,7 +62,7 @@ class Option:
                 return text.lower() in _TRUE
             raise UsageError(f"{name}: neither true nor false: {text!r}")
         if self.metavar == "N":
-            if text.isascii() and text.lstrip("-").isdigit():
+            if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
                 return int(text)
             raise UsageError(f"{name}: not a whole number: {text!r}")
         if "|" in self.metavar and text not in self.metavar.split("|"):

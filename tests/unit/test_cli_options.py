@@ -161,6 +161,8 @@ def test_help_needs_no_operands(words: list[str]) -> None:
         (["run", "id", "-b"], "run: -b: missing: DIR"),
         (["run", "id", "--count", "many"], "run: --count: not a whole number: 'many'"),
         (["run", "id", "--count", "²"], "run: --count: not a whole number"),
+        (["run", "id", "--count", "--3"], "run: --count: not a whole number: '--3'"),
+        (["run", "id", "--count", "9" * 5000], "run: --count: not a whole number: '9999"),
         (["run", "id", "--format", "xml"], "run: --format: not table or json: 'xml'"),
         (["run", "id", "--detach=maybe"], "run: --detach: neither true nor false: 'maybe'"),
         (["run"], r"run: missing: ID \(usage: libct run \[options\] ID\)"),
