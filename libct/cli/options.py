@@ -156,6 +156,11 @@ def parse(
     if not rest:
         return Arguments(values, None, [])
     name, *words = rest
+    if name == "help":  # [COMMAND]
+        values["help"] = True
+        if not words:
+            return Arguments(values, None, [])
+        name, words = words[0], []
     command = commands.get(name)
     if command is None:
         known = [each.name for each in commands.values() if not each.hidden]

@@ -140,11 +140,22 @@ def test_without_a_command(words: list[str]) -> None:
     assert read(*words).command is None
 
 
-@pytest.mark.parametrize("words", [["run", "--help"], ["run", "-h", "id"], ["--help", "run"]])
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--help"], ["run", "-h", "id"], ["--help", "run"], ["help", "run"]],
+)
 def test_help_needs_no_operands(words: list[str]) -> None:
     arguments = read(*words)
     assert arguments.help
     assert arguments.command is TOOLS["run"]
+
+
+def test_help_as_a_command() -> None:
+    arguments = read("help")
+    assert arguments.help
+    assert arguments.command is None
+    with pytest.raises(UsageError, match="no such command: 'rnu'"):
+        read("help", "rnu")
 
 
 @pytest.mark.parametrize(
