@@ -25,7 +25,7 @@ from .plan.host import host
 from .plan.step import INIT
 from .plan.unsupported import refuse_unsupported
 from .process import Child, Process, ProcessState, reap_ended
-from .state import Directory, Record, default_root, start_time
+from .state import Directory, Record, check_id, default_root, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def plan(
     Without a process the plan is for one that runs /bin/sh as root.
     """
     process = process or Process(["/bin/sh"], init=True)
+    check_id(id)
     check(config, process)
     facts = host()
     manager = _manager(config, id, facts)

@@ -128,6 +128,11 @@ def test_ids_that_are_invalid(tmp_path: Path, rootfs: Path, command: str, name: 
     assert "container id" in refused(command, *options, name)
 
 
+def test_plan_refuses_the_ids_that_a_start_would(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs)
+    assert "invalid container id 'a/b'" in refused("plan", "-b", bundle, "a/b")
+
+
 def test_an_id_in_use(tmp_path: Path, rootfs: Path) -> None:
     name = unique()
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
