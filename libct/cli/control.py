@@ -64,11 +64,12 @@ def remove(arguments: Arguments, container: Container) -> None:
 
 
 def warn(arguments: Arguments, container: Container) -> None:
-    """Log what went wrong and did not matter."""
+    """Log what kept nothing from being done, each once."""
     if container.warnings:
         from .log import report
 
         report(arguments, "warning", *container.warnings)
+        container.warnings.clear()
 
 
 def pause(arguments: Arguments) -> int:
