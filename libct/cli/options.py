@@ -22,7 +22,12 @@ _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
 class UsageError(Error):
-    """A command line that cannot be understood."""
+    """A command line that cannot be understood.
+
+    values: of the options before what is wrong, by their keys: how to log this.
+    """
+
+    values: Mapping[str, Any] | None = None
 
 
 class Option:
@@ -152,6 +157,19 @@ def parse(
     Raises UsageError, with the nearest name that there is.
     """
     values = _defaults(options)
+    try:
+        return _parse(words, options, commands, values)
+    except UsageError as error:
+        error.values = values
+        raise
+
+
+def _parse(
+    words: Sequence[str],
+    options: Sequence[Option],
+    commands: Mapping[str, Command],
+    values: dict[str, Any],
+) -> Arguments:
     rest = _read(words, options, values, stop=True)
     if not rest:
         return Arguments(values, None, [])
