@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .config import Config
 
 STATE, FIFO, HOOK = "state.json", "exec.fifo", "hook"
+NOTIFY = "notify"  # the directory that cli/notify.py makes
+_OURS = frozenset((STATE, f".{STATE}", FIFO, HOOK, NOTIFY))  # all there is in a directory
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 
@@ -378,29 +380,46 @@ class Directory:
         """Remove all that is libct's in it, and then itself; what is gone already is fine.
 
         The record goes last: as long as there is anything, it can be found.
+
+        Nothing is removed where there is anything that is not libct's, or where
+        a link leads elsewhere: any directory is below some root.
         """
         try:
-            for name in sorted(os.listdir(self.path), key=STATE.__eq__):
-                try:
-                    os.unlink(f"{self.path}/{name}")
-                except IsADirectoryError:
-                    _remove_tree(f"{self.path}/{name}")
+            fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._empty(fd)
+            finally:
+                os.close(fd)
             os.rmdir(self.path)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise Error(f"cannot remove {self.path!r}: {error.strerror}") from error
 
+    def _empty(self, fd: int) -> None:
+        names = os.listdir(fd)
+        for name in names:
+            if name not in _OURS:
+                raise Error(f"cannot remove {self.path!r}: no container's, it has {name!r} in it")
+        for name in sorted(names, key=STATE.__eq__):
+            try:
+                os.unlink(name, dir_fd=fd)
+            except IsADirectoryError:
+                _remove_tree(name, fd)
 
-def _remove_tree(path: str) -> None:
-    """Remove a directory that a container may have written to; no link in it is followed."""
-    for _, directories, files, fd in os.fwalk(path, topdown=False):
+
+def _remove_tree(path: str, parent: int) -> None:
+    """Remove a directory that a container may have written to; no link in it is followed.
+
+    parent: descriptor of the directory that path is in.
+    """
+    for _, directories, files, fd in os.fwalk(path, topdown=False, dir_fd=parent):
         for name in directories + files:
             try:
                 os.unlink(name, dir_fd=fd)
             except IsADirectoryError:
                 os.rmdir(name, dir_fd=fd)
-    os.rmdir(path)
+    os.rmdir(path, dir_fd=parent)
 
 
 class Lock:
