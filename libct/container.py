@@ -85,8 +85,8 @@ class Container:
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
         self.plan: Plan | None = None
-        # What went wrong and kept nothing from being done: poststop hooks that failed,
-        # and a bundle that hooks should have run in.
+        # What kept nothing from being done: what is ignored of a configuration or a
+        # process, poststop hooks that failed, a bundle that hooks should have run in.
         self.warnings: list[str] = []
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from .plan.host import host
 from .plan.step import INIT
 from .plan.unsupported import refuse_unsupported
 from .process import Child, Process, ProcessState, reap_ended
-from .state import Directory, Record, default_root, start_time
+from .state import Directory, Record, check_id, default_root, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ def create(
     Raises ConfigError with every finding, InvalidID, ContainerExists.
     """
     directory = Directory(root or default_root(), id)
-    check(config, process)
+    warnings = check(config, process)
     directory.make()
     record = Record(id, config, bundle)
     container = Container(directory, record)
+    container.warnings += warnings
     try:
         facts = host()
         manager = _manager(config, id, facts)
@@ -83,6 +84,7 @@ def plan(
     from .plan.container import plan_start
 
     process = process or Process(["/bin/sh"], init=True)
+    check_id(id)
     check(config, process)
     facts = host()
     manager = _manager(config, id, facts)
@@ -91,29 +93,35 @@ def plan(
     return plan_start(config, process, facts, manager, id)
 
 
-def check(config: Config, process: Process | None = None) -> None:
-    """Raise ConfigError with every finding about config, and process where given."""
+def check(config: Config, process: Process | None = None) -> list[str]:
+    """Raise ConfigError with every finding about config, and process where given.
+
+    Returns the warnings: what is ignored, or is not what it seems.
+    """
     from .config.validate import facts_of_host, validate, validate_process
 
     findings = validate(config, facts_of_host())
     if process is not None:
         findings += validate_process(process, config)
-    _raise_for(findings)
+    warnings = _raise_for(findings)
     refuse_unsupported(config, process)
+    return warnings
 
 
-def check_process(config: Config, process: Process) -> None:
-    """Raise ConfigError with every finding about a process of the container of config."""
+def check_process(config: Config, process: Process) -> list[str]:
+    """The same about a process of the container of config."""
     from .config.validate import validate_process
 
-    _raise_for(validate_process(process, config))
+    warnings = _raise_for(validate_process(process, config))
     refuse_unsupported(config, process)
+    return warnings
 
 
-def _raise_for(findings: list[Finding]) -> None:
+def _raise_for(findings: list[Finding]) -> list[str]:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         raise ConfigError(errors)
+    return [str(finding) for finding in findings]
 
 
 def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
@@ -137,7 +145,7 @@ def start(container: Container, process: Process, *, hold: bool, ignore_paused: 
     fill_standard_streams()
     reap_ended(container._children())
     if process.init:
-        check_process(container.config, process)
+        _warn(container, check_process(container.config, process))
         # With something to be done between the start and the command, or after that.
         held = hold or not {"start_container", "poststart"}.isdisjoint(container._record.hooks)
         with container._locked():
@@ -146,6 +154,11 @@ def start(container: Container, process: Process, *, hold: bool, ignore_paused: 
             _release(container)
     else:
         _start_further(container, process, ignore_paused=ignore_paused)
+
+
+def _warn(container: Container, warnings: list[str]) -> None:
+    """Add what create() has not said about the same process."""
+    container.warnings += [text for text in warnings if text not in container.warnings]
 
 
 def _start_init(container: Container, process: Process, *, hold: bool) -> None:
@@ -225,7 +238,7 @@ def _start_further(container: Container, process: Process, *, ignore_paused: boo
     lifecycle.require(
         "enter paused" if ignore_paused else "enter", container.status(), container.id
     )
-    check_process(container.config, process)
+    _warn(container, check_process(container.config, process))
     context = Context()
     try:
         context.fds["target"] = container._open_init()

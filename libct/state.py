@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .config import Config
 
 STATE, FIFO, HOOK = "state.json", "exec.fifo", "hook"
+NOTIFY = "notify"  # the directory that cli/notify.py makes
+_OURS = frozenset((STATE, f".{STATE}", FIFO, HOOK, NOTIFY))  # all there is in a directory
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 
@@ -285,6 +287,8 @@ class Directory:
                 return known
             with open(path, "rb", buffering=0) as file:
                 record = Record.parse(file.readall(), path)
+                if record.id != self.id:
+                    raise _damaged(path, f"it is of container {record.id!r}")
                 record._stamp = _stamp(posix.fstat(file.fileno()))
                 return record
         except (FileNotFoundError, NotADirectoryError):
@@ -403,31 +407,49 @@ class Directory:
         """Remove all that is libct's in it, and then itself; what is gone already is fine.
 
         The record goes last: as long as there is anything, it can be found.
+
+        Nothing is removed where there is anything that is not libct's, or where
+        a link leads elsewhere: any directory is below some root.
         """
         try:
-            for name in sorted(posix.listdir(self.path), key=STATE.__eq__):
-                try:
-                    posix.unlink(f"{self.path}/{name}")
-                except IsADirectoryError:
-                    _remove_tree(f"{self.path}/{name}")
+            flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+            fd = posix.open(self.path, flags)
+            try:
+                self._empty(fd)
+            finally:
+                posix.close(fd)
             posix.rmdir(self.path)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise Error(f"cannot remove {self.path!r}: {error.strerror}") from error
 
+    def _empty(self, fd: int) -> None:
+        names = posix.listdir(fd)
+        for name in names:
+            if name not in _OURS:
+                raise Error(f"cannot remove {self.path!r}: no container's, it has {name!r} in it")
+        for name in sorted(names, key=STATE.__eq__):
+            try:
+                posix.unlink(name, dir_fd=fd)
+            except IsADirectoryError:
+                _remove_tree(name, fd)
 
-def _remove_tree(path: str) -> None:
-    """Remove a directory that a container may have written to; no link in it is followed."""
+
+def _remove_tree(path: str, parent: int) -> None:
+    """Remove a directory that a container may have written to; no link in it is followed.
+
+    parent: descriptor of the directory that path is in.
+    """
     import os
 
-    for _, directories, files, fd in os.fwalk(path, topdown=False):
+    for _, directories, files, fd in os.fwalk(path, topdown=False, dir_fd=parent):
         for name in directories + files:
             try:
                 posix.unlink(name, dir_fd=fd)
             except IsADirectoryError:
                 posix.rmdir(name, dir_fd=fd)
-    posix.rmdir(path)
+    posix.rmdir(path, dir_fd=parent)
 
 
 class Lock:

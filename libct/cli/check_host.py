@@ -165,8 +165,19 @@ def _try_namespace(kind: str) -> Outcome:
 
 
 def _in_own_mounts() -> None:
-    unshare(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0))
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWNS | (CLONE_NEWUSER if uid else 0))
+    if uid:
+        # Who has no id there can make no file (EOVERFLOW).
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{uid} {uid} 1\n")
+        _write("/proc/self/gid_map", f"{gid} {gid} 1\n")
     mount("", "/", flags=MS_REC | MS_PRIVATE)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def _clone3() -> None:

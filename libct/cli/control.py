@@ -66,11 +66,12 @@ def remove(arguments: Arguments, container: Container) -> None:
 
 
 def warn(arguments: Arguments, container: Container) -> None:
-    """Log what went wrong and did not matter."""
+    """Log what kept nothing from being done, each once."""
     if container.warnings:
         from .log import report
 
         report(arguments, "warning", *container.warnings)
+        container.warnings.clear()
 
 
 def pause(arguments: Arguments) -> int:
@@ -116,8 +117,9 @@ def signal_number(text: str) -> int:
     """The number of a signal given by number or by name: "9", "KILL", "sigkill", "RTMIN+3"."""
     digits = text[text.startswith("+") :]  # a sign is a number's, to runc
     if digits.isascii() and digits.isdigit():
-        if int(digits) < _signal.NSIG:
-            return int(digits)
+        last = digits[-3:]  # int() refuses thousands of them
+        if int(last) < _signal.NSIG and not digits[:-3].strip("0"):
+            return int(last)
         raise Error(f"unknown signal: {text!r}")
     names = {
         name[3:]: int(number)

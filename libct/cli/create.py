@@ -59,6 +59,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
     try:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _INTERRUPT)
+        warn(arguments, container)
         proxy = None
         if notifications is not None:
             notifications.make()

@@ -54,6 +54,8 @@ def main(words: Sequence[str]) -> int:
 
             traceback.print_exc()
         command = arguments.command if arguments is not None else None
+        if arguments is None:
+            log = _log_of(error)
         _report(_lines(error, command), log)
         return command.failure if command is not None else 1
 
@@ -148,6 +150,19 @@ def _check_preserved(arguments: Arguments, inherited: int) -> None:
 
 
 # --- errors ---
+
+
+def _log_of(error: Exception) -> Log | None:
+    """The log that the options before a mistake in the command line ask for."""
+    values = getattr(error, "values", None)
+    if not values or not values["log"]:
+        return None
+    from .log import Log
+
+    try:
+        return Log(values["log"], values["log_format"])
+    except Error:
+        return None  # the mistake is said on standard error
 
 
 def _lines(error: Exception, command: Command | None) -> list[str]:

@@ -22,6 +22,7 @@ def main(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     process = make_process(arguments, container)
     check_streams(arguments, process, detach=arguments.detach)
+    _warn(arguments, container, process)
     if arguments.detach:
         start_detached(
             container,
@@ -45,6 +46,18 @@ def main(arguments: Arguments) -> int:
         subreaper=False,
         ignore_paused=arguments.ignore_paused,
     )
+
+
+def _warn(arguments: Arguments, container: Container, process: Process) -> None:
+    """Say what is ignored of it now: it may run for long."""
+    from ..config.validate import validate_process
+
+    findings = validate_process(process, container.config)
+    warnings = [str(finding) for finding in findings if finding.level == "warning"]
+    if warnings:
+        from .log import report
+
+        report(arguments, "warning", *warnings)
 
 
 def make_process(arguments: Arguments, container: Container) -> Process:
@@ -75,7 +88,10 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values["user"] = arguments.user
     values["additional_groups"] = [
         *values.get("additional_groups", ()),
-        *(int(group) if group.isdecimal() else group for group in arguments.additional_gids),
+        *(
+            int(group) if group.isdecimal() and len(group) < 20 else group
+            for group in arguments.additional_gids
+        ),
     ]
     if arguments.no_new_privs:
         values["no_new_privileges"] = True

@@ -22,7 +22,7 @@ import time
 from ..config import Mount
 from ..config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from ..errors import Error
-from ..state import Directory, default_root
+from ..state import NOTIFY, Directory, default_root
 from .log import report
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..process import Process
     from .options import Arguments
 
-_DIRECTORY, _NAME = "notify", "notify.sock"
+_NAME = "notify.sock"
 _INSIDE = "/run/notify"
 _PATIENCE = 30.0  # seconds that the manager may take to read what it is sent
 _QUEUE = 1024  # more messages than a socket holds (net.unix.max_dgram_qlen is mostly 512)
@@ -42,7 +42,7 @@ class Notifications:
 
     def __init__(self, arguments: Arguments, container_id: str) -> None:
         directory = Directory(arguments.root or default_root(), container_id)
-        self.directory = f"{directory.path}/{_DIRECTORY}"
+        self.directory = f"{directory.path}/{NOTIFY}"
 
     def offer(self, config: Config, process: Process) -> None:
         """Mount the directory and name the socket to the process."""

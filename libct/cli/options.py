@@ -30,7 +30,12 @@ _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
 class UsageError(Error):
-    """A command line that cannot be understood."""
+    """A command line that cannot be understood.
+
+    values: of the options before what is wrong, by their keys: how to log this.
+    """
+
+    values: Mapping[str, Any] | None = None
 
 
 class Option:
@@ -70,7 +75,7 @@ class Option:
                 return text.lower() in _TRUE
             raise UsageError(f"{name}: neither true nor false: {text!r}")
         if self.metavar == "N":
-            if text.isascii() and text.lstrip("-").isdigit():
+            if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
                 return int(text)
             raise UsageError(f"{name}: not a whole number: {text!r}")
         if "|" in self.metavar and text not in self.metavar.split("|"):
@@ -158,10 +163,28 @@ def parse(words: Sequence[str], options: Sequence[Option], commands: Commands) -
     Raises UsageError, with the nearest name that there is.
     """
     values = _defaults(options)
+    try:
+        return _parse(words, options, commands, values)
+    except UsageError as error:
+        error.values = values
+        raise
+
+
+def _parse(
+    words: Sequence[str],
+    options: Sequence[Option],
+    commands: Commands,
+    values: dict[str, Any],
+) -> Arguments:
     rest = _read(words, options, values, stop=True)
     if not rest:
         return Arguments(values, None, [])
     name, *words = rest
+    if name == "help":  # [COMMAND]
+        values["help"] = True
+        if not words:
+            return Arguments(values, None, [])
+        name, words = words[0], []
     command = commands.get(name)
     if command is None:
         known = [each.name for each in commands.values() if not each.hidden]

@@ -125,36 +125,28 @@ class Terminal:
 
     def _make_raw(self) -> None:
         """cfmakeraw(3), where it is a terminal that we read from."""
-        if not os.isatty(0):
+        while os.isatty(0):
+            before = termios.tcgetattr(0)
+            try:
+                termios.tcsetattr(0, termios.TCSADRAIN, _raw(termios.tcgetattr(0)))
+            except termios.error as error:
+                if error.args[0] == errno.EINTR:
+                    continue  # stopped in the background: in the foreground it may be set otherwise
+                raise Error(f"cannot make the terminal raw: {error.args[1]}") from error
+            if self._saved is None:
+                self._saved = before
             return
-        state = termios.tcgetattr(0)
-        if self._saved is None:
-            self._saved = termios.tcgetattr(0)
-        state[0] &= ~(
-            termios.IGNBRK
-            | termios.BRKINT
-            | termios.PARMRK
-            | termios.ISTRIP
-            | termios.INLCR
-            | termios.IGNCR
-            | termios.ICRNL
-            | termios.IXON
-        )
-        state[1] &= ~termios.OPOST
-        state[2] = state[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-        state[3] &= ~(
-            termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN
-        )
-        state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSADRAIN, state)
 
     def _give_back(self) -> None:
-        if self._saved is not None:
-            saved, self._saved = self._saved, None
+        saved, self._saved = self._saved, None
+        while saved is not None:
             try:
                 termios.tcsetattr(0, termios.TCSADRAIN, saved)
-            except termios.error:
-                pass  # it has been hung up
+            except termios.error as error:
+                if error.args[0] == errno.EINTR:
+                    continue  # as above
+                # Otherwise it has been hung up.
+            return
 
     # --- copying ---
 
@@ -200,6 +192,25 @@ class Terminal:
                 # Nobody reads any more.  The process must not block on that.
                 self._output_open = False
         self._to_output = b""
+
+
+def _raw(state: list[Any]) -> list[Any]:
+    """The settings of a terminal that are raw and otherwise those of state, which is changed."""
+    state[0] &= ~(
+        termios.IGNBRK
+        | termios.BRKINT
+        | termios.PARMRK
+        | termios.ISTRIP
+        | termios.INLCR
+        | termios.IGNCR
+        | termios.ICRNL
+        | termios.IXON
+    )
+    state[1] &= ~termios.OPOST
+    state[2] = state[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    state[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0
+    return state
 
 
 def _receive(sock: _socket.socket) -> int:

@@ -7,8 +7,6 @@ rules for that.  Nothing is changed unless all of it can be.
 
 from __future__ import annotations
 
-import sys
-
 from ..cgroups.resources import unsupported
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
@@ -136,10 +134,12 @@ def _from_options(arguments: Arguments, given: list[str], findings: list[Finding
 def _from_file(path: str) -> Any:
     try:
         if path == "-":
-            path, text = "standard input", sys.stdin.buffer.read(_LARGEST + 1)
+            name: str | int = 0  # not sys.stdin, which is None where the caller has closed it
+            path = "standard input"
         else:
-            with open(path, "rb") as file:
-                text = file.read(_LARGEST + 1)
+            name = path
+        with open(name, "rb", closefd=name != 0) as file:
+            text = file.read(_LARGEST + 1)
     except OSError as error:
         raise Error(f"cannot read the limits from {path!r}: {error.strerror}") from error
     if len(text) > _LARGEST:

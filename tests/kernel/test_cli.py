@@ -370,6 +370,28 @@ def test_delete_force_removes_the_leftovers_of_a_killed_create(text: str | None)
     assert not directory.exists()
 
 
+def test_delete_force_removes_nothing_of_others(tmp_path: Path) -> None:
+    """Any directory is below some root, and looks like what a killed create has left."""
+    place = tmp_path / "root/place"
+    (place / "deep").mkdir(parents=True)
+    (place / "state.json").write_text("{")
+    (place / "deep/file").touch()
+    (tmp_path / "root/link").symlink_to(place)
+    (tmp_path / "root/bare").symlink_to(tmp_path / "empty")
+    (tmp_path / "empty").mkdir()
+    for name, reason in (
+        ("place", "no container's, it has 'deep' in it"),
+        ("link", "Not a directory"),
+        ("bare", "Not a directory"),
+    ):
+        done = libct("delete", "--force", name, root=tmp_path / "root")
+        assert done.returncode == 1, name
+        assert reason in done.stderr
+        assert (place / "state.json").exists()
+        assert (place / "deep/file").exists()
+        assert (tmp_path / "empty").exists()
+
+
 # --- exec ---
 
 

@@ -128,6 +128,39 @@ def test_ids_that_are_invalid(tmp_path: Path, rootfs: Path, command: str, name: 
     assert "container id" in refused(command, *options, name)
 
 
+def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
+    sets = {name: ["CAP_KILL", "CAP_NO_SUCH"] for name in ("bounding", "effective", "permitted")}
+    script = "grep CapBnd /proc/self/status"
+    bundle = make_bundle(
+        tmp_path, rootfs=rootfs, args=["sh", "-c", script], process={"capabilities": sets}
+    )
+    name, log = unique(), tmp_path / "log"
+    done = libct("--log", log, "--log-format", "json", "run", "-b", bundle, name, check=True)
+    assert int(done.stdout.split()[1], 16) == 1 << 5
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    ignored = "unknown capability, ignored: 'CAP_NO_SUCH'"
+    assert [(line["level"], line["msg"]) for line in lines] == [
+        ("warning", f"process.capabilities.{field}[1]: {ignored}") for field in sorted(sets)
+    ]
+
+    # Also of a further process, while that still runs; without a log on standard error.
+    change_config(bundle, process={"args": ["sleep", "1000"], "capabilities": None})
+    libct("run", "-d", "-b", bundle, name, check=True)
+    try:
+        done = libct("exec", "--cap", "OTHER", name, "sh", "-c", "echo its own >&2", check=True)
+        first, *_, last = done.stderr.splitlines()
+        assert "level=warning" in first
+        assert "unknown capability, ignored: 'CAP_OTHER'" in first
+        assert last == "its own"
+    finally:
+        libct("delete", "--force", name, check=True)
+
+
+def test_plan_refuses_the_ids_that_a_start_would(tmp_path: Path, rootfs: Path) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs)
+    assert "invalid container id 'a/b'" in refused("plan", "-b", bundle, "a/b")
+
+
 def test_an_id_in_use(tmp_path: Path, rootfs: Path) -> None:
     name = unique()
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])

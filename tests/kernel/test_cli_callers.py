@@ -179,6 +179,22 @@ def test_the_log_as_text(tmp_path: Path) -> None:
     assert re.match(r'time="[^"]+" level=error msg="container does not exist: ', lines[0])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["crate", "x"], ["create", "--no-such", "x"], ["create", "a", "b"], ["--no-such", "list"]],
+    ids=" ".join,
+)
+def test_a_mistake_in_the_command_line_is_logged(tmp_path: Path, words: list[str]) -> None:
+    log = tmp_path / "log"
+    done = libct("--log", log, "--log-format=json", *words)
+    assert done.returncode == 1
+    line = json.loads(log.read_text())
+    assert (line["level"], f"libct: {line['msg']}\n") == ("error", done.stderr)
+
+    # A log that cannot be opened does not hide it.
+    assert libct("--log", tmp_path / "no/log", *words).stderr == done.stderr
+
+
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     done = libct("--log", tmp_path / "no" / "log", "list")
     assert done.returncode == 1

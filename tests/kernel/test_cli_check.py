@@ -57,6 +57,10 @@ def test_an_ordinary_user() -> None:
     (line,) = [line for line in lines if line["name"] == "user" and line["section"] == "users"]
     assert "need a user namespace" in line["text"]
 
+    (overlay,) = [line for line in lines if line["name"] == "overlay"]
+    done = libct("sandbox", "--overlay", "--", "sh", "-c", ">/tmp/file", user=True)
+    assert (overlay["state"] == "ok") == (done.returncode == 0), (overlay, done.stderr)
+
 
 def test_color_on_a_terminal_only() -> None:
     def shown(**more: str) -> bytes:

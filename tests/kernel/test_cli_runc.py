@@ -35,6 +35,7 @@ STATES = ("missing", "created", "running", "paused", "stopped")
 SIGNALS = (
     *("0", "00", "+0", "", "64", "63", "34", "33", "32", "28"),
     *("CONT", "cont", "SIGCONT", "sigcont", "SigCont", "IO", "SIGIO", "WINCH", "URG", "STKFLT"),
+    *("9" * 5000, "0" * 5000),
     *("65", "1000", "-1", "99999999999999999999", " 0", "0 ", "0x9", "9.0", "++9"),
     *("NOPE", "SIG", "SIGSIGCONT", "EXIT", "UNUSED", "RTMIN-1", "RTMAX+1", "_DFL"),
 )

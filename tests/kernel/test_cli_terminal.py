@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -105,6 +106,31 @@ def test_a_job_that_is_stopped_gives_the_terminal_back(tmp_path: Path, rootfs: P
         assert wait_until(lambda: termios.tcgetattr(session.terminal)[3] & termios.ECHO == 0)
         session.type("line\n")
         assert session.end() == 6
+
+
+def test_a_job_that_starts_in_the_background_waits_for_the_foreground(
+    tmp_path: Path, rootfs: Path
+) -> None:
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "echo rea''dy; read line; exit 7")
+    command = shlex.join(libct_command("run", "-b", bundle, unique()))
+    with terminals.Session(["sh", "-m"], {**libct_environment(), "PS1": "host> "}) as session:
+        session.read_until("host> ")
+        session.type(f"{command} &\n")
+
+        def stopped() -> bool:
+            session.type("jobs\n")
+            return "Stopped" in session.read_until("jobs\r\n(?s:.*)host> ")
+
+        assert wait_until(stopped)
+        session.type("fg\n")
+        session.read_until("ready")
+        assert wait_until(lambda: termios.tcgetattr(session.terminal)[3] & termios.ECHO == 0)
+        session.type("line\n")
+        session.read_until("host> ")
+        session.type("echo status $?\n")
+        session.read_until("\nstatus 7\r\n")
+        session.type("exit\n")
+        assert session.end() == 0
 
 
 def _state_of(pid: int) -> str:

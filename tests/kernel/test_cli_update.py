@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from libct.container import load
 from tests.support import (
     busybox_rootfs,
     libct,
+    libct_command,
+    libct_environment,
     make_bundle,
     requires,
     session_directory,
@@ -139,6 +143,20 @@ def test_what_cannot_be_done_changes_nothing(limited: str, words: list[str], lin
     assert done.stderr.startswith(f"libct: {line}")
     assert done.stderr.count("\n") == 1
     assert (pids_max(limited), memory_max(limited)) == ("50", 64 << 20)
+
+
+def test_standard_input_that_is_closed_is_empty(limited: str) -> None:
+    command = libct_command("update", "-r", "-", limited)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command],
+        env={**os.environ, **libct_environment()},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("libct: standard input:1:1: ")
+    assert pids_max(limited) == "50"
 
 
 def test_a_limit_that_the_kernel_refuses_changes_nothing(limited: str) -> None:

@@ -140,11 +140,22 @@ def test_without_a_command(words: list[str]) -> None:
     assert read(*words).command is None
 
 
-@pytest.mark.parametrize("words", [["run", "--help"], ["run", "-h", "id"], ["--help", "run"]])
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--help"], ["run", "-h", "id"], ["--help", "run"], ["help", "run"]],
+)
 def test_help_needs_no_operands(words: list[str]) -> None:
     arguments = read(*words)
     assert arguments.help
     assert arguments.command is TOOLS["run"]
+
+
+def test_help_as_a_command() -> None:
+    arguments = read("help")
+    assert arguments.help
+    assert arguments.command is None
+    with pytest.raises(UsageError, match="no such command: 'rnu'"):
+        read("help", "rnu")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +172,8 @@ def test_help_needs_no_operands(words: list[str]) -> None:
         (["run", "id", "-b"], "run: -b: missing: DIR"),
         (["run", "id", "--count", "many"], "run: --count: not a whole number: 'many'"),
         (["run", "id", "--count", "²"], "run: --count: not a whole number"),
+        (["run", "id", "--count", "--3"], "run: --count: not a whole number: '--3'"),
+        (["run", "id", "--count", "9" * 5000], "run: --count: not a whole number: '9999"),
         (["run", "id", "--format", "xml"], "run: --format: not table or json: 'xml'"),
         (["run", "id", "--detach=maybe"], "run: --detach: neither true nor false: 'maybe'"),
         (["run"], r"run: missing: ID \(usage: libct run \[options\] ID\)"),
