@@ -16,6 +16,7 @@ from libct.cgroups.devices import apply_v1, apply_v2, rules
 from libct.cgroups.devices.program import assemble
 from libct.cgroups.layout import detect
 from libct.config import DeviceRule
+from libct.syscalls.constants import RLIM_INFINITY
 
 from ..support import (
     CLONE_NEWCGROUP,
@@ -303,11 +304,9 @@ def test_a_limit_of_locked_memory_is_no_hindrance() -> None:
 
 def test_locked_memory_is_allowed_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """On such a kernel, where the hard limit may be raised and where not."""
-    import resource
-
     from libct.syscalls import bpf
 
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    unlimited = (RLIM_INFINITY, RLIM_INFINITY)
     for may_raise in (True, False):
         limits = [(1000, 2000)]
 
@@ -316,19 +315,21 @@ def test_locked_memory_is_allowed_for_a_moment(monkeypatch: pytest.MonkeyPatch) 
                 raise PermissionError(errno.EPERM, "bpf")
             return 5
 
-        def setrlimit(
-            _: int,
-            to: tuple[int, int],
+        def prlimit(
+            pid: int,
+            resource: int,
+            *to: int,
             limits: list[tuple[int, int]] = limits,
             may_raise: bool = may_raise,
-        ) -> None:
+        ) -> tuple[int, int]:
             if to == unlimited and not may_raise:
-                raise ValueError("not allowed to raise maximum limit")
-            limits.append(to)
+                raise PermissionError(errno.EPERM, "prlimit64")
+            if to:
+                limits.append((to[0], to[1]))
+            return limits[-1]
 
         with monkeypatch.context() as patch:
             patch.setattr(bpf, "prog_load", load)
-            patch.setattr(resource, "getrlimit", lambda _, limits=limits: limits[-1])
-            patch.setattr(resource, "setrlimit", setrlimit)
+            patch.setattr(apply_v2, "prlimit", prlimit)
             assert apply_v2._load(b"") == 5
         assert limits == [(1000, 2000), unlimited if may_raise else (2000, 2000), (1000, 2000)]

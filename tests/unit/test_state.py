@@ -196,19 +196,30 @@ def test_an_id_is_used_once(tmp_path: Path) -> None:
 def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = make(tmp_path)
     os.close(directory.make_fifo())
-    for name in (".state.json", "zzz", "aaa"):
+    for name in (".state.json", "hook"):
         Path(directory.path, name).touch()
     removed: list[str] = []
     unlink = os.unlink
 
-    def note_and_unlink(path: str) -> None:
-        removed.append(path)
-        unlink(path)
+    def note_and_unlink(name: str, *, dir_fd: int) -> None:
+        removed.append(name)
+        unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(posix, "unlink", note_and_unlink)
     directory.remove()
-    assert len(removed) == 5
-    assert removed[-1].endswith("/state.json")
+    assert sorted(removed) == [".state.json", "exec.fifo", "hook", "state.json"]
+    assert removed[-1] == "state.json"
+
+
+def test_a_link_to_another_container_is_damage(tmp_path: Path) -> None:
+    directory, _ = make(tmp_path)
+    link = Directory(str(tmp_path), "link")
+    os.symlink(directory.path, link.path)
+    with pytest.raises(ContainerDamaged, match="it is of container 'box'"):
+        link.read()
+    with pytest.raises(Error, match="Not a directory"):
+        link.remove()
+    assert directory.read().id == "box"
 
 
 def test_a_fifo_of_a_start_that_was_killed_is_replaced(tmp_path: Path) -> None:

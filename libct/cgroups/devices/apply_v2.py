@@ -6,6 +6,8 @@ import errno
 import os
 
 from ...syscalls import bpf
+from ...syscalls.constants import RLIM_INFINITY, RLIMITS
+from ...syscalls.process import prlimit
 from .. import files
 from ..files import hinted
 from .program import assemble
@@ -14,6 +16,8 @@ from .rules import ALLOW
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...bootstrap.context import Context
+
+_MEMLOCK = RLIMITS["RLIMIT_MEMLOCK"]
 
 
 def cgroup_devices_v2(
@@ -86,27 +90,22 @@ def _load(program: bytes) -> int:
         if error.errno != errno.EPERM:
             raise
         problem = error
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if before[0] == resource.RLIM_INFINITY:
+    before = prlimit(0, _MEMLOCK)
+    if before[0] == RLIM_INFINITY:
         raise problem
     try:
         _allow_locked(before)
         return bpf.prog_load(program, name="libct_devices")
     finally:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
+        prlimit(0, _MEMLOCK, *before)
 
 
 def _allow_locked(before: tuple[int, int]) -> None:
     """Raise RLIMIT_MEMLOCK for a moment: without limit, or as far as the hard limit lets us."""
-    import resource
-
-    infinity = resource.RLIM_INFINITY
     try:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinity, infinity))
-    except (ValueError, OSError):  # raising the hard limit needs CAP_SYS_RESOURCE
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (before[1], before[1]))
+        prlimit(0, _MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+    except OSError:  # raising the hard limit needs CAP_SYS_RESOURCE
+        prlimit(0, _MEMLOCK, before[1], before[1])
 
 
 def _hinted(error: OSError) -> OSError:
