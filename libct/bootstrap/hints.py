@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _MAKE_NAMESPACES = (
     "clone_init",
+    "clone_inside",
     "clone_stage",
     "get_network",
     "unshare_cgroup",

@@ -1,8 +1,9 @@
 """Namespaces and processes: what runc's nsenter does in C, as steps.
 
-The first process is cloned by the server straight into its new namespaces.
-Where others are to be joined, or time offsets set, a stage goes between: a
-process that joins them and then clones.  All are cloned with CLONE_PARENT and
+The first process is cloned by the server straight into its new namespaces, and a
+further one, by root, into the container's pid namespace.  Where others are to be
+joined before that, or time offsets set, a stage goes between: a process that
+joins them and then clones.  All are cloned with CLONE_PARENT and
 so are the runtime's children, which waits on them by their pidfds.
 """
 
@@ -16,6 +17,7 @@ from ..lifecycle import INIT_NAME
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
+    CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_PARENT,
@@ -40,6 +42,23 @@ def clone_stage(context: Context, into_cgroup: bool) -> None:
 def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
     """flags: CLONE_NEW* of the namespaces that are made with it."""
     _clone(context, flags, into_cgroup, INIT_NAME)
+
+
+def clone_inside(context: Context, into_cgroup: bool) -> None:
+    """Into the pid namespace of the container; the cloner itself stays in its own.
+
+    setns(2) to a pid namespace is for the children of the caller.
+    """
+    own = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        setns(context.fds["target"], CLONE_NEWPID)
+        try:
+            _clone(context, 0, into_cgroup, INIT_NAME)
+        finally:
+            if "is clone" not in context.values:
+                setns(own, CLONE_NEWPID)
+    finally:
+        posix.close(own)
 
 
 def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWUSER
+from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 from . import keyring, limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import execute_steps, pidfd_steps, process_steps
@@ -42,15 +42,27 @@ def plan_exec(
     in_user = bool(flags & CLONE_NEWUSER)
     if not flags & CLONE_NEWNS:
         plan.add(RUNTIME, "join", [ns.open_root_of(pid)])
-    plan.add(SERVER, "clone", [ns.clone_stage(into)])
+    # Only a process that is made afterwards can be in a pid namespace.  Root makes
+    # one there and goes back; others have the right to join after the user
+    # namespace alone, from which there is no way back, and send a stage ahead.
+    staged = host.euid != 0 and bool(flags & CLONE_NEWPID)
+    joining = STAGE if staged else INIT
+    if staged:
+        plan.add(SERVER, "clone", [ns.clone_stage(into)])
+    elif flags & CLONE_NEWPID:
+        plan.add(SERVER, "clone", [ns.clone_inside(into)])
+        flags &= ~CLONE_NEWPID
+    else:
+        plan.add(SERVER, "clone", [ns.clone_init(0, into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
     early = [open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
-    plan.add(STAGE, "join", [*early, *users.group_steps(config)])
+    plan.add(joining, "join", [*early, *users.group_steps(config)])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
-    plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
-    plan.add(STAGE, "join", [ns.join_process(flags)] if flags else [])
-    plan.add(STAGE, "clone", [ns.clone_init(0, False)])
+    plan.add(joining, "join", [ns.make_undumpable()] if host.euid != 0 else [])
+    plan.add(joining, "join", [ns.join_process(flags)] if flags else [])
+    if staged:
+        plan.add(STAGE, "clone", [ns.clone_init(0, False)])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
     plan.add(INIT, "identity", [enter])
     plan.add(INIT, "identity", [ns.new_session()])

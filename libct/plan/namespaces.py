@@ -1,8 +1,9 @@
 """Namespaces and processes: what runc's nsenter does in C, as steps.
 
-The first process is cloned by the server straight into its new namespaces.
-Where others are to be joined, or time offsets set, a stage goes between: a
-process that joins them and then clones.
+The first process is cloned by the server straight into its new namespaces, and a
+further one, by root, into the container's pid namespace.  Where others are to be
+joined before that, or time offsets set, a stage goes between: a process that
+joins them and then clones.
 """
 
 from __future__ import annotations
@@ -85,6 +86,12 @@ def clone_stage(into_cgroup: bool) -> list[str]:
 @operation("bootstrap.namespaces", "clone the container's process")
 def clone_init(flags: int, into_cgroup: bool) -> list[str]:
     return _clone_call(flags, into_cgroup)
+
+
+@operation("bootstrap.namespaces", "clone the process into the container's pid namespace")
+def clone_inside(into_cgroup: bool) -> list[str]:
+    enter = ['openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)', "setns(CLONE_NEWPID)"]
+    return [*enter, *_clone_call(0, into_cgroup), "setns(CLONE_NEWPID)"]
 
 
 def _clone_call(flags: int, into_cgroup: bool) -> list[str]:

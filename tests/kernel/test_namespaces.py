@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
+from libct import pidfds
 from libct.bootstrap import servers
+from libct.bootstrap.context import Context
+from libct.bootstrap.namespaces import clone_inside
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -198,7 +202,7 @@ def test_in_a_joined_user_namespace_it_is_root() -> None:
 def test_paths_that_cannot_be_joined(
     monkeypatch: pytest.MonkeyPatch, path: str, errno: int, text: str
 ) -> None:
-    monkeypatch.setattr("libct.starting.check", lambda *_: None)
+    monkeypatch.setattr("libct.starting.check", lambda *_: [])
     config = make_config(namespaces=(NEWNS, (NEWUTS, path)))
     with pytest.raises(libct.StepError) as caught:
         run(config, "true")
@@ -228,7 +232,7 @@ def test_maps_are_written_by_root() -> None:
 
 
 def test_a_map_that_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("libct.starting.check", lambda *_: None)
+    monkeypatch.setattr("libct.starting.check", lambda *_: [])
     overlapping = [IDMap(0, 100000, 10), IDMap(5, 200000, 10)]
     config = make_config(namespaces=(*USUAL, NEWUSER), uid_mappings=overlapping, gid_mappings=MAP)
     with pytest.raises(libct.StepError) as caught:
@@ -510,3 +514,26 @@ def test_an_ordinary_user_without_a_user_namespace() -> None:
     status, lines = rootless("true", namespaces=["NEWNS", "NEWPID"], maps=[[], []])
     assert status == 99
     assert "user namespace" in lines[0]
+
+
+def test_a_clone_that_fails_leaves_the_cloner_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes a process in another pid namespace goes back, whatever comes of it."""
+    with running(make_config()) as container:
+        target = pidfds.open_process(container.state()["pid"])
+
+        def body() -> None:
+            def refuse(*_: object) -> None:
+                child = os.readlink("/proc/self/ns/pid_for_children")
+                assert child != os.readlink("/proc/self/ns/pid")
+                raise OSError(errno.EAGAIN, "clone3()")
+
+            monkeypatch.setattr("libct.bootstrap.namespaces.clone3", refuse)
+            before = os.listdir("/proc/self/fd")
+            with pytest.raises(BlockingIOError):
+                clone_inside(Context({"target": target}), False)
+            assert os.listdir("/proc/self/fd") == before
+            child = os.readlink("/proc/self/ns/pid_for_children")
+            assert child == os.readlink("/proc/self/ns/pid")
+
+        forked(body)
+        os.close(target)

@@ -331,7 +331,7 @@ def test_the_order_of_processes(name: str) -> None:
     for process in (SERVER, STAGE):
         if process in firsts:
             last = [step for step in plan if step.process == process][-1]
-            assert last.op in ("clone_stage", "clone_init")
+            assert last.op in ("clone_stage", "clone_init", "clone_inside")
     before = [step for step in plan if step.process not in (STARTER, DELETER)]
     assert before == plan.steps[: len(before)]
     assert before[-1].op == "execute"
@@ -444,8 +444,9 @@ def test_one_namespace_of_each_kind(kind: str) -> None:
     assert "CLONE_NEW" not in "".join(clones)
     assert "unshare_cgroup" not in ops(plan)
     plan = further(config_with(kind), root(), CLONE_FLAGS[kind])
-    (join,) = [step for step in plan if step.op == "join_process"]
-    assert join.calls == [f"setns(CLONE_{kind})"]
+    (join,) = [step for step in plan if step.op in ("join_process", "clone_inside")]
+    assert (join.op == "clone_inside") == (kind == NEWPID)
+    assert f"setns(CLONE_{kind})" in join.calls
     assert ("change_root" in ops(plan)) == (kind != NEWNS)
 
 
