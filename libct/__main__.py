@@ -2,27 +2,20 @@
 
 import sys
 
+if __name__ == "__main__" and not __package__:
+    # Not by sys.path: what lies beside the package is not ours.
+    from _frozen_importlib import _load  # type: ignore[attr-defined]  # not in typeshed
+    from _frozen_importlib_external import spec_from_file_location
 
-def _main() -> int:
-    if __package__:
-        from .cli import main
-
-        return main()
-    # It is absolute (since Python 3.9).  Loading os.path takes a tenth of a short command's time.
     package = __file__.rpartition("/")[0]
-    parent, _, name = package.rpartition("/")
-    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    if not sys.flags.isolated or sys.path[0] == package:
         del sys.path[0]  # the package itself: no module of ours is a top-level one
-    # Only while the package itself is found: what else lies beside it is not ours.
-    sys.path.insert(0, parent)
-    try:
-        __import__(name)
-    finally:
-        sys.path.remove(parent)
-    cli = __import__(f"{name}.cli", fromlist=["main"])
-    status: int = cli.main()
-    return status
+    name = package.rpartition("/")[2]
+    place = f"{package}/__init__.py"
+    _load(spec_from_file_location(name, place, submodule_search_locations=[package]))
+    _load(spec_from_file_location(f"{name}.finder", f"{package}/finder.py")).install()
+    sys.exit(__import__(f"{name}.cli", fromlist=["main"]).main())
+elif __name__ == "__main__":
+    from .cli import main
 
-
-if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(main())

@@ -29,7 +29,8 @@ _HEADER = 16
 def install() -> None:
     """Have the modules of this package found here first, in this process."""
     # Optimised code, or code cached elsewhere, has other names.
-    if not sys.flags.optimize and sys.pycache_prefix is None:
+    plain = not sys.flags.optimize and sys.pycache_prefix is None
+    if plain and _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
 
 
