@@ -11,7 +11,7 @@ from __future__ import annotations
 import _signal
 import posix
 
-from . import lifecycle, pidfds
+from . import lifecycle
 from .errors import ContainerNotRunning, Error
 from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
 from .state import Directory, Lock, Record, default_root, exists, name_of, start_time
@@ -294,6 +294,8 @@ class Container:
         if all:
             self._signal_all(signal)
             return
+        from . import pidfds
+
         status = self.status()
         lifecycle.require("signal", status, self.id)
         # Without a pid namespace the others do not end with the first.
@@ -421,6 +423,8 @@ class Container:
 
     def _open_init(self) -> int:
         """A pidfd of the first process, checked to be of it and no later one of its number."""
+        from . import pidfds
+
         record = self._record
         try:
             pidfd = pidfds.open_process(record.pid)

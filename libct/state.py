@@ -20,9 +20,8 @@ import fcntl
 import posix
 import time
 
+from . import jsontext
 from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
-from .oci import jsontext
-from .userns import in_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ def default_root() -> str:
     Podman's rootless containers are made by, is told from a root of the
     machine (who may have the variable, too) as runc does it.
     """
+    from .userns import in_user_namespace
+
     uid = posix.geteuid()
     if uid == 0 and not in_user_namespace():
         return "/run/libct"

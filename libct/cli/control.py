@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 import posix
 
-from .. import lifecycle, pidfds
+from .. import lifecycle
 from ..container import load
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
 from ..state import Directory, default_root
@@ -48,6 +48,8 @@ def _start_service(arguments: Arguments, container: Container) -> None:
     if proxy is None:
         container.exec()
         return
+    from .. import pidfds
+
     pidfd = pidfds.open_process(state["pid"])
     try:
         container.exec()

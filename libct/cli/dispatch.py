@@ -86,7 +86,7 @@ def _run(arguments: Arguments) -> int:
     command = arguments.command
     if command is None or arguments.help:
         from .commands import COMMANDS, GLOBAL_OPTIONS
-        from .options import command_help, program_help
+        from .help import command_help, program_help
 
         if command is not None:
             output(command_help(command))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import select
 import time
 
+from .. import jsontext
 from ..container import load
 from ..errors import ContainerNotFound, ContainerNotRunning, Error
 from ..lifecycle import STOPPED
-from ..oci import jsontext
 from .dispatch import output
 
 TYPE_CHECKING = False

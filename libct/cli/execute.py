@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..container import Container, load
 from ..errors import ConfigError, Error
-from ..oci.jsontext import loads
+from ..jsontext import loads
 from ..process import Process
 from .launch import check_streams, start_detached, tracing
 

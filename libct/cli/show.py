@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..oci import jsontext
+from .. import jsontext
 from .dispatch import output
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .. import jsontext
 from ..errors import Error
-from ..oci import jsontext
 from .log import report
 
 TYPE_CHECKING = False

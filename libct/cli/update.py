@@ -12,7 +12,7 @@ from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
 from ..container import load
 from ..errors import ConfigError, Error, Finding
-from ..oci.jsontext import loads
+from ..jsontext import loads
 from ..oci.load_resources import read_resources
 from ..oci.reader import Table, show
 from .log import report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import ConfigError, Finding
-from .jsontext import loads
+from ..jsontext import loads
 from .load import config_from_spec
 from .reader import show
 

@@ -9,6 +9,7 @@ import pytest
 from libct.cli import main
 from libct.cli.commands import COMMANDS, GLOBAL_OPTIONS
 from libct.cli.control import signal_number
+from libct.cli.help import command_help, program_help
 from libct.cli.look import chosen_lines, table
 from libct.cli.options import (
     HELP,
@@ -16,9 +17,7 @@ from libct.cli.options import (
     Command,
     Option,
     UsageError,
-    command_help,
     parse,
-    program_help,
 )
 from libct.errors import Error
 from tests.support import CHECKOUT

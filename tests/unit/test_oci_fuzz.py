@@ -10,9 +10,9 @@ import pytest
 
 from libct.config.validate import validate, validate_process
 from libct.errors import ConfigError
+from libct.jsontext import dumps, loads
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import spec_from_config
-from libct.oci.jsontext import dumps, loads
 from libct.oci.load import config_from_spec, process_arguments
 from libct.process import Process
 

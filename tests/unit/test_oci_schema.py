@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from libct.errors import ConfigError
+from libct.jsontext import loads
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import spec_from_config
-from libct.oci.jsontext import loads
 from libct.oci.load import config_from_spec
 
 from ..support import CHECKOUT

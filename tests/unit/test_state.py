@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct import state
+from libct import userns
 from libct.config import Cgroup, Config, Mount, Namespace, Resources
 from libct.errors import (
     ContainerDamaged,
@@ -355,14 +355,14 @@ def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
 
 def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posix, "geteuid", lambda: 0)
-    monkeypatch.setattr(state, "in_user_namespace", lambda: False)
+    monkeypatch.setattr(userns, "in_user_namespace", lambda: False)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setenv("USER", "root")
     assert default_root() == "/run/libct"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/0")
     assert default_root() == "/run/libct"
     # Root of a user namespace, as under rootless Podman.
-    monkeypatch.setattr(state, "in_user_namespace", lambda: True)
+    monkeypatch.setattr(userns, "in_user_namespace", lambda: True)
     assert default_root() == "/run/libct"  # unshare --map-root-user of the machine's root
     monkeypatch.setenv("USER", "somebody")
     assert default_root() == "/run/user/0/libct"
