@@ -14,7 +14,8 @@ import posix
 from . import lifecycle
 from .errors import ContainerNotRunning, Error
 from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
-from .state import Directory, Lock, Record, default_root, exists, name_of, start_time
+from .paths import exists
+from .state import Directory, Lock, Record, default_root, name_of, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 import time
 
 from . import lifecycle, pidfds
@@ -108,7 +108,7 @@ def _kill(container: Container) -> None:
             reap(container._children())
         raise Error(f"container {container.id!r}: its process does not end by SIGKILL")
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def _kill_children(container: Container, children: list[Child]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-import os
+import posix
 import select
 
 from . import pidfds
@@ -29,7 +29,7 @@ class ProcessState:
     """How a process ended: exit_code (0 to 255) or signal, the other one None.
 
     Both are None where the host program has reaped the process itself, by
-    os.wait() or by ignoring SIGCHLD, and the kernel (before Linux 6.15) does
+    posix.wait() or by ignoring SIGCHLD, and the kernel (before Linux 6.15) does
     not tell it once more.
     """
 
@@ -152,7 +152,7 @@ class Process:
                 if not poll.poll(None if timeout is None else timeout * 1000):
                     raise TimeoutError(f"the process {child.pid} is still running")
             finally:
-                os.close(watched)
+                posix.close(watched)
         return child.reap()
 
     async def wait_async(self) -> ProcessState:
@@ -163,7 +163,7 @@ class Process:
             try:
                 await readable(watched)
             finally:
-                os.close(watched)
+                posix.close(watched)
         return child.reap()
 
     def _started(self) -> Child:
@@ -204,7 +204,7 @@ class Child:
     def watch(self) -> int:
         """A pidfd of the caller's own, to wait by; -1 when the process has been waited for."""
         with self._lock:
-            return -1 if self.state is not None else os.dup(self._pidfd)
+            return -1 if self.state is not None else posix.dup(self._pidfd)
 
     def reap(self) -> ProcessState:
         """How the process has ended; it has."""
@@ -213,7 +213,7 @@ class Child:
                 return self.state
             self.state = _wait(self._pidfd)
             pidfd, self._pidfd = self._pidfd, -1
-            os.close(pidfd)
+            posix.close(pidfd)
             on_exit, self.on_exit = self.on_exit, None
         if on_exit is not None:
             on_exit(self.state)
@@ -221,7 +221,7 @@ class Child:
 
     def __del__(self) -> None:
         if self._pidfd >= 0:
-            os.close(self._pidfd)
+            posix.close(self._pidfd)
 
 
 def reap_ended(children: list[Child]) -> None:
@@ -236,7 +236,7 @@ def reap_ended(children: list[Child]) -> None:
     ended = {fd for fd, _ in poll.poll(0)}
     for child, fd in watched:
         if fd >= 0:
-            os.close(fd)
+            posix.close(fd)
         if fd < 0 or fd in ended:
             child.reap()
             try:
@@ -269,9 +269,9 @@ def _wait(pidfd: int) -> ProcessState:
         status = pidfd_exit_status(pidfd)
         if status is None:
             return ProcessState(None, None)
-        if os.WIFSIGNALED(status):
-            return ProcessState(None, os.WTERMSIG(status))
-        return ProcessState(os.WEXITSTATUS(status), None)
-    if result.si_code == os.CLD_EXITED:
+        if posix.WIFSIGNALED(status):
+            return ProcessState(None, posix.WTERMSIG(status))
+        return ProcessState(posix.WEXITSTATUS(status), None)
+    if result.si_code == posix.CLD_EXITED:
         return ProcessState(result.si_status, None)
     return ProcessState(None, result.si_status)

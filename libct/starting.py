@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import marshal
-import os
+import posix
 
 from . import lifecycle
 from .bootstrap import client
@@ -371,7 +371,7 @@ def _close_own(context: Context) -> None:
     lent = context.values.get("lent", ())
     for name, fd in context.fds.items():
         if name not in lent:
-            os.close(fd)
+            posix.close(fd)
     context.fds.clear()
     context.values.clear()  # what is called back refers to the context
 
@@ -381,9 +381,9 @@ def _other_namespaces(pid: int) -> int:
     flags = 0
     for kind, name in PROC_NAMES.items():
         try:
-            ours = os.stat(f"/proc/thread-self/ns/{name}").st_ino
+            ours = posix.stat(f"/proc/thread-self/ns/{name}").st_ino
         except FileNotFoundError:
             continue  # a kernel without this kind
-        if os.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
+        if posix.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
             flags |= CLONE_FLAGS[kind]
     return flags

@@ -22,6 +22,7 @@ import time
 
 from . import jsontext
 from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
+from .paths import absolute, environment, exists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +50,11 @@ def default_root() -> str:
     uid = posix.geteuid()
     if uid == 0 and not in_user_namespace():
         return "/run/libct"
-    import os
-
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if uid == 0 and (not runtime or os.environ.get("USER") == "root"):
+    runtime = environment("XDG_RUNTIME_DIR")
+    if uid == 0 and (not runtime or environment("USER") == "root"):
         return "/run/libct"
     if runtime:
-        return os.path.join(runtime, "libct")
+        return f"{runtime}/libct"
     path = f"/tmp/libct-{uid}"
     try:
         posix.mkdir(path, 0o700)
@@ -80,23 +79,6 @@ def check_id(container_id: str) -> None:
         )
     if len(container_id) > _LONGEST_ID:
         raise InvalidID(f"the container id is longer than {_LONGEST_ID} characters")
-
-
-def _absolute(path: str) -> str:
-    """os.path.abspath(), which is not loaded for a path that is it already."""
-    if path.startswith("/") and not {"", ".", ".."}.intersection(path[1:].split("/")):
-        return path
-    import os
-
-    return os.path.abspath(path)
-
-
-def exists(path: str) -> bool:
-    try:
-        posix.stat(path)
-    except OSError:
-        return False
-    return True
 
 
 class Record:
@@ -220,7 +202,7 @@ class Directory:
 
     def __init__(self, root: str, container_id: str) -> None:
         check_id(container_id)
-        self.root, self.id = _absolute(root), container_id
+        self.root, self.id = absolute(root), container_id
         self.path = f"{self.root.rstrip('/')}/{self.id}"
 
     def make(self) -> None:

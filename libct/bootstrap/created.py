@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..syscalls.process import pidfd_open
 from ..syscalls.sockets import send_descriptor
@@ -21,7 +21,7 @@ def send_pidfd(context: Context, name: str) -> None:
     try:
         send_descriptor(context.values["pidfd socket"], pidfd, name.encode())
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def record_created(context: Context) -> None:

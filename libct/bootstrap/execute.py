@@ -8,7 +8,7 @@ import posix
 import stat
 
 from ..errors import StepProblem
-from ..filenames import fsdecode
+from ..paths import fsdecode
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
 from .performer import Failure

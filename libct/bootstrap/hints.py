@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _for_clone(step: Step, code: int | None) -> str:
     if code in (errno.ENOSPC, errno.EUSERS):
         return _namespace_limit()
     if code == errno.EPERM:
-        if os.geteuid() != 0 and "CLONE_NEWUSER" not in " ".join(step.calls):
+        if posix.geteuid() != 0 and "CLONE_NEWUSER" not in " ".join(step.calls):
             return _NEEDS_USERNS
         return _userns_restriction()
     if code == errno.EAGAIN:

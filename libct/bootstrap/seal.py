@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import posix
 
+from ..paths import is_directory
 from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,
@@ -25,19 +26,10 @@ _MFD_ALLOW_SEALING, _MFD_CLOEXEC, _MFD_EXEC = 0x2, 0x1, 0x10  # linux/memfd.h
 _SECOND_LAYERS = ("/run", "/tmp", "/var", "/etc", "/dev")
 
 
-def real_path(path: str) -> str:
-    """The path without links, as the kernel has it; OSError if there is no such file."""
-    fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
-    try:
-        return posix.readlink(f"/proc/self/fd/{fd}")
-    finally:
-        posix.close(fd)
-
-
 def sealed_interpreter(path: str) -> int:
     """A descriptor to execute the interpreter at path by; close-on-exec, the caller's.
 
-    path: without links (real_path).
+    path: without links.
 
     An ordinary user gets the file itself where nobody but root may write it:
     his containers map no id that could.
@@ -62,7 +54,7 @@ def _through_overlay(path: str) -> int:
     apart = (
         other
         for other in _SECOND_LAYERS
-        if _is_directory(other) and not (directory + "/").startswith(other + "/")
+        if is_directory(other) and not (directory + "/").startswith(other + "/")
     )
     layers = [_escaped(directory), next(apart, "")]
     fs = fsopen("overlay")
@@ -77,14 +69,6 @@ def _through_overlay(path: str) -> int:
         return posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=mount)
     finally:
         posix.close(mount)
-
-
-def _is_directory(path: str) -> bool:
-    try:
-        posix.close(posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
 
 
 def _escaped(layer: str) -> str:

@@ -18,8 +18,9 @@ import sys
 
 from .. import pidfds
 from ..errors import ServerError
+from ..paths import real
 from .channel import REQUESTS, Channel
-from .seal import real_path, sealed_interpreter
+from .seal import sealed_interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,8 +187,8 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         )
     fill_standard_streams()
     try:
-        real = real_path(program)
-        sealed = sealed_interpreter(real)
+        place = real(program)
+        sealed = sealed_interpreter(place)
     except OSError as error:
         raise ServerError(f"cannot open the interpreter {program!r}: {error.strerror}") from error
     if not _at_fork:
@@ -199,7 +200,7 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         # and dup2 of the one would close the other.
         theirs.move_above(REQUESTS + 1)
         sealed = _move_above(sealed, REQUESTS + 1)
-        return Server(_execute(program, real, sealed, theirs.fileno()), ours, identity)
+        return Server(_execute(program, place, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
         raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
     finally:
@@ -221,10 +222,10 @@ def fill_standard_streams() -> None:
                 posix.close(null)  # another thread was faster
 
 
-def _execute(program: str, real: str, sealed: int, requests: int) -> int:
+def _execute(program: str, place: str, sealed: int, requests: int) -> int:
     """Execute the interpreter by its descriptor, as the server; returns a pidfd.
 
-    program: what the interpreter is to be called; real: where it is.
+    program: what the interpreter is to be called; place: where it is.
     """
     # Last on sys.path, where it can hide nothing.
     package = _PACKAGE.rpartition(".")[2]
@@ -234,7 +235,7 @@ def _execute(program: str, real: str, sealed: int, requests: int) -> int:
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.
-    libraries = real.rsplit("/", 2)[0] + "/lib"
+    libraries = place.rsplit("/", 2)[0] + "/lib"
     pid = posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
         [program, "-I", "-S", "-X", "utf8", "-c", code],

@@ -9,8 +9,9 @@ and admin-guide/cgroup-v2.
 
 from __future__ import annotations
 
-import os
+import posix
 
+from ..paths import fsdecode, is_directory
 from ..rootfs.mountinfo import unescape
 
 TYPE_CHECKING = False
@@ -123,7 +124,7 @@ def parse_mounts(mountinfo: str) -> list[CgroupMount]:
         if fstype not in ("cgroup", "cgroup2"):
             continue
         major, _, minor = device.partition(":")
-        made = os.makedev(int(major), int(minor))
+        made = posix.makedev(int(major), int(minor))
         found.append(CgroupMount(made, unescape(root), unescape(point), fstype, options))
     return found
 
@@ -181,7 +182,7 @@ def detect(proc: str = "/proc/self") -> Layout:
     layout = layout_of(
         mounts,
         own,
-        systemd=os.path.isdir("/run/systemd/system"),
+        systemd=is_directory("/run/systemd/system"),
         userns=_in_user_namespace(proc),
     )
     if layout.mode == "v2" and layout.unified is not None:
@@ -193,7 +194,7 @@ def detect(proc: str = "/proc/self") -> Layout:
 def _reachable(mount: CgroupMount) -> bool:
     """Whether the mount point leads to the mount, and not to one that covers it."""
     try:
-        return os.stat(mount.point).st_dev == mount.device
+        return posix.stat(mount.point).st_dev == mount.device
     except OSError:
         return False
 
@@ -211,11 +212,11 @@ def _in_user_namespace(proc: str) -> bool:
 
 def _read(path: str) -> str:
     # mountinfo comes in pieces of a page; open() would read it as one but costs four times more.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         pieces = []
-        while piece := os.read(fd, 65536):
+        while piece := posix.read(fd, 65536):
             pieces.append(piece)
     finally:
-        os.close(fd)
-    return os.fsdecode(b"".join(pieces))
+        posix.close(fd)
+    return fsdecode(b"".join(pieces))

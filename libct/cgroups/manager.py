@@ -13,11 +13,12 @@ Sources: config-linux.md, Control groups; REFERENCE.md, 3.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
+from ..paths import is_directory
 from ..plan import cgroups as steps
 from ..plan.step import Step
 from . import files, freezer
@@ -214,7 +215,7 @@ class Manager:
 
     def exists(self) -> bool:
         """Whether there is any group of the container."""
-        return any(os.path.isdir(directory) for directory in self.directories())
+        return any(is_directory(directory) for directory in self.directories())
 
     def pids(self) -> list[int]:
         """The processes in the group itself, by their numbers in our pid namespace."""
@@ -269,7 +270,7 @@ class Manager:
                 pass
             for pid in found:
                 try:
-                    os.kill(pid, SIGKILL)
+                    posix.kill(pid, SIGKILL)
                 except ProcessLookupError:
                     continue
             self.thaw()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import CgroupError
+from ..paths import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
     # A name by default: what is nobody else's at the top of a hierarchy.
     unnamed = cgroup.name in ("", container_id) and not cgroup.parent
     name = f"libct-{container_id}" if unnamed else cgroup.name or container_id
-    path = cgroup.path or os.path.join(cgroup.parent, name)
+    path = cgroup.path or join(cgroup.parent, name)
     names = [name for name in path.split("/") if name not in ("", ".")]
     problems = []
     if cgroup.systemd:

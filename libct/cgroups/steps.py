@@ -7,9 +7,10 @@ file, is no error: without privilege a container has the groups it can get.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ..errors import StepProblem
+from ..paths import is_directory, split
 from ..syscalls.flags import quote
 from . import files
 from .files import REFUSALS, hinted
@@ -35,7 +36,7 @@ def remove_made(context: Context) -> None:
         above = any(other.startswith(directory + "/") for other in made)
         try:
             if above:  # others may have put groups there
-                os.rmdir(directory)
+                posix.rmdir(directory)
             else:
                 files.remove([directory])
         except OSError:  # the error that is being reported is the one that matters
@@ -54,7 +55,7 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     made = context.values.setdefault(MADE, [])
     try:
         try:
-            os.mkdir(directory, 0o755)
+            posix.mkdir(directory, 0o755)
             made.append(directory)
         except FileNotFoundError:
             _make_levels(mount, below, made)
@@ -72,13 +73,13 @@ def _make_levels(mount: str, below: str, made: list[str]) -> None:
     for name in below.split("/"):
         directory += f"/{name}"
         try:
-            os.mkdir(directory, 0o755)
+            posix.mkdir(directory, 0o755)
             made.append(directory)
         except OSError as error:
             if isinstance(error, FileExistsError) and directory != f"{mount}/{below}":
                 continue
             while len(made) > already:
-                os.rmdir(made.pop())
+                posix.rmdir(made.pop())
             raise
 
 
@@ -108,7 +109,7 @@ def cgroup_enable_controllers(
 
     needed: the controllers that limits were asked of; only without these it fails.
     """
-    if not os.path.isdir(f"{mount}/{below}"):  # it was refused, and optional
+    if not is_directory(f"{mount}/{below}"):  # it was refused, and optional
         return
     offered = files.read(f"{mount}/cgroup.controllers").split()
     level, refused_by, problem = mount, mount, None
@@ -176,16 +177,16 @@ def cgroup_chown(context: Context, directory: str, uid: int) -> None:
             names = listed.read().split()
     except FileNotFoundError:  # Linux 4.15
         names = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
-    fd = files.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
+    fd = files.open_file(directory, posix.O_RDONLY | posix.O_DIRECTORY)
     try:
-        os.fchown(fd, uid, -1)
+        posix.fchown(fd, uid, -1)
         for name in names:
             try:
-                os.chown(name, uid, -1, dir_fd=fd, follow_symlinks=False)
+                posix.chown(name, uid, -1, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:  # of a controller that is not enabled
                 continue
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 # --- limiting ---------------------------------------------------------------
@@ -273,7 +274,7 @@ def _refused(error: OSError) -> OSError:
 
 def _refined(path: str, error: OSError) -> OSError:
     """The error of a write to a limit, with what is known about it."""
-    directory, file = os.path.split(path)
+    directory, file = split(path)
     if isinstance(error, FileNotFoundError):
         controller = file.split(".")[0]
         return hinted(

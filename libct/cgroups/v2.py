@@ -6,10 +6,11 @@ Sources: the kernel's admin-guide/cgroup-v2; REFERENCE.md, 3.3.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import time
 
 from ..errors import CgroupError
+from ..paths import split
 from ..plan import cgroups as steps
 from . import convert, files
 from .manager import Manager, failure, read_count
@@ -40,7 +41,7 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V2Manager:
 
 
 def _beside_own(unified: Hierarchy, path: str) -> str:
-    parent = os.path.dirname(unified.own_below or "")
+    parent = split(unified.own_below or "")[0]
     return f"{parent}/{path}" if parent else path
 
 
@@ -203,19 +204,19 @@ class V2Manager(Manager):
 
         end = time.monotonic() + _FREEZE_SECONDS
         # The kernel notifies who polls the file after having read it.
-        fd = files.open_file(f"{self._directory}/cgroup.events", os.O_RDONLY)
+        fd = files.open_file(f"{self._directory}/cgroup.events", posix.O_RDONLY)
         try:
             poller = select.poll()
             poller.register(fd, select.POLLPRI)
             files.write(f"{self._directory}/cgroup.freeze", "1")
-            while b"frozen 1" not in os.pread(fd, 4096, 0):
+            while b"frozen 1" not in posix.pread(fd, 4096, 0):
                 left = end - time.monotonic()
                 if left <= 0:
                     self.thaw()
                     raise CgroupError("cannot freeze: some process does not stop")
                 poller.poll(left * 1000)
         finally:
-            os.close(fd)
+            posix.close(fd)
 
     def thaw(self) -> None:
         try:

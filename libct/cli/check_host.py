@@ -12,7 +12,7 @@ import sys
 
 from ..bootstrap.hints import hint_for
 from ..bootstrap.performer import Failure
-from ..bootstrap.seal import real_path, sealed_interpreter
+from ..bootstrap.seal import sealed_interpreter
 from ..cgroups import manager
 from ..cgroups.layout import detect
 from ..config.cgroup import Cgroup
@@ -20,6 +20,7 @@ from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
+from ..paths import real
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree
 from ..state import default_root
@@ -279,7 +280,7 @@ _TRIALS: dict[str, Callable[[], object]] = {
 def _seal() -> str:
     """Which way the bootstrap server's interpreter is sealed here, by having it done."""
     try:
-        fd = sealed_interpreter(real_path(sys.executable))
+        fd = sealed_interpreter(real(sys.executable))
     except OSError as error:
         return _one_line(error.strerror or str(error))
     try:

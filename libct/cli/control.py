@@ -8,6 +8,7 @@ import posix
 from .. import lifecycle
 from ..container import load
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
+from ..paths import environment
 from ..state import Directory, default_root
 from .options import nearest
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 def start(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     tell = _telling(arguments, container)
-    import os
-
     try:
-        if os.environ.get("NOTIFY_SOCKET"):
+        if environment("NOTIFY_SOCKET"):
             _start_service(arguments, container)
         else:
             container.exec()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import _signal
-import os
 
 from ..errors import ConfigError, Finding
 from ..oci.bundle import from_bundle
+from ..paths import environment, real
 from ..starting import create as make_container
 from .control import remove, warn
 from .launch import check_streams, handed_sockets, start_detached, tracing
@@ -53,7 +53,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     notifications = _notifications(arguments, container_id)
     if notifications is not None:
         notifications.offer(config, process)
-    bundle = os.path.realpath(arguments.bundle)
+    bundle = real(arguments.bundle)
     # An interrupt comes while what has been done can be undone, or not at all.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
@@ -76,7 +76,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
 
 
 def _notifications(arguments: Arguments, container_id: str) -> Notifications | None:
-    if not os.environ.get("NOTIFY_SOCKET"):
+    if not environment("NOTIFY_SOCKET"):
         return None
     from .notify import Notifications
 

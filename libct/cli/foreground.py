@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 import select
 
 from .launch import end, start, write_pid_file
@@ -73,7 +73,7 @@ def run_in_foreground(
                     relay.begin()
                 _follow(process, signals, relay, proxy)
                 if proxy is not None:
-                    proxy.finish(os.getpid())
+                    proxy.finish(posix.getpid())
             except BaseException:
                 end(process)
                 raise
@@ -113,7 +113,7 @@ def _follow(
             elif fd == process.pidfd:
                 return
             elif proxy is not None and fd == proxy.fileno():
-                proxy.receive(os.getpid())
+                proxy.receive(posix.getpid())
             elif relay is not None:
                 relay.relay(fd)
 
@@ -141,9 +141,9 @@ def _reap_orphans(own: int) -> None:
     """Reap what was left to us as a subreaper, up to the process itself, which is waited for."""
     try:
         while True:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            found = posix.waitid(posix.P_ALL, 0, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
             if found is None or found.si_pid == own:
                 return
-            os.waitpid(found.si_pid, 0)
+            posix.waitpid(found.si_pid, 0)
     except ChildProcessError:
         pass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import os
+import posix
 
 from ..errors import Error
+from ..paths import environment, join, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def handed_sockets() -> int:
     By the variables of sd_listen_fds(3), which may be inherited from a process
     that they were meant for.
     """
-    text = os.environ.get("LISTEN_FDS", "")
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+    text = environment("LISTEN_FDS")
+    if environment("LISTEN_PID") != str(posix.getpid()):
         return 0
     return int(text) if text.isascii() and text.isdigit() else 0
 
@@ -146,15 +147,15 @@ def end(process: Process) -> None:
 
 def write_pid_file(path: str, pid: int) -> None:
     """Write a file that holds the number, in one moment: it is never there without it."""
-    directory, name = os.path.split(path)
-    new = os.path.join(directory, "." + name)
+    directory, name = split(path)
+    new = join(directory, "." + name)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(new, flags, 0o666)
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+        fd = posix.open(new, flags, 0o666)
         try:
-            os.write(fd, str(pid).encode())
+            posix.write(fd, str(pid).encode())
         finally:
-            os.close(fd)
-        os.rename(new, path)
+            posix.close(fd)
+        posix.rename(new, path)
     except OSError as error:
         raise Error(f"cannot write the pid file {path!r}: {error.strerror}") from error

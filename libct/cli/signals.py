@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class Signals:
     def take(self) -> bytes:
         """The numbers of those that have arrived."""
         try:
-            return os.read(self._reader, 4096)
+            return posix.read(self._reader, 4096)
         except BlockingIOError:
             return b""
 
     def __enter__(self) -> Signals:
-        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reader, self._writer = posix.pipe2(posix.O_NONBLOCK | posix.O_CLOEXEC)
         # The interpreter's own handler, in C, writes the number.
         self._wakeup = _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in range(1, _signal.NSIG):
@@ -64,8 +64,8 @@ class Signals:
         for number, handler in self._before.items():
             _signal.signal(number, handler)
         _signal.set_wakeup_fd(self._wakeup)
-        os.close(self._reader)
-        os.close(self._writer)
+        posix.close(self._reader)
+        posix.close(self._writer)
 
 
 def _noted(number: int, frame: object) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
+from ..paths import exists, is_directory, real, split
 from .namespace import PROC_NAMES, IDMap
 
 TYPE_CHECKING = False
@@ -47,13 +48,11 @@ class HostFacts:
 
     @property
     def selinux(self) -> bool:
-        return os.path.exists("/sys/fs/selinux/enforce")
+        return exists("/sys/fs/selinux/enforce")
 
     @property
     def cgroup_v2(self) -> bool:
-        return os.path.exists("/sys/fs/cgroup/cgroup.procs") or os.path.exists(
-            "/sys/fs/cgroup/cgroup.controllers"
-        )
+        return exists("/sys/fs/cgroup/cgroup.procs") or exists("/sys/fs/cgroup/cgroup.controllers")
 
     @property
     def rdt(self) -> frozenset[str] | None:
@@ -61,30 +60,35 @@ class HostFacts:
         if point is None:
             return None
         try:
-            return frozenset(os.listdir(f"{point}/info"))
+            return frozenset(posix.listdir(f"{point}/info"))
         except OSError:
             return frozenset()
 
     def supports(self, namespace: str) -> bool:
         # Without /proc nothing can be told, and the kernel says it then.
         path = f"/proc/self/ns/{PROC_NAMES[namespace]}"
-        return os.access(path, os.F_OK) or not os.access("/proc/self/ns", os.F_OK)
+        return posix.access(path, posix.F_OK) or not posix.access("/proc/self/ns", posix.F_OK)
 
     def rootfs_problem(self, path: str) -> str:
-        if not os.path.isdir(path):
-            return f"not a directory: {path!r}" if os.path.lexists(path) else f"missing: {path!r}"
-        real = os.path.realpath(path)
-        return "" if real == path else f"a symbolic link leads from {path!r} to {real!r}"
+        if not is_directory(path):
+            try:
+                posix.lstat(path)
+            except OSError:
+                return f"missing: {path!r}"
+            return f"not a directory: {path!r}"
+        found = real(path)
+        return "" if found == path else f"a symbolic link leads from {path!r} to {found!r}"
 
     def is_own_namespace(self, path: str, namespace: str) -> bool:
         try:
-            return os.path.samefile(path, f"/proc/self/ns/{PROC_NAMES[namespace]}")
+            ours, given = posix.stat(f"/proc/self/ns/{PROC_NAMES[namespace]}"), posix.stat(path)
+            return (ours.st_dev, ours.st_ino) == (given.st_dev, given.st_ino)
         except OSError:
             return False
 
     def user_namespace_maps(self, path: str) -> Maps | None:
         # Only a path below /proc names a process that can be asked.
-        process, name = os.path.split(path)
+        process, name = split(path)
         if name != "user" or not (path.startswith("/proc/") and process.endswith("/ns")):
             return None
         try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import Finding
+from ..paths import fsencode
 from .namespace import (
     NEWIPC,
     NEWNET,
@@ -119,7 +118,7 @@ def uts_rules(config: Config, facts: Facts, findings: Findings) -> None:
         if name:
             if find(config, NEWUTS) is None:
                 findings.append(Finding(place, f"needs a uts namespace in {_PLACE}"))
-            if check_text(place, name, findings) and len(os.fsencode(name)) > LONGEST_UTS_NAME:
+            if check_text(place, name, findings) and len(fsencode(name)) > LONGEST_UTS_NAME:
                 message = f"longer than {LONGEST_UTS_NAME} bytes: {name!r}"
                 findings.append(Finding(place, message))
 
@@ -160,7 +159,7 @@ def _device_name_rule(place: str, name: str, findings: Findings) -> None:
     if not check_text(place, name, findings):
         return
     bad = name in ("", ".", "..") or any(at in "/:" or at.isspace() for at in name)
-    if bad or len(os.fsencode(name)) > LONGEST_DEVICE_NAME:
+    if bad or len(fsencode(name)) > LONGEST_DEVICE_NAME:
         findings.append(Finding(place, f"not a name of a network device: {name!r}"))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import Finding
+from ..paths import normal
 from .mount_flags import (
     EXT_COPYUP,
     MOUNT_ATTR_IDMAP,
@@ -35,8 +34,8 @@ def rootfs_rules(config: Config, facts: Facts, findings: Findings) -> None:
     path = config.rootfs
     if check_path("root.path", path, findings):
         # normpath() keeps a second slash at the start, which POSIX gives a meaning.
-        if os.path.normpath(path) != path or path.startswith("//"):
-            clean = os.path.normpath("/" + path.lstrip("/"))
+        if normal(path) != path or path.startswith("//"):
+            clean = normal("/" + path.lstrip("/"))
             findings.append(Finding("root.path", f"not in its shortest form {clean!r}: {path!r}"))
         else:
             problem = facts.rootfs_problem(path)
@@ -97,7 +96,7 @@ def _destination_rule(place: str, path: str, findings: Findings) -> None:
     if not path.startswith("/"):
         findings.append(Finding(place, f"not absolute, taken from /: {path!r}", "warning"))
     # A mount there would hide the rootfs, whose descriptor we go on to use.
-    if not os.path.normpath("/" + path.lstrip("/")).strip("/"):
+    if not normal("/" + path.lstrip("/")).strip("/"):
         findings.append(Finding(place, f"is the root itself: {path!r}"))
 
 

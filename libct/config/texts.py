@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import Finding
+from ..paths import fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def check_text(place: str, text: str, findings: Findings) -> bool:
 
 def _encodes(text: str) -> bool:
     try:
-        os.fsencode(text)
+        fsencode(text)
     except UnicodeEncodeError:  # half a surrogate pair, from "\ud83d" in JSON
         return False
     return True

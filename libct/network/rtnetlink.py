@@ -14,7 +14,7 @@ import errno
 import posix
 import struct
 
-from ..filenames import fsencode
+from ..paths import fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

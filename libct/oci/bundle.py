@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from ..errors import ConfigError, Finding
 from ..jsontext import loads
+from ..paths import is_directory, join, real
 from .load import config_from_spec
 from .reader import show
 
@@ -22,13 +21,13 @@ _LARGEST = 16 << 20  # bytes; the largest in use, with long seccomp profiles, ha
 
 def read_spec(bundle: str) -> dict[str, Any]:
     """The values in the config.json of a bundle; ConfigError when it cannot be read."""
-    path = os.path.join(bundle, CONFIG_NAME)
+    path = join(bundle, CONFIG_NAME)
     try:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
         what = "no such file (`libct spec` writes one to start from)"
-        if not os.path.isdir(bundle):
+        if not is_directory(bundle):
             what = "the bundle is not a directory"
         raise ConfigError([Finding(path, what)]) from None
     except OSError as error:
@@ -52,7 +51,7 @@ def read_bundle(
     options: those of config_from_spec().
     Raises ConfigError with every finding.
     """
-    bundle = os.path.realpath(path)
+    bundle = real(path)
     spec = read_spec(bundle)
     config, arguments = config_from_spec(spec, bundle=bundle, id=id, **options)
     return config, arguments, dict(spec.get("annotations") or {})

@@ -6,7 +6,7 @@ values mean together is judged by config/validate.py, for a Config however made.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..config.cgroup import Cgroup
 from ..config.config import Config, NetDevice, Network
@@ -15,6 +15,7 @@ from ..config.mount import Mount, MountIDMapping
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
 from ..errors import ConfigError, Finding
+from ..paths import join, normal
 from ..userns import in_user_namespace
 from .load_process import first_process_arguments, process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
@@ -61,7 +62,7 @@ def config_from_spec(
     if linux is None:
         linux = Table({}, "linux", findings)
     if rootless_euid is None:
-        rootless_euid = os.geteuid() != 0
+        rootless_euid = posix.geteuid() != 0
     if rootless_cgroups is None:
         rootless_cgroups = rootless_euid or in_user_namespace()
 
@@ -78,7 +79,7 @@ def config_from_spec(
         top.require("root")
     else:
         root.require("path")
-        fields["rootfs"] = os.path.normpath(os.path.join(bundle, root.string("path")))
+        fields["rootfs"] = normal(join(bundle, root.string("path")))
         fields["readonlyfs"] = root.boolean("readonly")
     fields["namespaces"] = namespaces
     fields["uid_mappings"] = id_maps(linux, "uidMappings")
@@ -157,7 +158,7 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
         mount.device = "bind"
         mount.flags |= MS_BIND
         if mount.source and not mount.source.startswith("/"):
-            mount.source = os.path.normpath(os.path.join(bundle, mount.source))
+            mount.source = normal(join(bundle, mount.source))
     uid_mappings, gid_mappings = id_maps(table, "uidMappings"), id_maps(table, "gidMappings")
     if uid_mappings or gid_mappings:
         mount.id_mapping = mount.id_mapping or MountIDMapping()
@@ -193,7 +194,7 @@ def _devices(linux: Table, namespaces: list[Namespace]) -> list[Device]:
         )
     # Without a mount namespace the container has the host's /dev.
     if any(namespace.type == NEWNS for namespace in namespaces):
-        given = {os.path.normpath(device.path) for device in found}
+        given = {normal(device.path) for device in found}
         found += [device.copy() for device in ALLOWED_DEVICES if device.path not in given]
     return found
 
@@ -217,7 +218,7 @@ def _cgroup(
         cgroup.systemd_props = _systemd_properties(annotations, linux.findings)
     elif path:
         # A ".." may not lead above the root of the hierarchy, nor above our own cgroup.
-        below = os.path.normpath("/" + path.lstrip("/"))
+        below = normal("/" + path.lstrip("/"))
         if below == "/":
             linux.problem("cgroupsPath", f"the root is no container's: {path!r}")
         cgroup.path = below if path.startswith("/") else below[1:]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..config.namespace import NEWCGROUP
+from ..paths import join, split
 from ..rootfs.flags import attributes
 from .devices import make_link
 from .mounts import after, bind, finish_calls, mount_filesystem, remount, setattr_call
@@ -68,7 +67,7 @@ def _v1_steps(
     for controller, hierarchy in host.layout.controllers.items():
         together.setdefault(hierarchy.mount, []).append(controller)
     for point, controllers in together.items():
-        name = os.path.basename(point)
+        name = split(point)[1]
         below = f"{target}/{name}"
         if private:
             keys = tuple(_controller_option(controller) for controller in controllers)
@@ -100,7 +99,7 @@ def _controller_option(controller: str) -> tuple[str, str | None]:
 
 def _own_group(hierarchy: Hierarchy) -> str:
     """The group of a container that has been given none: the runtime's."""
-    return os.path.join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
+    return join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
 
 
 @operation("rootfs.cgroup_mounts", "bind the control group {1} on {0}")

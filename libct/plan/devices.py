@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 from ..config.namespace import NEWNS, NEWUSER
+from ..paths import split
 from .mounts import is_bind
 from .paths import inside
 from .step import Step, operation
@@ -53,7 +53,7 @@ def device_steps(config: Config) -> list[Step]:
 
 @operation("rootfs.devices", "make the device node {0}")
 def make_device(path: str, mode: int, major: int, minor: int, uid: int, gid: int) -> list[str]:
-    name = os.path.basename(path)
+    name = split(path)[1]
     kind = _KIND_NAMES[stat.S_IFMT(mode)]
     permissions = f"{stat.S_IMODE(mode):#o}".replace("0o", "0")
     number = "" if kind == "S_IFIFO" else f", makedev({major:#x}, {minor:#x})"
@@ -78,4 +78,4 @@ def bind_device(path: str, kind: int, major: int, minor: int) -> list[str]:
 def make_link(path: str, target: str) -> list[str]:
     if path == "/dev/core":
         return []  # it depends
-    return [f'symlinkat("{target}", "{os.path.basename(path)}")']
+    return [f'symlinkat("{target}", "{split(path)[1]}")']

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
+from ..paths import environment
 from ..userns import in_user_namespace
 
 TYPE_CHECKING = False
@@ -49,10 +50,10 @@ class Host:
 
 def host(layout: Layout | None = None) -> Host:
     """The facts of this host and this process; layout, where it is known already."""
-    euid = os.geteuid()
+    euid = posix.geteuid()
     return Host(
         euid=euid,
-        egid=os.getegid(),
+        egid=posix.getegid(),
         newuidmap="" if euid == 0 else _which("newuidmap"),
         newgidmap="" if euid == 0 else _which("newgidmap"),
         userns=in_user_namespace(),
@@ -61,8 +62,8 @@ def host(layout: Layout | None = None) -> Host:
 
 
 def _which(program: str) -> str:
-    for directory in os.environ.get("PATH", "/usr/bin:/bin").split(":"):
-        path = os.path.join(directory, program)
-        if directory.startswith("/") and os.access(path, os.X_OK):
+    for directory in (environment("PATH") or "/usr/bin:/bin").split(":"):
+        path = f"{directory}/{program}"
+        if directory.startswith("/") and posix.access(path, posix.X_OK):
             return path
     return ""

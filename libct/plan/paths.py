@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from ..paths import normal
 
 
 def inside(path: str) -> str:
@@ -10,5 +10,5 @@ def inside(path: str) -> str:
 
     ".." cannot lead above the root, as in a chroot.
     """
-    clean = os.path.normpath("/" + path)
+    clean = normal("/" + path)
     return clean[1:] if clean.startswith("//") else clean

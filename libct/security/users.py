@@ -16,7 +16,7 @@ import stat
 
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
-from ..filenames import fsdecode, fsencode
+from ..paths import fsdecode, fsencode
 from ..rootfs.paths import open_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 

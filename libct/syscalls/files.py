@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..filenames import fsdecode
+from ..paths import fsdecode
 from .c import (
     POINTER,
     Structure,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..filenames import fsencode
+from ..paths import fsencode
 from .c import (
     POINTER,
     Structure,

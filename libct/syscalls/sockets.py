@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _socket
-import os
+import posix
 import sys
 
 
@@ -15,7 +15,7 @@ def send_descriptor(to: int, fd: int, name: bytes) -> None:
         ENOTCONN  there is none;
         ENOTSOCK  to is no socket.
     """
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(to))
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, posix.dup(to))
     try:
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
         socket.sendmsg([name], rights, _socket.MSG_NOSIGNAL)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
+from libct import paths
 from libct.bootstrap import seal, servers
 
 from ..containers import make_config, run, shared_rootfs
@@ -104,7 +105,7 @@ def test_the_sealed_interpreter_finds_its_home(way: str, tmp_path: Path) -> None
     for name, program in interpreters(tmp_path).items():
         args = [program, "-I", "-S", "-c", code]
         expected = subprocess.run(args, capture_output=True, text=True, check=True).stdout
-        fd = seal.sealed_interpreter(seal.real_path(program))
+        fd = seal.sealed_interpreter(paths.real(program))
         try:
             found = subprocess.run(
                 args,
@@ -151,7 +152,7 @@ def test_an_ordinary_user_needs_no_seal_against_a_file_of_root(tmp_path: Path) -
     def body() -> list[str]:
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
         os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-        fds = [seal.sealed_interpreter(seal.real_path(path)) for path in ("/bin/true", str(own))]
+        fds = [seal.sealed_interpreter(paths.real(path)) for path in ("/bin/true", str(own))]
         return [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]
 
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import time
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_without_permission_there_is_no_group_or_advice(
     def refuse(path: str, mode: int) -> None:
         raise OSError(code, os.strerror(code), path)
 
-    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(posix, "mkdir", refuse)
     make(tree, "a", optional=1)
     with pytest.raises(OSError) as caught:
         make(tree, "a")
@@ -152,7 +153,7 @@ def test_levels_are_removed_when_a_lower_one_cannot_be_made(
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)  # cgroup.max.depth
         mkdir(path, mode)
 
-    monkeypatch.setattr(os, "mkdir", full)
+    monkeypatch.setattr(posix, "mkdir", full)
     context = Context()
     with pytest.raises(OSError, match="temporarily unavailable"):
         make(tree, "a/b/c", context=context)

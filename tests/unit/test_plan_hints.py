@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,7 +62,7 @@ def test_user_namespaces_that_are_forbidden(
     assert "give the interpreter a profile with userns" in hint(NEW_USER, errno.EPERM)
     files({})
     assert "a seccomp filter, a chroot or a security module" in hint(NEW_USER, errno.EPERM)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(posix, "geteuid", lambda: 1000)
     assert hint(NEW_MOUNTS, errno.EPERM).startswith("an ordinary user needs a user namespace")
 
 

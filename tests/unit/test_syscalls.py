@@ -722,7 +722,7 @@ def test_the_modules_load_nothing_slow() -> None:
     program = f"import os, sys, _ctypes, errno, fcntl, libct\nbefore = set(sys.modules)\n{imports}"
     program += "print(*sorted(set(sys.modules) - before))"
     loaded = run_python(program).split()
-    assert {name.rpartition(".")[2] for name in loaded} == {*MODULES, "syscalls", "filenames"}
+    assert {name.rpartition(".")[2] for name in loaded} == {*MODULES, "syscalls", "paths"}
 
 
 def test_types_are_those_of_ctypes() -> None:

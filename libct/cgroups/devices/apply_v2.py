@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix
 
 from ...syscalls import bpf
 from ...syscalls.constants import RLIM_INFINITY, RLIMITS
@@ -30,7 +30,7 @@ def cgroup_devices_v2(
     """
     unlimited = default == ALLOW and not exceptions
     try:
-        group = files.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
+        group = files.open_file(directory, posix.O_RDONLY | posix.O_DIRECTORY)
     except OSError as error:
         if optional and error.errno in (errno.ENOENT, errno.EACCES):
             return
@@ -45,7 +45,7 @@ def cgroup_devices_v2(
             return
         raise _hinted(error) from None
     finally:
-        os.close(group)
+        posix.close(group)
 
 
 def replace_programs(group: int, program: bytes | None) -> None:
@@ -75,7 +75,7 @@ def replace_programs(group: int, program: bytes | None) -> None:
     finally:
         for fd in (*old, loaded):
             if fd >= 0:
-                os.close(fd)
+                posix.close(fd)
 
 
 def _load(program: bytes) -> int:

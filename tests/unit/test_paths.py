@@ -1,0 +1,55 @@
+"""Functions on paths, next to those of os that they stand for."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+from libct import paths
+
+PARTS = ("", "/", "a", ".", "..", "b c", "\udcff")
+TEXTS = ["".join(parts) for count in range(7) for parts in itertools.product("/a.", repeat=count)]
+
+
+def test_cleaning_and_splitting_are_as_with_os_path() -> None:
+    for text in TEXTS:
+        assert paths.normal(text) == os.path.normpath(text), text
+        assert paths.absolute(text) == os.path.abspath(text), text
+        directory, name = os.path.split(text)
+        assert paths.split(text) == (directory, name)
+
+
+def test_joining_is_as_with_os_path() -> None:
+    for first, second in itertools.product(PARTS, repeat=2):
+        assert paths.join(first, second) == os.path.join(first, second)
+
+
+def test_looking_is_as_with_os_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("directory")
+    (tmp_path / "broken").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "directory").mkdir()
+    for name in ("file", "link", "broken", "loop", "directory", "none", "file/x", "a\0", "."):
+        path = f"{tmp_path}/{name}"
+        assert paths.exists(path) == os.path.exists(path)
+        assert paths.is_directory(path) == os.path.isdir(path)
+        if os.path.exists(path):
+            assert paths.real(path) == os.path.realpath(path)
+    assert paths.real(f"{tmp_path}/none/../none") == f"{tmp_path}/none"
+
+
+def test_names_are_encoded_as_by_os() -> None:
+    for text in ("a", "\xe4\u20ac", "\udcff", b"a\xff"):
+        assert paths.fsencode(text) == os.fsencode(text)
+    assert paths.fsdecode(b"a\xff\xc3\xa4") == os.fsdecode(b"a\xff\xc3\xa4")
+
+
+def test_the_environment_is_that_of_os(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert paths.environment("PATH") == os.environ["PATH"]
+    assert paths.environment("LIBCT_NO_SUCH") == ""
+    monkeypatch.setenv("LIBCT_NO_SUCH", "now")
+    assert paths.environment("LIBCT_NO_SUCH") == "now"
