@@ -14,7 +14,6 @@ from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from . import servers
 from .channel import Channel, close_all
 from .context import Context
-from .hints import hint_for
 from .performer import Failure, Trace, perform, performers
 from .servers import Server, end, kill, reap
 
@@ -298,6 +297,8 @@ class _Run:
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
+    from .hints import hint_for
+
     step = plan.steps[failure.number - 1]
     error = StepError(
         number=failure.number,

@@ -30,6 +30,8 @@ def start(arguments: Arguments) -> int:
             container.exec()
     except StepError as error:
         if error.place.startswith("hooks."):
+            from .removal import remove
+
             # It has stopped, and goes on with its removal (runtime.md, Lifecycle).
             remove(arguments, container)
         raise
@@ -55,24 +57,6 @@ def _start_service(arguments: Arguments, container: Container) -> None:
         proxy.until_ready(pidfd, state["pid"])
     finally:
         posix.close(pidfd)
-
-
-def remove(arguments: Arguments, container: Container) -> None:
-    """After a failure, which is what is to be reported and not one of this."""
-    try:
-        container.destroy(force=True)
-    except Error:
-        pass
-    warn(arguments, container)
-
-
-def warn(arguments: Arguments, container: Container) -> None:
-    """Log what kept nothing from being done, each once."""
-    if container.warnings:
-        from .log import report
-
-        report(arguments, "warning", *container.warnings)
-        container.warnings.clear()
 
 
 def pause(arguments: Arguments) -> int:
@@ -147,7 +131,10 @@ def delete(arguments: Arguments) -> int:
         tell = _telling(arguments, container)
         container.destroy(force=arguments.force)
         tell("removed, with its control groups {groups}; it was {status}")
-        warn(arguments, container)
+        if container.warnings:
+            from .removal import warn
+
+            warn(arguments, container)
     except (ContainerDamaged, ContainerNotFound):
         if not arguments.force:
             raise

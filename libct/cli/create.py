@@ -8,8 +8,8 @@ from ..errors import ConfigError, Finding
 from ..oci.bundle import from_bundle
 from ..paths import environment, real
 from ..starting import create as make_container
-from .control import remove, warn
 from .launch import check_streams, handed_sockets, start_detached, tracing
+from .removal import remove, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from ..syscalls.constants import (
 )
 from . import (
     cgroup_mounts,
-    console,
     devices,
     execute,
     idmapped,
@@ -27,11 +26,10 @@ from . import (
     namespaces as ns,
     network,
     root,
-    sysctl,
     users,
     uts,
 )
-from .process import execute_steps, pidfd_steps, process_steps
+from .process import console_steps, execute_steps, pidfd_steps, process_steps
 from .procfs import open_proc
 from .step import (
     AHEAD,
@@ -132,16 +130,18 @@ def plan_start(
     # From here on the host's files are out of reach.
     plan.add(INIT, "enter", root.enter_steps(config))
     if process.terminal:
-        size = (process.console_height, process.console_width)
         # A mount on /dev/console would be the host's without a mount namespace.
         apart = any(space.type == NEWNS for space in config.namespaces)
-        plan.add(INIT, "enter", [console.make_console(*size, apart, why="process.terminal")])
+        plan.add(INIT, "enter", console_steps(process, mounted=apart))
     # All that fills them has been made.
     plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
     if config.readonlyfs:
         plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])
     plan.add(INIT, "system", uts.uts_steps(config))
-    plan.add(INIT, "system", sysctl.sysctl_steps(config))
+    if config.sysctl:
+        from .sysctl import sysctl_steps
+
+        plan.add(INIT, "system", sysctl_steps(config))
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
     late = process_steps(plan, config, process, new_user or _joins_user(config))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 from . import keyring, limits, namespaces as ns, users
 from .chroot import change_root, open_root
-from .process import execute_steps, pidfd_steps, process_steps
+from .process import console_steps, execute_steps, pidfd_steps, process_steps
 from .procfs import open_proc
 from .step import AHEAD, INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
@@ -69,10 +69,7 @@ def plan_exec(
     if not config.no_new_keyring:
         plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
     if process.terminal:
-        from . import console
-
-        size = (process.console_height, process.console_width)
-        plan.add(INIT, "enter", [console.make_console(*size, False, why="process.terminal")])
+        plan.add(INIT, "enter", console_steps(process, mounted=False))
     late = process_steps(plan, config, process, in_user) + pidfd_steps(process)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", execute_steps(process))

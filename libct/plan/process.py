@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..bootstrap.context import STDIO
-from . import capabilities, descriptors, execute, limits, namespaces as ns, scheduling, users
+from . import capabilities, descriptors, execute, limits, namespaces as ns, users
 from .step import INIT, Plan, Step, operation
 
 TYPE_CHECKING = False
@@ -32,16 +32,16 @@ def process_steps(plan: Plan, config: Config, process: Process, in_user: bool) -
     plan.add(INIT, "process", [descriptors.reopen_null()])
     groups = tuple(process.additional_groups)
     plan.add(INIT, "process", [users.resolve_user(process.user, groups, why="process.user")])
-    plan.add(
-        INIT,
-        "process",
-        scheduling.scheduling_steps(
-            process.scheduler or config.scheduler,
-            process.io_priority or config.io_priority,
-            config.memory_policy,
-            config.personality,
-        ),
+    scheduling = (
+        process.scheduler or config.scheduler,
+        process.io_priority or config.io_priority,
+        config.memory_policy,
+        config.personality,
     )
+    if any(scheduling):
+        from .scheduling import scheduling_steps
+
+        plan.add(INIT, "process", scheduling_steps(*scheduling))
     plan.add(INIT, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
     if privileges:
         plan.add(INIT, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
@@ -65,6 +65,14 @@ def process_steps(plan: Plan, config: Config, process: Process, in_user: bool) -
             search = one[5:]
     plan.add(INIT, "process", [execute.find_command(process.args[0], search, why="process.args")])
     return limits.rlimit_steps(rlimits, own=False) if in_user else []
+
+
+def console_steps(process: Process, *, mounted: bool) -> list[Step]:
+    """mounted: also on /dev/console."""
+    from .console import make_console
+
+    size = (process.console_height, process.console_width)
+    return [make_console(*size, mounted, why="process.terminal")]
 
 
 def execute_steps(

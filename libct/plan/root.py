@@ -13,7 +13,6 @@ from ..config.namespace import NEWNS
 from .calls import mount_names
 from .chroot import change_root, open_root
 from .step import Step, operation
-from .view import view_steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ def prepare_steps(config: Config) -> list[Step]:
         place = "/" if config.rootfs_view else config.rootfs
         steps.append(unshare_parent(place, why="root.path"))
     if config.rootfs_view:
+        from .view import view_steps
+
         return steps + view_steps(config)
     return [*steps, bind_root(config.rootfs, why="root.path")]
 

@@ -8,22 +8,20 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
 import libct
 from libct.bootstrap.performer import Failure, find, performers
-from libct.plan import (
-    cgroups as cgroups,  # declares what only the managers of control groups use
-    container as container,  # and nearly all the rest
-    further as further,
-    hooks as hooks,  # declares what only configurations with hooks have
-)
 from libct.plan.step import OPERATIONS, Operation
 
 PACKAGE = Path(libct.__file__).parent
+for module in iter_modules([str(PACKAGE / "plan")]):
+    import_module(f"libct.plan.{module.name}")
 # Other tests declare some, too.
 DECLARED = {
     name: made for name, made in OPERATIONS.items() if made.calls.__module__.startswith("libct.")
