@@ -81,6 +81,9 @@ class Container:
         self._planned: tuple[Manager | None, Layout | None] = (None, None)
         # The channel of a start that somebody here may want to see the end of.
         self._started: Started | None = None
+        # Whether the exit status is kept for a later state(): not by who removes the
+        # container at the end of its process.
+        self.keeps_status = True
         # With trace set, the steps performed by the latest start: (number, start
         # in ns since the epoch, ns, result); the numbers are those of plan.
         self.trace = False

@@ -218,7 +218,8 @@ def _start_init(container: Container, process: Process, *, hold: bool) -> None:
     container._manager = manager
     pid, start = record.pid, record.start
     child = _become(container, process, started)
-    child.on_exit = lambda state: _record_exit(container, pid, start, state)
+    if container.keeps_status:
+        child.on_exit = lambda state: _record_exit(container, pid, start, state)
 
 
 def _release(container: Container) -> None:

@@ -57,6 +57,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     # An interrupt comes while what has been done can be undone, or not at all.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     container = make_container(arguments.root, container_id, config, bundle=bundle, process=process)
+    container.keeps_status = detach or arguments.keep
     try:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _INTERRUPT)
         warn(arguments, container)

@@ -69,6 +69,9 @@ def run_in_foreground(
             try:
                 if pid_file:
                     write_pid_file(pid_file, process.pid)
+                if process.init:
+                    # What is needed after the end is loaded while the process works.
+                    from .. import ending  # noqa: F401
                 if relay is not None:
                     relay.begin()
                 _follow(process, signals, relay, proxy)
