@@ -110,7 +110,7 @@ def check(config: Config, process: Process | None = None) -> list[str]:
 
 def check_process(config: Config, process: Process) -> list[str]:
     """The same about a process of the container of config."""
-    from .config.validate import validate_process
+    from .config.rules_process import validate_process
 
     warnings = _raise_for(validate_process(process, config))
     refuse_unsupported(config, process)

@@ -24,7 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# What most processes of containers need; what only a first one does goes after.
+# What most processes of containers need; what only a first one does, or a further
+# one, goes after.
 _USUAL = (
     "bootstrap.namespaces",
     "attributes.procfs",
@@ -45,6 +46,7 @@ _USUAL_FIRST = (
     "network.steps",
     "attributes.uts",
 )
+_USUAL_FURTHER = ("rootfs.chroot",)
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 # The C library's signals, which a spawned process of glibc's ignores; and the one
 # that Python has a handler for.
@@ -85,7 +87,7 @@ def _settle() -> None:
 def _serve(requests: Channel, *, further: bool) -> None:
     kept: dict[str, Any] = {}  # from one request to the next
     # While the first request is being prepared: what most containers need.
-    for module in (*_USUAL, *(() if further else _USUAL_FIRST)):
+    for module in (*_USUAL, *(_USUAL_FURTHER if further else _USUAL_FIRST)):
         if requests.waiting():
             break
         load(module)

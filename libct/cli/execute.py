@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> int:
 
 def _warn(arguments: Arguments, container: Container, process: Process) -> None:
     """Say what is ignored of it now: it may run for long."""
-    from ..config.validate import validate_process
+    from ..config.rules_process import validate_process
 
     findings = validate_process(process, container.config)
     warnings = [str(finding) for finding in findings if finding.level == "warning"]
@@ -106,7 +106,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
 
 
 def _from_file(path: str) -> dict[str, Any]:
-    from ..oci.load import process_arguments
+    from ..oci.load_process import process_arguments
 
     try:
         with open(path, "rb") as file:
@@ -121,7 +121,7 @@ def _from_file(path: str) -> dict[str, Any]:
 def _as_first_process(container: Container) -> dict[str, Any]:
     """What its bundle says of its first process; {} without one, or when it has gone."""
     from ..oci.bundle import read_spec
-    from ..oci.load import process_arguments
+    from ..oci.load_process import process_arguments
 
     if not container.bundle:
         return {}

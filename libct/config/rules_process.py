@@ -183,7 +183,14 @@ def _memory_policy_rules(policy: MemoryPolicy, findings: Findings) -> None:
         findings.append(Finding("linux.memoryPolicy.flags", message))
 
 
-def process_rules(process: Process, config: Config, findings: Findings) -> None:
+def validate_process(process: Process, config: Config) -> list[Finding]:
+    """What is wrong with a process to be run in a container of this configuration."""
+    findings: list[Finding] = []
+    _process_rules(process, config, findings)
+    return findings
+
+
+def _process_rules(process: Process, config: Config, findings: Findings) -> None:
     """All about one process."""
     if not process.args:
         findings.append(Finding("process.args", "empty: there is no command"))

@@ -21,12 +21,11 @@ from .rules_namespaces import (
     user_namespace_rules,
     uts_rules,
 )
-from .rules_process import attribute_rules, process_rules
+from .rules_process import attribute_rules, validate_process as validate_process
 from .rules_rootfs import device_rules, mount_rules, path_rules, rootfs_rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..process import Process
     from .config import Config
     from .facts import Facts
 
@@ -78,11 +77,4 @@ def validate(config: Config, facts: Facts) -> list[Finding]:
         if not wrong:
             raise
         return wrong
-    return findings
-
-
-def validate_process(process: Process, config: Config) -> list[Finding]:
-    """What is wrong with a process to be run in a container of this configuration."""
-    findings: list[Finding] = []
-    process_rules(process, config, findings)
     return findings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..errors import ConfigError, Finding
 from ..jsontext import loads
 from ..paths import is_directory, join, real
-from .load import config_from_spec
 from .reader import show
 
 TYPE_CHECKING = False
@@ -51,6 +50,8 @@ def read_bundle(
     options: those of config_from_spec().
     Raises ConfigError with every finding.
     """
+    from .load import config_from_spec
+
     bundle = real(path)
     spec = read_spec(bundle)
     config, arguments = config_from_spec(spec, bundle=bundle, id=id, **options)

@@ -17,15 +17,13 @@ from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namesp
 from ..errors import ConfigError, Finding
 from ..paths import join, normal
 from ..userns import in_user_namespace
-from .load_process import first_process_arguments, process_arguments, process_attributes
+from .load_process import first_process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
 from .reader import INT64, UINT32, Table, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-__all__ = ["config_from_spec", "process_arguments"]
 
 _NAMESPACE_TYPES = {name: kind for kind, name in SPEC_NAMES.items()}
 _DEVICE_TYPES = {"b": "b", "c": "c", "u": "c", "p": "p"}

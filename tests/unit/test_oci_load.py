@@ -48,7 +48,8 @@ from libct.errors import ConfigError
 from libct.oci.bundle import from_bundle, read_bundle
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import NOT_IN_SPEC, spec_from_config
-from libct.oci.load import config_from_spec, process_arguments
+from libct.oci.load import config_from_spec
+from libct.oci.load_process import process_arguments
 
 from ..support import requires
 
