@@ -56,9 +56,16 @@ def clone_inside(context: Context, into_cgroup: bool) -> None:
             _clone(context, 0, into_cgroup, INIT_NAME)
         finally:
             if "is clone" not in context.values:
-                setns(own, CLONE_NEWPID)
+                _go_back(own)
     finally:
         posix.close(own)
+
+
+def _go_back(own: int) -> None:
+    try:
+        setns(own, CLONE_NEWPID)
+    except OSError:
+        posix._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
 
 
 def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .terminal import Terminal
     from .trace import Tracing
 
+_ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
 _PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
 
@@ -32,6 +33,7 @@ def run_in_foreground(
     subreaper: bool = True,
     ignore_paused: bool = False,
     proxy: Proxy | None = None,
+    mortal: bool = False,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -45,6 +47,8 @@ def run_in_foreground(
         children, and so keep them from being children of somebody else.
     proxy: where the process says that it is ready; to the service manager it is
         this process that is, for it is what the manager watches.
+    mortal: a signal that is there to end it does so, as with any other program.  The
+        kernel keeps it from process 1 of a pid namespace that does not handle it.
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -74,7 +78,7 @@ def run_in_foreground(
                     from .. import ending  # noqa: F401
                 if relay is not None:
                     relay.begin()
-                _follow(process, signals, relay, proxy)
+                ended_by = _follow(process, signals, relay, proxy, mortal=mortal)
                 if proxy is not None:
                     proxy.finish(posix.getpid())
             except BaseException:
@@ -82,16 +86,26 @@ def run_in_foreground(
                 raise
             if relay is not None:
                 relay.finish()
-            return process.wait().status
+            status = process.wait().status
+            return 128 + ended_by if ended_by else status
     finally:
         if relay is not None:
             relay.restore()
 
 
 def _follow(
-    process: Process, signals: Signals, relay: Terminal | None, proxy: Proxy | None
-) -> None:
-    """Pass on signals, what is typed and printed, and that it is ready, until the process ends."""
+    process: Process,
+    signals: Signals,
+    relay: Terminal | None,
+    proxy: Proxy | None,
+    *,
+    mortal: bool,
+) -> int:
+    """Pass on signals, what is typed and printed, and that it is ready, until the process ends.
+
+    Returns the signal that has ended it for being mortal; 0 for other ends.
+    """
+    ended_by = 0
     poll = select.poll()
     fixed = {process.pidfd: select.POLLIN, signals.fileno(): select.POLLIN}
     if proxy is not None:
@@ -112,9 +126,11 @@ def _follow(
         for fd, _ in ready:
             if fd == signals.fileno():
                 for number in signals.take():
+                    if mortal and number in _ENDING and not _minds(process.pid, number):
+                        ended_by, number = number, _signal.SIGKILL
                     _pass_on(number, process, relay)
             elif fd == process.pidfd:
-                return
+                return ended_by
             elif proxy is not None and fd == proxy.fileno():
                 proxy.receive(posix.getpid())
             elif relay is not None:
@@ -138,6 +154,17 @@ def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
         process.signal(number)
     except ProcessLookupError:
         pass  # it has just ended
+
+
+def _minds(pid: int, number: int) -> bool:
+    """Whether a process has blocked, ignored or caught a signal (proc(5), status)."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            lines = file.read(8192).splitlines()
+    except OSError:
+        return True  # it has ended
+    masks = [line.split()[1] for line in lines if line[:7] in (b"SigBlk:", b"SigIgn:", b"SigCgt:")]
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def _reap_orphans(own: int) -> None:

@@ -7,7 +7,7 @@ import _socket
 import posix
 
 from ..errors import Error
-from ..paths import environment, join, split
+from ..paths import environment, exists, join, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,9 +146,16 @@ def end(process: Process) -> None:
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Write a file that holds the number, in one moment: it is never there without it."""
+    """Write a file that holds the number, in one moment: it is never there without it.
+
+    It takes the place of a file or a link that is there, and of nothing else (/dev/full).
+    """
     directory, name = split(path)
     new = join(directory, "." + name)
+    import stat
+
+    if exists(path) and stat.S_IFMT(posix.lstat(path).st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
+        raise Error(f"cannot write the pid file {path!r}: there is something that is no file")
     try:
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
         fd = posix.open(new, flags, 0o666)

@@ -47,7 +47,9 @@ def main(arguments: Arguments) -> int:
     from .launch import tracing
 
     with create(arguments.root, name, config) as container:
-        return run_in_foreground(container, process, terminal=terminal, trace=tracing(arguments))
+        return run_in_foreground(
+            container, process, terminal=terminal, trace=tracing(arguments), mortal=True
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -145,6 +145,31 @@ def test_run_forwards_signals(tmp_path: Path, rootfs: Path, number: int) -> None
         assert run.wait(30) == 42
 
 
+@pytest.mark.parametrize(
+    ("number", "script", "status"),
+    [
+        (signal.SIGTERM, "", 128 + signal.SIGTERM),
+        (signal.SIGINT, "", 128 + signal.SIGINT),
+        (signal.SIGTERM, "trap '' TERM", 5),
+        (signal.SIGTERM, "trap 'exit 7' TERM", 7),
+        (signal.SIGUSR1, "", 5),
+    ],
+)
+def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: int) -> None:
+    """Process 1 of a pid namespace would not even notice it."""
+    script = f"{script}\necho ready; for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; exit 5"
+    with subprocess.Popen(
+        libct_command("sandbox", "--", "sh", "-c", script),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as sandbox:
+        assert sandbox.stdout is not None
+        assert sandbox.stdout.readline() == b"ready\n"
+        sandbox.send_signal(number)
+        assert sandbox.wait(30) == status
+
+
 def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> None:
     # The orphan waits until its parent has ended, and tells who is its parent then.
     orphan = "while [ -d /proc/$1 ]; do sleep 0.02; done; grep PPid /proc/$$/status; sleep 1000"

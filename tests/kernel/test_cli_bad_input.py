@@ -217,6 +217,10 @@ def test_a_pid_file_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None
     for command in (["run"], ["run", "-d"], ["create"]):
         line = refused(*command, "--pid-file", tmp_path / "no" / "pid", "-b", bundle, unique())
         assert "cannot write the pid file" in line
+    os.mkfifo(tmp_path / "fifo")
+    line = refused("run", "--pid-file", tmp_path / "fifo", "-b", bundle, unique())
+    assert "there is something that is no file" in line
+    assert (tmp_path / "fifo").is_fifo()
 
 
 def test_a_trace_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None:
