@@ -51,6 +51,7 @@ def clone_inside(context: Context, into_cgroup: bool) -> None:
     """
     own = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
+        setns(own, CLONE_NEWPID)  # it is where we are, and EPERM if we could not come back
         setns(context.fds["target"], CLONE_NEWPID)
         try:
             _clone(context, 0, into_cgroup, INIT_NAME)

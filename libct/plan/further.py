@@ -43,9 +43,10 @@ def plan_exec(
     if not flags & CLONE_NEWNS:
         plan.add(RUNTIME, "join", [ns.open_root_of(pid)])
     # Only a process that is made afterwards can be in a pid namespace.  Root makes
-    # one there and goes back; others have the right to join after the user
-    # namespace alone, from which there is no way back, and send a stage ahead.
-    staged = host.euid != 0 and bool(flags & CLONE_NEWPID)
+    # one there and goes back.  Others may not: an ordinary user has the right to
+    # join after the user namespace alone, and root of a user namespace none to
+    # its own, which is mostly of the first.  They send a stage ahead.
+    staged = bool(flags & CLONE_NEWPID) and (host.euid != 0 or host.userns)
     joining = STAGE if staged else INIT
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into)])

@@ -90,8 +90,9 @@ def clone_init(flags: int, into_cgroup: bool) -> list[str]:
 
 @operation("bootstrap.namespaces", "clone the process into the container's pid namespace")
 def clone_inside(into_cgroup: bool) -> list[str]:
-    enter = ['openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)', "setns(CLONE_NEWPID)"]
-    return [*enter, *_clone_call(0, into_cgroup), "setns(CLONE_NEWPID)"]
+    own = 'openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)'
+    to_own = to_it = "setns(CLONE_NEWPID)"
+    return [own, to_own, to_it, *_clone_call(0, into_cgroup), to_own]
 
 
 def _clone_call(flags: int, into_cgroup: bool) -> list[str]:

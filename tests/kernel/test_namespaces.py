@@ -45,9 +45,11 @@ from ..containers import (
     state_directory,
 )
 from ..support import (
+    CLONE_NEWUSER,
     as_user,
     forked,
     give_to_user,
+    in_namespaces,
     requires,
     unique,
     user_account,
@@ -537,3 +539,15 @@ def test_a_clone_that_fails_leaves_the_cloner_in_its_own(monkeypatch: pytest.Mon
 
         forked(body)
         os.close(target)
+
+
+def test_who_could_not_come_back_does_not_leave() -> None:
+    """Root of a user namespace has no right to a pid namespace of the first."""
+    target = pidfds.open_process(os.getpid())
+
+    def body() -> None:
+        with pytest.raises(PermissionError):
+            clone_inside(Context({"target": target}), False)
+
+    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
+    os.close(target)

@@ -260,6 +260,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "exec-all-of-a-user": lambda: further(
         config_with(*EVERY, **OWN), user(), sum(CLONE_FLAGS[kind] for kind in EVERY)
     ),
+    "exec-of-a-namespaces-root": lambda: further(
+        config_with(*USUAL), Host(layout=V2, userns=True), CLONE_NEWNS | CLONE_NEWPID
+    ),
     "exec-pid": lambda: further(config_with(NEWPID), root(), CLONE_NEWPID),
     "exec-below-cgroup": lambda: further(
         config_with(*USUAL, cgroups=Cgroup()),
