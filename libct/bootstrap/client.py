@@ -7,6 +7,8 @@ cloned from it perform theirs, and undoes what was begun when one of them fails.
 from __future__ import annotations
 
 import _signal
+import posix
+import select
 import time
 
 from ..errors import StepError
@@ -85,7 +87,7 @@ class Started:
         """Why the process has gone without a word."""
         pidfd, self.pidfd = self.pidfd, -1
         ended = reap(pidfd) if pidfd >= 0 else None
-        if ended is None or ended.si_status != _signal.SIGKILL:
+        if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
             return Failure(number, None, "", "its process ended unexpectedly")
         limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
         hint = "the memory limit may be too low to start a container in" if limited else ""
@@ -227,6 +229,8 @@ class _Run:
             channel = self.started.channel
             assert channel is not None
             try:
+                if kind == "cloned" and not self._is_told():
+                    raise EOFError
                 message, fds = channel.receive()
             except (EOFError, ConnectionError):
                 if self.started.pidfd >= 0 or self.early:
@@ -242,6 +246,20 @@ class _Run:
             if message[: len(wanted)] == wanted:
                 return message
             self.early.append(message)
+
+    def _is_told(self) -> bool:
+        """Wait for a message; False when who clones has ended without one.
+
+        Its clone would hold the other end, and wait for ever as we would.
+        """
+        channel, server = self.started.channel, self.server
+        assert channel is not None
+        assert server is not None
+        cloner = self.started.pidfd if self.started.pidfd >= 0 else server.pidfd
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLIN)
+        poll.register(cloner, select.POLLIN)
+        return channel.fileno() in (fd for fd, _ in poll.poll())
 
     def _send_go(self, number: int) -> None:
         channel = self.started.channel

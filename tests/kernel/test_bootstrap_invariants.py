@@ -175,6 +175,28 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
     assert done.stdout == f"{problem}\n0 True\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "joined", "said"),
+    [
+        ("libct:init", False, "server ended with status 9"),  # twice, for it is asked once more
+        ("libct:stage", True, "server ended with status 9"),
+        ("libct:init", True, "clone_init its process ended unexpectedly"),
+    ],
+)
+def test_a_cloner_that_ends_without_a_word(
+    trap: Path, tmp_path: Path, name: str, joined: bool, said: str
+) -> None:
+    """Its clone has the channel, and would wait for the runtime as that would for it."""
+    source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/namespaces.py"
+    line = '    context.values["cloned"] = (pid, pidfd)\n'
+    before, wanted, after = source.read_text().partition(line)
+    assert wanted
+    end = f"    if pid and name == {name!r}:\n        posix._exit(9)\n"
+    source.write_text(before + end + wanted + after)
+    done = run_copy(tmp_path, trap, joined=joined)
+    assert said in done.stdout + done.stderr
+
+
 def run_copy(
     place: Path,
     rootfs: Path,
