@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,7 +180,8 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
     ("name", "joined", "said"),
     [
         ("libct:init", False, "server ended with status 9"),  # twice, for it is asked once more
-        ("libct:stage", True, "server ended with status 9"),
+        # The stage may have got as far as its own clone by then.
+        ("libct:stage", True, "server ended with status 9|clone_stage its process ended"),
         ("libct:init", True, "clone_init its process ended unexpectedly"),
     ],
 )
@@ -194,7 +196,7 @@ def test_a_cloner_that_ends_without_a_word(
     end = f"    if pid and name == {name!r}:\n        posix._exit(9)\n"
     source.write_text(before + end + wanted + after)
     done = run_copy(tmp_path, trap, joined=joined)
-    assert said in done.stdout + done.stderr
+    assert re.search(said, done.stdout + done.stderr)
 
 
 def run_copy(
