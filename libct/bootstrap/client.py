@@ -252,13 +252,14 @@ class _Run:
 
         Its clone would hold the other end, and wait for ever as we would.
         """
-        channel, server = self.started.channel, self.server
+        channel, cloner = self.started.channel, self.started.pidfd
         assert channel is not None
-        assert server is not None
-        cloner = self.started.pidfd if self.started.pidfd >= 0 else server.pidfd
+        if cloner < 0 and self.server is not None:
+            cloner = self.server.pidfd
         poll = select.poll()
-        poll.register(channel.fileno(), select.POLLIN)
-        poll.register(cloner, select.POLLIN)
+        for fd in (channel.fileno(), cloner):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
         return channel.fileno() in (fd for fd, _ in poll.poll())
 
     def _send_go(self, number: int) -> None:

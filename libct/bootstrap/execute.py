@@ -8,7 +8,7 @@ import posix
 import stat
 
 from ..errors import StepProblem
-from ..paths import fsdecode
+from ..paths import exists, fsdecode
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
 from .performer import Failure
@@ -73,18 +73,10 @@ def find_command(context: Context, name: str, search: str) -> None:
             context.values["program"] = path
             return
         # A directory of PATH that this user may not enter has nothing for him.
-        denied = denied or (problem == errno.EACCES and _is_there(path))
+        denied = denied or (problem == errno.EACCES and exists(path))
     if denied:
         raise StepProblem(f'exec: "{name}": permission denied')
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
-
-
-def _is_there(path: str) -> bool:
-    try:
-        posix.stat(path)
-    except OSError:
-        return False
-    return True
 
 
 def _why_not(path: str) -> int:

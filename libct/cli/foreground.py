@@ -135,6 +135,10 @@ def _follow(
                 proxy.receive(posix.getpid())
             elif relay is not None:
                 relay.relay(fd)
+                for number in relay.typed_signals(process.pid) if mortal else ():
+                    if not _minds(process.pid, number):
+                        ended_by = number
+                        _pass_on(_signal.SIGKILL, process, relay)
 
 
 def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:

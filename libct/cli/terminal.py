@@ -50,6 +50,7 @@ class Terminal:
         self._saved: list[Any] | None = None
         self._master = -1
         self._to_master, self._to_output = b"", b""
+        self._typed = b""  # what the terminal has been given since it was last asked for
         self._input_open = self._output_open = True
         self.idle = False  # nobody has the terminal open at present
 
@@ -85,6 +86,19 @@ class Terminal:
             if not self._to_output:
                 self._read_master()
             self._write_master()
+
+    def typed_signals(self, group: int) -> list[int]:
+        """The signals that what was typed meanwhile has had sent to this process group."""
+        typed, self._typed = self._typed, b""
+        try:
+            state = termios.tcgetattr(self._master)
+            if not typed or not state[3] & termios.ISIG or os.tcgetpgrp(self._master) != group:
+                return []
+        except (OSError, termios.error):
+            return []  # nobody has it open
+        senders = ((termios.VINTR, _signal.SIGINT), (termios.VQUIT, _signal.SIGQUIT))
+        # A character of NUL is none (_POSIX_VDISABLE).
+        return [number for at, number in senders if state[6][at] in typed and state[6][at] != b"\0"]
 
     def finish(self) -> None:
         """Write out what the process has left."""
@@ -162,7 +176,9 @@ class Terminal:
     def _write_master(self) -> None:
         if self._to_master:
             try:
-                self._to_master = self._to_master[os.write(self._master, self._to_master) :]
+                count = os.write(self._master, self._to_master)
+                self._typed += self._to_master[:count]
+                self._to_master = self._to_master[count:]
             except BlockingIOError:
                 pass  # its input is full: the process does not read
 

@@ -157,6 +157,30 @@ def test_without_a_terminal_of_the_caller(tmp_path: Path, rootfs: Path) -> None:
     assert said.decode().replace("\r", "") == "/dev/pts/0\nready\none\nunfinisheddone\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "script", "status"),
+    [
+        ("\x03", "cat", 128 + signal.SIGINT),
+        ("\x1c", "cat", 128 + signal.SIGQUIT),
+        ("\x03", "trap 'exit 7' INT; cat; exit 6", 7),
+        # It is the line that is interrupted, and not the shell.
+        ("\x03\x04", "trap '' INT; cat; exit 6", 6),
+        ("\x03\x04", "stty -isig; cat; exit 5", 5),
+    ],
+)
+def test_what_is_typed_ends_what_runs_in_a_sandbox(typed: str, script: str, status: int) -> None:
+    """As if it were no process 1 of a pid namespace, which the kernel spares."""
+    with Session("sandbox", "--", "sh", "-c", f"echo ready; {script}") as session:
+        session.read_until("ready\r\n")
+        time.sleep(0.3)  # until cat reads
+        for character in typed:
+            session.type(character)
+            time.sleep(0.3)
+        if status == 5:
+            session.type("\x04")  # the line that \x03 has begun, and its end
+        assert session.end() == status
+
+
 def test_exec_with_a_terminal(tmp_path: Path, rootfs: Path) -> None:
     name = unique()
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
