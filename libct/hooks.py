@@ -8,7 +8,7 @@ are steps of the plan of its start all the same, and have their numbers there.
 from __future__ import annotations
 
 import _signal
-import os
+import posix
 
 from .bootstrap.client import step_error
 from .bootstrap.context import HOOK_OUTPUT, Context
@@ -17,6 +17,7 @@ from .bootstrap.servers import fill_standard_streams
 from .ending import stop
 from .errors import Error
 from .oci.names import HOOK_OUTPUT_ANNOTATIONS
+from .paths import join
 from .plan.hooks import hook_steps, labelled_bundle
 from .plan.step import DELETER, INIT, STARTER, Plan, Step
 from .state import start_time
@@ -77,13 +78,15 @@ def open_output(record: Record) -> dict[str, int]:
         path = record.annotations.get(annotation)
         if not path:
             continue
-        path = os.path.join(bundle, path)
+        path = join(bundle, path)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
-            found[name] = os.open(path, flags, 0o600)
+            flags = (
+                posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOCTTY
+            )
+            found[name] = posix.open(path, flags, 0o600)
         except (OSError, ValueError) as error:
             for fd in found.values():
-                os.close(fd)
+                posix.close(fd)
             reason = getattr(error, "strerror", None) or error
             text = f"cannot open {path!r} for the output of hooks: {reason}"
             raise Error(f"{text} (annotation {annotation})") from error
@@ -101,16 +104,16 @@ def end_hook(directory: Directory) -> None:
         return
     device, inode, pid, start = noted
     found = {pid} if start and start_time(pid) == start else set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for name in filter(str.isdigit, posix.listdir("/proc")):
         try:
-            stdin = os.stat(f"/proc/{name}/fd/0")
+            stdin = posix.stat(f"/proc/{name}/fd/0")
             if (stdin.st_dev, stdin.st_ino) == (device, inode):
-                found.add(os.getpgid(int(name)))
+                found.add(posix.getpgid(int(name)))
         except OSError:
             continue  # it has ended, or is not ours to look at
-    for group in found - {os.getpgrp()}:
+    for group in found - {posix.getpgrp()}:
         try:
-            os.killpg(group, _signal.SIGKILL)
+            posix.killpg(group, _signal.SIGKILL)
         except ProcessLookupError:
             pass  # it has ended just now
 

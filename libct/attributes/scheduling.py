@@ -6,7 +6,7 @@ personality(2), each on the process itself and inherited by what it executes.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..syscalls.constants import (
     IOPRIO_CLASS_SHIFT,
@@ -61,7 +61,7 @@ def set_io_priority(context: Context, class_: int, priority: int) -> None:
 
 def set_affinity(context: Context, cpus: tuple[int, ...]) -> None:
     """EINVAL: none of them is both there and allowed by the cpuset."""
-    os.sched_setaffinity(0, cpus)
+    posix.sched_setaffinity(0, cpus)
 
 
 def set_memory_policy(context: Context, mode: int, flags: int, nodes: tuple[int, ...]) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import _signal
 import errno
 import fcntl
-import os
+import posix
 import select
 import time
 
 from .. import pidfds
 from ..errors import StepProblem
+from ..paths import exists
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
 from ..syscalls.process import pidfd_open, set_pdeathsig
@@ -75,7 +76,7 @@ def runtime_hook(
         if directory is not None:
             directory.forget_hook()
         if place >= 0:
-            os.close(place)
+            posix.close(place)
         streams.close()
 
 
@@ -85,11 +86,11 @@ def _open_bundle(path: str, warnings: list[str]) -> int:
     Hooks of the end are there to clean up, so they run all the same.
     """
     try:
-        place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        place = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
-            os.stat(".", dir_fd=place)  # as fchdir(2), this needs the right to search it
+            posix.stat(".", dir_fd=place)  # as fchdir(2), this needs the right to search it
         except OSError:
-            os.close(place)
+            posix.close(place)
             raise
         return place
     except (OSError, ValueError) as error:
@@ -97,15 +98,15 @@ def _open_bundle(path: str, warnings: list[str]) -> int:
         text = f"cannot enter the bundle {path!r}: {reason} (hooks of the host run in '/' instead)"
         if text not in warnings:
             warnings.append(text)
-        return os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return posix.open("/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
 
 
 def _inheritable() -> list[int]:
     """Descriptors that a program executed by us would have, but for the standard ones."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for name in posix.listdir("/proc/self/fd"):
         try:
-            if int(name) > 2 and os.get_inheritable(int(name)):
+            if int(name) > 2 and posix.get_inheritable(int(name)):
                 found.append(int(name))
         except OSError:
             continue  # closed meanwhile, as that of the directory is
@@ -134,21 +135,21 @@ def container_hook(
     # Who creates the container may be killed meanwhile, and is to leave nothing.
     # Who starts it is not needed any more.
     creator = -1 if kind == "startContainer" else context.values["channel"].fileno()
-    streams = _Streams(context, state, os.getpid())
+    streams = _Streams(context, state, posix.getpid())
     try:
-        told, tell = os.pipe()
-        parent = os.getpid()
+        told, tell = posix.pipe()
+        parent = posix.getpid()
         pid = _fork()
         if pid == 0:
             directory = context.fds["root"] if kind == "createContainer" else -1
             _become(program, streams, tell, parent, directory)
-        os.close(tell)
+        posix.close(tell)
         try:
-            code = os.read(told, 4)  # nothing at all, when it has been executed
+            code = posix.read(told, 4)  # nothing at all, when it has been executed
         finally:
-            os.close(told)
+            posix.close(told)
         if code:
-            os.waitpid(pid, 0)
+            posix.waitpid(pid, 0)
             raise _not_executed(kind, path, int.from_bytes(code, "little"))
         _judge(streams, *_follow(pid, streams, timeout, creator), timeout)
     finally:
@@ -157,10 +158,10 @@ def container_hook(
 
 def _fork() -> int:
     try:
-        return os.fork()
+        return posix.fork()
     except OSError as error:
         code = error.errno or 0
-        raise OSError(code, f"fork(): {os.strerror(code)}") from None
+        raise OSError(code, f"fork(): {posix.strerror(code)}") from None
 
 
 def _become(
@@ -173,24 +174,24 @@ def _become(
     try:
         # It ends with the first process also where there is no pid namespace.
         set_pdeathsig(_signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        os.setsid()
+        if posix.getppid() != parent:
+            posix._exit(1)
+        posix.setsid()
         if directory >= 0:
-            os.fchdir(directory)
-            os.umask(_UMASK)  # it is 0 until the command's is set
+            posix.fchdir(directory)
+            posix.umask(_UMASK)  # it is 0 until the command's is set
         for number in IGNORED_BY_PYTHON:
             _signal.signal(number, _signal.SIG_DFL)
         for number, fd in enumerate((streams.stdin, streams.stdout, streams.stderr)):
-            os.dup2(fd, number, inheritable=True)
-        os.dup2(tell, 3, inheritable=False)
+            posix.dup2(fd, number, inheritable=True)
+        posix.dup2(tell, 3, inheritable=False)
         tell = 3
         close_range(4)
         execve(program)
     except OSError as error:
-        os.write(tell, (error.errno or 0).to_bytes(4, "little"))
+        posix.write(tell, (error.errno or 0).to_bytes(4, "little"))
     finally:
-        os._exit(1)
+        posix._exit(1)
 
 
 # --- what both do ---
@@ -205,24 +206,24 @@ class _Streams:
 
     def __init__(self, context: Context, state: str, pid: int) -> None:
         self.stdin = _state_file(f'{state[:-1]},"pid":{pid}}}')
-        self.output, self._writer = os.pipe()
+        self.output, self._writer = posix.pipe()
         self.stdout, self.stderr = (context.fds.get(name, self._writer) for name in HOOK_OUTPUT)
         self.caught = b""
 
     def close_theirs(self) -> None:
-        os.close(self.stdin)
-        os.close(self._writer)
+        posix.close(self.stdin)
+        posix.close(self._writer)
         self.stdin = self._writer = -1
 
     def read(self) -> bool:
         """Catch some output; False when there will be no more."""
-        data = os.read(self.output, _PIPE)
+        data = posix.read(self.output, _PIPE)
         self.caught = (self.caught + data)[-_MOST_OUTPUT:]
         return bool(data)
 
     def read_rest(self) -> None:
         """What is there already.  Whom a hook has left behind may hold the pipe, or fill it."""
-        os.set_blocking(self.output, False)
+        posix.set_blocking(self.output, False)
         try:
             for _ in range(_READS):
                 if not self.read():
@@ -233,45 +234,45 @@ class _Streams:
     def close(self) -> None:
         for fd in (self.stdin, self._writer, self.output):
             if fd >= 0:
-                os.close(fd)
+                posix.close(fd)
 
 
 def _state_file(text: str) -> int:
     """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
     data = text.encode("utf-8", "surrogateescape")
     try:
-        fd = os.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+        fd = posix.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        fd = os.memfd_create("state", _MFD_CLOEXEC)
+        fd = posix.memfd_create("state", _MFD_CLOEXEC)
     try:
-        if os.write(fd, data) == len(data):
-            os.lseek(fd, 0, os.SEEK_SET)
+        if posix.write(fd, data) == len(data):
+            posix.lseek(fd, 0, 0)
             return fd
     except OSError as error:
         if error.errno != errno.EFBIG:
-            os.close(fd)
+            posix.close(fd)
             raise
-    os.close(fd)
+    posix.close(fd)
     return _state_pipe(data)
 
 
 def _state_pipe(data: bytes) -> int:
     """The state where RLIMIT_FSIZE, which is the container's already, is less than its length."""
-    reader, writer = os.pipe()
+    reader, writer = posix.pipe()
     try:
-        os.set_blocking(writer, False)
+        posix.set_blocking(writer, False)
         if len(data) > _PIPE:
             fcntl.fcntl(writer, _F_SETPIPE_SZ, len(data))
-        complete = os.write(writer, data) == len(data)
+        complete = posix.write(writer, data) == len(data)
     except OSError:
         complete = False
     finally:
-        os.close(writer)
+        posix.close(writer)
     if complete:
         return reader
-    os.close(reader)
+    posix.close(reader)
     size = len(data)
     raise StepProblem(f"its state of {size} bytes is more than RLIMIT_FSIZE and than a pipe takes")
 
@@ -282,7 +283,7 @@ def _follow(
     timeout: int,
     creator: int = -1,
     directory: Directory | None = None,
-) -> tuple[os.waitid_result | None, bool]:
+) -> tuple[posix.waitid_result | None, bool]:
     """Wait for the end of a hook: (how it was, whether by the time of timeout).
 
     What it has started is killed with it when its time is over, or ours is.
@@ -311,7 +312,7 @@ def _follow(
         raise
     finally:
         if pidfd >= 0:
-            os.close(pidfd)
+            posix.close(pidfd)
 
 
 def _watch(pidfd: int, streams: _Streams, timeout: int, creator: int) -> bool:
@@ -337,28 +338,30 @@ def _watch(pidfd: int, streams: _Streams, timeout: int, creator: int) -> bool:
 
 def _kill_group(pid: int) -> None:
     try:
-        os.killpg(pid, _signal.SIGKILL)
+        posix.killpg(pid, _signal.SIGKILL)
     except ProcessLookupError:
         pass  # all of it has ended
 
 
-def _reap(pid: int, pidfd: int) -> os.waitid_result | None:
+def _reap(pid: int, pidfd: int) -> posix.waitid_result | None:
     """How the process ended; None if the host program has waited for it."""
     if pidfd >= 0:
         return pidfds.wait(pidfd)
     try:
-        return os.waitid(os.P_PID, pid, os.WEXITED)
+        return posix.waitid(posix.P_PID, pid, posix.WEXITED)
     except ChildProcessError:
         return None
 
 
-def _judge(streams: _Streams, ended: os.waitid_result | None, in_time: bool, timeout: int) -> None:
+def _judge(
+    streams: _Streams, ended: posix.waitid_result | None, in_time: bool, timeout: int
+) -> None:
     """StepProblem unless the hook has succeeded."""
     if not in_time:
         problem = f"it did not end within {timeout} s and was killed"
     elif ended is None:
         problem = "how it ended is not known: this program has waited for it somewhere else"
-    elif ended.si_code != os.CLD_EXITED:
+    elif ended.si_code != posix.CLD_EXITED:
         problem = f"it was killed by signal {ended.si_status}"
     elif ended.si_status:
         problem = f"it exited with status {ended.si_status}"
@@ -376,9 +379,9 @@ def _printable(text: str) -> str:
 
 
 def _not_executed(kind: str, path: str, code: int) -> OSError:
-    error = OSError(code, f"execve({quote(path)}, ...): {os.strerror(code)}", path)
+    error = OSError(code, f"execve({quote(path)}, ...): {posix.strerror(code)}", path)
     where = "in the rootfs" if kind == "startContainer" else "on the host"
-    there = os.path.exists(path)
+    there = exists(path)
     hint = ""
     if code == errno.ENOENT:
         hint = missing_loader(path, where) if there else f"{kind} hooks are looked for {where}"

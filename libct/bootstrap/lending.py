@@ -14,7 +14,7 @@ sources, sends them, and ends.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..errors import StepProblem
 from ..rootfs.binds import clone_tree
@@ -56,7 +56,7 @@ class Lender:
 
     def dismiss(self) -> None:
         self._channel.close()
-        os.waitpid(self._pid, 0)
+        posix.waitpid(self._pid, 0)
 
     def take(self, slot: str) -> int:
         """The first process's: the descriptor of a source, its own from here on.
@@ -92,7 +92,7 @@ def lend_sources(context: Context, sources: tuple[Lent, ...]) -> None:
             ours.close()
             _lend(theirs, sources)
         finally:
-            os._exit(0)
+            posix._exit(0)
     theirs.close()
     context.values["lender"] = Lender(pid, ours)
 
@@ -101,11 +101,11 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
     (_, pid), (pidfd,) = channel.receive()  # EOFError: there is no first process
     # setns(2) would leave us at the namespace's root, where a runtime in a
     # chroot is not.
-    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     pidfd_send_signal(pidfd, 0)  # so that was it, and no later process of its number
     setns(pidfd, CLONE_NEWNS)
-    os.fchdir(root)
-    os.chroot(".")
+    posix.fchdir(root)
+    posix.chroot(".")
     for first in range(0, len(sources), _AT_ONCE):
         answers: list[tuple[str, tuple[int, str, str] | None]] = []
         fds: list[int] = []

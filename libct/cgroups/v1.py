@@ -11,9 +11,9 @@ sched-bwc.rst; REFERENCE.md, 3.2.
 from __future__ import annotations
 
 import errno
-import os
 
 from ..errors import CgroupError
+from ..paths import is_directory
 from ..plan import cgroups as steps
 from . import convert, files, freezer
 from .manager import Manager, backoff, failure, read_count
@@ -242,7 +242,7 @@ class V1Manager(Manager):
     def main_directory(self) -> str | None:
         for name in (*_MAIN, *self._paths):
             if name in self._paths and (
-                not self.cgroup.rootless or os.path.isdir(self._paths[name])
+                not self.cgroup.rootless or is_directory(self._paths[name])
             ):
                 return self._paths[name]
         return None

@@ -6,7 +6,7 @@ in the one of its container.
 
 from __future__ import annotations
 
-import os
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def open_root(context: Context, path: str) -> None:
     """Hold the rootfs under "root", where no mount namespace is there to mount it in."""
-    context.keep("root", os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    context.keep("root", posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC))
 
 
 def change_root(context: Context) -> None:
-    os.fchdir(context.fds["root"])
-    os.chroot(".")
-    os.chdir("/")
+    posix.fchdir(context.fds["root"])
+    posix.chroot(".")
+    posix.chdir("/")

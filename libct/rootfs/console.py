@@ -7,7 +7,7 @@ from the master by TIOCGPTPEER, never by a path that could be exchanged.
 from __future__ import annotations
 
 import fcntl
-import os
+import posix
 import stat
 
 from ..errors import StepProblem
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
-_PTMX = os.makedev(5, 2)
+_PTMX = posix.makedev(5, 2)
 _PTMX_INODE = 2  # fs/devpts/inode.c, mknod_ptmx()
 
 
@@ -37,14 +37,14 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
     master = _open_master(context)
     try:
         unlock(master)
-        peer = open_peer(master, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        peer = open_peer(master, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
         if rows or columns:
             set_window_size(master, rows, columns)
         if bind_console:
             _bind(context, peer)
         send_descriptor(context.fds["console socket"], master, b"/dev/ptmx")
     finally:
-        os.close(master)
+        posix.close(master)
     context.release("console socket")
     context.keep("stdin", peer)
     context.keep("stdout", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
@@ -58,19 +58,19 @@ def _open_master(context: Context) -> int:
     It is verified before that, for it may be any device of the image's instead.
     """
     try:
-        ptmx = open_in_root(context.fds["root"], "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW)
+        ptmx = open_in_root(context.fds["root"], "/dev/pts/ptmx", posix.O_PATH | posix.O_NOFOLLOW)
     except FileNotFoundError:
         hint = "a terminal needs a mount of type devpts on /dev/pts"
         raise StepProblem("the container has no /dev/pts/ptmx", hint) from None
     try:
-        found = os.fstat(ptmx)
+        found = posix.fstat(ptmx)
         on_devpts = fstatfs(ptmx).type == DEVPTS_SUPER_MAGIC
         if not on_devpts or found.st_ino != _PTMX_INODE or found.st_rdev != _PTMX:
             raise StepProblem("/dev/pts/ptmx is not the multiplexer of a devpts file system")
-        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
-        return os.open(f"self/fd/{ptmx}", flags, dir_fd=context.fds["proc"])
+        flags = posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC
+        return posix.open(f"self/fd/{ptmx}", flags, dir_fd=context.fds["proc"])
     finally:
-        os.close(ptmx)
+        posix.close(ptmx)
 
 
 def _bind(context: Context, peer: int) -> None:
@@ -78,10 +78,10 @@ def _bind(context: Context, peer: int) -> None:
     try:
         place = make_in_root(context.fds["root"], "/dev/console", directory=False)
         try:
-            if stat.S_ISDIR(os.fstat(place).st_mode):
+            if stat.S_ISDIR(posix.fstat(place).st_mode):
                 raise StepProblem("/dev/console is a directory")
             attach(context, tree, place, "/dev/console")
         finally:
-            os.close(place)
+            posix.close(place)
     finally:
-        os.close(tree)
+        posix.close(tree)

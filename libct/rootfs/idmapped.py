@@ -8,7 +8,7 @@ of the mount, left detached; or a lender, for a container in a user namespace
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_SLAVE
 from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
@@ -56,14 +56,14 @@ def mapped_tree(
     try:
         _map(tree, slave, map_recursive, path, uids, gids)
     except BaseException:
-        os.close(tree)
+        posix.close(tree)
         raise
     return tree
 
 
 def _map(tree: int, slave: bool, map_recursive: bool, path: str, uids: str, gids: str) -> None:
     if path:
-        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        namespace = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     else:
         namespace = _namespace_with(uids, gids)
     try:
@@ -73,23 +73,23 @@ def _map(tree: int, slave: bool, map_recursive: bool, path: str, uids: str, gids
         flags = AT_EMPTY_PATH | (AT_RECURSIVE if map_recursive else 0)
         mount_setattr("", dirfd=tree, flags=flags, attr_set=MOUNT_ATTR_IDMAP, userns_fd=namespace)
     finally:
-        os.close(namespace)
+        posix.close(namespace)
 
 
 def _namespace_with(uids: str, gids: str) -> int:
     """A descriptor of a new user namespace with these maps, held by a process that ends here."""
-    read, write = os.pipe()
+    read, write = posix.pipe()
     pid, _ = clone3(CLONE_NEWUSER, _SIGCHLD)
     if pid == 0:
-        os.close(write)
-        os.read(read, 1)  # until the other side is done, or gone
-        os._exit(0)
+        posix.close(write)
+        posix.read(read, 1)  # until the other side is done, or gone
+        posix._exit(0)
     try:
-        os.close(read)
+        posix.close(read)
         for name, text in (("uid_map", uids), ("gid_map", gids)):
             with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
                 file.write(text.encode())
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
     finally:
-        os.close(write)
-        os.waitpid(pid, 0)
+        posix.close(write)
+        posix.waitpid(pid, 0)

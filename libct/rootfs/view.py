@@ -20,10 +20,11 @@ in a directory that an overlay lies on, for its uppermost layer is his.
 
 from __future__ import annotations
 
-import os
+import posix
 import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
+from ..paths import split
 from ..syscalls.constants import (
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 _LARGEST_COPY = 1 << 20  # bytes
-_READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 
 
@@ -58,13 +59,13 @@ def view(context: Context, path: str, kind: str, hidden: tuple[str, ...]) -> Non
 
     kind: "read-only" or "overlay".  hidden: what is left out, absolute in path.
     """
-    source = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    source = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         points = [at for at in mount_points(context) if at.is_below(path) and at.point != path]
         view = _View(context, path, kind == "overlay", hidden, points)
         view.fill(source, view.root, "")
     finally:
-        os.close(source)
+        posix.close(source)
     view.finish()
 
 
@@ -100,19 +101,19 @@ class _View:
 
     def fill(self, source: int, place: int, path: str) -> None:
         """Put what is in the directory source into place.  path: theirs, from the root."""
-        for name in os.listdir(source):
-            found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        for name in posix.listdir(source):
+            found = posix.stat(name, dir_fd=source, follow_symlinks=False)
             inner = f"{path}/{name}"
             here = self.base + inner
             if stat.S_ISLNK(found.st_mode):
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=place)
+                posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=place)
             elif not stat.S_ISDIR(found.st_mode):
                 self._file(source, place, name, inner, found)
             elif here in self.hidden:
-                os.mkdir(name, 0o755, dir_fd=place)
+                posix.mkdir(name, 0o755, dir_fd=place)
                 keep_attributes(place, name, found)
             elif here not in self.parents or not self._enter(source, place, name, inner, found):
-                os.mkdir(name, 0o755, dir_fd=place)
+                posix.mkdir(name, 0o755, dir_fd=place)
                 if self.overlay and here not in self.points:
                     self._lay_over(source, place, name, found)
                 else:
@@ -120,38 +121,42 @@ class _View:
 
     def finish(self) -> None:
         """The root is like the directory it is a view of."""
-        found = os.stat(self.base or "/")
-        os.chmod(".", stat.S_IMODE(found.st_mode), dir_fd=self.root)
+        found = posix.stat(self.base or "/")
+        posix.chmod(".", stat.S_IMODE(found.st_mode), dir_fd=self.root)
         if self.layers >= 0:
-            os.close(self.layers)
+            posix.close(self.layers)
 
-    def _enter(self, source: int, place: int, name: str, inner: str, found: os.stat_result) -> bool:
+    def _enter(
+        self, source: int, place: int, name: str, inner: str, found: posix.stat_result
+    ) -> bool:
         """Make a directory of the entries of this one; False where we may not list them."""
         try:
-            below = os.open(name, _READ_DIRECTORY, dir_fd=source)
+            below = posix.open(name, _READ_DIRECTORY, dir_fd=source)
         except PermissionError:
             return False
         try:
-            os.mkdir(name, 0o755, dir_fd=place)
-            made = os.open(name, _READ_DIRECTORY, dir_fd=place)
+            posix.mkdir(name, 0o755, dir_fd=place)
+            made = posix.open(name, _READ_DIRECTORY, dir_fd=place)
             try:
                 self.fill(below, made, inner)
             finally:
-                os.close(made)
+                posix.close(made)
         finally:
-            os.close(below)
+            posix.close(below)
         keep_attributes(place, name, found)
         return True
 
-    def _file(self, source: int, place: int, name: str, inner: str, found: os.stat_result) -> None:
+    def _file(
+        self, source: int, place: int, name: str, inner: str, found: posix.stat_result
+    ) -> None:
         if self.overlay and stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST_COPY:
             try:
                 copy_entry(source, place, name, found)
                 return
             except PermissionError:
                 pass  # not readable for us, and not in the sandbox either
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        os.close(os.open(name, flags, 0o644, dir_fd=place))
+        flags = posix.O_CREAT | posix.O_EXCL | posix.O_WRONLY | posix.O_CLOEXEC
+        posix.close(posix.open(name, flags, 0o644, dir_fd=place))
         self._bind(source, place, name, inner)
 
     def _bind(self, source: int, place: int, name: str, inner: str) -> None:
@@ -162,7 +167,7 @@ class _View:
             late = not set_attributes(tree, MOUNT_ATTR_RDONLY, 0, recursive=True)
             _move(tree, place, name)
         finally:
-            os.close(tree)
+            posix.close(tree)
         if late:
             self._remount_below(inner)
 
@@ -175,17 +180,17 @@ class _View:
             try:
                 remount_attached(self.context, tree, MOUNT_ATTR_RDONLY, 0)
             finally:
-                os.close(tree)
+                posix.close(tree)
 
-    def _lay_over(self, source: int, place: int, name: str, found: os.stat_result) -> None:
+    def _lay_over(self, source: int, place: int, name: str, found: posix.stat_result) -> None:
         """An overlay of this one directory."""
         self.count += 1
         upper, work = f"upper{self.count}", f"work{self.count}"
         for made in (upper, work):
-            os.mkdir(made, 0o755, dir_fd=self.layers)
+            posix.mkdir(made, 0o755, dir_fd=self.layers)
         # The directory itself looks like its uppermost layer.
         keep_attributes(self.layers, upper, found)
-        lower = os.open(name, os.O_PATH | _READ_DIRECTORY, dir_fd=source)
+        lower = posix.open(name, posix.O_PATH | _READ_DIRECTORY, dir_fd=source)
         try:
             # overlayfs takes paths; and these need no escapes, and are short.
             layers = f"/proc/self/fd/{self.layers}"
@@ -196,11 +201,11 @@ class _View:
             )
             tree = make_filesystem("overlay", "overlay", options + self.xattr)
         finally:
-            os.close(lower)
+            posix.close(lower)
         try:
             _move(tree, place, name)
         finally:
-            os.close(tree)
+            posix.close(tree)
 
 
 def _leads_to(path: str, places: set[str]) -> bool:
@@ -211,7 +216,7 @@ def _parents(path: str) -> list[str]:
     """All directories that lead to path."""
     found = []
     while len(path) > 1:
-        path = os.path.dirname(path)
+        path = split(path)[0]
         found.append(path)
     return found
 
@@ -224,17 +229,17 @@ def _tmpfs_on_root(mode: str) -> int:
 
 
 def _move(tree: int, place: int, name: str) -> None:
-    at = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+    at = posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=place)
     try:
         move_mount(tree, "", at, "", _ONTO)
     finally:
-        os.close(at)
+        posix.close(at)
 
 
 def _in_first_user_namespace(context: Context) -> bool:
     """trusted.* attributes, overlayfs' own, are for the first user namespace alone."""
-    fd = os.open("self/uid_map", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.fds["proc"])
+    fd = posix.open("self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     try:
-        return os.read(fd, 64).split() == [b"0", b"0", b"4294967295"]
+        return posix.read(fd, 64).split() == [b"0", b"0", b"4294967295"]
     finally:
-        os.close(fd)
+        posix.close(fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import posix
 import resource
 import signal
 import subprocess
@@ -810,7 +811,7 @@ def test_memory_files_of_old_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return made(name, flag)
 
-    monkeypatch.setattr(os, "memfd_create", without_seals)
+    monkeypatch.setattr(posix, "memfd_create", without_seals)
     with create(config_with(hooks_of(createRuntime=reporter("createRuntime", tmp_path)))) as one:
         one.run(first())
     assert len(flags) == 2

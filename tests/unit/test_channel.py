@@ -349,7 +349,6 @@ def test_messages_about_two_clones_may_come_in_either_order(
     for order in ((1, 2), (2, 1)):
         stage, init = Sleeper(), Sleeper()
         people = {1: stage, 2: init}
-        os.kill(stage.pid, signal.SIGKILL)  # it leaves when it has cloned
 
         def script(
             channel: Channel,
@@ -358,6 +357,7 @@ def test_messages_about_two_clones_may_come_in_either_order(
         ) -> None:
             for number in order:
                 channel.send(("cloned", number, people[number].pid), [people[number].pidfd])
+            os.kill(people[1].pid, signal.SIGKILL)  # the stage leaves when it has cloned
             channel.send(("turn", [(3, 0, 0, "ok")]))
             assert channel.receive()[0] == ("go",)
 
@@ -428,11 +428,11 @@ def test_others_that_do_not_end_by_themselves_are_killed(
         fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
     )
     stage, init = Sleeper(), Sleeper()
-    os.kill(stage.pid, signal.SIGKILL)
 
     def script(channel: Channel) -> None:
         channel.send(("cloned", 1, stage.pid), [stage.pidfd])
         channel.send(("cloned", 2, init.pid), [init.pidfd])
+        os.kill(stage.pid, signal.SIGKILL)
         channel.send(("turn", []))
         os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED | os.WNOWAIT)
 
