@@ -12,7 +12,7 @@ import _signal
 import posix
 
 from . import lifecycle
-from .errors import ContainerNotRunning, Error
+from .errors import ContainerDamaged, ContainerNotRunning, Error
 from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
 from .paths import exists
 from .state import Directory, Lock, Record, default_root, name_of, start_time
@@ -48,8 +48,13 @@ def load(root: str, id: str) -> Container:  # noqa: A002
     return Container(directory, directory.read())
 
 
-def list_containers(root: str = "") -> list[Container]:
-    """All containers under root whose state can be read, by id."""
+def list_containers(
+    root: str = "", *, damaged: list[ContainerDamaged] | None = None
+) -> list[Container]:
+    """All containers under root whose state can be read, by id.
+
+    damaged: gets what is wrong with the others.
+    """
     root = root or default_root()
     try:
         names = sorted(posix.listdir(root))
@@ -61,6 +66,9 @@ def list_containers(root: str = "") -> list[Container]:
     for name in names:
         try:
             found.append(load(root, name))
+        except ContainerDamaged as error:
+            if damaged is not None:
+                damaged.append(error)
         except Error:
             continue  # being made or removed just now, or no container's
     return found

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ..errors import ContainerDamaged
     from .options import Arguments
 
 _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
@@ -23,7 +24,12 @@ def state(arguments: Arguments) -> int:
 
 
 def list_all(arguments: Arguments) -> int:
-    found = list_containers(arguments.root)
+    damaged: list[ContainerDamaged] = []
+    found = list_containers(arguments.root, damaged=damaged)
+    if damaged:
+        from .log import report
+
+        report(arguments, "warning", *map(str, damaged))
     if arguments.quiet:
         output("".join(f"{container.id}\n" for container in found))
         return 0

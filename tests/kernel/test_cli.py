@@ -290,6 +290,15 @@ def test_list(sleeper: str, tmp_path: Path) -> None:
     assert line.split()[1:4] == [str(found[sleeper]["pid"]), "running", str(tmp_path)]
 
 
+def test_list_tells_of_what_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/state.json").write_text("{")
+    done = libct("list", root=tmp_path, check=True)
+    assert done.stdout.count("\n") == 1
+    assert f"{tmp_path}/one/state.json is damaged: state.json:1:2: " in done.stderr
+    assert "delete it by force" in done.stderr
+
+
 def test_list_of_nothing(tmp_path: Path) -> None:
     assert libct("list", "-q", root=tmp_path / "none", check=True).stdout == ""
     assert json.loads(libct("list", "-f", "json", root=tmp_path / "none").stdout) == []
