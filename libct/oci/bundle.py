@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ConfigError, Finding
 from ..jsontext import loads
-from ..paths import is_directory, join, real
+from ..paths import exists, join, real
 from .reader import show
 
 TYPE_CHECKING = False
@@ -26,8 +26,8 @@ def read_spec(bundle: str) -> dict[str, Any]:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
         what = "no such file (`libct spec` writes one to start from)"
-        if not is_directory(bundle):
-            what = "the bundle is not a directory"
+        if not exists(bundle):
+            what = "no such file or directory: the bundle itself is missing"
         raise ConfigError([Finding(path, what)]) from None
     except OSError as error:
         raise ConfigError([Finding(path, f"cannot be read: {error.strerror}")]) from None

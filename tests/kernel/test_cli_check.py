@@ -138,7 +138,7 @@ def test_what_would_keep_it_from_starting(
 
 def test_no_bundle(tmp_path: Path) -> None:
     (line,) = [line for line in check("-b", tmp_path / "no", status=1) if line["state"] == "error"]
-    assert "the bundle is not a directory" in line["text"]
+    assert "the bundle itself is missing" in line["text"]
 
 
 def test_a_command_that_a_mount_may_bring(tmp_path: Path, rootfs: Path) -> None:

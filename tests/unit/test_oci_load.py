@@ -760,7 +760,10 @@ def test_bundles_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path.resolve()
     for bundle, message in (
         (path, f"{path}/config.json: no such file (`libct spec` writes one to start from)"),
-        (path / "none", f"{path}/none/config.json: the bundle is not a directory"),
+        (
+            path / "none",
+            f"{path}/none/config.json: no such file or directory: the bundle itself is missing",
+        ),
     ):
         with pytest.raises(ConfigError) as caught:
             from_bundle(str(bundle))
