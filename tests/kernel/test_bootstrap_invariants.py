@@ -138,7 +138,7 @@ def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
 def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> None:
     """It lends a source that nobody else can open, and nothing where it would import."""
     source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/lending.py"
-    line = '    os.chroot(".")\n'
+    line = '    posix.chroot(".")\n'
     assert line in source.read_text()
     source.write_text(source.read_text().replace(line, line + "    import this\n" * imports))
     closed = session_directory() / unique()
