@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _stat as stat
 import fcntl
 import posix
-import stat
 
 from ..rootfs.paths import open_in_root
 from ..syscalls.files import close_range

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import _signal
+import _stat as stat
 import errno
 import posix
-import stat
 
 from ..errors import StepProblem
 from ..paths import exists, fsdecode

@@ -10,9 +10,9 @@ Source: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rtnetlink,if_link,
 from __future__ import annotations
 
 import _socket
+import _struct as struct
 import errno
 import posix
-import struct
 
 from ..paths import fsencode
 

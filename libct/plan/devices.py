@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import _stat as stat
 
 from ..config.namespace import NEWNS, NEWUSER
 from ..paths import split

@@ -6,9 +6,9 @@ from the master by TIOCGPTPEER, never by a path that could be exchanged.
 
 from __future__ import annotations
 
+import _stat as stat
 import fcntl
 import posix
-import stat
 
 from ..errors import StepProblem
 from ..syscalls.constants import DEVPTS_SUPER_MAGIC

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _stat as stat
 import errno
 import posix
-import stat
 
 from ..errors import StepProblem
 from .attach import attach

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _stat as stat
 import posix
-import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..errors import StepProblem

@@ -8,9 +8,9 @@ used by the descriptor it gave (DESIGN.md 3.4; CVE-2021-30465).
 
 from __future__ import annotations
 
+import _stat as stat
 import errno
 import posix
-import stat
 
 from ..errors import StepProblem
 from ..syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2

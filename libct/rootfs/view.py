@@ -20,8 +20,8 @@ in a directory that an overlay lies on, for its uppermost layer is his.
 
 from __future__ import annotations
 
+import _stat as stat
 import posix
-import stat
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
 from ..paths import split

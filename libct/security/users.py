@@ -10,9 +10,9 @@ Source: passwd(5), group(5), credentials(7), user_namespaces(7).
 
 from __future__ import annotations
 
+import _stat as stat
 import errno
 import posix
-import stat
 
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem

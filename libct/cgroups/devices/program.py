@@ -23,7 +23,7 @@ Source: include/uapi/linux/bpf.h; Documentation/bpf/standardization/instruction-
 
 from __future__ import annotations
 
-import struct
+import _struct as struct
 import sys
 
 from .rules import ALL, ALLOW, parse_text
