@@ -50,7 +50,7 @@ class Terminal:
         self._saved: list[Any] | None = None
         self._master = -1
         self._to_master, self._to_output = b"", b""
-        self._typed = b""  # what the terminal has been given since it was last asked for
+        self._typed = b""  # what the terminal has been given last
         self._input_open = self._output_open = True
         self.idle = False  # nobody has the terminal open at present
 
@@ -88,7 +88,7 @@ class Terminal:
             self._write_master()
 
     def typed_signals(self, group: int) -> list[int]:
-        """The signals that what was typed meanwhile has had sent to this process group."""
+        """The signals that what relay() has handed on had sent to this process group."""
         typed, self._typed = self._typed, b""
         try:
             state = termios.tcgetattr(self._master)
@@ -177,7 +177,7 @@ class Terminal:
         if self._to_master:
             try:
                 count = os.write(self._master, self._to_master)
-                self._typed += self._to_master[:count]
+                self._typed = self._to_master[:count]
                 self._to_master = self._to_master[count:]
             except BlockingIOError:
                 pass  # its input is full: the process does not read
