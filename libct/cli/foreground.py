@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal
 import posix
 import select
+import time
 
 from .launch import end, start, write_pid_file
 from .signals import Signals
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
+_LOOKS = 5  # at a process that has a signal blocked
 _PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
 
 
@@ -161,14 +163,20 @@ def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
 
 
 def _minds(pid: int, number: int) -> bool:
-    """Whether a process has blocked, ignored or caught a signal (proc(5), status)."""
-    try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
-            lines = file.read(8192).splitlines()
-    except OSError:
-        return True  # it has ended
-    masks = [line.split()[1] for line in lines if line[:7] in (b"SigBlk:", b"SigIgn:", b"SigCgt:")]
-    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+    """Whether a process ignores or catches a signal, or keeps it blocked (proc(5), status)."""
+    for _ in range(_LOOKS):
+        try:
+            with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+                lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
+        except OSError:
+            return True  # it has ended
+        blocked, ignored, caught = (
+            int(lines[name], 16) >> (number - 1) & 1 for name in (b"SigBlk", b"SigIgn", b"SigCgt")
+        )
+        if ignored or caught or not blocked:
+            return bool(ignored or caught)
+        time.sleep(0.01)  # as they all are for a moment where a shell forks
+    return True
 
 
 def _reap_orphans(own: int) -> None:
