@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import posix
 
-from ..paths import is_directory
+from ..paths import is_directory, split
 from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,
@@ -49,8 +49,7 @@ def _only_root_writes(path: str) -> bool:
 
 
 def _through_overlay(path: str) -> int:
-    directory, _, name = path.rpartition("/")
-    directory = directory or "/"
+    directory, name = split(path)
     apart = (
         other
         for other in _SECOND_LAYERS
