@@ -53,11 +53,6 @@ if TYPE_CHECKING:
         Seccomp as Seccomp,
         TimeOffset as TimeOffset,
     )
-    from .container import (
-        Container as Container,
-        list_containers as list_containers,
-        load as load,
-    )
     from .errors import (
         CgroupError as CgroupError,
         ConfigError as ConfigError,
@@ -75,19 +70,16 @@ if TYPE_CHECKING:
         StepError as StepError,
         Unsupported as Unsupported,
     )
-    from .events import (
-        Events as Events,
+    from .life.container import (
+        Container as Container,
+        list_containers as list_containers,
+        load as load,
     )
+    from .life.events import Events as Events
+    from .life.process import Process as Process, ProcessState as ProcessState
+    from .life.starting import create as create, plan as plan
     from .oci.bundle import (
         from_bundle as from_bundle,
-    )
-    from .process import (
-        Process as Process,
-        ProcessState as ProcessState,
-    )
-    from .starting import (
-        create as create,
-        plan as plan,
     )
 
 __version__ = "0.1.0"
@@ -132,7 +124,7 @@ _HOMES = {
         "Seccomp",
         "TimeOffset",
     ),
-    "container": ("Container", "list_containers", "load"),
+    "life.container": ("Container", "list_containers", "load"),
     "errors": (
         "CgroupError",
         "ConfigError",
@@ -150,10 +142,10 @@ _HOMES = {
         "StepError",
         "Unsupported",
     ),
-    "events": ("Events",),
+    "life.events": ("Events",),
     "oci.bundle": ("from_bundle",),
-    "process": ("Process", "ProcessState"),
-    "starting": ("create", "plan"),
+    "life.process": ("Process", "ProcessState"),
+    "life.starting": ("create", "plan"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

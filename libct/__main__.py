@@ -13,7 +13,8 @@ if __name__ == "__main__" and not __package__:
     name = package.rpartition("/")[2]
     place = f"{package}/__init__.py"
     _load(spec_from_file_location(name, place, submodule_search_locations=[package]))
-    _load(spec_from_file_location(f"{name}.finder", f"{package}/finder.py")).install()
+    finder = f"{package}/loading/finder.py"
+    _load(spec_from_file_location(f"{name}.loading.finder", finder)).install()
     sys.exit(__import__(f"{name}.cli", fromlist=["main"]).main())
 elif __name__ == "__main__":
     from .cli import main

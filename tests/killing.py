@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libct
-from libct.state import Directory
+from libct.life.state import Directory
 
 from .containers import state_directory
 

@@ -11,7 +11,7 @@ import errno
 import posix
 
 from ..errors import StepProblem
-from ..paths import fsencode
+from ..loading.paths import fsencode
 from ..syscalls.constants import PROC_SUPER_MAGIC
 from ..syscalls.files import (
     RESOLVE_BENEATH,

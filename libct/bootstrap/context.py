@@ -8,11 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# The descriptors that become 0, 1 and 2 of it.
-STDIO = ("stdin", "stdout", "stderr")
-# Files that the output of hooks goes to, where that is asked for.
-HOOK_OUTPUT = ("hooks stdout", "hooks stderr")
-
 
 class Context:
     """Descriptors by name, and what earlier steps have found out.

@@ -6,9 +6,10 @@ import _stat as stat
 import fcntl
 import posix
 
+from ..plan.step import HOOK_OUTPUT, STDIO
 from ..rootfs.paths import open_in_root
 from ..syscalls.files import close_range
-from .context import HOOK_OUTPUT, STDIO, Context
+from .context import Context
 
 _HIGHEST = 0xFFFFFFFF
 _NULL = posix.makedev(1, 3)

@@ -8,7 +8,7 @@ import errno
 import posix
 
 from ..errors import StepProblem
-from ..paths import exists, fsdecode
+from ..loading.paths import exists, fsdecode
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
 from .performer import Failure

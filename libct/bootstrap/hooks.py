@@ -15,21 +15,21 @@ import posix
 import select
 import time
 
-from .. import pidfds
 from ..errors import StepProblem
-from ..paths import exists
+from ..loading.paths import exists
+from ..plan.step import HOOK_OUTPUT
+from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
 from ..syscalls.process import pidfd_open, set_pdeathsig
 from ..syscalls.spawn import posix_spawn
-from .context import HOOK_OUTPUT
 from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from ..state import Directory
+    from ..life.state import Directory
     from .context import Context
 
 _MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo

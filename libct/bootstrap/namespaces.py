@@ -12,8 +12,8 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..config.status import INIT_NAME
 from ..errors import StepProblem
-from ..lifecycle import INIT_NAME
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,

@@ -7,7 +7,7 @@ import sys
 import time
 
 from ..errors import Error
-from ..paths import fsdecode
+from ..loading.paths import fsdecode
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import posix
 
-from ..paths import is_directory, split
+from ..loading.paths import is_directory, split
 from ..syscalls.filesystems import (
     fsconfig_create,
     fsconfig_set_flag,

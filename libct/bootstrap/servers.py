@@ -16,9 +16,9 @@ import fcntl
 import posix
 import sys
 
-from .. import pidfds
 from ..errors import ServerError
-from ..paths import real
+from ..loading.paths import real
+from ..syscalls import pidfds
 from .channel import REQUESTS, Channel
 from .seal import sealed_interpreter
 
@@ -231,7 +231,7 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
     package = _PACKAGE.rpartition(".")[2]
     code = (
         f"import gc,sys;gc.disable();sys.path.append({_PLACE!r});"
-        f"from {package} import finder;finder.install();"
+        f"from {package}.loading import finder;finder.install();"
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.

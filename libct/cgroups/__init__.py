@@ -3,7 +3,7 @@
 manager.py    the interface, and where it begins: manager.new, manager.load
 v1.py, v2.py  how the two versions do it
 layout.py     what the host has
-resources.py  what a configuration asks for; convert.py, in the kernel's words
+resources.py  what a configuration asks for
 steps.py      making groups and limiting them: what performs the operations that
               plan/cgroups.py declares, as entry.py does
 entry.py      how a process gets into them

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import posix
 
-from ..paths import fsdecode, is_directory
+from ..loading.paths import fsdecode, is_directory
 from ..rootfs.mountinfo import unescape
 
 TYPE_CHECKING = False

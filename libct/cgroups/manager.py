@@ -18,7 +18,7 @@ import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
-from ..paths import is_directory
+from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from ..plan.step import Step
 from . import files, freezer

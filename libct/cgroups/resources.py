@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import CgroupError
-from ..paths import join
+from ..loading.paths import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

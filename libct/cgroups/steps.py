@@ -10,7 +10,7 @@ import errno
 import posix
 
 from ..errors import StepProblem
-from ..paths import is_directory, split
+from ..loading.paths import is_directory, split
 from ..syscalls.flags import quote
 from . import files
 from .files import REFUSALS, hinted

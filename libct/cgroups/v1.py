@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import errno
 
+from ..config import conversions as convert
 from ..errors import CgroupError
-from ..paths import is_directory
+from ..loading.paths import is_directory
 from ..plan import cgroups as steps
-from . import convert, files, freezer
+from . import files, freezer
 from .manager import Manager, backoff, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 

@@ -9,10 +9,11 @@ import errno
 import posix
 import time
 
+from ..config import conversions as convert
 from ..errors import CgroupError
-from ..paths import split
+from ..loading.paths import split
 from ..plan import cgroups as steps
-from . import convert, files
+from . import files
 from .manager import Manager, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 

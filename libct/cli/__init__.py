@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import gc
 
         gc.disable()
-        from .. import finder
+        from ..loading import finder
 
         finder.install()
     from .dispatch import main as run

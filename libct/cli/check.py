@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .. import jsontext
+from ..loading import jsontext
 from . import check_bundle, check_host
 from .check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
 from .dispatch import output

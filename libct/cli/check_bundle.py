@@ -16,11 +16,11 @@ from ..config.namespace import SPEC_NAMES
 from ..config.record import Record
 from ..config.validate import validate, validate_process
 from ..errors import ConfigError, Error, Finding
+from ..life.host import host
+from ..life.unsupported import refuse_unsupported
 from ..oci.bundle import from_bundle
 from ..oci.names import HOOKS
 from ..plan.container import plan_start
-from ..plan.host import host
-from ..plan.unsupported import refuse_unsupported
 from .check_command import find_command
 from .check_report import ERROR, NOTE, OK, WARNING, Line
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..config import Config, Hooks, IDMap
-    from ..process import Process
+    from ..life.process import Process
     from .check_host import HostFacts
 
 _SECTION = "bundle"

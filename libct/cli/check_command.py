@@ -11,7 +11,7 @@ from ..syscalls.files import RESOLVE_IN_ROOT, openat2
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
-    from ..process import Process
+    from ..life.process import Process
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOST_LINKS = 8  # scripts that name scripts

@@ -20,10 +20,10 @@ from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
-from ..paths import real
+from ..life.state import default_root
+from ..loading.paths import real
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree
-from ..state import default_root
 from ..syscalls.constants import AT_EMPTY_PATH
 from ..syscalls.files import RESOLVE_IN_ROOT, openat2
 from ..syscalls.filesystems import fsconfig_create, fsmount, fsopen, fstatfs

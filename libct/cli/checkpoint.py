@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..container import load
 from ..errors import Error, Unsupported
-from ..state import check_id
+from ..life.container import load
+from ..life.state import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import _signal
 import posix
 
-from .. import lifecycle
-from ..container import load
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
-from ..paths import environment
-from ..state import Directory, default_root
+from ..life import rules as lifecycle
+from ..life.container import load
+from ..life.state import Directory, default_root
+from ..loading.paths import environment
 from .options import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..container import Container
+    from ..life.container import Container
     from .options import Arguments
 
 
@@ -49,7 +49,7 @@ def _start_service(arguments: Arguments, container: Container) -> None:
     if proxy is None:
         container.exec()
         return
-    from .. import pidfds
+    from ..syscalls import pidfds
 
     pidfd = pidfds.open_process(state["pid"])
     try:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import _signal
 
 from ..errors import ConfigError, Finding
+from ..life.starting import create as make_container
+from ..loading.paths import environment, real
 from ..oci.bundle import from_bundle
-from ..paths import environment, real
-from ..starting import create as make_container
 from .launch import check_streams, handed_sockets, start_detached, tracing
 from .removal import remove, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
-    from ..container import Container
-    from ..process import Process
+    from ..life.container import Container
+    from ..life.process import Process
     from .notify import Notifications, Proxy
     from .options import Arguments
 

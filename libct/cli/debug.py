@@ -7,7 +7,7 @@ from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..container import Container
+    from ..life.container import Container
     from .options import Arguments
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import select
 import time
 
-from .. import jsontext
-from ..container import load
+from ..config.status import STOPPED
 from ..errors import ContainerNotFound, ContainerNotRunning, Error
-from ..lifecycle import STOPPED
+from ..life.container import load
+from ..loading import jsontext
 from .dispatch import output
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         PSIStats,
         Stats,
     )
-    from ..container import Container
+    from ..life.container import Container
     from .options import Arguments
 
 

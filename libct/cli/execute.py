@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..container import Container, load
 from ..errors import ConfigError, Error
-from ..jsontext import loads
-from ..process import Process
+from ..life.container import Container, load
+from ..life.process import Process
+from ..loading.jsontext import loads
 from .launch import check_streams, start_detached, tracing
 
 TYPE_CHECKING = False

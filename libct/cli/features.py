@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import jsontext
+from ..loading import jsontext
 from ..oci.features import features
 from .dispatch import output
 

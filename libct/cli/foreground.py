@@ -12,8 +12,8 @@ from .signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..container import Container
-    from ..process import Process
+    from ..life.container import Container
+    from ..life.process import Process
     from .notify import Proxy
     from .terminal import Terminal
     from .trace import Tracing
@@ -77,7 +77,7 @@ def run_in_foreground(
                     write_pid_file(pid_file, process.pid)
                 if process.init:
                     # What is needed after the end is loaded while the process works.
-                    from .. import ending  # noqa: F401
+                    from ..life import ending  # noqa: F401
                 if relay is not None:
                     relay.begin()
                 ended_by = _follow(process, signals, relay, proxy, mortal=mortal)

@@ -7,12 +7,12 @@ import _socket
 import posix
 
 from ..errors import Error
-from ..paths import environment, exists, join, split
+from ..loading.paths import environment, exists, join, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..container import Container
-    from ..process import Process
+    from ..life.container import Container
+    from ..life.process import Process
     from .notify import Proxy
     from .options import Arguments
     from .trace import Tracing

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import time
 
-from .. import jsontext
 from ..errors import Error
+from ..loading import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import jsontext
-from ..container import list_containers, load
 from ..errors import Error
+from ..life.container import list_containers, load
+from ..loading import jsontext
 from .dispatch import output
 
 TYPE_CHECKING = False

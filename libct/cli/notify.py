@@ -22,13 +22,13 @@ import time
 from ..config import Mount
 from ..config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from ..errors import Error
-from ..state import NOTIFY, Directory, default_root
+from ..life.state import NOTIFY, Directory, default_root
 from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
-    from ..process import Process
+    from ..life.process import Process
     from .options import Arguments
 
 _NAME = "notify.sock"

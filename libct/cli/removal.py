@@ -6,7 +6,7 @@ from ..errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..container import Container
+    from ..life.container import Container
     from .options import Arguments
 
 

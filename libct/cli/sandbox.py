@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..sandbox import sandbox
-    from ..starting import create
+    from ..life.starting import create
+    from ..sandbox.config import sandbox
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
@@ -38,7 +38,7 @@ def main(arguments: Arguments) -> int:
         terminal=terminal,
     )
     if arguments.plan:
-        from ..starting import plan
+        from ..life.starting import plan
         from .show import show_plan
 
         show_plan(plan(config, process, id=name), json=arguments.json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .. import jsontext
+from ..loading import jsontext
 from .dispatch import output
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .. import jsontext
 from ..errors import Error
+from ..loading import jsontext
 from ..oci.bundle import CONFIG_NAME
 from ..oci.default_spec import default_spec
 

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..process import Process
+    from ..life.process import Process
 
 _ROOM = 65536  # bytes read at once
 # A terminal or a pipe that is writable takes so much without blocking (pipe(7), PIPE_BUF).

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from .. import jsontext
 from ..errors import Error
+from ..loading import jsontext
 from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..container import Container
+    from ..life.container import Container
     from ..plan.step import Plan
     from .options import Arguments
 

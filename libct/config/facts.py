@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from ..paths import exists, is_directory, real, split
+from ..loading.paths import exists, is_directory, real, split
 from .namespace import PROC_NAMES, IDMap
 
 TYPE_CHECKING = False

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from .record import Record
 
+# Annotations of crun's: files that the output of hooks is added to.
+HOOK_OUTPUT_ANNOTATIONS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")
+
 
 class Hook(Record):
     """A program, which gets the container's state as JSON on its standard input."""

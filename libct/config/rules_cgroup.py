@@ -75,7 +75,7 @@ def _memory_rules(resources: Resources, facts: Facts, findings: Findings) -> Non
         findings.append(Finding(f"{place}.swappiness", message))
     if resources.memory_swap > 0 and facts.cgroup_v2:
         # There the file is for swap alone, so the two must leave a difference.
-        from ..cgroups.convert import swap_max
+        from .conversions import swap_max
 
         try:
             swap_max(resources.memory, resources.memory_swap)

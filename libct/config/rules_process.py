@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..process import Process
+    from ..life.process import Process
     from .attributes import (
         Capabilities,
         CPUAffinity,

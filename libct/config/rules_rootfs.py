@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Finding
-from ..paths import normal
+from ..loading.paths import normal
 from .mount_flags import (
     EXT_COPYUP,
     MOUNT_ATTR_IDMAP,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Finding
-from ..paths import fsencode
+from ..loading.paths import fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import _struct as struct
 import errno
 import posix
 
-from ..paths import fsencode
+from ..loading.paths import fsencode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ConfigError, Finding
-from ..jsontext import loads
-from ..paths import exists, join, real
+from ..loading.jsontext import loads
+from ..loading.paths import exists, join, real
 from .reader import show
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..config import Config
-    from ..process import Process
+    from ..life.process import Process
 
 CONFIG_NAME = "config.json"
 _LARGEST = 16 << 20  # bytes; the largest in use, with long seccomp profiles, have some 100 KiB
@@ -70,6 +70,6 @@ def from_bundle(
     config, arguments, _ = read_bundle(path, id, **options)
     if not arguments:
         return config, None
-    from ..process import Process
+    from ..life.process import Process
 
     return config, Process(init=True, **arguments)

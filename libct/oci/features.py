@@ -18,16 +18,16 @@ from ..config import Config, Mount
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
-from ..config.hooks import Hook, Hooks
+from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS, Hook, Hooks
 from ..config.mount import MountIDMapping
 from ..config.namespace import SPEC_NAMES
 from ..config.seccomp import Seccomp
 from ..errors import Unsupported
-from ..plan.unsupported import refuse_unsupported
+from ..life.unsupported import refuse_unsupported
 from ..syscalls.constants import CAPABILITIES
 from . import mount_options
 from .default_spec import VERSION
-from .names import HOOK_OUTPUT_ANNOTATIONS, HOOKS, MEMORY_FLAGS, MEMORY_MODES
+from .names import HOOKS, MEMORY_FLAGS, MEMORY_MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

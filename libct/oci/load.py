@@ -15,8 +15,8 @@ from ..config.mount import Mount, MountIDMapping
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
 from ..errors import ConfigError, Finding
-from ..paths import join, normal
-from ..userns import in_user_namespace
+from ..loading.paths import join, normal
+from ..syscalls.userns import in_user_namespace
 from .load_process import first_process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
 from .reader import INT64, UINT32, Table, show

@@ -59,6 +59,3 @@ HOOKS = {
     "poststart": "poststart",
     "poststop": "poststop",
 }
-
-# Annotations of crun's: files that the output of hooks is added to.
-HOOK_OUTPUT_ANNOTATIONS = ("run.oci.hooks.stdout", "run.oci.hooks.stderr")

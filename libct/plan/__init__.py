@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 class _Room(type(sys)):  # type: ignore[misc]  # the type of modules, without importing types
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from ..starting import plan
-
-        return plan(*args, **options)
+        face: Any = sys.modules[__name__.rpartition(".")[0]]
+        return face.__getattr__("plan")(*args, **options)
 
 
 sys.modules[__name__].__class__ = _Room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..config.namespace import NEWCGROUP
-from ..paths import join, split
+from ..loading.paths import join, split
 from ..rootfs.flags import attributes
 from .devices import make_link
 from .mounts import after, bind, finish_calls, mount_filesystem, remount, setattr_call
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..cgroups.layout import Hierarchy
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
-    from .host import Host
+    from ..life.host import Host
 
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..config import Config
-    from ..process import Process
-    from .host import Host
+    from ..life.host import Host
+    from ..life.process import Process
 
 
 def plan_start(

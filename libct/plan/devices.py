@@ -5,7 +5,7 @@ from __future__ import annotations
 import _stat as stat
 
 from ..config.namespace import NEWNS, NEWUSER
-from ..paths import split
+from ..loading.paths import split
 from .mounts import is_bind
 from .paths import inside
 from .step import Step, operation

@@ -8,8 +8,8 @@ Sources: the runtime-spec's config.md, POSIX-platform Hooks; runtime.md, State.
 
 from __future__ import annotations
 
-from .. import jsontext
-from ..lifecycle import CREATED, CREATING, RUNNING, STOPPED
+from ..config.status import CREATED, CREATING, RUNNING, STOPPED
+from ..loading import jsontext
 from .calls import quote
 from .execute import last_of_each
 from .step import Step, operation

@@ -16,7 +16,7 @@ from .step import Step, operation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, IDMap
-    from .host import Host
+    from ..life.host import Host
 
 
 def new_flags(config: Config) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..paths import normal
+from ..loading.paths import normal
 
 
 def inside(path: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ..bootstrap.context import STDIO
 from . import capabilities, descriptors, execute, limits, namespaces as ns, users
-from .step import INIT, Plan, Step, operation
+from .step import INIT, STDIO, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..config import Config
-    from ..process import Process
+    from ..life.process import Process
 
 DEFAULT_UMASK = 0o022
 

@@ -38,6 +38,11 @@ SERVER = "server"
 STAGE = "stage"
 INIT = "init"
 
+# The descriptors that become 0, 1 and 2 of a process, by the names that they are passed on under.
+STDIO = ("stdin", "stdout", "stderr")
+# Files that the output of hooks goes to, where that is asked for.
+HOOK_OUTPUT = ("hooks stdout", "hooks stderr")
+
 OPERATIONS: dict[str, Operation] = {}
 
 

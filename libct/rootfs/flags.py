@@ -30,7 +30,7 @@ from ..config.mount_flags import (
     MS_STRICTATIME,
     MS_SYNCHRONOUS,
 )
-from ..paths import fsencode
+from ..loading.paths import fsencode
 from ..syscalls.constants import (
     ST_NODEV,
     ST_NODIRATIME,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from ..paths import fsdecode
+from ..loading.paths import fsdecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

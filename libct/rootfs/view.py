@@ -24,7 +24,7 @@ import _stat as stat
 import posix
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
-from ..paths import split
+from ..loading.paths import split
 from ..syscalls.constants import (
     AT_FDCWD,
     AT_NO_AUTOMOUNT,

@@ -16,7 +16,7 @@ import posix
 
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
-from ..paths import fsdecode, fsencode
+from ..loading.paths import fsdecode, fsencode
 from ..rootfs.paths import open_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..paths import fsencode
+from ..loading.paths import fsencode
 from .c import (
     c_long,
     c_void_p,

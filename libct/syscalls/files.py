@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..paths import fsdecode
+from ..loading.paths import fsdecode
 from .c import (
     POINTER,
     Structure,

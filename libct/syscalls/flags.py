@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posix
 
-from ..paths import fsencode
+from ..loading.paths import fsencode
 from . import constants
 
 TYPE_CHECKING = False

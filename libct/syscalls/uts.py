@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..paths import fsencode
+from ..loading.paths import fsencode
 from .c import (
     c_char_p,
     c_int,

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct import container as container_module
 from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
+from libct.life import container as container_module
+from libct.life.state import Directory
 from libct.plan import (  # noqa: F401  # they declare what there is
     cgroups,
     container as planner,
     further as further_planner,
 )
 from libct.plan.step import OPERATIONS
-from libct.state import Directory
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory

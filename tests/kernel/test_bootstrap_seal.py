@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
-from libct import paths
 from libct.bootstrap import seal, servers
+from libct.loading import paths
 
 from ..containers import make_config, run, shared_rootfs
 from ..support import busybox_rootfs, forked, libct_environment, requires, user_account

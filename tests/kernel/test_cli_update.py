@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from libct.container import load
+from libct.life.container import load
 from tests.support import (
     busybox_rootfs,
     libct,

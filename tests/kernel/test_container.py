@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct import state as state_module
 from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
-from libct.container import list_containers
+from libct.life import state as state_module
+from libct.life.container import list_containers
 
 from ..containers import (
     PATH,

@@ -10,7 +10,7 @@ import pytest
 from libct.config import MountIDMapping
 from libct.config.namespace import IDMap
 from libct.errors import StepError
-from libct.sandbox import sandbox
+from libct.sandbox.config import sandbox
 from libct.syscalls.mounts import mount_setattr
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires

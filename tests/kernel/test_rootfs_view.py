@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.sandbox import sandbox
+from libct.sandbox.config import sandbox
 from tests.support import (
     CLONE_NEWNS,
     in_namespaces,

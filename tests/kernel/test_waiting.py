@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct import container
 from libct.bootstrap import waiting
 from libct.config import NEWNS, NEWUSER
+from libct.life import container
 
 from ..bundles import busybox_rootfs, unique
 from ..containers import PATH, USUAL, make_config, state_directory

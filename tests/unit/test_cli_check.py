@@ -15,7 +15,7 @@ from libct.cli.check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, i
 from libct.config import Config, IDMap, Mount, Namespace
 from libct.config.mount import MountIDMapping
 from libct.config.mount_flags import MS_BIND
-from libct.process import Process
+from libct.life.process import Process
 
 CONTROLLERS = ["cpu", "cpuset", "memory", "pids"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from libct import jsontext
 from libct.cgroups.statistics import v1, v2
 from libct.cgroups.statistics.records import Stats
 from libct.cli.events import seconds, shape
 from libct.errors import Error
+from libct.loading import jsontext
 
 from .test_statistics import V1, V2, Texts
 

@@ -7,11 +7,11 @@ import json
 from libct.cli.show import plan_as_json, plan_as_text
 from libct.cli.trace import lines
 from libct.config import Config, Mount, Namespace
+from libct.life.host import Host
+from libct.life.process import Process
 from libct.plan.container import plan_start
-from libct.plan.host import Host
 from libct.plan.namespaces import new_session
 from libct.plan.step import INIT, RUNTIME, Plan, operation
-from libct.process import Process
 
 
 @operation("nowhere", "put {0} on {1}")

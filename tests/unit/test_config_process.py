@@ -8,7 +8,7 @@ import pytest
 
 from libct.config import Config, CPUAffinity, IDMap, IOPriority, Namespace, Rlimit, Scheduler
 from libct.config.validate import validate_process
-from libct.process import Process
+from libct.life.process import Process
 
 PLAIN = Config("/srv/rootfs")
 MAPS = [IDMap(0, 1000, 10)]

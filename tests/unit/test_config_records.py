@@ -156,7 +156,7 @@ def test_all_names_of_the_package_are_there() -> None:
 def test_importing_loads_nothing_expensive() -> None:
     code = (
         "import sys; sys.path.insert(0, '.'); before = set(sys.modules);"
-        "import libct.oci.load, libct.jsontext, libct.config.validate;"
+        "import libct.oci.load, libct.loading.jsontext, libct.config.validate;"
         "heavy = {'re', 'json', 'typing', 'ctypes', 'dataclasses', 'enum', 'collections'};"
         "print(sorted(heavy & (set(sys.modules) - before)))"
     )

@@ -12,7 +12,7 @@ import pytest
 from libct.cgroups import files, manager
 from libct.config import Cgroup
 from libct.errors import CgroupError, Error
-from libct.events import Events, V2Events, memory_pressure_events
+from libct.life.events import Events, V2Events, memory_pressure_events
 
 if TYPE_CHECKING:
     from pathlib import Path

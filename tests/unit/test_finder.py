@@ -11,7 +11,9 @@ import pytest
 
 from ..support import copy_of_libct
 
-INSTALL = "import sys; sys.path.insert(0, {0!r}); from libct import finder; finder.install(); "
+INSTALL = (
+    "import sys; sys.path.insert(0, {0!r}); from libct.loading import finder; finder.install(); "
+)
 
 
 def run_python(parent: Path, program: str, *options: str) -> str:
@@ -23,8 +25,8 @@ def run_python(parent: Path, program: str, *options: str) -> str:
 def copy(tmp_path: Path) -> Path:
     """A copy of libct with the cached code of two of its modules."""
     package = copy_of_libct(tmp_path / "libct")
-    run_python(tmp_path, "import libct.plan.step, libct.lifecycle")
-    assert cached(package, "lifecycle").exists()
+    run_python(tmp_path, "import libct.plan.step, libct.config.status")
+    assert cached(package / "config", "status").exists()
     return package
 
 
@@ -34,8 +36,8 @@ def cached(package: Path, name: str) -> Path:
 
 def test_modules_are_as_the_interpreter_makes_them(copy: Path) -> None:
     program = """
-import libct.plan.step, libct.lifecycle
-for name in ("libct.plan", "libct.plan.step", "libct.lifecycle"):
+import libct.plan.step, libct.config.status
+for name in ("libct.plan", "libct.plan.step", "libct.config.status"):
     module = sys.modules[name]
     spec, loader = module.__spec__, module.__loader__
     print(name, module.__name__, module.__package__, module.__file__, module.__cached__,
@@ -44,19 +46,20 @@ for name in ("libct.plan", "libct.plan.step", "libct.lifecycle"):
         len(loader.get_source(name)), loader.get_code(name) is not None)
 """
     found = run_python(copy.parent, f"{program}\nprint(type(loader).__module__)")
-    plain = run_python(copy.parent, f"sys.meta_path.pop(0)\n{program}\nprint('libct.finder')")
+    without = f"sys.meta_path.pop(0)\n{program}\nprint('libct.loading.finder')"
+    plain = run_python(copy.parent, without)
     assert found == plain
-    assert found.endswith("libct.finder")
+    assert found.endswith("libct.loading.finder")
 
 
 def test_a_module_can_be_loaded_again(copy: Path) -> None:
-    program = "import importlib, libct.lifecycle as m; m.CREATED = 1; importlib.reload(m)"
+    program = "import importlib, libct.config.status as m; m.CREATED = 1; importlib.reload(m)"
     assert run_python(copy.parent, f"{program}; print(m.CREATED)") == "created"
 
 
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_changed_source_is_seen(copy: Path, same_size: bool) -> None:
-    source = copy / "lifecycle.py"
+    source = copy / "config/status.py"
     before = source.stat()
     text = source.read_text().replace('"created"', '"CREATED"')
     source.write_text(text if same_size else text + "\n")
@@ -65,13 +68,13 @@ def test_a_changed_source_is_seen(copy: Path, same_size: bool) -> None:
         os.utime(source, (before.st_mtime + 2, before.st_mtime + 2))
     else:
         os.utime(source, (before.st_mtime, before.st_mtime))
-    program = "import libct.lifecycle as m; print(m.CREATED)"
+    program = "import libct.config.status as m; print(m.CREATED)"
     assert run_python(copy.parent, program) == "CREATED"
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "header", "cut", "foreign", "hashed"])
 def test_what_is_wrong_with_cached_code_is_the_interpreters_affair(copy: Path, damage: str) -> None:
-    file = cached(copy, "lifecycle")
+    file = cached(copy / "config", "status")
     data = file.read_bytes()
     if damage == "gone":
         file.unlink()
@@ -85,7 +88,7 @@ def test_what_is_wrong_with_cached_code_is_the_interpreters_affair(copy: Path, d
                 "hashed": data[:4] + b"\1\0\0\0" + data[8:],  # checked against nothing (PEP 552)
             }[damage]
         )
-    program = "import libct.lifecycle as m; print(m.CREATED, type(m.__loader__).__module__)"
+    program = "import libct.config.status as m; print(m.CREATED, type(m.__loader__).__module__)"
     if damage in ("header", "cut"):
         # Python itself trusts the header, and says what it has met.
         command = [sys.executable, "-I", "-S", "-c", INSTALL.format(str(copy.parent)) + program]
@@ -95,19 +98,19 @@ def test_what_is_wrong_with_cached_code_is_the_interpreters_affair(copy: Path, d
         return
     value, loader = run_python(copy.parent, program).split()
     assert value == "created"
-    assert loader != "libct.finder"
+    assert loader != "libct.loading.finder"
 
 
 def test_other_packages_and_other_ways_of_caching_are_left_alone(copy: Path) -> None:
     program = "print(sys.meta_path[0].__module__)"
-    assert run_python(copy.parent, program) == "libct.finder"
+    assert run_python(copy.parent, program) == "libct.loading.finder"
     assert run_python(copy.parent, program, "-O") == "_frozen_importlib"
     prefix = f"pycache_prefix={copy.parent}/elsewhere"
     assert run_python(copy.parent, program, "-X", prefix) == "_frozen_importlib"
     program = """
-(copy,) = [one for one in sys.meta_path if one.__module__ == "libct.finder"]
+(copy,) = [one for one in sys.meta_path if one.__module__ == "libct.loading.finder"]
 print(*(copy.find_spec(name, path) for name, path in (
-    ("libct", None), ("json", None), ("libcts.lifecycle", ["/nowhere"]),
+    ("libct", None), ("json", None), ("libcts.status", ["/nowhere"]),
     ("libct.nothing", sys.modules["libct"].__path__), ("json.decoder", ["/usr/lib"]))))
 """
     assert set(run_python(copy.parent, program).split()) == {"None"}

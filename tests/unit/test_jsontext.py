@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from libct.errors import ConfigError
-from libct.jsontext import dumps, loads
+from libct.loading.jsontext import dumps, loads
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from libct.config.hooks import Hook
 from libct.config.mount import Mount
 from libct.config.seccomp import Seccomp
 from libct.errors import Unsupported
+from libct.life.unsupported import refuse_unsupported
 from libct.oci.features import features
 from libct.oci.mount_options import apply_options
 from libct.oci.names import HOOKS
-from libct.plan.unsupported import refuse_unsupported
 
 from .test_oci_schema import Schema, schema as schema  # a fixture
 

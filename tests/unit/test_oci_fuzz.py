@@ -10,12 +10,12 @@ import pytest
 
 from libct.config.validate import validate, validate_process
 from libct.errors import ConfigError
-from libct.jsontext import dumps, loads
+from libct.life.process import Process
+from libct.loading.jsontext import dumps, loads
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import spec_from_config
 from libct.oci.load import config_from_spec
 from libct.oci.load_process import process_arguments
-from libct.process import Process
 
 from .test_config_validate import MadeUp
 from .test_oci_load import FULL, GOOD

@@ -706,7 +706,7 @@ def test_arguments_of_a_process_to_execute() -> None:
         "cpu_affinity": FULL_CONFIG.exec_cpu_affinity,
         "umask": 0o27,
     }
-    from libct.process import Process
+    from libct.life.process import Process
 
     assert Process(**arguments).umask == 0o27
     with pytest.raises(ConfigError, match=r"^p\.args: missing; p\.cwd: not a string: 3$"):
@@ -796,7 +796,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rootless", [False, True])
 def test_the_default_spec_is_good(rootless: bool) -> None:
     from libct.config.validate import validate, validate_process
-    from libct.process import Process
+    from libct.life.process import Process
 
     from .test_config_validate import MadeUp
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from libct.errors import ConfigError
-from libct.jsontext import loads
+from libct.loading.jsontext import loads
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import spec_from_config
 from libct.oci.load import config_from_spec
@@ -232,7 +232,7 @@ def test_what_the_schema_refuses_we_refuse(schema: Schema) -> None:
     Where the schema finds a mistake, so do we: in loading or in validation.
     """
     from libct.config.validate import validate, validate_process
-    from libct.process import Process
+    from libct.life.process import Process
 
     from .test_config_validate import MadeUp
     from .test_oci_fuzz import damaged

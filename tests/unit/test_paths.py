@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from libct import paths
+from libct.loading import paths
 
 PARTS = ("", "/", "a", ".", "..", "b c", "\udcff")
 TEXTS = ["".join(parts) for count in range(7) for parts in itertools.product("/a.", repeat=count)]

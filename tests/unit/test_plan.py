@@ -39,11 +39,12 @@ from libct.config import (
 )
 from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC
 from libct.config.namespace import CLONE_FLAGS, PROC_NAMES
+from libct.life.host import Host
+from libct.life.process import Process
 from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
 from libct.plan.container import plan_start
 from libct.plan.further import plan_exec
-from libct.plan.host import Host
 from libct.plan.step import (
     AHEAD,
     DELETER,
@@ -57,7 +58,6 @@ from libct.plan.step import (
     Step,
     operation,
 )
-from libct.process import Process
 from libct.syscalls.namespaces import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 
 from ..support import merge

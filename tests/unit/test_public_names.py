@@ -21,7 +21,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         libct.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("first", ["libct.plan", "libct.create", "__import__('libct.container')"])
+@pytest.mark.parametrize(
+    "first", ["libct.plan", "libct.create", "__import__('libct.life.container')"]
+)
 def test_plan_can_be_called_whatever_came_before(first: str) -> None:
     """It is the name of a room as well, which an import puts in its place."""
     code = (

@@ -36,9 +36,9 @@ from libct.config.mount_flags import (
     MS_SYNCHRONOUS,
     MS_UNBINDABLE,
 )
+from libct.life.host import Host
 from libct.plan.cgroup_mounts import cgroup_mount_steps
 from libct.plan.devices import device_steps
-from libct.plan.host import Host
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
 from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_steps, split_options

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct import userns
 from libct.config import Cgroup, Config, Mount, Namespace, Resources
 from libct.errors import (
     ContainerDamaged,
@@ -22,7 +21,8 @@ from libct.errors import (
     Error,
     InvalidID,
 )
-from libct.state import Directory, Record, check_id, default_root, name_of, start_time
+from libct.life.state import Directory, Record, check_id, default_root, name_of, start_time
+from libct.syscalls import userns
 
 from ..support import forked
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import _signal
 import posix
 
-from .bootstrap.client import step_error
-from .bootstrap.context import HOOK_OUTPUT, Context
-from .bootstrap.performer import Failure, Trace, perform, performers
-from .bootstrap.servers import fill_standard_streams
+from ..bootstrap.client import step_error
+from ..bootstrap.context import Context
+from ..bootstrap.performer import Failure, Trace, perform, performers
+from ..bootstrap.servers import fill_standard_streams
+from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS
+from ..errors import Error
+from ..loading.paths import join
+from ..plan.hooks import hook_steps, labelled_bundle
+from ..plan.step import DELETER, HOOK_OUTPUT, INIT, STARTER, Plan, Step
 from .ending import stop
-from .errors import Error
-from .oci.names import HOOK_OUTPUT_ANNOTATIONS
-from .paths import join
-from .plan.hooks import hook_steps, labelled_bundle
-from .plan.step import DELETER, INIT, STARTER, Plan, Step
 from .state import start_time
 
 TYPE_CHECKING = False

@@ -13,10 +13,7 @@ try:
     from _signal import pidfd_send_signal as send
     from posix import pidfd_open as open_process
 except ImportError:  # pragma: no cover - not here
-    from .syscalls.process import (
-        pidfd_open as open_process,
-        pidfd_send_signal as send,
-    )
+    from .process import pidfd_open as open_process, pidfd_send_signal as send
 
 __all__ = ["open_process", "send", "wait"]
 

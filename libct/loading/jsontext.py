@@ -7,7 +7,7 @@ where they are missing (PyPy), and to say what is wrong with a bad text.
 
 from __future__ import annotations
 
-from .errors import ConfigError, Finding
+from ..errors import ConfigError, Finding
 
 try:
     import _json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from libct.config.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED
 from libct.errors import (
     ContainerNotPaused,
     ContainerNotRunning,
@@ -11,7 +12,7 @@ from libct.errors import (
     ContainerRunning,
     Error,
 )
-from libct.lifecycle import CREATED, CREATING, PAUSED, RUNNING, STOPPED, require
+from libct.life.rules import require
 
 STATUSES = (CREATING, CREATED, RUNNING, PAUSED, STOPPED)
 ALLOWED = {

@@ -1,27 +1,15 @@
-"""The rules of a container's life, in one table (runtime.md, Lifecycle; libcontainer's states).
-
-creating -> created -> running -> stopped
-                \\         |  ^
-                 `-> paused -'
-"""
+"""The rules of a container's life, in one table (runtime.md, Lifecycle; libcontainer's states)."""
 
 from __future__ import annotations
 
-from .errors import (
+from ..config.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED
+from ..errors import (
     ContainerNotPaused,
     ContainerNotRunning,
     ContainerPaused,
     ContainerRunning,
     Error,
 )
-
-CREATING = "creating"
-CREATED = "created"
-RUNNING = "running"
-PAUSED = "paused"
-STOPPED = "stopped"
-
-INIT_NAME = "libct:init"  # of a container's first process, until it executes its command
 
 # operation: (the statuses it is allowed in, what it is called in messages)
 _ALLOWED = {

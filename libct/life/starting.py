@@ -11,27 +11,27 @@ import errno
 import marshal
 import posix
 
-from . import lifecycle
-from .bootstrap import client
-from .bootstrap.context import STDIO, Context
-from .bootstrap.performer import Failure
-from .bootstrap.servers import fill_standard_streams
-from .config.namespace import CLONE_FLAGS, PROC_NAMES
+from ..bootstrap import client
+from ..bootstrap.context import Context
+from ..bootstrap.performer import Failure
+from ..bootstrap.servers import fill_standard_streams
+from ..config.namespace import CLONE_FLAGS, PROC_NAMES
+from ..config.status import CREATED, CREATING, STOPPED
+from ..errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
+from ..plan.step import INIT, STDIO
+from . import rules as lifecycle
 from .container import Container
-from .errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
-from .lifecycle import CREATED, CREATING, STOPPED
-from .plan.host import host
-from .plan.step import INIT
-from .plan.unsupported import refuse_unsupported
+from .host import host
 from .process import Child, Process, ProcessState, reap_ended
 from .state import Directory, Record, check_id, default_root, start_time
+from .unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .cgroups.manager import Manager
-    from .config import Config
-    from .plan.host import Host
-    from .plan.step import Plan
+    from ..cgroups.manager import Manager
+    from ..config import Config
+    from ..plan.step import Plan
+    from .host import Host
     from .process import HasFileno
 
 
@@ -81,7 +81,7 @@ def plan(
 
     Without a process the plan is for one that runs /bin/sh as root.
     """
-    from .plan.container import plan_start
+    from ..plan.container import plan_start
 
     process = process or Process(["/bin/sh"], init=True)
     check_id(id)
@@ -98,7 +98,7 @@ def check(config: Config, process: Process | None = None) -> list[str]:
 
     Returns the warnings: what is ignored, or is not what it seems.
     """
-    from .config.validate import facts_of_host, validate, validate_process
+    from ..config.validate import facts_of_host, validate, validate_process
 
     findings = validate(config, facts_of_host())
     if process is not None:
@@ -110,7 +110,7 @@ def check(config: Config, process: Process | None = None) -> list[str]:
 
 def check_process(config: Config, process: Process) -> list[str]:
     """The same about a process of the container of config."""
-    from .config.rules_process import validate_process
+    from ..config.rules_process import validate_process
 
     warnings = _raise_for(validate_process(process, config))
     refuse_unsupported(config, process)
@@ -127,7 +127,7 @@ def _raise_for(findings: list[Finding]) -> list[str]:
 def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
     if config.cgroups is None:
         return None
-    from .cgroups import manager
+    from ..cgroups import manager
 
     return manager.new(config.cgroups, container_id, facts.layout)
 
@@ -162,7 +162,7 @@ def _warn(container: Container, warnings: list[str]) -> None:
 
 
 def _start_init(container: Container, process: Process, *, hold: bool) -> None:
-    from .plan.container import plan_start
+    from ..plan.container import plan_start
 
     record = container._refresh()
     status = STOPPED if record.status == CREATING else container._live_status(record)
@@ -233,7 +233,7 @@ def _release(container: Container) -> None:
 
 
 def _start_further(container: Container, process: Process, *, ignore_paused: bool = False) -> None:
-    from .plan.further import plan_exec
+    from ..plan.further import plan_exec
 
     record = container._refresh()
     lifecycle.require(
@@ -338,7 +338,7 @@ def _undo(container: Container, context: Context) -> None:
     """After a failed start: the fifo and the control groups that it has made go."""
     container._directory.remove_fifo()
     if container.config.cgroups is not None:
-        from .cgroups import steps
+        from ..cgroups import steps
 
         steps.remove_made(context)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libct.cgroups.convert import pids_value, swap_max, v2_limit, weight_of_shares
+from libct.config.conversions import pids_value, swap_max, v2_limit, weight_of_shares
 
 SHARES = {
     0: 0,

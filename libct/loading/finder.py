@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BY_TIME = bytes(4)  # the flags of a pyc that is valid for a time and size of the source
 _HEADER = 16
+_PACKAGE = __name__.rpartition("loading.")[0]  # with its dot, whatever it is called here
 
 
 def install() -> None:
@@ -54,7 +55,7 @@ class _Finder:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         package, _, last = name.rpartition(".")
-        if not path or not (package + ".").startswith(f"{__package__}."):
+        if not path or not (package + ".").startswith(_PACKAGE):
             return None
         directory = path[0]
         found = _find(directory, last)

@@ -20,15 +20,15 @@ import fcntl
 import posix
 import time
 
-from . import jsontext
-from .errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
-from .paths import absolute, environment, exists
+from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
+from ..loading import jsontext
+from ..loading.paths import absolute, environment, exists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .config import Config
+    from ..config import Config
 
 STATE, FIFO, HOOK = "state.json", "exec.fifo", "hook"
 NOTIFY = "notify"  # the directory that cli/notify.py makes
@@ -45,7 +45,7 @@ def default_root() -> str:
     Podman's rootless containers are made by, is told from a root of the
     machine (who may have the variable, too) as runc does it.
     """
-    from .userns import in_user_namespace
+    from ..syscalls.userns import in_user_namespace
 
     uid = posix.geteuid()
     if uid == 0 and not in_user_namespace():
@@ -142,7 +142,7 @@ class Record:
     @property
     def config(self) -> Config:
         if self._config is None:
-            from .config import Config
+            from ..config import Config
 
             try:
                 self._config = Config.from_dict(self._values)

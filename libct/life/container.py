@@ -11,10 +11,10 @@ from __future__ import annotations
 import _signal
 import posix
 
-from . import lifecycle
-from .errors import ContainerDamaged, ContainerNotRunning, Error
-from .lifecycle import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
-from .paths import exists
+from ..config.status import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
+from ..errors import ContainerDamaged, ContainerNotRunning, Error
+from ..loading.paths import exists
+from . import rules as lifecycle
 from .state import Directory, Lock, Record, default_root, name_of, start_time
 
 TYPE_CHECKING = False
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from .bootstrap.client import Started
-    from .cgroups.layout import Layout
-    from .cgroups.manager import Manager
-    from .cgroups.statistics.records import Stats
-    from .config import Config
-    from .config.cgroup import Resources
+    from ..bootstrap.client import Started
+    from ..cgroups.layout import Layout
+    from ..cgroups.manager import Manager
+    from ..cgroups.statistics.records import Stats
+    from ..config import Config
+    from ..config.cgroup import Resources
+    from ..plan.step import Plan
     from .events import Events
-    from .plan.step import Plan
     from .process import Child, Process
 
 _GO = b"0"  # what the first process of a created container waits for
@@ -133,7 +133,7 @@ class Container:
         if record.status != CREATED or not _is_alive(record):
             return STOPPED
         if record.cgroup_paths:
-            from .cgroups.freezer import frozen
+            from ..cgroups.freezer import frozen
 
             if frozen(record.cgroup_paths):
                 return PAUSED
@@ -180,7 +180,7 @@ class Container:
         Also after its end, until it is destroyed.
         Raises ContainerNotRunning when it has no control groups yet.
         """
-        from .cgroups.statistics import group
+        from ..cgroups.statistics import group
 
         self._refresh()
         manager = self._needed_manager("show the statistics of")
@@ -223,7 +223,7 @@ class Container:
     def manager(self) -> Manager | None:
         """The manager of the container's control groups; None where it has none."""
         if self._manager is None and self._record.cgroup_paths and self.config.cgroups is not None:
-            from .cgroups import manager
+            from ..cgroups import manager
 
             self._manager = manager.load(self.config.cgroups, self._record.cgroup_paths)
         return self._manager
@@ -306,7 +306,7 @@ class Container:
         if all:
             self._signal_all(signal)
             return
-        from . import pidfds
+        from ..syscalls import pidfds
 
         status = self.status()
         lifecycle.require("signal", status, self.id)
@@ -435,7 +435,7 @@ class Container:
 
     def _open_init(self) -> int:
         """A pidfd of the first process, checked to be of it and no later one of its number."""
-        from . import pidfds
+        from ..syscalls import pidfds
 
         record = self._record
         try:

@@ -6,9 +6,9 @@ import _thread
 import posix
 import select
 
-from . import pidfds
-from .errors import Error
-from .syscalls.process import pidfd_exit_status, pidfd_send_signal
+from ..errors import Error
+from ..syscalls import pidfds
+from ..syscalls.process import pidfd_exit_status, pidfd_send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
-    from .config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
+    from ..config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
 
     class HasFileno(Protocol):
         def fileno(self) -> int: ...

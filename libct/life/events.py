@@ -16,11 +16,10 @@ import os
 import select
 import sys
 
-from .cgroups import files
-from .cgroups.manager import failure, read_count
-from .errors import CgroupError, Error
-from .process import readable
-from .syscalls.notify import (
+from ..cgroups import files
+from ..cgroups.manager import failure, read_count
+from ..errors import CgroupError, Error
+from ..syscalls.notify import (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     IN_CLOEXEC,
@@ -30,13 +29,14 @@ from .syscalls.notify import (
     inotify_add_watch,
     inotify_init,
 )
+from .process import readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from .cgroups.manager import Manager
+    from ..cgroups.manager import Manager
 
 LEVELS = ("low", "medium", "critical")
 

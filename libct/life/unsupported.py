@@ -7,7 +7,7 @@ from ..errors import Finding, Unsupported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
-    from ..process import Process
+    from .process import Process
 
 
 def refuse_unsupported(config: Config, process: Process | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posix
 
-from ..paths import environment
-from ..userns import in_user_namespace
+from ..loading.paths import environment
+from ..syscalls.userns import in_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from .config import (
+from ..config import (
     NEWCGROUP,
     NEWIPC,
     NEWNET,
@@ -27,8 +27,8 @@ from .config import (
     Network,
     Resources,
 )
-from .config.mount import RecAttr
-from .config.mount_flags import (
+from ..config.mount import RecAttr
+from ..config.mount_flags import (
     MOUNT_ATTR_RDONLY,
     MS_BIND,
     MS_NODEV,
@@ -38,8 +38,8 @@ from .config.mount_flags import (
     MS_REC,
     MS_STRICTATIME,
 )
-from .errors import ConfigError, Finding
-from .process import Process
+from ..errors import ConfigError, Finding
+from ..life.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def _absolute(paths: Sequence[str]) -> list[str]:
 
 def _capabilities(*, keep: bool) -> Capabilities:
     if keep:
-        from .syscalls.constants import CAPABILITIES as ALL
+        from ..syscalls.constants import CAPABILITIES as ALL
 
         names = list(ALL)
         return Capabilities(bounding=names, effective=names, permitted=names)

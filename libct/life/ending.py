@@ -6,10 +6,11 @@ import _signal
 import posix
 import time
 
-from . import lifecycle, pidfds
+from ..config.status import CREATED, STOPPED
+from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
+from ..syscalls import pidfds
+from . import rules as lifecycle
 from .container import Container, reap, wait_for
-from .errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
-from .lifecycle import CREATED, STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What becomes of a container, from its making to its end."""

@@ -1,0 +1,1 @@
+"""Commands in throwaway containers over the host's own files."""
