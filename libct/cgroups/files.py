@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import posix
-import time
 
+from ..loading.clock import backoff
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
 
@@ -23,12 +23,12 @@ _MAGICS = (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
 # Not allowed, or the file system is read-only, as in containers.
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
-# How often, and how long at first, a group that is still busy is tried again:
-# 1 s in all.  Processes leave their group a moment after they have died.
-_REMOVE_TRIES, _REMOVE_PAUSE = 14, 0.00025
-# A join that fails with EINVAL (the process is exiting, or changing to
-# a real-time policy) is tried this often, after this long.
-_JOIN_TRIES, _JOIN_PAUSE = 5, 0.03
+# For how long a group that is still busy is tried again: processes leave their
+# group a moment after they have died.
+_REMOVE_SECONDS = 1.0
+# And a join that fails with EINVAL: the process is exiting, or changing to
+# a real-time policy.
+_JOIN_SECONDS = 0.15
 
 
 def open_file(path: str, flags: int) -> int:
@@ -80,13 +80,13 @@ def write(path: str, *values: str) -> None:
 
 def write_pid(path: str, pid: int) -> None:
     """Move a process into the group whose cgroup.procs is path."""
-    for attempt in range(1, _JOIN_TRIES + 1):
+    waiting = backoff(_JOIN_SECONDS)
+    while True:
         try:
             return write(path, str(pid))
         except OSError as error:
-            if error.errno != errno.EINVAL or attempt == _JOIN_TRIES:
+            if error.errno != errno.EINVAL or not next(waiting):
                 raise
-        time.sleep(_JOIN_PAUSE)
 
 
 def pids(directory: str) -> list[int]:
@@ -136,20 +136,18 @@ def remove(directories: Iterable[str]) -> None:
     Waits up to a second for processes that are on their way out.
     Raises OSError with errno EBUSY if there are processes after that.
     """
-    pause = _REMOVE_PAUSE
+    waiting = backoff(_REMOVE_SECONDS)
     left = list(directories)
-    for attempt in range(_REMOVE_TRIES):
-        if attempt > 1:
-            time.sleep(pause)
-            pause *= 2
-        left = [directory for directory in left if not _removed(directory)]
-        if not left:
-            return
-        for directory in left:
-            for path in tree(directory):
-                if path != directory:
-                    _removed(path)
-    raise explained(OSError(errno.EBUSY, ""), f'rmdir("{left[0]}")', left[0])
+    while left := [directory for directory in left if not _tree_removed(directory)]:
+        if not next(waiting):
+            raise explained(OSError(errno.EBUSY, ""), f'rmdir("{left[0]}")', left[0])
+
+
+def _tree_removed(directory: str) -> bool:
+    if _removed(directory):  # most groups have none below them
+        return True
+    busy = [path for path in tree(directory) if not _removed(path)]
+    return not busy
 
 
 def _removed(directory: str) -> bool:

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import errno
 import posix
-import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError, StepProblem
+from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from ..plan.step import Step
@@ -26,7 +26,7 @@ from .resources import PATH_PLACE, unsupported as unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from ..config.cgroup import Cgroup, Resources
     from .layout import Layout
@@ -334,17 +334,6 @@ def perform(planned: Iterable[Step]) -> None:
 
 def failure(what: str, error: OSError) -> CgroupError:
     return CgroupError(f"cannot {what}: {error.strerror}: {error.filename!r}")
-
-
-def backoff(seconds: float) -> Iterator[bool]:
-    """Sleep longer and longer at each step; False when the time is over."""
-    end, pause = time.monotonic() + seconds, 0.0002
-    while time.monotonic() < end:
-        time.sleep(pause)
-        pause = min(pause * 2, 0.02)
-        yield True
-    while True:
-        yield False
 
 
 def read_count(path: str, key: str) -> int:

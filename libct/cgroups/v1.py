@@ -11,13 +11,15 @@ sched-bwc.rst; REFERENCE.md, 3.2.
 from __future__ import annotations
 
 import errno
+import time
 
 from ..config import conversions as convert
 from ..errors import CgroupError
+from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from . import files, freezer
-from .manager import Manager, backoff, failure, read_count
+from .manager import Manager, failure, read_count
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
 TYPE_CHECKING = False
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 # The controller whose group lists the processes: what all_pids and freeze must
 # agree on.  The others are for hosts without it.
 _MAIN = ("freezer", "devices", "pids", "memory", "cpu")
+
+_FREEZE_SECONDS = 10.0
+_THAW_SECONDS = 1.0  # of these after which the processes may run on for a moment
 
 # Limits of cpu.shares: the kernel would take the nearest without a word.
 _SHARES = (2, 262144)
@@ -252,8 +257,8 @@ class V1Manager(Manager):
         """Write FROZEN until it is so: processes that fork meanwhile can escape the first try."""
         if "freezer" not in self._paths:
             raise CgroupError("cannot freeze: the freezer controller of cgroup v1 is not mounted")
-        attempts = 0
-        waiting = backoff(10.0)
+        waiting = backoff(_FREEZE_SECONDS)
+        stuck = time.monotonic() + _THAW_SECONDS
         try:
             while True:
                 files.write(f"{self._paths['freezer']}/freezer.state", "FROZEN")
@@ -261,10 +266,10 @@ class V1Manager(Manager):
                     return
                 if not next(waiting):
                     break
-                attempts += 1
-                if attempts % 50 == 0:  # a process may wait for one that is frozen
+                if time.monotonic() > stuck:  # a process may wait for one that is frozen
                     self.thaw()
                     next(waiting)
+                    stuck = time.monotonic() + _THAW_SECONDS
         except OSError as error:
             raise failure("freeze", error) from error
         self.thaw()
