@@ -1,7 +1,9 @@
 """Control groups: where a container's processes are counted, limited and frozen.
 
-manager.py    the interface, and where it begins: manager.new, manager.load
-v1.py, v2.py  how the two versions do it
+choose.py     where it begins: choose.new, choose.load
+v1.py, v2.py  managers of the two versions
+manager.py    what they have in common: the interface
+perform.py    changing groups that exist
 layout.py     what the host has
 resources.py  what a configuration asks for
 steps.py      making groups and limiting them: what performs the operations that

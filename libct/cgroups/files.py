@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..errors import CgroupError
 from ..loading.clock import backoff
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
@@ -89,6 +90,22 @@ def write_pid(path: str, pid: int) -> None:
                 raise
 
 
+def read_count(path: str, key: str) -> int:
+    """A number out of a file of lines "key number"; 0 if there is none.
+
+    Raises CgroupError.
+    """
+    try:
+        for line in read(path).splitlines():
+            name, _, value = line.partition(" ")
+            if name == key:
+                return int(value)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise failure(f"read {key}", error) from error
+    return 0
+
+
 def pids(directory: str) -> list[int]:
     """The processes in one group, those in groups below it left out.
 
@@ -166,6 +183,11 @@ def explained(error: OSError, call: str, path: str) -> OSError:
     """The same error with the call it is of."""
     assert error.errno is not None
     return OSError(error.errno, f"{call}: {posix.strerror(error.errno)}", path)
+
+
+def failure(what: str, error: OSError) -> CgroupError:
+    """What the methods of managers raise of an error of ours."""
+    return CgroupError(f"cannot {what}: {error.strerror}: {error.filename!r}")
 
 
 def hinted(error: OSError, hint: str) -> OSError:

@@ -1,8 +1,8 @@
 """The control groups of one container: the interface that both versions share.
 
 A manager plans (create_steps, entry_steps, join_steps) and, once the groups
-are there, acts on them (pids, freeze, kill, set, destroy, ...).  new() makes
-one for a configuration, load() one for groups that exist.
+are there, acts on them (pids, freeze, kill, set, destroy, ...).  choose.py makes
+the one that fits a host.
 
 Limits done here are those of pids, memory, cpu and cpuset, and the access to
 devices; unsupported() names what is asked for beyond that.
@@ -16,58 +16,21 @@ import errno
 import posix
 from _signal import SIGKILL
 
-from ..errors import CgroupError, StepProblem
+from ..errors import CgroupError
 from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
-from ..plan.step import Step
 from . import files, freezer
-from .resources import PATH_PLACE, unsupported as unsupported
+from .files import failure, read_count
+from .resources import PATH_PLACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config.cgroup import Cgroup, Resources
-    from .layout import Layout
+    from ..plan.step import Step
     from .resources import Problem
-
-
-def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
-    """The manager of a container that is to be made.  Pure.
-
-    Where its groups are: cgroup.path, or name below parent, or for want of both
-    libct-<container id>.  An absolute path is one below the mount point of
-    each hierarchy.  What a relative one is below, the runtime-spec leaves to
-    the runtime:
-
-    - v2: the parent of our own group.  Our own has processes (us), so v2 lets
-      it have no children with controllers; and the parent is what an ordinary
-      user has been delegated, if anything.
-    - v1: the mount point, as for an absolute one.  Below our own group the
-      container would share the limits of the shell or service that started it,
-      and another shell could not be told where it is.
-
-    What is wrong with the path is among the manager's problems().
-    """
-    if layout.mode == "v2":
-        from . import v2
-
-        return v2.plan(cgroup, container_id, layout)
-    from . import v1
-
-    return v1.plan(cgroup, container_id, layout)
-
-
-def load(cgroup: Cgroup, paths: dict[str, str]) -> Manager:
-    """The manager of groups that exist.  paths: what the paths() of the first one gave."""
-    if list(paths) == [""]:
-        from .v2 import V2Manager
-
-        return V2Manager(cgroup, paths)
-    from .v1 import V1Manager
-
-    return V1Manager(cgroup, paths)
 
 
 class Manager:
@@ -312,38 +275,6 @@ class Manager:
         On CgroupError some of the limits may have been changed: write the old
         ones back with another call.
         """
+        from .perform import perform
+
         perform(self.limit_steps(resources))
-
-
-def perform(planned: Iterable[Step]) -> None:
-    """Perform steps on existing groups at once; CgroupError names the step that failed."""
-    from ..bootstrap.context import Context
-    from ..bootstrap.performer import find
-
-    context = Context()
-    for step in planned:
-        try:
-            find(step.performer)(context, *step.args)
-        except (StepProblem, OSError) as error:
-            text = str(error.strerror if isinstance(error, OSError) else error)
-            hint = getattr(error, "hint", "")
-            hint = f" ({hint})" if hint else ""
-            origin = f" [from {step.why}]" if step.why else ""
-            raise CgroupError(f"cannot {step.title}: {text}{hint}{origin}") from error
-
-
-def failure(what: str, error: OSError) -> CgroupError:
-    return CgroupError(f"cannot {what}: {error.strerror}: {error.filename!r}")
-
-
-def read_count(path: str, key: str) -> int:
-    """A number out of a file of lines "key number"; 0 if there is none."""
-    try:
-        for line in files.read(path).splitlines():
-            name, _, value = line.partition(" ")
-            if name == key:
-                return int(value)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENODEV):
-            raise failure(f"read {key}", error) from error
-    return 0

@@ -19,7 +19,8 @@ from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from . import files, freezer
-from .manager import Manager, failure, read_count
+from .files import failure, read_count
+from .manager import Manager
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
 TYPE_CHECKING = False

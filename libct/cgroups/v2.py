@@ -14,7 +14,8 @@ from ..errors import CgroupError
 from ..loading.paths import split
 from ..plan import cgroups as steps
 from . import files
-from .manager import Manager, failure, read_count
+from .files import failure, read_count
+from .manager import Manager
 from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..cgroups import manager as managers
+from ..cgroups import choose
 from ..config.facts import facts_of_host
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import SPEC_NAMES
@@ -116,7 +116,7 @@ def _manager(config: Config, findings: list[Finding]) -> Manager | None:
         return None
     known = {(finding.place, finding.message) for finding in findings}
     places = {finding.place for finding in findings}
-    manager = managers.new(config.cgroups, _ID, host().layout)
+    manager = choose.new(config.cgroups, _ID, host().layout)
     problems = manager.problems()
     for place, message in problems:
         if (place, message) not in known and place not in places:

@@ -13,7 +13,7 @@ import sys
 from ..bootstrap.hints import hint_for
 from ..bootstrap.performer import Failure
 from ..bootstrap.seal import sealed_interpreter
-from ..cgroups import manager
+from ..cgroups import choose
 from ..cgroups.layout import detect
 from ..config.cgroup import Cgroup
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
@@ -311,7 +311,7 @@ def _cgroup_outcomes(layout: Layout) -> dict[str, Outcome]:
     if layout.mode == "none":
         return {}
     name = f"libct-check-{os.getpid()}"
-    planned = manager.new(Cgroup(name=name), name, layout)
+    planned = choose.new(Cgroup(name=name), name, layout)
     found: dict[str, Outcome] = {}
     for directory in planned.directories():
         # Not in a child: it would be the same.

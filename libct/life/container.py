@@ -223,9 +223,9 @@ class Container:
     def manager(self) -> Manager | None:
         """The manager of the container's control groups; None where it has none."""
         if self._manager is None and self._record.cgroup_paths and self.config.cgroups is not None:
-            from ..cgroups import manager
+            from ..cgroups import choose
 
-            self._manager = manager.load(self.config.cgroups, self._record.cgroup_paths)
+            self._manager = choose.load(self.config.cgroups, self._record.cgroup_paths)
         return self._manager
 
     # --- running ---

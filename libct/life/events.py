@@ -17,7 +17,7 @@ import select
 import sys
 
 from ..cgroups import files
-from ..cgroups.manager import failure, read_count
+from ..cgroups.files import failure, read_count
 from ..errors import CgroupError, Error
 from ..syscalls.notify import (
     EFD_CLOEXEC,

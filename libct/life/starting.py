@@ -127,9 +127,9 @@ def _raise_for(findings: list[Finding]) -> list[str]:
 def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
     if config.cgroups is None:
         return None
-    from ..cgroups import manager
+    from ..cgroups import choose
 
-    return manager.new(config.cgroups, container_id, facts.layout)
+    return choose.new(config.cgroups, container_id, facts.layout)
 
 
 def _refuse_problems(manager: Manager) -> None:

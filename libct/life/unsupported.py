@@ -31,7 +31,7 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
     found += [f"mounts[{index}].options" for index, at in enumerate(config.mounts) if at.relabel]
     findings = [Finding(place, "not supported yet") for place in found]
     if config.cgroups is not None:
-        from ..cgroups.manager import unsupported
+        from ..cgroups.resources import unsupported
 
         findings += [Finding(*problem) for problem in unsupported(config.cgroups.resources)]
         if config.cgroups.systemd:

@@ -12,7 +12,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import manager as cgroups, steps
+from libct.cgroups import choose as cgroups, steps
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
@@ -435,7 +435,7 @@ ROOTLESS = """
 import sys
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import manager as cgroups
+from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, Resources
 limit = int(sys.argv[1]) or None

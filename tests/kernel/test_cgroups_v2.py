@@ -16,7 +16,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import manager as cgroups, steps
+from libct.cgroups import choose as cgroups, steps
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem

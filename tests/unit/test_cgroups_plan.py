@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from libct.cgroups import manager as cgroups
+from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.cgroups.resources import asked_limits, unsupported
 from libct.config import Cgroup, DeviceRule, HugepageLimit, Resources

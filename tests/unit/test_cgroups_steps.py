@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import entry, files, manager as cgroups, steps
+from libct.cgroups import choose as cgroups, entry, files, steps
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from libct.cgroups import files, manager
+from libct.cgroups import choose, files
 from libct.config import Cgroup
 from libct.errors import CgroupError, Error
 from libct.life.events import Events, V2Events, memory_pressure_events
@@ -122,7 +122,7 @@ def test_closing(group: Path) -> None:
 
 
 def test_pressure_by_level_is_of_v1() -> None:
-    two = manager.load(Cgroup(), {"": "/sys/fs/cgroup/box"})
+    two = choose.load(Cgroup(), {"": "/sys/fs/cgroup/box"})
     with pytest.raises(CgroupError, match="cgroup v2 has no levels of it"):
         memory_pressure_events(two, lambda: -1, "low")
     with pytest.raises(Error, match="'high': low, medium, critical"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.cgroups import manager as cgroups
+from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import (
     NEWCGROUP,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import libct
-from libct.cgroups import manager as cgroups
+from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import MountIDMapping, RecAttr
 from libct.config.mount_flags import (

@@ -6,7 +6,7 @@ import errno
 import os
 
 from .. import files
-from ..manager import failure
+from ..files import failure
 from .records import Stats
 
 TYPE_CHECKING = False
