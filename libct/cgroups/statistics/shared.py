@@ -10,7 +10,7 @@ from .records import MiscStats, PidsStats, RdmaEntry, RdmaStats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .group import Group
+    from .directory import Group
 
 
 def pids_stats(group: Group) -> PidsStats | None:

@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .group import Group
+    from .directory import Group
 
 _NANOSECONDS = 10**9
 

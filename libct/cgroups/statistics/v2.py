@@ -23,7 +23,7 @@ from .records import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .group import Group
+    from .directory import Group
 
 _MICROSECOND = 1000  # in nanoseconds
 
