@@ -11,7 +11,7 @@ import os
 from ..loading import jsontext
 from . import check_bundle, check_host
 from .check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
-from .dispatch import output
+from .program import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

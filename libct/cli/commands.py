@@ -3,7 +3,8 @@
 Nothing but tables: options.py reads a command line by them, and completion.py
 and manual.py write what is generated from them.  Each command has a function
 that makes its table, so that a command line makes only the one it needs; those
-that are called less often are in more_commands.py.
+that are called less often are in more_commands.py, and options that several
+commands have in shared_options.py.
 
 Commands and options are runc's (1.5), with its meanings; those of libct alone
 are --trace, --json, and the commands at the end of the list.
@@ -38,38 +39,28 @@ GLOBAL_OPTIONS = [
     Option("-v, --version", "show the version"),
 ]
 
-BUNDLE = Option("-b, --bundle", "directory of config.json", "DIR", default=".")
-CONSOLE_SOCKET = Option(
-    "--console-socket", "send the terminal to this AF_UNIX socket", "PATH", default=""
-)
-_PIDFD_SOCKET = Option(
-    "--pidfd-socket", "send a pidfd of the process to this AF_UNIX socket", "PATH", default=""
-)
-PID_FILE = Option("--pid-file", "write the number of the process to this file", "FILE", default="")
-_PRESERVE_FDS = Option(
-    "--preserve-fds", "pass on so many more descriptors, from 3 on", "N", default=0
-)
-NO_PIVOT = Option("--no-pivot", "move the root instead of pivot_root, for a rootfs on an initramfs")
-_NO_NEW_KEYRING = Option("--no-new-keyring", "keep the session keyring of the caller")
-NO_SUBREAPER = Option("--no-subreaper", "leave orphans of the container to another process")
-DETACH = Option("-d, --detach", "do not wait for the end of the process")
 _FORMAT = Option("-f, --format", "form of the output", "table|json", default="table")
-TRACE = Option(
-    "--trace", "write what was done, and how long it took, as JSON lines", "FILE", default=""
-)
-_CREATE = [
-    BUNDLE,
-    CONSOLE_SOCKET,
-    _PIDFD_SOCKET,
-    PID_FILE,
-    NO_PIVOT,
-    _NO_NEW_KEYRING,
-    _PRESERVE_FDS,
-    TRACE,
-]
+
+
+def _making() -> list[Option]:
+    """The options of `run` and `create`."""
+    from . import shared_options as shared
+
+    return [
+        shared.BUNDLE,
+        shared.CONSOLE_SOCKET,
+        shared.PIDFD_SOCKET,
+        shared.PID_FILE,
+        shared.NO_PIVOT,
+        Option("--no-new-keyring", "keep the session keyring of the caller"),
+        shared.PRESERVE_FDS,
+        shared.TRACE,
+    ]
 
 
 def _run() -> Command:
+    from .shared_options import DETACH, NO_SUBREAPER
+
     return Command(
         "run",
         "ID",
@@ -77,7 +68,7 @@ def _run() -> Command:
         "  The exit status is that of its process, or 128 and the number of the signal.",
         "create:run",
         [
-            *_CREATE,
+            *_making(),
             DETACH,
             Option("--keep", "keep the state when the process has ended"),
             NO_SUBREAPER,
@@ -91,7 +82,7 @@ def _create() -> Command:
         "ID",
         "Create a container from a bundle.  Its process waits for `start`.",
         "create:create",
-        _CREATE,
+        _making(),
     )
 
 
@@ -100,6 +91,8 @@ def _start() -> Command:
 
 
 def _exec() -> Command:
+    from . import shared_options as shared
+
     return Command(
         "exec",
         "ID [COMMAND [ARG...]]",
@@ -107,8 +100,8 @@ def _exec() -> Command:
         "  The exit status is that of the process, and 255 if it cannot be run.",
         "execute:main",
         [
-            CONSOLE_SOCKET,
-            _PIDFD_SOCKET,
+            shared.CONSOLE_SOCKET,
+            shared.PIDFD_SOCKET,
             Option("--cwd", "working directory in the container", "DIR", default=""),
             Option("-e, --env", "set an environment variable", "NAME=VALUE", repeat=True),
             Option("-t, --tty", "give the process a terminal"),
@@ -117,13 +110,13 @@ def _exec() -> Command:
             ),
             Option("-g, --additional-gids", "supplementary group", "GROUP", repeat=True),
             Option("-p, --process", "file with the process as in config.json", "FILE", default=""),
-            DETACH,
-            PID_FILE,
+            shared.DETACH,
+            shared.PID_FILE,
             Option("--process-label", "SELinux label of the process", "LABEL", default=""),
             Option("--apparmor", "AppArmor profile of the process", "PROFILE", default=""),
             Option("--no-new-privs", "no program may gain privileges"),
             Option("-c, --cap", "add a capability", "CAPABILITY", repeat=True),
-            _PRESERVE_FDS,
+            shared.PRESERVE_FDS,
             Option(
                 "--cgroup",
                 "control group below the container's",
@@ -131,7 +124,7 @@ def _exec() -> Command:
                 repeat=True,
             ),
             Option("--ignore-paused", "also in a paused container"),
-            TRACE,
+            shared.TRACE,
         ],
         passes_on=True,
         failure=255,

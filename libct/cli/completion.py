@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..errors import Error
 from .commands import COMMANDS, GLOBAL_OPTIONS
 from .control import signal_number
-from .dispatch import PROGRAM, output
+from .program import PROGRAM, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

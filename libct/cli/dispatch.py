@@ -6,6 +6,7 @@ import posix
 import sys
 
 from ..errors import ConfigError, Error, StepError
+from .program import PROGRAM, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from .log import Log
     from .options import Arguments, Command
 
-PROGRAM = "libct"
 # The commands that need the bootstrap server.
 _STARTING = ("run", "create", "exec", "sandbox")
 # Container engines look for these words where a command could not be executed.
@@ -58,13 +58,6 @@ def main(words: Sequence[str]) -> int:
             log = _log_of(error)
         _report(_lines(error, command), log)
         return command.failure if command is not None else 1
-
-
-def output(text: str) -> None:
-    """Write text to standard output, file names in it as they are."""
-    data = text.encode("utf-8", "surrogateescape")
-    while data:
-        data = data[posix.write(1, data) :]
 
 
 def _start_server_early(words: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from ..config.status import STOPPED
 from ..errors import ContainerNotFound, ContainerNotRunning, Error
 from ..life.container import load
 from ..loading import jsontext
-from .dispatch import output
+from .program import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

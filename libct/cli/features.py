@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..loading import jsontext
 from ..oci.features import features
-from .dispatch import output
+from .program import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

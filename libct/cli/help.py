@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dispatch import PROGRAM
+from .program import PROGRAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

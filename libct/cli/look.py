@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import Error
 from ..life.container import list_containers, load
 from ..loading import jsontext
-from .dispatch import output
+from .program import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ docs/libct.1 in the repository is what this prints; a test sees that it is.
 from __future__ import annotations
 
 from .commands import COMMANDS, GLOBAL_OPTIONS
-from .dispatch import PROGRAM, output
+from .program import PROGRAM, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .commands import (
+from .options import Command, Option
+from .shared_options import (
     BUNDLE,
     CONSOLE_SOCKET,
     DETACH,
@@ -11,7 +12,6 @@ from .commands import (
     PID_FILE,
     TRACE,
 )
-from .options import Command, Option
 
 _JSON = Option("--json", "as JSON")
 

@@ -11,7 +11,7 @@ with a value (`--tty=false`), and `--` before operands that look like options.
 from __future__ import annotations
 
 from ..errors import Error
-from .dispatch import PROGRAM
+from .program import PROGRAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..loading import jsontext
-from .dispatch import output
+from .program import output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

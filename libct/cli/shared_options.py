@@ -1,0 +1,23 @@
+"""Options that several commands have; a command without any of them does not load these."""
+
+from __future__ import annotations
+
+from .options import Option
+
+BUNDLE = Option("-b, --bundle", "directory of config.json", "DIR", default=".")
+CONSOLE_SOCKET = Option(
+    "--console-socket", "send the terminal to this AF_UNIX socket", "PATH", default=""
+)
+PIDFD_SOCKET = Option(
+    "--pidfd-socket", "send a pidfd of the process to this AF_UNIX socket", "PATH", default=""
+)
+PID_FILE = Option("--pid-file", "write the number of the process to this file", "FILE", default="")
+PRESERVE_FDS = Option(
+    "--preserve-fds", "pass on so many more descriptors, from 3 on", "N", default=0
+)
+NO_PIVOT = Option("--no-pivot", "move the root instead of pivot_root, for a rootfs on an initramfs")
+NO_SUBREAPER = Option("--no-subreaper", "leave orphans of the container to another process")
+DETACH = Option("-d, --detach", "do not wait for the end of the process")
+TRACE = Option(
+    "--trace", "write what was done, and how long it took, as JSON lines", "FILE", default=""
+)
