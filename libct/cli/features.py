@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import __version__
 from ..loading import jsontext
 from ..oci.features import features
 from .program import output
@@ -12,5 +13,5 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Arguments) -> int:
-    output(jsontext.dumps(features(), indent=4) + "\n")
+    output(jsontext.dumps(features(__version__), indent=4) + "\n")
     return 0

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 
-from .. import __version__
 from ..config import Config, Mount
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
@@ -48,8 +47,8 @@ _OPTION_TABLES: tuple[dict[str, Any], ...] = (
 )
 
 
-def features() -> dict[str, Any]:
-    """The object, with its fields in runc's order."""
+def features(version: str) -> dict[str, Any]:
+    """The object, with its fields in runc's order.  version: of libct."""
     systemd = _supports(cgroups=Cgroup(systemd=True))
     return {
         "ociVersionMin": _OLDEST_VERSION,
@@ -89,7 +88,7 @@ def features() -> dict[str, Any]:
             "netDevices": {"enabled": _supports(net_devices={"eth0": NetDevice("eth0")})},
         },
         "annotations": {
-            "org.libct.version": __version__,
+            "org.libct.version": version,
             "org.libct.python.version": ".".join(map(str, sys.version_info[:3])),
         },
         # An engine that passes on its users' annotations must know what these can do.

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import libct
 from libct.cli import main
 from libct.config import Config, Hooks
 from libct.config.hooks import Hook
@@ -22,21 +23,21 @@ from .test_oci_schema import Schema, schema as schema  # a fixture
 
 def test_the_schema_knows_all_of_it(schema: Schema) -> None:
     name = "features-schema.json"
-    assert schema.problems(features(), schema.file(name), name, "") == []
+    assert schema.problems(features(libct.__version__), schema.file(name), name, "") == []
 
 
 def test_the_command_prints_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["features"]) == 0
-    assert json.loads(capfd.readouterr().out) == features()
+    assert json.loads(capfd.readouterr().out) == features(libct.__version__)
 
 
 def test_versions() -> None:
-    found = features()
+    found = features(libct.__version__)
     assert (found["ociVersionMin"], found["ociVersionMax"]) == ("1.0.0", "1.3.0")
 
 
 def test_mount_options_are_those_that_no_file_system_gets() -> None:
-    found = features()["mountOptions"]
+    found = features(libct.__version__)["mountOptions"]
     assert found == sorted(set(found))
     for option in found:
         mount = Mount("/mnt")
@@ -47,7 +48,7 @@ def test_mount_options_are_those_that_no_file_system_gets() -> None:
 
 
 def test_what_is_refused_is_not_claimed() -> None:
-    found = features()
+    found = features(libct.__version__)
     for name, field in HOOKS.items():
         config = Config("/", hooks=Hooks(**{field: [Hook("/bin/true")]}))
         assert (name in found["hooks"]) is not _is_refused(config)
@@ -66,7 +67,7 @@ def _is_refused(config: Config) -> bool:
 
 
 def test_what_there_is() -> None:
-    linux = features()["linux"]
+    linux = features(libct.__version__)["linux"]
     assert linux["namespaces"] == [
         *("cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts")
     ]
