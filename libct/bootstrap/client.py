@@ -16,7 +16,8 @@ from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from . import servers
 from .channel import Channel, close_all
 from .context import Context
-from .performer import Failure, Trace, perform, performers
+from .failure import Failure
+from .performer import Trace, perform, performers
 from .servers import Server, end, kill, reap
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from ..errors import StepProblem
 from ..loading.paths import exists, fsdecode
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
-from .performer import Failure
+from .failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

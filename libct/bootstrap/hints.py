@@ -8,7 +8,7 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..plan.step import Step
-    from .performer import Failure
+    from .failure import Failure
 
 _MAKE_NAMESPACES = (
     "clone_init",

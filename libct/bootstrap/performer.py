@@ -9,6 +9,7 @@ import time
 from ..errors import Error
 from ..loading.paths import fsdecode
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME
+from .failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,31 +21,6 @@ if TYPE_CHECKING:
 
 # Whatever the package is called here.
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
-
-
-class Failure(Exception):
-    """What is known of a failed step; it crosses the channel as plain values.
-
-    call: the call that failed, or "" where that is not known, or none did.
-    problem: the text of the errno, with what the kernel's own log adds; or what
-        is wrong.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        errno: int | None,
-        call: str,
-        problem: str,
-        path: str | None = None,
-        hint: str = "",
-    ) -> None:
-        super().__init__(f"{call}: {problem}" if call else problem)
-        self.number, self.errno, self.call, self.problem = number, errno, call, problem
-        self.path, self.hint = path, hint
-
-    def values(self) -> tuple[Any, ...]:
-        return (self.number, self.errno, self.call, self.problem, self.path, self.hint)
 
 
 class Trace:

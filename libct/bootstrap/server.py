@@ -18,7 +18,8 @@ from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
 from .channel import MARSHAL, REQUESTS, Channel
 from .context import Context
-from .performer import Failure, Trace, carry_on, load, performers
+from .failure import Failure
+from .performer import Trace, carry_on, load, performers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

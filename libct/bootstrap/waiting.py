@@ -35,7 +35,7 @@ from .channel import MARSHAL
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
-    from .performer import Failure
+    from .failure import Failure
 
 _PAGE = 4096
 # A context and the stack that its one call runs on.  ucontext_t is the largest

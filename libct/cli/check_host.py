@@ -10,8 +10,8 @@ import errno
 import os
 import sys
 
+from ..bootstrap.failure import Failure
 from ..bootstrap.hints import hint_for
-from ..bootstrap.performer import Failure
 from ..bootstrap.seal import sealed_interpreter
 from ..cgroups import choose
 from ..cgroups.layout import detect

@@ -12,7 +12,8 @@ import posix
 
 from ..bootstrap.client import step_error
 from ..bootstrap.context import Context
-from ..bootstrap.performer import Failure, Trace, perform, performers
+from ..bootstrap.failure import Failure
+from ..bootstrap.performer import Trace, perform, performers
 from ..bootstrap.servers import fill_standard_streams
 from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS
 from ..errors import Error

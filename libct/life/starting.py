@@ -13,7 +13,7 @@ import posix
 
 from ..bootstrap import client
 from ..bootstrap.context import Context
-from ..bootstrap.performer import Failure
+from ..bootstrap.failure import Failure
 from ..bootstrap.servers import fill_standard_streams
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES
 from ..config.status import CREATED, CREATING, STOPPED

@@ -16,7 +16,8 @@ import pytest
 from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
-from libct.bootstrap.performer import Failure, Trace, carry_on, perform, performers
+from libct.bootstrap.failure import Failure
+from libct.bootstrap.performer import Trace, carry_on, perform, performers
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.syscalls.process import pidfd_open

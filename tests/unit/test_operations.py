@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import libct
-from libct.bootstrap.performer import Failure, find, performers
+from libct.bootstrap.failure import Failure
+from libct.bootstrap.performer import find, performers
 from libct.plan.step import OPERATIONS, Operation
 
 PACKAGE = Path(libct.__file__).parent
