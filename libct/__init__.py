@@ -75,9 +75,9 @@ if TYPE_CHECKING:
         list_containers as list_containers,
         load as load,
     )
+    from .life.creating import create as create, plan as plan
     from .life.events import Events as Events
     from .life.process import Process as Process, ProcessState as ProcessState
-    from .life.starting import create as create, plan as plan
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
@@ -145,7 +145,7 @@ _HOMES = {
     "life.events": ("Events",),
     "oci.bundle": ("from_bundle",),
     "life.process": ("Process", "ProcessState"),
-    "life.starting": ("create", "plan"),
+    "life.creating": ("create", "plan"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -17,6 +17,19 @@ class Error(Exception):
     """Whatever libct refuses or fails to do; str() is one line for a person."""
 
 
+def note(error: BaseException, text: str) -> None:
+    """Add what went wrong while it was cleaned up after error, which stays the one reported.
+
+    Python shows these after a traceback (PEP 678; add_note() is of 3.11), the
+    command line after its own line.
+    """
+    error.__notes__ = [*notes(error), text]  # type: ignore[attr-defined]
+
+
+def notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
+
+
 class Finding:
     """One thing that is wrong with a configuration.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libct
-from libct.life.state import Directory
+from libct.life.directory import Directory
+from libct.life.ending import remove_remains
 
 from .containers import state_directory
 
@@ -84,4 +85,4 @@ def remove(name: str) -> None:
     try:
         libct.load(state_directory(), name).destroy(force=True)
     except libct.ContainerNotFound:
-        Directory(state_directory(), name).remove()
+        remove_remains(Directory(state_directory(), name))

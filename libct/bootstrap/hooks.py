@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from ..life.state import Directory
+    from ..life.directory import Directory
     from .context import Context
 
 _MOST_OUTPUT = 2048  # bytes, from its end, that an error has; all of it has to fit into exec.fifo

@@ -12,6 +12,7 @@ import posix
 
 from ..errors import CgroupError
 from ..loading.clock import backoff
+from ..loading.paths import is_directory
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
 
@@ -170,9 +171,9 @@ def _tree_removed(directory: str) -> bool:
 def _removed(directory: str) -> bool:
     try:
         posix.rmdir(directory)
-    except FileNotFoundError:
-        return True
     except OSError as error:
+        if not is_directory(directory):
+            return True  # whatever the reason given: a read-only file system says EROFS
         if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
             return False
         raise explained(error, f'rmdir("{directory}")', directory) from None

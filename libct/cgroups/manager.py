@@ -1,7 +1,7 @@
 """The control groups of one container: the interface that both versions share.
 
 A manager plans (create_steps, entry_steps, join_steps) and, once the groups
-are there, acts on them (pids, freeze, kill, set, destroy, ...).  choose.py makes
+are there, acts on them (pids, freeze, kill, set, ...).  choose.py makes
 the one that fits a host.
 
 Limits done here are those of pids, memory, cpu and cpuset, and the access to
@@ -13,15 +13,12 @@ Sources: config-linux.md, Control groups; REFERENCE.md, 3.
 from __future__ import annotations
 
 import errno
-import posix
-from _signal import SIGKILL
 
 from ..errors import CgroupError
-from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
-from . import files, freezer
-from .files import failure, read_count
+from . import files, freezer, killing
+from .files import failure
 from .resources import PATH_PLACE
 
 TYPE_CHECKING = False
@@ -221,49 +218,9 @@ class Manager:
     def kill(self) -> None:
         """Send SIGKILL to every process, those in groups below included, and wait until all died.
 
-        CgroupError if some live on for a second.
+        CgroupError if some live on for ten seconds.
         """
-        self._kill_at_once()
-        rounds = backoff(1.0)
-        while found := self.all_pids():
-            try:
-                self.freeze()  # so that none forks away from the list
-                found = self.all_pids()
-            except CgroupError:  # no freezer: the rounds catch up with forks
-                pass
-            for pid in found:
-                try:
-                    posix.kill(pid, SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self.thaw()
-            if not next(rounds):
-                raise CgroupError(f"processes {found} survive SIGKILL")
-
-    def _kill_at_once(self) -> None:
-        """Kill what is in the v2 group, which Linux 5.14 can do, and wait for that."""
-        directory = self.cgroup_directory()
-        if directory is None:
-            return
-        try:
-            files.write(f"{directory}/cgroup.kill", "1")
-        except OSError:  # an older kernel, or the group is gone
-            return
-        self.thaw()  # a process that v1 has frozen does not die
-        waiting = backoff(1.0)
-        while read_count(f"{directory}/cgroup.events", "populated"):
-            if not next(waiting):
-                break
-
-    def destroy(self) -> None:
-        """Remove the groups, and those that the container has made below them.
-
-        CgroupError if there are processes left; groups that are gone are fine.
-        """
-        try:
-            files.remove(self.directories())
-        except OSError as error:
-            raise failure("remove the control group", error) from error
+        killing.kill(self.directories())
 
     def oom_kill_count(self) -> int:
         """How many processes the kernel has killed for want of memory, as far as it counts."""

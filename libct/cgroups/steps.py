@@ -10,6 +10,7 @@ import errno
 import posix
 
 from ..errors import StepProblem
+from ..loading.clock import backoff
 from ..loading.paths import is_directory, split
 from ..syscalls.flags import quote
 from . import files
@@ -18,49 +19,28 @@ from .files import REFUSALS, hinted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .ledger import Ledger
 
-# Context.values[MADE]: the directories made so far, in order (remove_made).
-MADE = "cgroups made"
-
+_LEVELS_SECONDS = 1.0  # to make a group whose upper levels go away again
 _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
-
-
-def remove_made(context: Context) -> None:
-    """Remove what cgroup_mkdir has made, after a later step has failed.
-
-    Groups that were there before, and those that have got others' processes or
-    groups meanwhile, stay.
-    """
-    made: list[str] = context.values.pop(MADE, [])
-    for directory in reversed(made):
-        above = any(other.startswith(directory + "/") for other in made)
-        try:
-            if above:  # others may have put groups there
-                posix.rmdir(directory)
-            else:
-                files.remove([directory])
-        except OSError:  # the error that is being reported is the one that matters
-            continue
 
 
 # --- making -----------------------------------------------------------------
 
 
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
-    """Make a group and the levels above it that are missing.
+    """Make a group and the levels above it that are missing, in context.values["ledger"].
 
     One that is there is taken if nothing runs in it and it is not frozen.
     """
     directory = f"{mount}/{below}"
-    made = context.values.setdefault(MADE, [])
+    ledger: Ledger = context.values["ledger"]
     try:
-        try:
-            posix.mkdir(directory, 0o755)
-            made.append(directory)
-        except FileNotFoundError:
-            _make_levels(mount, below, made)
-    except FileExistsError:
-        _refuse_used(directory)
+        if not _make(ledger, mount, directory):
+            if optional and not posix.access(directory, posix.W_OK):
+                return  # another user's, and not to be had
+            _refuse_used(directory)
+            ledger.take(directory)
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return
@@ -68,19 +48,21 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
         raise (_refused(failed) if error.errno in REFUSALS else failed) from None
 
 
-def _make_levels(mount: str, below: str, made: list[str]) -> None:
-    directory, already = mount, len(made)
-    for name in below.split("/"):
-        directory += f"/{name}"
+def _make(ledger: Ledger, mount: str, directory: str) -> bool:
+    """Make the group, and the levels above it; False where it is there already."""
+    waiting = backoff(_LEVELS_SECONDS)
+    while True:
+        level = mount
+        for name in split(directory)[0][len(mount) + 1 :].split("/"):
+            if name:
+                level += f"/{name}"
+                ledger.make(level, above=True)
         try:
-            posix.mkdir(directory, 0o755)
-            made.append(directory)
-        except OSError as error:
-            if isinstance(error, FileExistsError) and directory != f"{mount}/{below}":
-                continue
-            while len(made) > already:
-                posix.rmdir(made.pop())
-            raise
+            return ledger.make(directory)
+        except FileNotFoundError:
+            # The end of another container has removed a level that was empty.
+            if not next(waiting):
+                raise
 
 
 def _refuse_used(directory: str) -> None:

@@ -20,7 +20,7 @@ from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
-from ..life.state import default_root
+from ..life.directory import default_root
 from ..loading.paths import real
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree

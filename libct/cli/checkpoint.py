@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import Error, Unsupported
 from ..life.container import load
-from ..life.state import check_id
+from ..life.directory import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import posix
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
 from ..life import rules as lifecycle
 from ..life.container import load
-from ..life.state import Directory, default_root
+from ..life.directory import Directory, default_root
 from ..loading.paths import environment
 from .options import nearest
 
@@ -138,8 +138,10 @@ def delete(arguments: Arguments) -> int:
     except (ContainerDamaged, ContainerNotFound):
         if not arguments.force:
             raise
+        from ..life.ending import remove_remains
+
         # A create that was killed before it had written anything, say.
-        Directory(arguments.root or default_root(), container_id).remove()
+        remove_remains(Directory(arguments.root or default_root(), container_id))
         if arguments.debug:
             from .log import report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 
 from ..errors import ConfigError, Finding
-from ..life.starting import create as make_container
+from ..life.creating import create as make_container
 from ..loading.paths import environment, real
 from ..oci.bundle import from_bundle
 from .launch import check_streams, handed_sockets, start_detached, tracing

@@ -22,7 +22,7 @@ import time
 from ..config import Mount
 from ..config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from ..errors import Error
-from ..life.state import NOTIFY, Directory, default_root
+from ..life.directory import NOTIFY, Directory, default_root
 from .log import report
 
 TYPE_CHECKING = False

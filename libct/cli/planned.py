@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..life.starting import plan
+from ..life.creating import plan
 from .create import load_bundle
 from .show import show_plan
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..life.starting import create
+    from ..life.creating import create
     from ..sandbox.config import sandbox
 
     name = f"sandbox-{os.getpid()}"
@@ -38,7 +38,7 @@ def main(arguments: Arguments) -> int:
         terminal=terminal,
     )
     if arguments.plan:
-        from ..life.starting import plan
+        from ..life.creating import plan
         from .show import show_plan
 
         show_plan(plan(config, process, id=name), json=arguments.json)

@@ -2,126 +2,125 @@
 
 from __future__ import annotations
 
-import _signal
-import posix
-import time
-
-from ..config.status import CREATED, STOPPED
-from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error
-from ..syscalls import pidfds
-from . import rules as lifecycle
-from .container import Container, reap, wait_for
+from ..config.status import CREATED, CREATING, STOPPED
+from ..errors import CgroupError, ContainerDamaged, ContainerNotFound
+from ..loading.clock import backoff
+from . import killing, rules
+from .holdings import Holdings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .process import Child
-    from .state import Record
+    from .directory import Directory, Held
+    from .record import Record
 
-_PATIENCE = 10_000  # milliseconds that a process may take to end by SIGKILL
+_SECONDS = 5.0  # that who holds the lock may take to let go of it, once what it waits for is ended
 
 
-def destroy(container: Container, *, force: bool) -> None:
+def destroy(holdings: Holdings, *, force: bool) -> None:
     """Container.destroy()."""
+    record = None
+    if not force and holdings.status() == CREATING:
+        rules.require("destroy", CREATING, holdings.id)  # and do not wait for the end of that
     try:
-        lock = container._locked()
+        held = _locked_by_force(holdings) if force else holdings.directory.lock()
+        try:
+            record = _doomed(holdings, force=force)
+            if record is not None:
+                _end(holdings, record, held or holdings.directory, force=force)
+        finally:
+            if held is not None:
+                held.release()
     except ContainerNotFound:
-        if force:
-            return
-        raise
-    with lock:
-        record = _doomed(container, force=force)
-        if record is None:
-            return
-        status = container._live_status(record)
-        if not force and status != CREATED:
-            lifecycle.require("destroy", status, container.id)
-        if container._started is not None:
-            container._started.close()
-            container._started = None
-        children = container._children()
-        for child in children:
-            child.on_exit = None  # which would want our lock
-        if record.hooks and container._directory.hook() is not None:
-            from .hooks import end_hook
-
-            end_hook(container._directory)
-        if status != STOPPED:
-            _kill(container)
-        manager = container.manager
-        if manager is not None and (force or not record.own_pids):
-            manager.kill()
-        _kill_children(container, children)
-        if manager is not None:
-            manager.destroy()
-        container._directory.remove()
-        container._abandon()
-    if "poststop" in record.hooks:
+        if not force:
+            raise
+    if record is not None and "poststop" in record.hooks:
         from .hooks import run_poststop
 
-        run_poststop(container)
+        run_poststop(holdings)
 
 
-def _doomed(container: Container, *, force: bool) -> Record | None:
+def remove_remains(directory: Directory) -> None:
+    """Remove by force what there is of a container whose record cannot be read, or is missing."""
+    from ..cgroups.ledger import Ledger
+
+    try:
+        held = directory.try_lock()
+    except ContainerNotFound:
+        return
+    try:
+        killing.end_hook(directory)
+        ledger = Ledger(held or directory)
+        failures = ledger.remove(by_force=True)
+        if failures:
+            raise CgroupError("; ".join(failures))
+        directory.remove()
+    finally:
+        if held is not None:
+            held.release()
+
+
+def _locked_by_force(holdings: Holdings) -> Held | None:
+    """The lock, or None where its holder does not let go of it in time.
+
+    A start or a hook that hangs may hold it.  What runs of the container is ended then,
+    and the hook, and so whoever waits for these goes on; but not the holder itself,
+    which may be somebody's program.  One that holds the lock for ever can do no harm:
+    it has only a descriptor of what is removed, and nothing of another container of
+    this name (directory.py, Held).
+    """
+    directory = holdings.directory
+    waiting = backoff(_SECONDS)
+    while True:
+        held = directory.try_lock()
+        if held is not None:
+            return held
+        spare = directory.holders()
+        killing.end_hook(directory, spare=spare)
+        for record in (holdings.record, directory.read_prepared()):
+            if record is not None:
+                killing.kill_init(Holdings(directory, record))
+        own = holdings.ledger().own()
+        if own:
+            from ..cgroups.killing import kill
+
+            kill(own, spare=spare)
+        if not next(waiting):
+            return None
+
+
+def _doomed(holdings: Holdings, *, force: bool) -> Record | None:
     """The record of what is to be removed; None when there is nothing left of it."""
     try:
-        return container._refresh()
+        return holdings.refresh()
     except ContainerDamaged:
         if not force:
             raise
     except ContainerNotFound:
-        if container._directory.has_record():  # of another container, which has the id now
+        if holdings.directory.has_record():  # of another container, which has the id now
             if force:
                 return None
             raise
-    return container._record  # removed halfway, or damaged: what we know of it has to do
+    return holdings.record  # removed halfway, or damaged: what we know of it has to do
 
 
-def stop(container: Container) -> None:
-    """End it, after a start that was not to be.
-
-    Without the lock, which recording its exit status takes.
-    """
-    _kill(container)
-    manager = container.manager
-    if manager is not None and not container._record.own_pids:
-        manager.kill()
-
-
-def _kill(container: Container) -> None:
-    """End the first process and wait until it is gone."""
-    try:
-        pidfd = container._open_init()
-    except ContainerNotRunning:
-        return  # it has ended by itself just now
-    try:
-        try:
-            pidfds.send(pidfd, _signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        manager = container.manager
-        if manager is not None and manager.frozen():
-            manager.thaw()
-        for _ in range(_PATIENCE):
-            if wait_for(pidfd, 1):
-                return
-            # Process 1 of a pid namespace ends when all others in it have
-            # been waited for.
-            reap(container._children())
-        raise Error(f"container {container.id!r}: its process does not end by SIGKILL")
-    finally:
-        posix.close(pidfd)
-
-
-def _kill_children(container: Container, children: list[Child]) -> None:
-    """End those that are ours, and wait for them; how they end, their Processes still tell."""
+def _end(holdings: Holdings, record: Record, directory: Directory, *, force: bool) -> None:
+    status = STOPPED if record.status == CREATING else holdings.live_status()
+    if not force and status != CREATED:
+        rules.require("destroy", status, holdings.id)
+    if holdings.started is not None:
+        holdings.started.close()
+        holdings.started = None
+    children = holdings.children()
     for child in children:
-        try:
-            child.signal(_signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it has ended
-    for _ in range(_PATIENCE):
-        reap(children)
-        if not children:
-            return
-        time.sleep(0.001)
-    raise Error(f"container {container.id!r}: its processes do not end by SIGKILL")
+        child.on_exit = None  # which would want our lock
+    if directory.hook() is not None:
+        killing.end_hook(directory)
+    if status != STOPPED:
+        killing.kill_init(holdings)
+    killing.kill_children(holdings, children)
+    # Where the first process has ended, all others in its pid namespace have.
+    failures = holdings.ledger().remove(by_force=force or not record.own_pids)
+    if failures:
+        raise CgroupError("; ".join(failures))
+    directory.remove()
+    holdings.abandon()

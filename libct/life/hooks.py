@@ -7,7 +7,6 @@ are steps of the plan of its start all the same, and have their numbers there.
 
 from __future__ import annotations
 
-import _signal
 import posix
 
 from ..bootstrap.client import step_error
@@ -20,50 +19,49 @@ from ..errors import Error
 from ..loading.paths import join
 from ..plan.hooks import hook_steps, labelled_bundle
 from ..plan.step import DELETER, HOOK_OUTPUT, INIT, STARTER, Plan, Step
-from .ending import stop
-from .state import start_time
+from .killing import stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .container import Container
-    from .state import Directory, Record
+    from .holdings import Holdings
+    from .record import Record
 
 
-def run_poststart(container: Container) -> None:
+def run_poststart(holdings: Holdings) -> None:
     """StepError at the first that fails; the container is stopped then."""
-    record = container._record
+    record = holdings.record
     try:
         context = Context(open_output(record))
         context.pid = record.pid
-        context.values["directory"] = container._directory
-        context.values["warnings"] = container.warnings
+        context.values["directory"] = holdings.directory
+        context.values["warnings"] = holdings.warnings
         try:
-            plan, steps = _planned(container, STARTER)
-            _perform(container, plan, steps, context)
+            plan, steps = _planned(holdings, STARTER)
+            _perform(holdings, plan, steps, context)
         finally:
             _close(context)
     except BaseException:
-        stop(container)
+        stop(holdings)
         raise
 
 
-def run_poststop(container: Container) -> None:
-    """All of them; what fails is put into container.warnings (runtime.md, Lifecycle)."""
+def run_poststop(holdings: Holdings) -> None:
+    """All of them; what fails is put into the warnings (runtime.md, Lifecycle)."""
     try:
-        context = Context(open_output(container._record))
+        context = Context(open_output(holdings.record))
     except Error as error:
-        container.warnings.append(str(error))
+        holdings.warnings.append(str(error))
         context = Context()
-    context.values["warnings"] = container.warnings
+    context.values["warnings"] = holdings.warnings
     try:
-        plan, steps = _planned(container, DELETER)
+        plan, steps = _planned(holdings, DELETER)
         for step in steps:
             try:
-                _perform(container, plan, [step], context)
+                _perform(holdings, plan, [step], context)
             except Error as error:
-                container.warnings.append(str(error))
+                holdings.warnings.append(str(error))
     finally:
         _close(context)
 
@@ -94,31 +92,6 @@ def open_output(record: Record) -> dict[str, int]:
     return found
 
 
-def end_hook(directory: Directory) -> None:
-    """End a hook whose runtime was killed, with what it has started; unless it is what calls us.
-
-    The runtime may have been killed before it knew the hook's number.  So it is
-    also looked for by its standard input.
-    """
-    noted = directory.hook()
-    if noted is None:
-        return
-    device, inode, pid, start = noted
-    found = {pid} if start and start_time(pid) == start else set()
-    for name in filter(str.isdigit, posix.listdir("/proc")):
-        try:
-            stdin = posix.stat(f"/proc/{name}/fd/0")
-            if (stdin.st_dev, stdin.st_ino) == (device, inode):
-                found.add(posix.getpgid(int(name)))
-        except OSError:
-            continue  # it has ended, or is not ours to look at
-    for group in found - {posix.getpgrp()}:
-        try:
-            posix.killpg(group, _signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended just now
-
-
 def rest_of_plan(record: Record) -> Plan:
     """The plan of a start, as far as it is left when the container is created.
 
@@ -138,11 +111,11 @@ def rest_of_plan(record: Record) -> Plan:
     return plan
 
 
-def _planned(container: Container, process: str) -> tuple[Plan, list[Any]]:
+def _planned(holdings: Holdings, process: str) -> tuple[Plan, list[Any]]:
     """The plan, and in the form that is performed the steps of a process of it."""
-    plan = container.plan  # of the start, if that was made by this object and is its latest
+    plan = holdings.plan  # of the start, if that was made by this object and is its latest
     if plan is None or all(step.process != process for step in plan):
-        plan = rest_of_plan(container._record)
+        plan = rest_of_plan(holdings.record)
     steps = [
         (number, step.performer, step.args)
         for number, step in enumerate(plan, 1)
@@ -151,15 +124,15 @@ def _planned(container: Container, process: str) -> tuple[Plan, list[Any]]:
     return plan, steps
 
 
-def _perform(container: Container, plan: Plan, steps: list[Any], context: Context) -> None:
+def _perform(holdings: Holdings, plan: Plan, steps: list[Any], context: Context) -> None:
     fill_standard_streams()
-    trace = Trace(container.trace)
+    trace = Trace(holdings.trace)
     try:
         perform(performers(steps), context, trace)
     except Failure as failure:
         raise step_error(plan, failure, trace.records) from failure.__cause__
     finally:
-        container.traces += trace.take()
+        holdings.traces += trace.take()
 
 
 def _close(context: Context) -> None:

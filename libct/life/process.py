@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _thread
+import fcntl
 import posix
 import select
 
 from ..errors import Error
 from ..syscalls import pidfds
+from ..syscalls.interrupts import allowed, deferred
 from ..syscalls.process import pidfd_exit_status, pidfd_send_signal
 
 TYPE_CHECKING = False
@@ -144,16 +146,19 @@ class Process:
         May be called again, and by several threads, and gives the same.
         """
         child = self._started()
-        watched = child.watch()
-        if watched >= 0:
-            try:
-                poll = select.poll()
-                poll.register(watched, select.POLLIN)
-                if not poll.poll(None if timeout is None else timeout * 1000):
+        with deferred():
+            watched = child.watch()
+            if watched >= 0:
+                try:
+                    poll = select.poll()
+                    poll.register(watched, select.POLLIN)
+                    with allowed():
+                        ended = poll.poll(None if timeout is None else timeout * 1000)
+                finally:
+                    posix.close(watched)
+                if not ended:
                     raise TimeoutError(f"the process {child.pid} is still running")
-            finally:
-                posix.close(watched)
-        return child.reap()
+            return child.reap()
 
     async def wait_async(self) -> ProcessState:
         """wait(), for asyncio: the pidfd is watched by the running loop."""
@@ -179,11 +184,12 @@ class Child:
     know; and what a Process holds are the caller's files.
     """
 
-    __slots__ = ("_lock", "_pidfd", "on_exit", "pid", "state")
+    __slots__ = ("_identity", "_lock", "_pidfd", "on_exit", "pid", "state")
 
     def __init__(self, pid: int, pidfd: int) -> None:
         """pidfd is the Child's from here on."""
         self.pid, self._pidfd = pid, pidfd
+        self._identity = pidfds.identity(pidfd)
         self.state: ProcessState | None = None
         self.on_exit: Callable[[ProcessState], None] | None = None
         # Reentrant, for a signal handler may come here too.
@@ -191,37 +197,55 @@ class Child:
 
     @property
     def pidfd(self) -> int:
+        """Opened again where the host program has closed it behind our back (os.closerange)."""
         if self._pidfd < 0:
             raise Error("the process has been waited for")
+        if pidfds.identity(self._pidfd) != self._identity:
+            self._pidfd = pidfds.open_child(self.pid)
+            self._identity = pidfds.identity(self._pidfd)
         return self._pidfd
 
     def signal(self, signal: int) -> None:
         with self._lock:  # or another thread may close the pidfd, and its number be another's
             if self.state is not None:
                 raise ProcessLookupError("os: process already finished")
-            pidfd_send_signal(self._pidfd, signal)
+            pidfd_send_signal(self.pidfd, signal)
 
     def watch(self) -> int:
-        """A pidfd of the caller's own, to wait by; -1 when the process has been waited for."""
+        """A pidfd of the caller's own, to wait by; -1 when the process has been waited for.
+
+        So it has where it cannot be found any more: reap() has its state.
+        """
         with self._lock:
-            return -1 if self.state is not None else posix.dup(self._pidfd)
+            if self.state is not None:
+                return -1
+            try:
+                return fcntl.fcntl(self.pidfd, fcntl.F_DUPFD_CLOEXEC, 3)
+            except ProcessLookupError:
+                return -1
 
     def reap(self) -> ProcessState:
         """How the process has ended; it has."""
-        with self._lock:
-            if self.state is not None:
-                return self.state
-            self.state = _wait(self._pidfd)
-            pidfd, self._pidfd = self._pidfd, -1
-            posix.close(pidfd)
-            on_exit, self.on_exit = self.on_exit, None
-        if on_exit is not None:
-            on_exit(self.state)
+        with deferred():
+            with self._lock:
+                if self.state is not None:
+                    return self.state
+                try:
+                    self.state = _wait(self.pidfd)
+                except ProcessLookupError:
+                    self.state = ProcessState(None, None)
+                self._close()
+                on_exit, self.on_exit = self.on_exit, None
+            if on_exit is not None:
+                on_exit(self.state)
         return self.state
 
-    def __del__(self) -> None:
-        if self._pidfd >= 0:
-            posix.close(self._pidfd)
+    def _close(self) -> None:
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0 and pidfds.identity(pidfd) == self._identity:
+            posix.close(pidfd)
+
+    __del__ = _close
 
 
 def reap_ended(children: list[Child]) -> None:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # pragma: no cover - not here
     from .process import pidfd_open as open_process, pidfd_send_signal as send
 
-__all__ = ["open_process", "send", "wait"]
+__all__ = ["identity", "open_child", "open_process", "send", "wait"]
 
 _P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
 _WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
@@ -31,3 +31,25 @@ def wait(pidfd: int) -> posix.waitid_result | None:
         return posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | _WALL)
     except ChildProcessError:
         return None
+
+
+def identity(fd: int) -> tuple[int, int]:
+    """What tells the file behind a descriptor from others; of pidfds, since Linux 6.9.
+
+    A program may have closed all descriptors (os.closerange), and have got another
+    file by the same number since.  (0, 0) where it is closed.
+    """
+    try:
+        found = posix.fstat(fd)
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
+def open_child(pid: int) -> int:
+    """A pidfd of a child that nobody has waited for; ProcessLookupError if somebody has."""
+    try:
+        posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | _WALL)
+    except ChildProcessError:
+        raise ProcessLookupError("os: process already finished") from None
+    return open_process(pid)

@@ -14,8 +14,8 @@ import libct
 from libct.bootstrap import client, servers
 from libct.bootstrap.channel import Channel
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
-from libct.life import container as container_module
-from libct.life.state import Directory
+from libct.life import releasing
+from libct.life.directory import Directory, Held
 from libct.plan import (  # noqa: F401  # they declare what there is
     cgroups,
     container as planner,
@@ -87,18 +87,18 @@ def stopped_clone() -> None:
 # Name: (how to be killed, what the status is then).
 MOMENTS: dict[str, tuple[Callable[[], None], str]] = {
     "directory made": (method(Directory, "make", "after"), "gone"),
-    "before the first record": (method(Directory, "publish", "before"), "gone"),
-    "recorded": (method(Directory, "write", "after"), "stopped"),
+    "before the first record": (method(Held, "publish", "before"), "gone"),
+    "recorded": (method(Held, "write", "after"), "stopped"),
     "before the groups": (operation("cgroup_mkdir", "before"), "stopped"),
     "a group made": (operation("cgroup_mkdir", "after"), "stopped"),
     "groups made": (operation("cgroup_mkdir", "after", 2), "stopped"),
     "a limit set": (operation("cgroup_write", "after"), "stopped"),
-    "fifo made": (method(Directory, "make_fifo", "after"), "stopped"),
+    "fifo made": (method(Held, "make_fifo", "after"), "stopped"),
     "before asking": (method(client._Run, "_ask", "before"), "stopped"),
     "asked": (method(client._Run, "_ask", "after"), "stopped"),
     "cloned": (method(client._Run, "_expect", "after"), "stopped"),
     "cloned and stopped": (stopped_clone, "stopped"),
-    "next record written": (method(Directory, "prepare", "after", 2), "stopped"),
+    "next record written": (method(Held, "prepare", "after", 2), "stopped"),
     "before the uid map": (operation("write_id_map", "before"), "stopped"),
     "between the maps": (operation("write_id_map", "after"), "stopped"),
     "maps written": (operation("write_id_map", "after", 2), "stopped"),
@@ -107,7 +107,7 @@ MOMENTS: dict[str, tuple[Callable[[], None], str]] = {
     "before created": (operation("record_created", "before"), "stopped"),
     "created and not let go": (operation("record_created", "after"), "stopped"),
     "created": (method(client._Run, "_send_go", "after", 2), "created"),
-    "released": (method(container_module, "_release", "after"), "running"),
+    "released": (method(releasing, "_release", "after"), "running"),
 }
 
 

@@ -30,7 +30,7 @@ sys.path.insert(0, sys.argv[1])
 import libct
 from libct.bootstrap import servers
 from libct.config import *
-from libct.life.starting import check_process
+from libct.life.checking import check_process
 from tests.bundles import default_spec, merge
 from tests.containers import make_config, USUAL
 

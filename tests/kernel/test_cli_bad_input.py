@@ -358,7 +358,7 @@ def test_interrupted_at_any_time(tmp_path: Path, rootfs: Path) -> None:
 
 def test_leftovers_have_a_state_that_can_be_shown(tmp_path: Path, rootfs: Path) -> None:
     """One that was killed between its registration and its start has stopped."""
-    from libct.life.starting import create
+    from libct.life.creating import create
     from libct.oci.bundle import from_bundle
 
     name = unique()

@@ -18,8 +18,8 @@ import pytest
 import libct
 from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
-from libct.life import state as state_module
 from libct.life.container import list_containers
+from libct.life.directory import default_root
 
 from ..containers import (
     PATH,
@@ -31,6 +31,7 @@ from ..containers import (
     shared_rootfs,
     state_directory,
 )
+from ..ledgers import remove_groups
 from ..support import forked, libct_environment, requires, unique, wait_until
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def test_kill_reaches_the_first_process_where_there_are_no_groups_of_its_own() -
         assert manager is not None
         for directory in manager.directories():
             Path(directory, "../cgroup.procs").write_text(f"{container.state()['pid']}")
-        manager.destroy()
+        remove_groups(manager)
         container.signal(signal.SIGKILL)
         assert wait_until(lambda: container.status() == "stopped")
 
@@ -671,7 +672,7 @@ def test_a_state_directory_that_may_not_be_written() -> None:
             list_containers("/root/any")
 
     place = shared_rootfs()  # which everybody may enter
-    assert state_module.default_root() == "/run/libct"
+    assert default_root() == "/run/libct"
     forked(body)
 
 
@@ -683,7 +684,7 @@ def test_the_default_root_of_an_ordinary_user() -> None:
         os.environ.pop("XDG_RUNTIME_DIR", None)
         os.setresuid(65531, 65531, 65531)
         try:
-            return state_module.default_root()
+            return default_root()
         except libct.Error as error:
             return str(error)
 

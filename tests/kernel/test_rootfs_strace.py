@@ -16,7 +16,7 @@ from typing import Any
 import libct
 from libct.config import MountIDMapping
 from libct.plan import cgroups, container as container  # noqa: F401  # fill OPERATIONS
-from libct.plan.step import OPERATIONS, Plan
+from libct.plan.step import OPERATIONS
 from tests.support import CHECKOUT, missing, requires, state_root, unique
 
 from .rootfs_box import PATH, bind, make_config, mount, new_rootfs
@@ -100,7 +100,8 @@ def run_all(rootfs: str, output: str) -> None:
         with libct.create(str(state_root()), unique("trace"), config) as container:
             container.run(process)
             assert process.wait().status == 0
-            plan: Plan = container.plan  # type: ignore[assignment]
+            plan = container.plan
+            assert plan is not None
             plans[name] = process.pid, [(step.op, step.calls) for step in plan]
         ours.close()
         theirs.close()

@@ -15,7 +15,8 @@ import pytest
 import libct
 from libct.bootstrap import waiting
 from libct.config import NEWNS, NEWUSER
-from libct.life import container
+from libct.life import releasing
+from libct.life.directory import Directory
 
 from ..bundles import busybox_rootfs, unique
 from ..containers import PATH, USUAL, make_config, state_directory
@@ -152,11 +153,11 @@ def test_a_signal_ends_the_wait_where_it_would_end_the_command(
 def test_one_that_has_ended_before_it_is_started(rootfs: Path, *, trace: bool) -> None:
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
         process = created(made, "true", trace=trace)
-        path = f"{state_directory()}/{made.id}/exec.fifo"
         process.signal(signal.SIGKILL)
         process.wait(30)
         # As if it ended between the look at the status and the release.
-        assert container._release(path) == b"0"
+        with Directory(state_directory(), made.id).lock() as held:
+            assert releasing._release(held) == b"0"
         with pytest.raises(libct.ContainerNotRunning):
             made.exec()
 

@@ -435,7 +435,6 @@ def test_a_host_without_control_groups() -> None:
     assert not any((made.exists(), made.populated(), made.frozen()))
     made.kill()
     made.thaw()
-    made.destroy()
     assert made.oom_kill_count() == 0
 
 

@@ -15,6 +15,8 @@ from libct.cgroups import choose as cgroups, entry, files, steps
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
 
+from ..ledgers import ledger_of, with_ledger
+
 V2_FILES = {
     "cgroup.controllers": "cpu memory pids\n",
     "cgroup.subtree_control": "",
@@ -70,28 +72,28 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
 
 
 def make(tree: Tree, below: str, *, optional: int = 0, context: Context | None = None) -> None:
-    steps.cgroup_mkdir(context or Context(), str(tree.root), below, optional)
+    steps.cgroup_mkdir(context or with_ledger(), str(tree.root), below, optional)
 
 
 # --- cgroup_mkdir ---
 
 
 def test_all_levels_are_made_and_remembered(tree: Tree) -> None:
-    context = Context()
+    context = with_ledger()
     tree.group("a")
     make(tree, "a/b/c", context=context)
     made = [f"{tree.root}/a/b", f"{tree.root}/a/b/c"]
-    assert context.values[steps.MADE] == made
-    steps.remove_made(context)
+    assert ledger_of(context).own() == made[1:]
+    assert ledger_of(context).undo() == []
     assert not os.path.exists(made[0])
     assert (tree.root / "a").is_dir()
 
 
 def test_levels_that_others_use_are_not_removed(tree: Tree) -> None:
-    context = Context()
+    context = with_ledger()
     make(tree, "a/b", context=context)
     tree.group("a/other")
-    steps.remove_made(context)
+    assert ledger_of(context).undo() == []
     assert sorted(os.listdir(tree.root / "a")) == ["other"]
 
 
@@ -119,9 +121,9 @@ def test_nor_one_that_is_frozen(tree: Tree, file: str, state: str) -> None:
 
 def test_an_empty_group_is_taken_and_not_removed(tree: Tree) -> None:
     tree.group("a", cgroup_procs="", freezer_state="THAWED\n")
-    context = Context()
+    context = with_ledger()
     make(tree, "a", context=context)
-    steps.remove_made(context)
+    assert ledger_of(context).undo() == []
     assert (tree.root / "a").is_dir()
 
 
@@ -154,11 +156,11 @@ def test_levels_are_removed_when_a_lower_one_cannot_be_made(
         mkdir(path, mode)
 
     monkeypatch.setattr(posix, "mkdir", full)
-    context = Context()
+    context = with_ledger()
     with pytest.raises(OSError, match="temporarily unavailable"):
         make(tree, "a/b/c", context=context)
+    assert ledger_of(context).undo() == []
     assert os.listdir(tree.root) == []
-    assert context.values[steps.MADE] == []
 
 
 # --- cgroup_enable_controllers ---

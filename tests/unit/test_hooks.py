@@ -10,8 +10,9 @@ import pytest
 
 import libct
 from libct.config import Config, Hook, Hooks
+from libct.life.directory import Directory
 from libct.life.hooks import open_output, rest_of_plan
-from libct.life.state import Directory, Record
+from libct.life.record import Record
 from libct.oci.names import HOOKS
 from libct.plan.hooks import hook_steps, state_text
 from libct.plan.step import DELETER, INIT, STARTER

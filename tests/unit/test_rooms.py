@@ -62,10 +62,6 @@ LOADED = {
     },
 }
 
-# The one circle there is, to be untangled: test_the_last_circle_is_gone fails when
-# that is done, and goes then, together with this.
-TANGLED = {f"libct.life.{name}" for name in ("container", "ending", "hooks", "starting")}
-
 
 class Package:
     """The modules of a package, and what each imports of the others."""
@@ -188,16 +184,8 @@ def test_imports_go_down(package: Package) -> None:
 
 def test_no_modules_import_each_other(package: Package) -> None:
     """Nor when those are counted that are named in a table and loaded by that name."""
-    imports = {
-        name: (targets | LOADED.get(name, set())) - (TANGLED if name in TANGLED else set())
-        for name, targets in package.imports.items()
-    }
+    imports = {name: targets | LOADED.get(name, set()) for name, targets in package.imports.items()}
     assert " -> ".join(shortest_circle(imports)) == ""
-
-
-@pytest.mark.xfail(strict=True, reason="TANGLED is still to be untangled")
-def test_the_last_circle_is_gone(package: Package) -> None:
-    assert " -> ".join(shortest_circle(package.imports)) == ""
 
 
 def test_imports_by_computed_names_are_known(package: Package) -> None:

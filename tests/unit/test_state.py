@@ -21,7 +21,9 @@ from libct.errors import (
     Error,
     InvalidID,
 )
-from libct.life.state import Directory, Record, check_id, default_root, name_of, start_time
+from libct.life.directory import Directory, check_id, default_root
+from libct.life.proc import name_of, start_time
+from libct.life.record import Record
 from libct.syscalls import userns
 
 from ..support import forked
@@ -41,8 +43,13 @@ def make(tmp_path: Path, name: str = "box") -> tuple[Directory, Record]:
         labels=["a=b"],
     )
     record = Record(name, config, "/bundle")
-    directory.write(record)
+    write(directory, record)
     return directory, record
+
+
+def write(directory: Directory, record: Record) -> None:
+    with directory.lock() as held:
+        held.write(record)
 
 
 # --- ids ---------------------------------------------------------------------------------
@@ -79,7 +86,7 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     directory, record = make(tmp_path)
     record.status, record.pid, record.start, record.exit_status = "created", 12, 345, 6
     record.cgroup_paths = {"pids": "/sys/fs/cgroup/pids/box"}
-    directory.write(record)
+    write(directory, record)
     found = directory.read()
     for name in ("id", "bundle", "status", "pid", "start", "created", "owner", "exit_status"):
         assert getattr(found, name) == getattr(record, name)
@@ -96,7 +103,7 @@ def test_a_record_that_is_unchanged_is_not_read_again(tmp_path: Path) -> None:
     other = directory.read()
     assert directory.read(other) is other
     other.status = "stopped"
-    directory.write(other)
+    write(directory, other)
     assert directory.read(record) is not record
     assert directory.read(record).status == "stopped"
 
@@ -118,7 +125,7 @@ def test_a_record_is_replaced_and_never_half_written(tmp_path: Path) -> None:
         thread.start()
     for number in range(200):
         record.pid = number * 1000
-        directory.write(record)
+        write(directory, record)
     stop.set()
     for thread in threads:
         thread.join()
@@ -129,9 +136,10 @@ def test_a_record_is_replaced_and_never_half_written(tmp_path: Path) -> None:
 def test_what_is_prepared_is_not_the_state_yet(tmp_path: Path) -> None:
     directory, record = make(tmp_path)
     record.status = "created"
-    directory.prepare(record)
-    assert directory.read().status == "creating"
-    directory.publish()
+    with directory.lock() as held:
+        held.prepare(record)
+        assert directory.read().status == "creating"
+        held.publish()
     assert directory.read().status == "created"
 
 
@@ -195,7 +203,8 @@ def test_an_id_is_used_once(tmp_path: Path) -> None:
 
 def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = make(tmp_path)
-    os.close(directory.make_fifo())
+    with directory.lock() as held:
+        os.close(held.make_fifo())
     for name in (".state.json", "hook"):
         Path(directory.path, name).touch()
     removed: list[str] = []
@@ -224,13 +233,14 @@ def test_a_link_to_another_container_is_damage(tmp_path: Path) -> None:
 
 def test_a_fifo_of_a_start_that_was_killed_is_replaced(tmp_path: Path) -> None:
     directory, _ = make(tmp_path)
-    for _ in range(2):
-        fd = directory.make_fifo()
-        assert stat.S_ISFIFO(os.fstat(fd).st_mode)
-        assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o600
-        os.close(fd)
-    directory.remove_fifo()
-    directory.remove_fifo()
+    with directory.lock() as held:
+        for _ in range(2):
+            fd = held.make_fifo()
+            assert stat.S_ISFIFO(os.fstat(fd).st_mode)
+            assert stat.S_IMODE(os.fstat(fd).st_mode) == 0o600
+            os.close(fd)
+        held.remove_fifo()
+        held.remove_fifo()
     assert os.listdir(directory.path) == ["state.json"]
 
 
@@ -240,19 +250,22 @@ def test_a_place_that_cannot_be_written(
 ) -> None:
     directory = Directory(str(tmp_path), "box")
     record = Record("box", Config(rootfs="/"))
+    directory.make()
+    held = directory.lock()
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    for name in ("mkdir", "mkfifo"):
+    for name in ("mkdir", "mkfifo", "open"):
         monkeypatch.setattr(posix, name, refuse)
     calls: dict[str, Callable[[], object]] = {
         "make": directory.make,
-        "make_fifo": lambda: directory.make_fifo(),
-        "write": lambda: directory.write(record),
+        "make_fifo": held.make_fifo,
+        "write": lambda: held.write(record),
     }
-    with pytest.raises(Error, match=r"^cannot \w+ .*'.*: (No space.*full: free|No such file)"):
+    with pytest.raises(Error, match=r"^cannot \w+ .*'.*: No space.*full: free"):
         calls[what]()
+    held.release()
 
 
 # --- the lock ---------------------------------------------------------------------------------
@@ -314,7 +327,7 @@ def test_a_lock_is_of_the_container_that_is_there(tmp_path: Path) -> None:
             directory.remove()
             if again:
                 directory.make()
-                directory.write(Record("box", Config(rootfs="/"), "the next"))
+                write(directory, Record("box", Config(rootfs="/"), "the next"))
         thread.join(5)
         assert results == ["the next" if again else "gone"]
         directory.remove()

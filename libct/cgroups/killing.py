@@ -1,0 +1,109 @@
+"""Ending all that runs in control groups, of either version and both at once.
+
+One write to cgroup.kill does it with v2 since Linux 5.14.  Elsewhere the
+processes are frozen, so that none forks away from the list, killed, and thawed:
+a process that v1 has frozen does not die, and a container may have frozen groups
+below its own by itself.
+
+Sources: the kernel's admin-guide/cgroup-v2, cgroup.kill, and
+admin-guide/cgroup-v1/freezer-subsystem.
+"""
+
+from __future__ import annotations
+
+import errno
+import posix
+from _signal import SIGKILL
+
+from ..errors import CgroupError
+from ..loading.clock import backoff
+from . import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_SECONDS = 10.0  # that processes may take to end by SIGKILL
+_FREEZE_SECONDS = 0.1  # that they may take to freeze, before they are killed all the same
+_V1, _V2 = "freezer.state", "cgroup.freeze"
+
+
+def kill(directories: Collection[str], *, spare: Collection[int] = ()) -> None:
+    """Send SIGKILL to every process in these groups and those below, and wait until all have ended.
+
+    spare: processes that live on.
+    CgroupError if others live on for ten seconds.
+    """
+    spared = {0, posix.getpid(), *spare}  # 0 is one that this pid namespace does not see
+    if not spared.intersection(running(directories)):
+        for directory in directories:
+            _write(f"{directory}/cgroup.kill", "1")
+    rounds = backoff(_SECONDS)
+    while found := [pid for pid in running(directories) if pid not in spared]:
+        _freeze(directories)
+        for pid in running(directories):
+            if pid not in spared:
+                _kill(pid)
+        thaw(directories)
+        if not next(rounds):
+            raise CgroupError(f"processes {found} do not end by SIGKILL")
+
+
+def running(directories: Collection[str]) -> list[int]:
+    """The processes in the first of these groups, with those below it, that has any.
+
+    With v1 those of the others are the same, as a rule.
+    """
+    for directory in directories:
+        try:
+            found = files.tree_pids(directory)
+        except OSError as error:
+            raise files.failure("list processes", error) from error
+        if found:
+            return found
+    return []
+
+
+def thaw(directories: Collection[str]) -> None:
+    """Let all run on that v1 has frozen in these groups and below: the highest first."""
+    for directory in directories:
+        for path in reversed(list(files.tree(directory))):
+            if not _write(f"{path}/{_V1}", "THAWED"):
+                break  # of another controller
+
+
+def _freeze(directories: Collection[str]) -> None:
+    """Stop them, as far as that can be done at once."""
+    for directory in directories:
+        if _write(f"{directory}/{_V2}", "1"):
+            waits_for, file = "frozen 1", f"{directory}/cgroup.events"
+        elif _write(f"{directory}/{_V1}", "FROZEN"):
+            waits_for, file = "FROZEN", f"{directory}/{_V1}"
+        else:
+            continue
+        waiting = backoff(_FREEZE_SECONDS)
+        try:
+            while waits_for not in files.read(file).splitlines() and next(waiting):
+                pass
+        except OSError:
+            continue  # the group went
+
+
+def _write(path: str, text: str) -> bool:
+    """Whether it could be written: there is no such file, or group, for want of which it is not."""
+    try:
+        files.write(path, text)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, *files.REFUSALS):
+            return False
+        raise files.failure("kill what is in the control group", error) from error
+    return True
+
+
+def _kill(pid: int) -> None:
+    try:
+        posix.kill(pid, SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended
+    except PermissionError:
+        raise CgroupError(f"cannot kill process {pid}: it is another user's") from None

@@ -1,0 +1,181 @@
+"""The control groups that one container has made, and those that it took over empty.
+
+The ledger is a file in the container's directory.  A line is added before a group
+is made and another one after that, so whatever instant the runtime is killed at,
+what it has made can be told from what was there.  Only that is undone after a
+failed start, and removed with the container.
+
+    intended - PATH  about to be made: removed if it is there and empty; nothing in it is killed
+    made MARK PATH   the container's own group
+    taken MARK PATH  was there, empty, and is the container's from here on, as with runc
+    above - PATH     a missing level above it, made too: removed when it is empty
+    left - PATH      not the container's, or not any more
+
+The mark says whether the group is still the one that the line is about: another
+container may have taken it over since, or it was removed and somebody else made
+one of this path.  It is an extended attribute of the group that only root of the
+host may write; for an ordinary user it is the number of the inode.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from ..errors import CgroupError
+from ..loading.paths import is_directory
+from . import files, killing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Protocol
+
+    class Paper(Protocol):
+        """Where the ledger is written (life/directory.py)."""
+
+        def append(self, name: str, text: str) -> None: ...
+
+        def text(self, name: str) -> str: ...
+
+
+NAME = "groups"  # of the file
+_ATTRIBUTE = "trusted.libct"  # xattr(7): for CAP_SYS_ADMIN in the first user namespace
+_OWN = ("made", "taken")
+
+
+class Ledger:
+    """What the file says, in the order of its lines."""
+
+    __slots__ = ("_before", "_lines", "_paper")
+
+    def __init__(self, paper: Paper) -> None:
+        """What is in it already is of an earlier start of the container."""
+        self._paper = paper
+        self._lines = parse(paper.text(NAME))  # by path: (what, mark)
+        self._before: dict[str, bytes] = {}  # the marks that were replaced in what was taken
+
+    def own(self) -> list[str]:
+        """The container's own groups, those that are there and still are its own."""
+        return [
+            path
+            for path, (what, mark) in self._lines.items()
+            if what in _OWN and mark == _mark_of(path, mark)
+        ]
+
+    def make(self, path: str, *, above: bool = False) -> bool:
+        """mkdir(2), written down; False where it is there already.
+
+        above: it is a level above the container's group.
+
+        Raises OSError: then it has not been made.
+        """
+        if is_directory(path):
+            return False
+        self._write("intended", path)
+        try:
+            posix.mkdir(path, 0o755)
+        except OSError as error:
+            self._write("left", path)
+            if isinstance(error, FileExistsError):
+                return False  # somebody else was faster
+            raise
+        if above:
+            self._write("above", path)
+        else:
+            self._write("made", path, _marked(path))
+        return True
+
+    def take(self, path: str) -> None:
+        """It was there, with nothing in it, and is the container's now."""
+        if path not in self.own():
+            self._before[path] = _read_mark(path)
+            self._write("taken", path, _marked(path))
+
+    def undo(self) -> list[str]:
+        """After a failed start: remove what it has made; what could not be is returned, as text."""
+        for path, (what, mark) in list(self._lines.items()):
+            if what == "taken":
+                if mark == _mark_of(path, mark) and path in self._before:
+                    _write_mark(path, self._before[path])
+                self._write("left", path)
+        return self.remove(by_force=True)
+
+    def remove(self, *, by_force: bool, spare: Collection[int] = ()) -> list[str]:
+        """Remove all of it, the lowest first, and with the own groups those below them.
+
+        by_force: end what runs in the own groups; else there is to be nothing that runs.
+        spare: processes that are not to be ended.
+
+        What could not be removed stays in the ledger, and is returned as text.
+        """
+        failures = []
+        own = self.own()
+        try:
+            if by_force:
+                killing.kill(own, spare=spare)
+            files.remove(own)
+        except CgroupError as error:
+            failures.append(str(error))
+        except OSError as error:
+            failures.append(str(files.failure("remove the control group", error)))
+        for path, (what, _) in reversed(list(self._lines.items())):
+            if what not in _OWN:
+                try:
+                    posix.rmdir(path)
+                except OSError:
+                    pass  # gone, or used by others, whose it is then
+        self._lines = {path: self._lines[path] for path in own if is_directory(path)}
+        return failures
+
+    def _write(self, what: str, path: str, mark: str = "-") -> None:
+        self._paper.append(NAME, f"{what} {mark} {path}\n")
+        self._lines.pop(path, None)
+        if what != "left":
+            self._lines[path] = what, mark
+
+
+def parse(text: str) -> dict[str, tuple[str, str]]:
+    """Path -> (what, mark).  A line that was not written to its end is as good as none."""
+    found: dict[str, tuple[str, str]] = {}
+    for line in text.splitlines(keepends=True):
+        what, _, rest = line.partition(" ")
+        mark, _, path = rest.rstrip("\n").partition(" ")
+        if not line.endswith("\n") or not path.startswith("/"):
+            continue
+        found.pop(path, None)
+        if what != "left":
+            found[path] = what, mark
+    return found
+
+
+def _marked(path: str) -> str:
+    """Mark a group as nobody else's; how it is marked."""
+    mark = posix.urandom(8).hex().encode()
+    if _write_mark(path, mark):
+        return mark.decode()
+    return f"inode-{posix.stat(path).st_ino}"
+
+
+def _mark_of(path: str, like: str) -> str:
+    """The mark of a group, of the kind of another one; "" where there is no group."""
+    if like.startswith("inode-"):
+        try:
+            return f"inode-{posix.stat(path).st_ino}"
+        except OSError:
+            return ""
+    return _read_mark(path).decode("ascii", "replace")
+
+
+def _read_mark(path: str) -> bytes:
+    try:
+        return posix.getxattr(path, _ATTRIBUTE, follow_symlinks=False)
+    except OSError:
+        return b""
+
+
+def _write_mark(path: str, mark: bytes) -> bool:
+    try:
+        posix.setxattr(path, _ATTRIBUTE, mark, follow_symlinks=False)
+    except OSError:
+        return False  # not root of the host
+    return True

@@ -1,0 +1,57 @@
+"""Whether a configuration, and a process of it, can be started at all: every finding at once."""
+
+from __future__ import annotations
+
+from ..errors import ConfigError, Finding
+from .unsupported import refuse_unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..cgroups.manager import Manager
+    from ..config import Config
+    from .host import Host
+    from .process import Process
+
+
+def check(config: Config, process: Process | None = None) -> list[str]:
+    """Raise ConfigError with every finding about config, and process where given.
+
+    Returns the warnings: what is ignored, or is not what it seems.
+    """
+    from ..config.validate import facts_of_host, validate, validate_process
+
+    findings = validate(config, facts_of_host())
+    if process is not None:
+        findings += validate_process(process, config)
+    warnings = _raise_for(findings)
+    refuse_unsupported(config, process)
+    return warnings
+
+
+def check_process(config: Config, process: Process) -> list[str]:
+    """The same about a process of the container of config."""
+    from ..config.rules_process import validate_process
+
+    warnings = _raise_for(validate_process(process, config))
+    refuse_unsupported(config, process)
+    return warnings
+
+
+def planned_manager(config: Config, container_id: str, facts: Host) -> Manager | None:
+    """The manager of the control groups to be made; ConfigError where they cannot be."""
+    if config.cgroups is None:
+        return None
+    from ..cgroups.choose import new
+
+    manager = new(config.cgroups, container_id, facts.layout)
+    problems = manager.problems()
+    if problems:
+        raise ConfigError([Finding(*problem) for problem in problems])
+    return manager
+
+
+def _raise_for(findings: list[Finding]) -> list[str]:
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        raise ConfigError(errors)
+    return [str(finding) for finding in findings]

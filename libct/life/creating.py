@@ -1,0 +1,83 @@
+"""Containers are registered, and planned; what is done to them after that is theirs."""
+
+from __future__ import annotations
+
+from ..syscalls.interrupts import deferred
+from .checking import check, planned_manager
+from .container import Container
+from .directory import Directory, check_id, default_root
+from .holdings import Holdings
+from .host import host
+from .process import Process
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..plan.step import Plan
+
+
+def create(
+    root: str,
+    id: str,  # noqa: A002  # the runtime-spec's word
+    config: Config,
+    *,
+    bundle: str = "",
+    process: Process | None = None,
+) -> Container:
+    """Register a container under root; nothing is started yet.
+
+    root: the directory of states; "" is default_root().
+    bundle: the directory of its config.json, for state().
+    process: the one to be started in it, if there is one already to be checked.
+
+    Raises ConfigError with every finding, InvalidID, ContainerExists.
+    """
+    directory = Directory(root or default_root(), id)
+    warnings = check(config, process)
+    made: list[Holdings] = []
+    try:
+        with deferred():
+            made.append(_make(directory, Record(id, config, bundle)))
+    except BaseException:
+        if made:  # a signal has come that is to keep it from being made
+            with deferred():
+                directory.remove()
+        raise
+    made[0].warnings += warnings
+    return Container(made[0])
+
+
+def _make(directory: Directory, record: Record) -> Holdings:
+    facts = host()
+    manager = planned_manager(record.config, record.id, facts)
+    directory.make()
+    try:
+        holdings = Holdings(directory, record)
+        if manager is not None:
+            holdings.planned = manager, facts.layout
+        with directory.lock() as held:
+            held.write(record)
+    except BaseException:
+        directory.remove()
+        raise
+    return holdings
+
+
+def plan(
+    config: Config,
+    process: Process | None = None,
+    *,
+    id: str = "container",  # noqa: A002
+) -> Plan:
+    """What a start would do, step by step; nothing is done.
+
+    Without a process the plan is for one that runs /bin/sh as root.
+    """
+    from ..plan.container import plan_start
+
+    process = process or Process(["/bin/sh"], init=True)
+    check_id(id)
+    check(config, process)
+    facts = host()
+    return plan_start(config, process, facts, planned_manager(config, id, facts), id)

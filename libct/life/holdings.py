@@ -1,0 +1,161 @@
+"""What a container has: one owner, below those who start it, look at it and end it.
+
+Its directory and record on disk, those of its processes that are children of
+this process, its own control groups, and what is left of its latest start.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from ..config.status import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPPED
+from ..errors import ContainerNotRunning, Error
+from ..loading.paths import exists
+from ..syscalls import pidfds
+from .proc import name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.client import Started
+    from ..cgroups.layout import Layout
+    from ..cgroups.ledger import Ledger
+    from ..cgroups.manager import Manager
+    from ..plan.step import Plan
+    from .directory import Directory, Held
+    from .process import Child
+    from .record import Record
+
+# By the directory of a container: those of its processes that are children of
+# this process and have not been waited for.
+_unreaped: dict[str, list[Child]] = {}
+
+
+class Holdings:
+    """What one container has.
+
+    planned: what create() has found out: the manager of the groups that are to be
+        made, and the groups of the host.
+    started: the channel of a start that somebody here may want to see the end of.
+    keeps_status, trace, traces, plan, warnings: as of Container.
+    """
+
+    __slots__ = (
+        "directory",
+        "keeps_status",
+        "plan",
+        "planned",
+        "record",
+        "started",
+        "trace",
+        "traces",
+        "warnings",
+    )
+
+    def __init__(self, directory: Directory, record: Record) -> None:
+        self.directory, self.record = directory, record
+        self.planned: tuple[Manager | None, Layout | None] = (None, None)
+        self.started: Started | None = None
+        self.keeps_status = True
+        self.trace = False
+        self.traces: list[tuple[int, int, int, str]] = []
+        self.plan: Plan | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    # --- the record ---
+
+    def refresh(self) -> Record:
+        """The record as it is on disk now, where another process may have changed it."""
+        record = self.directory.read(self.record)
+        if record.created != self.record.created:
+            raise self.directory.not_found()  # removed, and the id is another container's
+        self.record = record
+        return record
+
+    def status(self) -> str:
+        record = self.refresh()
+        if record.status == CREATING:
+            # Its maker holds the lock; one that is gone has made nothing.
+            return CREATING if self.directory.locked() else STOPPED
+        return self.live_status()
+
+    def live_status(self) -> str:
+        """The status of one that is not being created, by the record at hand."""
+        record = self.record
+        if len(self.children()) > 1:
+            # A first process that ends waits for them to be waited for.
+            reap([child for child in self.children() if child.on_exit is None])
+        if record.status != CREATED or not record.alive:
+            return STOPPED
+        if record.cgroup_paths:
+            from ..cgroups.freezer import frozen
+
+            if frozen(record.cgroup_paths):
+                return PAUSED
+        # Who releases the process may be killed before the fifo is removed.
+        waits = exists(self.directory.fifo) and name_of(record.pid) == INIT_NAME
+        return CREATED if waits else RUNNING
+
+    # --- processes ---
+
+    def children(self) -> list[Child]:
+        """Those of the container's processes that this process has to wait for."""
+        return _unreaped.get(self.directory.path, [])
+
+    def abandon(self) -> None:
+        """Forget them: they have been waited for."""
+        _unreaped.pop(self.directory.path, None)
+
+    def adopt(self, child: Child) -> None:
+        _unreaped.setdefault(self.directory.path, []).append(child)
+
+    def open_init(self) -> int:
+        """A pidfd of the first process, checked to be of it and no later one of its number."""
+        try:
+            pidfd = pidfds.open_process(self.record.pid) if self.record.pid > 0 else -1
+        except ProcessLookupError:
+            pidfd = -1
+        if pidfd < 0 or not self.record.alive:
+            if pidfd >= 0:
+                posix.close(pidfd)
+            raise ContainerNotRunning(f"container {self.id!r}: container not running")
+        return pidfd
+
+    # --- control groups ---
+
+    def ledger(self, held: Held | None = None) -> Ledger:
+        """Which control groups it has made; to be written to where its lock is held."""
+        from ..cgroups.ledger import Ledger
+
+        return Ledger(held or self.directory)
+
+    @property
+    def manager(self) -> Manager | None:
+        """The manager of its own control groups; None where it has none (yet, or any more)."""
+        paths = self.record.cgroup_paths
+        if not paths or self.record.config.cgroups is None:
+            return None
+        own = self.ledger().own()
+        paths = {name: path for name, path in paths.items() if path in own}
+        if not paths:
+            return None
+        from ..cgroups.choose import load
+
+        return load(self.record.config.cgroups, paths)
+
+    def needed_manager(self, verb: str) -> Manager:
+        manager = self.manager
+        if manager is None:
+            raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
+        return manager
+
+
+def reap(children: list[Child]) -> None:
+    """Wait for those that have ended, and take them out of the list."""
+    if children:
+        from .process import reap_ended
+
+        reap_ended(children)

@@ -1,0 +1,124 @@
+"""Ending what runs of a container: its first process, its other ones, its hooks."""
+
+from __future__ import annotations
+
+import _signal
+import posix
+
+from ..errors import ContainerNotRunning, Error
+from ..loading.clock import backoff
+from ..syscalls import pidfds
+from .holdings import reap
+from .proc import start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .directory import Directory
+    from .holdings import Holdings
+    from .process import Child
+
+_SECONDS = 10.0  # that a process may take to end by SIGKILL
+
+
+def stop(holdings: Holdings) -> None:
+    """End it, after a start that was not to be.
+
+    Without the lock, which recording its exit status takes.
+    """
+    kill_init(holdings)
+    if not holdings.record.own_pids:
+        manager = holdings.manager
+        if manager is not None:
+            manager.kill()
+
+
+def kill_init(holdings: Holdings) -> None:
+    """End the first process, and with it all in its pid namespace, and wait until it is gone."""
+    try:
+        pidfd = holdings.open_init()
+    except ContainerNotRunning:
+        return  # it has ended by itself just now
+    try:
+        try:
+            pidfds.send(pidfd, _signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        waiting = backoff(_SECONDS)
+        while not wait_for(pidfd, 0):
+            thaw(holdings)
+            # Process 1 of a pid namespace ends when all others in it have
+            # been waited for.
+            reap(holdings.children())
+            if not wait_for(pidfd, 1) and not next(waiting):
+                raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")
+    finally:
+        posix.close(pidfd)
+
+
+def thaw(holdings: Holdings) -> None:
+    """Let those run on that are frozen, in groups below the container's, too: to die."""
+    if holdings.record.cgroup_paths:
+        from ..cgroups import killing
+
+        killing.thaw(holdings.ledger().own())
+
+
+def kill_children(holdings: Holdings, children: list[Child]) -> None:
+    """End those that are ours, and wait for them; how they end, their Processes still tell."""
+    for child in children:
+        try:
+            child.signal(_signal.SIGKILL)
+        except ProcessLookupError:
+            continue  # it has ended
+    waiting = backoff(_SECONDS)
+    while children:
+        reap(children)
+        if children and not next(waiting):
+            raise Error(f"container {holdings.id!r}: its processes do not end by SIGKILL")
+
+
+def end_hook(directory: Directory, *, spare: Collection[int] = ()) -> None:
+    """End a hook that goes on, with what it has started; unless it is what calls us.
+
+    Its runtime may have been killed, perhaps before it knew the hook's number.  So it
+    is also looked for by its standard input.
+    spare: processes whose groups are not to be ended.
+    """
+    noted = directory.hook()
+    if noted is None:
+        return
+    device, inode, pid, start = noted
+    found = {pid} if start and start_time(pid) == start else set()
+    for name in filter(str.isdigit, posix.listdir("/proc")):
+        try:
+            stdin = posix.stat(f"/proc/{name}/fd/0")
+            if (stdin.st_dev, stdin.st_ino) == (device, inode):
+                found.add(posix.getpgid(int(name)))
+        except OSError:
+            continue  # it has ended, or is not ours to look at
+    for group in found - _groups({posix.getpid(), *spare}):
+        try:
+            posix.killpg(group, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended just now
+
+
+def _groups(pids: Collection[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        try:
+            found.add(posix.getpgid(pid))
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def wait_for(pidfd: int, milliseconds: int) -> bool:
+    """Whether the process ends within that time."""
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(milliseconds))

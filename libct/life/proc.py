@@ -1,0 +1,37 @@
+"""What procfs tells of a process, for who looks at a container from outside (proc(5))."""
+
+from __future__ import annotations
+
+import posix
+
+
+def name_of(pid: int) -> str:
+    """What a process calls itself, at most 15 bytes of it; "" if it has ended."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+            return file.read().decode("ascii", "replace").rstrip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def start_time(pid: int) -> int:
+    """Field 22 of /proc/PID/stat: when the process started, in clock ticks; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def in_pid_namespace_of(pid: int) -> list[int]:
+    """All processes in the pid namespace of pid, for a container without control groups."""
+    wanted = posix.stat(f"/proc/{pid}/ns/pid").st_ino
+    found = []
+    for name in filter(str.isdigit, posix.listdir("/proc")):
+        try:
+            if posix.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+                found.append(int(name))
+        except OSError:
+            continue  # ended meanwhile, or not ours to look at
+    return sorted(found)

@@ -1,0 +1,137 @@
+"""What is remembered of a container: the contents of its state.json."""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from ..config.status import CREATING
+from ..errors import ContainerDamaged, Error
+from ..loading import jsontext
+from .proc import start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..config import Config
+
+
+class Record:
+    """What state.json holds.
+
+    status: CREATING, CREATED (or started: the fifo tells), or STOPPED.
+    pid, start: of the first process, in the pid namespace of who created it;
+        start is field 22 of /proc/PID/stat, which no later process of the same
+        number shares.
+    annotations, rootfs, version, own_pids, hooks: of the configuration, which is
+        read only when it is asked for: who looks at a container needs no more.
+        hooks are the fields of Hooks that have any.
+    last_step: the number, in the plan of the start, of the one that executes
+        the command.
+    cgroup_paths: its own control groups, by controller; None where it has none
+        (yet).  What else its start has made of groups, cgroups/ledger.py knows.
+    """
+
+    __slots__ = (
+        "_config",
+        "_config_text",
+        "_path",
+        "_stamp",
+        "_values",
+        "annotations",
+        "bundle",
+        "cgroup_paths",
+        "created",
+        "exit_status",
+        "hooks",
+        "id",
+        "last_step",
+        "own_pids",
+        "owner",
+        "pid",
+        "rootfs",
+        "start",
+        "status",
+        "version",
+    )
+
+    def __init__(self, container_id: str, config: Config, bundle: str = "") -> None:
+        self.id, self.bundle = container_id, bundle
+        self._config: Config | None = config
+        self._values: dict[str, Any] = {}  # of a configuration that has not been read
+        self._path = ""
+        self.annotations = dict(label.partition("=")[::2] for label in config.labels)
+        self.annotations.pop("bundle", None)
+        self.rootfs, self.version = config.rootfs, config.version
+        self.own_pids = any(
+            space.type == "NEWPID" and not space.path for space in config.namespaces
+        )
+        self.hooks = list(config.hooks.to_dict()) if config.hooks is not None else []
+        self.status = CREATING
+        self.pid = self.start = self.last_step = 0
+        self.created = _now()
+        self.owner = posix.geteuid()
+        self.exit_status: int | None = None
+        self.cgroup_paths: dict[str, str] | None = None
+        self._config_text = ""
+        self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
+
+    @property
+    def alive(self) -> bool:
+        """Whether the first process is there, and not a later one of the same number.
+
+        One whose start is not known had ended before anybody could look.
+        """
+        return self.pid > 0 and self.start > 0 and start_time(self.pid) == self.start
+
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            from ..config import Config
+
+            try:
+                self._config = Config.from_dict(self._values)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise damaged(self._path, str(error)) from None
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config, self._config_text = config, ""
+
+    def dump(self) -> str:
+        """As JSON.  The configuration, its largest part, is converted once."""
+        if not self._config_text:
+            values = self._values if self._config is None else self._config.to_dict()
+            self._config_text = jsontext.dumps(values)
+        head = {name: getattr(self, name) for name in _PLAIN}
+        return jsontext.dumps(head)[:-1] + ',"config":' + self._config_text + "}\n"
+
+    @classmethod
+    def parse(cls, text: bytes, path: str) -> Record:
+        record = object.__new__(cls)
+        record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
+        try:
+            found: dict[str, Any] = jsontext.loads(text, path)
+            for name in _PLAIN:
+                setattr(record, name, found[name])
+            record._values = found["config"]
+            if not isinstance(record._values, dict):
+                raise TypeError("config is no object")
+        except (Error, KeyError, TypeError, ValueError) as error:
+            raise damaged(path, f"no {error}" if isinstance(error, KeyError) else error) from None
+        return record
+
+
+_PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
+
+
+def damaged(path: str, why: object) -> ContainerDamaged:
+    return ContainerDamaged(f"{path} is damaged: {why} (delete it by force)")
+
+
+def _now() -> str:
+    """RFC 3339 in UTC, with nanoseconds."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"

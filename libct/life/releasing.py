@@ -1,0 +1,98 @@
+"""The start of a container that is created: its first process is let go, to become the command."""
+
+from __future__ import annotations
+
+import marshal
+import posix
+
+from ..config.status import CREATING
+from ..errors import ContainerNotRunning
+from ..syscalls.interrupts import allowed
+from . import rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.client import Started
+    from ..errors import StepError
+    from .directory import Held
+    from .holdings import Holdings
+    from .record import Record
+
+_GO = b"0"  # what the first process of a created container waits for
+
+
+def release(holdings: Holdings) -> None:
+    """Container.exec()."""
+    if holdings.status() == CREATING:
+        rules.require("exec", CREATING, holdings.id)  # and do not wait for the end of that
+    with holdings.directory.lock() as held:  # of two who release it, one would wait for ever
+        holdings.refresh()
+        rules.require("exec", holdings.live_status(), holdings.id)
+        said = _release(held)
+        held.remove_fifo()
+        if said:
+            _see_end(holdings)
+    if said == _GO:
+        raise ContainerNotRunning(
+            f"cannot start container {holdings.id!r}: container process is already dead"
+        )
+    started, holdings.started = holdings.started, None
+    if said:
+        raise _exec_failure(holdings.record, started, said)
+    if started is not None:
+        before = len(started.traces)
+        started.finish()
+        holdings.traces += started.traces[before:]
+    if "poststart" in holdings.record.hooks:
+        from .hooks import run_poststart
+
+        run_poststart(holdings)  # without the lock, for they may use the container
+
+
+def _release(held: Held) -> bytes:
+    """Write the byte that the first process waits for into its fifo; what is in there at the end.
+
+    The end is when the process, which has it open for writing, executes its
+    command or is gone.  Then there is nothing left, or why there was no
+    execve; or the byte itself: it was gone before.
+    """
+    import select
+
+    reader = held.open_fifo(posix.O_RDONLY | posix.O_NONBLOCK)
+    try:
+        writer = held.open_fifo(posix.O_WRONLY)
+        posix.write(writer, _GO)
+        posix.close(writer)
+        poll = select.poll()
+        poll.register(reader, 0)  # for POLLHUP alone, which always counts
+        with allowed():
+            poll.poll()
+        return posix.read(reader, 65536)
+    finally:
+        posix.close(reader)
+
+
+def _see_end(holdings: Holdings) -> None:
+    """Wait a moment for the end of the first process, which has closed its files already."""
+    from .killing import wait_for
+
+    try:
+        pidfd = holdings.open_init()
+    except ContainerNotRunning:
+        return
+    wait_for(pidfd, 1000)
+    posix.close(pidfd)
+
+
+def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepError:
+    """Why a process that has been released did not become its command, as it has said."""
+    from ..bootstrap import client
+    from ..bootstrap.failure import Failure
+
+    failure = Failure(*marshal.loads(said))
+    if started is not None:
+        started.close()
+        return client.step_error(started.plan, failure, [])
+    from .hooks import rest_of_plan
+
+    return client.step_error(rest_of_plan(record), failure, [])

@@ -1,0 +1,189 @@
+"""Signal handlers of the host program, kept from raising where something would be lost.
+
+Python runs a signal handler between any two instructions of the main thread, and
+what the handler raises (KeyboardInterrupt, a time limit) comes out there: a
+descriptor that has just been opened, or a process just cloned, is then known to
+nobody.  So while something of a container is made or removed, handlers are
+deferred: they run at the end, or where it is waited for something long
+(allowed()), which are places where nothing can be lost.
+
+    with deferred():
+        ...
+        with allowed():
+            poll.poll()
+
+Handlers run in the main thread alone (signal, Signals and threads), so in every
+other thread both do nothing.  A mask of signals would not do: another thread of
+the program may have the signal delivered, and the main thread runs the handler.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+    from typing import Any, Union
+
+    Handler = Callable[[int, Union[FrameType, None]], Any]
+
+_aside: dict[int, Handler] = {}  # the host program's handlers, while they are deferred
+_arrived: list[tuple[int, FrameType | None]] = []  # signals that came meanwhile
+_thread_id = 0  # of the thread that defers, 0 while there is none
+_allowed = False  # whether handlers run at once, for the moment
+
+
+class Raised(BaseException):
+    """What a handler has raised, on its way through code of libct's.
+
+    No Exception, so that nobody takes it for a failure of what was going on;
+    deferred() gives the host program its own exception.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class deferred:
+    """Context manager: handlers run at the end of the block, or in allowed() within it.
+
+    What they raise comes out of the block then.  Within another one it changes nothing.
+    """
+
+    __slots__ = ("_mine",)
+
+    def __enter__(self) -> None:
+        global _thread_id
+        self._mine = False
+        if _thread_id:
+            return
+        found = {n: h for n in range(1, _signal.NSIG) if callable(h := _signal.getsignal(n))}
+        if not found:
+            return
+        try:
+            mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+            try:
+                _signal.pthread_sigmask(_signal.SIG_BLOCK, found)
+                for number in found:
+                    _signal.signal(number, _defer)
+                    _aside[number] = found[number]
+                self._mine = True
+                _thread_id = _thread.get_ident()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        except ValueError:
+            pass  # not the main thread
+        except BaseException:
+            _end()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._mine:
+                _end()
+        finally:
+            if isinstance(error, Raised):
+                own = error.error
+                try:
+                    raise own
+                finally:
+                    own.__context__ = None  # how it got here is no part of its story
+                    del own
+
+
+class allowed:
+    """Context manager within deferred(): handlers run at once, also for what came before.
+
+    For waiting: a call that can be made again, or whose result need not be kept.
+    """
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        global _allowed
+        self._before = True  # as it is for all other threads
+        if _thread_id != _thread.get_ident():
+            return
+        self._before, _allowed = _allowed, True
+        try:
+            while _arrived:
+                _run(*_arrived.pop(0))
+        except BaseException:
+            _allowed = self._before
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        global _allowed
+        if not self._before:
+            _allowed = False
+
+
+def check() -> None:
+    """Run the handlers of signals that have arrived; what they raise comes out here."""
+    with allowed():
+        pass
+
+
+def _defer(number: int, frame: FrameType | None) -> None:
+    """The handler while others are deferred."""
+    if _allowed:
+        _run(number, frame)
+    else:
+        _arrived.append((number, frame))
+
+
+def _run(number: int, frame: FrameType | None) -> None:
+    """Run the host program's own; it may use libct, where handlers are deferred still."""
+    global _allowed
+    _allowed = False
+    try:
+        _aside[number](number, frame)
+    except BaseException as error:
+        raise Raised(error) from None
+    finally:
+        _allowed = True
+
+
+def _end() -> None:
+    """Put the handlers back, and run them for what has arrived."""
+    global _thread_id, _allowed
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    raised: BaseException | None = None
+    handlers = dict(_aside)
+    while _aside:
+        try:
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, handlers)
+            for number in handlers:
+                if number in _aside:
+                    _signal.signal(number, _aside[number])
+                    del _aside[number]
+        except BaseException as error:  # of one that is back already: another thread got a signal
+            raised = raised or error
+    arrived = _arrived[:]
+    _arrived.clear()
+    _thread_id, _allowed = 0, False
+    try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        if raised is not None:
+            raise raised
+    finally:
+        _deliver(handlers, arrived)
+
+
+def _deliver(handlers: dict[int, Handler], arrived: list[tuple[int, FrameType | None]]) -> None:
+    """Run handlers; one that raises keeps none of the others from running."""
+    if arrived:
+        number, frame = arrived.pop(0)
+        try:
+            handlers[number](number, frame)
+        finally:
+            _deliver(handlers, arrived)
