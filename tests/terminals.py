@@ -25,10 +25,17 @@ class Session:
     """A command as the only job of a terminal of 30 lines and 100 columns.
 
     env: added to the environment.  user: as the ordinary user.
+    stdin, stdout: descriptors to have in place of the terminal.
     """
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str] | None = None, *, user: bool = False
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        user: bool = False,
+        stdin: int | None = None,
+        stdout: int | None = None,
     ) -> None:
         self.master, self.terminal = os.openpty()
         self.seen = b""
@@ -37,11 +44,11 @@ class Session:
         self.process = subprocess.Popen(
             command,
             env={**(user_environment() if user else os.environ), **(env or {})},
-            stdin=self.terminal,
-            stdout=self.terminal,
+            stdin=self.terminal if stdin is None else stdin,
+            stdout=self.terminal if stdout is None else stdout,
             stderr=self.terminal,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
             **(user_identity() if user else {}),
         )
 
@@ -57,8 +64,14 @@ class Session:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self.master)
+        self.hang_up()
         os.close(self.terminal)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a terminal emulator does when its window is closed."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
 
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

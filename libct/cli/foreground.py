@@ -128,6 +128,8 @@ def _follow(
         for fd, _ in ready:
             if fd == signals.fileno():
                 for number in signals.take():
+                    if number == _signal.SIGHUP and relay is not None and relay.is_lost():
+                        continue  # the process's own terminal tells it
                     if mortal and number in _ENDING and not _minds(process.pid, number):
                         ended_by, number = number, _signal.SIGKILL
                     _pass_on(number, process, relay)
@@ -137,7 +139,7 @@ def _follow(
                 proxy.receive(posix.getpid())
             elif relay is not None:
                 relay.relay(fd)
-                for number in relay.typed_signals(process.pid) if mortal else ():
+                for number in relay.sent_signals(process.pid) if mortal else ():
                     if not _minds(process.pid, number):
                         ended_by = number
                         _pass_on(_signal.SIGKILL, process, relay)

@@ -3,6 +3,12 @@
 The container's terminal is a pseudo terminal of its own; libct holds the master,
 puts the caller's terminal into raw mode, and copies both ways.  So an interrupt
 typed there is a byte here, and a signal only in the container.
+
+When the caller's terminal is hung up, or nobody reads the output any more, the
+container's terminal is hung up too, by closing its master, as sshd(8) does.  The
+kernel then sends SIGHUP to the process, which leads the session, and when that has
+ended to those in the foreground.  Later reads give end of file and later writes
+EIO, so nobody in there is blocked; how long they go on is up to them.
 """
 
 from __future__ import annotations
@@ -43,14 +49,13 @@ class Terminal:
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0
         )
         process.terminal, process.console_socket = True, self._theirs
-        self._sized = next((fd for fd in (0, 1, 2) if os.isatty(fd)), -1)
-        if self._sized >= 0:
-            size = get_window_size(self._sized)
-            process.console_height, process.console_width = size
+        self._terminals = [fd for fd in (0, 1, 2) if _is_terminal(fd)]
+        process.console_height, process.console_width = self._size()
         self._saved: list[Any] | None = None
         self._master = -1
         self._to_master, self._to_output = b"", b""
         self._typed = b""  # what the terminal has been given last
+        self._hung_up = False  # and nobody has asked for the signal of that
         self._input_open = self._output_open = True
         self.idle = False  # nobody has the terminal open at present
 
@@ -65,7 +70,9 @@ class Terminal:
 
     def wanted(self) -> dict[int, int]:
         """Which descriptors to poll, for which events."""
-        events = {}
+        if self._master < 0:  # hung up, with output left for who still reads it
+            return {1: select.POLLOUT} if self._to_output else {}
+        events = dict.fromkeys(self._terminals, 0)  # a hang-up is always reported
         if self._input_open and not self._to_master:
             events[0] = select.POLLIN
         if not self.idle:
@@ -78,7 +85,12 @@ class Terminal:
 
     def relay(self, fd: int) -> None:
         """Copy what can be copied now that fd is ready."""
-        if fd == 0:
+        if self._master < 0:
+            if fd == 1:  # the others were ready before the terminal was hung up
+                self._write_output(_AT_ONCE)
+        elif fd != self._master and self.is_lost(fd):
+            self.hang_up()
+        elif fd == 0:
             self._read_input()
         elif fd == 1:
             self._write_output(_AT_ONCE)
@@ -87,9 +99,33 @@ class Terminal:
                 self._read_master()
             self._write_master()
 
-    def typed_signals(self, group: int) -> list[int]:
-        """The signals that what relay() has handed on had sent to this process group."""
+    def is_lost(self, *fds: int) -> bool:
+        """Whether the caller's terminal has been hung up: one of those given, or any of ours."""
+        poll = select.poll()
+        for fd in fds or self._terminals:
+            if fd in self._terminals:
+                poll.register(fd, 0)
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    def hang_up(self) -> None:
+        """Hang up the process's terminal.  What it has printed so far is still written out."""
+        if self._master < 0:
+            return
+        kept, self._to_output = self._to_output, b""
+        while len(kept) < _ROOM and self._read_master():
+            kept, self._to_output = kept + self._to_output, b""
+        self._to_output = kept if self._output_open else b""
+        self._to_master = self._typed = b""
+        os.close(self._master)
+        self._master, self.idle, self._hung_up = -1, False, True
+        self._give_back()  # where it is still there: an interrupt is a signal to us again
+
+    def sent_signals(self, group: int) -> list[int]:
+        """The signals that relay() has made the terminal send to this process group."""
         typed, self._typed = self._typed, b""
+        if self._master < 0:
+            hung_up, self._hung_up = self._hung_up, False
+            return [_signal.SIGHUP] if hung_up else []
         try:
             state = termios.tcgetattr(self._master)
             if not typed or not state[3] & termios.ISIG or os.tcgetpgrp(self._master) != group:
@@ -105,7 +141,7 @@ class Terminal:
         while True:
             while self._to_output:
                 self._write_output(_ROOM)
-            if not self._read_master():
+            if self._master < 0 or not self._read_master():
                 return
 
     def restore(self) -> None:
@@ -119,10 +155,9 @@ class Terminal:
 
     def resize(self) -> None:
         """Hand the size of the caller's terminal on; who is in the foreground there is told."""
-        if self._sized >= 0 and self._master >= 0:
-            size = get_window_size(self._sized)
-            if size != (0, 0):
-                set_window_size(self._master, *size)
+        size = self._size()
+        if size != (0, 0) and self._master >= 0:
+            set_window_size(self._master, *size)
 
     def suspend(self) -> None:
         """Stop, as a job of the caller's shell, with its terminal as it was; then go on."""
@@ -137,15 +172,24 @@ class Terminal:
 
     # --- the caller's terminal ---
 
+    def _size(self) -> tuple[int, int]:
+        """(0, 0) where it has none, or has been hung up."""
+        try:
+            return get_window_size(self._terminals[0]) if self._terminals else (0, 0)
+        except OSError:
+            return 0, 0
+
     def _make_raw(self) -> None:
-        """cfmakeraw(3), where it is a terminal that we read from."""
-        while os.isatty(0):
-            before = termios.tcgetattr(0)
+        """cfmakeraw(3), where it is a terminal that we read from, and copy to the process's."""
+        while 0 in self._terminals and self._master >= 0:
             try:
+                before = termios.tcgetattr(0)
                 termios.tcsetattr(0, termios.TCSADRAIN, _raw(termios.tcgetattr(0)))
             except termios.error as error:
                 if error.args[0] == errno.EINTR:
                     continue  # stopped in the background: in the foreground it may be set otherwise
+                if self.is_lost(0):
+                    return  # relay() will be told
                 raise Error(f"cannot make the terminal raw: {error.args[1]}") from error
             if self._saved is None:
                 self._saved = before
@@ -170,6 +214,9 @@ class Terminal:
         except OSError:  # hung up, or we are an orphan in the background
             data = b""
         if not data:
+            if self.is_lost(0):
+                self.hang_up()
+                return
             self._input_open = False
         self._to_master = data or _END_OF_FILE
 
@@ -204,10 +251,21 @@ class Terminal:
                 poll.register(1, select.POLLOUT)
                 poll.poll()
                 return
-            except OSError:
-                # Nobody reads any more.  The process must not block on that.
+            except OSError as error:
+                # What cannot be written is dropped: the process must not block on it.
                 self._output_open = False
+                if error.errno in (errno.EPIPE, errno.EIO):  # nobody reads any more
+                    self.hang_up()
         self._to_output = b""
+
+
+def _is_terminal(fd: int) -> bool:
+    """Also one that has been hung up already, which isatty(3) says is none."""
+    try:
+        termios.tcgetattr(fd)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return True
 
 
 def _raw(state: list[Any]) -> list[Any]:

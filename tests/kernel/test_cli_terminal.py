@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import termios
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
@@ -37,8 +39,8 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 class Session(terminals.Session):
     """libct as the only job of a terminal."""
 
-    def __init__(self, *args: str | os.PathLike[str]) -> None:
-        super().__init__(libct_command(*args), libct_environment())
+    def __init__(self, *args: str | os.PathLike[str], **streams: Any) -> None:
+        super().__init__(libct_command(*args), libct_environment(), **streams)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +195,142 @@ def test_exec_with_a_terminal(tmp_path: Path, rootfs: Path) -> None:
             assert session.end() == 4
     finally:
         libct("delete", "--force", name, check=True)
+
+
+# --- hung up ---
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("trap 'sleep 1; exit 7' HUP; echo ready; while :; do sleep 0.05; done", 7),
+        # It is told once.
+        ("trap 'n=$((n+1))' HUP; echo ready; for i in $(seq 20); do sleep 0.1; done; exit $n", 1),
+        # What it still prints goes nowhere, and does not block it.
+        ("trap '' HUP; echo ready; sleep 1; seq 100000 2>&-; exit 5", 5),
+        # Process 1 of a pid namespace does not get a signal that it does not handle; it
+        # reads an end of file.
+        ("trap - HUP; echo ready; read line || exit 6; exit 8", 6),
+    ],
+)
+@pytest.mark.parametrize("further", [False, True])
+def test_the_command_ends_in_its_own_way_when_the_terminal_is_closed(
+    tmp_path: Path, rootfs: Path, script: str, status: int, further: bool
+) -> None:
+    name = unique()
+    if further:
+        if "trap -" in script:
+            status = 128 + signal.SIGHUP  # it is not process 1
+        bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+        libct("run", "-d", "-b", bundle, name, check=True)
+        words: list[str | Path] = ["exec", "-t", name, "sh", "-c", script]
+    else:
+        words = ["run", "-b", bundle_of(tmp_path, rootfs, "sh", "-c", script), name]
+    try:
+        with Session(*words) as session:
+            session.read_until("ready\r\n")
+            session.hang_up()
+            assert session.process.wait(20) == status
+    finally:
+        libct("delete", "--force", name)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("exec sleep 1000", 128 + signal.SIGHUP),  # as if it were no process 1
+        ("trap 'sleep 1; exit 7' HUP; while :; do sleep 0.05; done", 7),
+        ("trap '' HUP; sleep 1; exit 5", 5),
+    ],
+)
+def test_a_sandbox_whose_terminal_is_closed(script: str, status: int) -> None:
+    with Session("sandbox", "--", "sh", "-c", f"echo ready; {script}") as session:
+        session.read_until("ready\r\n")
+        time.sleep(0.3)
+        session.hang_up()
+        assert session.process.wait(20) == status
+
+
+def test_a_signal_that_is_no_hang_up_of_the_terminal_is_passed_on(
+    tmp_path: Path, rootfs: Path
+) -> None:
+    script = "trap 'echo told' HUP; echo ready; while :; do read line && exit 4; done"
+    with Session("run", "-b", bundle_of(tmp_path, rootfs, "sh", "-c", script), unique()) as session:
+        session.read_until("ready")
+        session.process.send_signal(signal.SIGHUP)
+        session.read_until("told")
+        session.type("line\n")  # the terminal is still there
+        assert session.end() == 4
+
+
+def _queued(pipe: BinaryIO) -> int:
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]  # type: ignore[no-any-return]
+
+
+def test_a_terminal_for_input_alone_is_closed(tmp_path: Path, rootfs: Path) -> None:
+    """What has been printed up to then still goes to the pipe that is the output."""
+    script = "trap 'exit 7' HUP; seq 50000; while :; do sleep 0.05; done"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    reader, writer = os.pipe()
+    with (
+        open(reader, "rb", buffering=0) as output,
+        Session("run", "-b", bundle, unique(), stdout=writer) as session,
+    ):
+        os.close(writer)
+        assert output.read(1) == b"1"
+        assert wait_until(lambda: _queued(output) > 40000)  # the pipe is full, and so is libct
+        time.sleep(0.3)
+        session.hang_up()
+        time.sleep(0.3)
+        text = b"1" + output.readall()
+        assert session.process.wait(20) == 7
+    lines = text.split()
+    assert len(text) > 70_000  # also what was in libct, and in the container's terminal
+    assert lines[:-1] == [b"%d" % number for number in range(1, len(lines))]
+
+
+def test_a_terminal_for_output_alone_is_closed(tmp_path: Path, rootfs: Path) -> None:
+    script = "trap 'exit 7' HUP; echo ready; while :; do sleep 0.05; done"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    reader, writer = os.pipe()
+    try:
+        with Session("run", "-b", bundle, unique(), stdin=reader) as session:
+            session.read_until("ready")
+            session.hang_up()
+            assert session.process.wait(20) == 7
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("trap 'exit 7' HUP; while :; do echo y; done", 7), ("exec yes", 1)],
+)
+def test_nobody_reads_the_output(tmp_path: Path, rootfs: Path, script: str, status: int) -> None:
+    """It ends as what writes to a pipe itself does."""
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    reader, writer = os.pipe()
+    with Session("run", "-b", bundle, unique(), stdout=writer) as session:
+        os.close(writer)
+        assert os.read(reader, 1) == b"y"
+        os.close(reader)
+        assert session.process.wait(20) == status
+        assert termios.tcgetattr(session.terminal) == session.before
+
+
+def test_an_interrupt_when_nobody_reads_the_output(tmp_path: Path, rootfs: Path) -> None:
+    """The terminal that is left is no longer raw: what is typed there reaches libct."""
+    script = "trap '' HUP; trap 'exit 9' INT; echo ready; while :; do sleep 0.05; echo more; done"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    reader, writer = os.pipe()
+    with Session("run", "-b", bundle, unique(), stdout=writer) as session:
+        os.close(writer)
+        assert os.read(reader, 1) == b"r"
+        os.close(reader)
+        assert wait_until(lambda: termios.tcgetattr(session.terminal) == session.before)
+        session.type("\x03")
+        assert session.end() == 9
 
 
 # --- detached ---
