@@ -16,10 +16,11 @@ from ..config.namespace import SPEC_NAMES
 from ..config.record import Record
 from ..config.validate import validate, validate_process
 from ..errors import ConfigError, Error, Finding
-from ..life.host import host
+from ..life.host import host, own_capabilities
 from ..life.unsupported import refuse_unsupported
 from ..oci.bundle import from_bundle
 from ..oci.names import HOOKS
+from ..plan.capabilities import capability_findings
 from ..plan.container import plan_start
 from .check_command import find_command
 from .check_report import ERROR, NOTE, OK, WARNING, Line
@@ -79,6 +80,7 @@ def look(
         findings.append(Finding("process", "missing: it says what to run"))
     else:
         findings += validate_process(process, config)
+    findings += capability_findings(config, process, own_capabilities)
     try:
         refuse_unsupported(config, process)
     except ConfigError as error:

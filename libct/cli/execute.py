@@ -50,10 +50,9 @@ def main(arguments: Arguments) -> int:
 
 def _warn(arguments: Arguments, container: Container, process: Process) -> None:
     """Say what is ignored of it now: it may run for long."""
-    from ..config.rules_process import validate_process
+    from ..life.starting import check_process
 
-    findings = validate_process(process, container.config)
-    warnings = [str(finding) for finding in findings if finding.level == "warning"]
+    warnings = check_process(container.config, process)
     if warnings:
         from .log import report
 
@@ -155,7 +154,7 @@ def _sub_groups(given: list[str]) -> dict[str, str]:
 
 
 def _with_capabilities(names: list[str], values: dict[str, Any], container: Container) -> Any:
-    """The sets with these added; ambient only where something can be inherited (as runc)."""
+    """The sets with these added; to the ambient one where they are inheritable already."""
     from ..config import Capabilities
 
     sets = values.get("capabilities") or container.config.capabilities or Capabilities()
@@ -166,6 +165,6 @@ def _with_capabilities(names: list[str], values: dict[str, Any], container: Cont
         sets.bounding.append(name)
         sets.effective.append(name)
         sets.permitted.append(name)
-        if sets.inheritable:
+        if name in sets.inheritable:
             sets.ambient.append(name)
     return sets

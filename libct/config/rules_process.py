@@ -107,12 +107,14 @@ def _capability_rules(capabilities: Capabilities, findings: Findings) -> None:
                 message = f"unknown capability, ignored: {name!r}"
                 place = f"process.capabilities.{field}[{index}]"
                 findings.append(Finding(place, message, "warning"))
-    # capset(2) refuses it, with a mere EPERM.
-    permitted = capabilities.permitted
-    for index, name in enumerate(capabilities.effective):
-        if name not in permitted and name in CAPABILITIES:
-            message = f"{name} is not in process.capabilities.permitted"
-            findings.append(Finding(f"process.capabilities.effective[{index}]", message))
+    # The kernel grants none of these (capabilities(7)).
+    for field, needs in (("effective", ("permitted",)), ("ambient", ("permitted", "inheritable"))):
+        for index, name in enumerate(getattr(capabilities, field)):
+            without = [other for other in needs if name not in getattr(capabilities, other)]
+            if without and name in CAPABILITIES:
+                message = f"{name} is not in process.capabilities.{without[0]}, left out"
+                place = f"process.capabilities.{field}[{index}]"
+                findings.append(Finding(place, message, "warning"))
 
 
 def _rlimit_rules(rlimits: Sequence[Rlimit], findings: Findings) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import posix
 
 from ..loading.paths import environment
+from ..plan.capabilities import Grantable
+from ..syscalls.process import SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_NOROOT, get_securebits
 from ..syscalls.userns import in_user_namespace
 
 TYPE_CHECKING = False
@@ -19,9 +21,10 @@ class Host:
     newuidmap, newgidmap: their absolute paths, or "".
     userns: root's rights are those of a user namespace only.
     layout: of the control groups.
+    capabilities: what the runtime has itself, to give to processes.
     """
 
-    __slots__ = ("_layout", "egid", "euid", "newgidmap", "newuidmap", "userns")
+    __slots__ = ("_capabilities", "_layout", "egid", "euid", "newgidmap", "newuidmap", "userns")
 
     def __init__(
         self,
@@ -32,11 +35,19 @@ class Host:
         newgidmap: str = "",
         userns: bool = False,
         layout: Layout | None = None,
+        capabilities: Grantable | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
-        self._layout = layout
+        self._layout, self._capabilities = layout, capabilities
+
+    @property
+    def capabilities(self) -> Grantable:
+        """Looked up when it is first asked for, as the layout is."""
+        if self._capabilities is None:
+            self._capabilities = own_capabilities()
+        return self._capabilities
 
     @property
     def layout(self) -> Layout:
@@ -58,6 +69,27 @@ def host(layout: Layout | None = None) -> Host:
         newgidmap="" if euid == 0 else _which("newgidmap"),
         userns=in_user_namespace(),
         layout=layout,
+    )
+
+
+def own_capabilities() -> Grantable:
+    """What this thread has, and what it executes, the bootstrap server, has too."""
+    try:
+        with open("/proc/thread-self/status", "rb", buffering=0) as file:
+            lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
+    except OSError:
+        return Grantable()  # no procfs: the kernel says it then
+    permitted, inheritable, bounding, ambient = (
+        int(lines[name], 16) for name in (b"CapPrm", b"CapInh", b"CapBnd", b"CapAmb")
+    )
+    bits = get_securebits()
+    # capabilities(7), Capabilities and execution of programs by root.
+    permitted &= ambient if bits & SECBIT_NOROOT else bounding | inheritable
+    return Grantable(
+        permitted=permitted,
+        inheritable=inheritable,
+        bounding=bounding,
+        ambient=0 if bits & SECBIT_NO_CAP_AMBIENT_RAISE else permitted,
     )
 
 

@@ -7,50 +7,126 @@ The order around the change of user (users.py) is the point:
     become_user         clears the effective and the ambient set
     capability_steps    what is to remain, then the ambient set, which may hold
                         only what is permitted and inheritable
+
+What cannot be granted is left out of the plan, and is a warning: the runtime-spec
+asks not to fail for it (config.md, POSIX process, capabilities).
 """
 
 from __future__ import annotations
 
+from ..config.namespace import NEWUSER
+from ..errors import Finding
 from ..syscalls.constants import CAPABILITIES
 from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..config import Capabilities
+    from collections.abc import Callable
+
+    from ..config import Capabilities, Config
+    from ..life.process import Process
+
+_EVERY = sum(1 << number for number in CAPABILITIES.values())
+_FIELDS = ("bounding", "permitted", "effective", "inheritable", "ambient")
 
 
 class Masks:
-    """The sets as bits, 1 << CAP_*; unknown: the names that no kernel of ours knows."""
+    """The sets as bits, 1 << CAP_*."""
 
-    __slots__ = ("ambient", "bounding", "effective", "inheritable", "permitted", "unknown")
+    __slots__ = ("ambient", "bounding", "effective", "inheritable", "permitted")
 
     def __init__(self) -> None:
         self.bounding = self.effective = self.permitted = self.inheritable = self.ambient = 0
-        self.unknown: list[str] = []
 
 
-def capability_masks(capabilities: Capabilities | None) -> Masks:
-    """The sets as bits.  None is a process without any capability, as for runc.
+class Grantable:
+    """What a process has to give its capabilities from, as bits: by default in a user
+    namespace of its own, where it begins with all (user_namespaces(7)).
 
-    Unknown names are left out and listed, once each, for a warning: the
-    runtime-spec asks not to fail for what cannot be granted (config.md,
-    POSIX process, capabilities).
+    permitted, inheritable, bounding: its own sets, before anything is dropped.
+    ambient: none where its secure bits forbid to raise them.
     """
-    masks = Masks()
+
+    __slots__ = ("ambient", "bounding", "inheritable", "permitted")
+
+    def __init__(
+        self,
+        *,
+        permitted: int = _EVERY,
+        inheritable: int = 0,
+        bounding: int = _EVERY,
+        ambient: int = _EVERY,
+    ) -> None:
+        self.permitted, self.inheritable = permitted, inheritable
+        self.bounding, self.ambient = bounding, ambient
+
+
+def capability_masks(
+    capabilities: Capabilities | None, grantable: Grantable | None = None
+) -> Masks:
+    """What is granted of the sets.  None is a process without any capability, as for runc."""
     if capabilities is None:
-        return masks
-    for field in ("bounding", "effective", "permitted", "inheritable", "ambient"):
-        for name in getattr(capabilities, field):
-            number = CAPABILITIES.get(name)
-            if number is not None:
-                setattr(masks, field, getattr(masks, field) | 1 << number)
-            elif name not in masks.unknown:
-                masks.unknown.append(name)
+        return Masks()
+    masks, most = _asked(capabilities), grantable or Grantable()
+    masks.bounding &= most.bounding
+    masks.permitted &= most.permitted
+    masks.effective &= masks.permitted
+    # capabilities(7), Programmatically adjusting capability sets: no CAP_SETPCAP is
+    # effective by then, and the bounding set is the new one already.
+    masks.inheritable &= most.inheritable | most.permitted & masks.bounding
+    masks.ambient &= masks.permitted & masks.inheritable & most.ambient
     return masks
 
 
-def bounding_steps(capabilities: Capabilities | None) -> list[Step]:
-    masks = capability_masks(capabilities)
+def capability_findings(
+    config: Config, process: Process | None, runtime: Callable[[], Grantable]
+) -> list[Finding]:
+    """A warning for each capability that cannot be granted here, with its place.
+
+    What no host would grant is found by the rules of config/.
+    runtime: gives what libct's own process has; asked where that matters.
+    """
+    capabilities = (process and process.capabilities) or config.capabilities
+    if capabilities is None:
+        return []
+    apart = any(space.type == NEWUSER for space in config.namespaces)
+    most = Grantable() if apart else runtime()
+    asked, granted = _asked(capabilities), capability_masks(capabilities, most)
+    asked.effective &= asked.permitted
+    asked.ambient &= asked.permitted & asked.inheritable
+    found: dict[str, Finding] = {}
+    for field in _FIELDS:
+        for index, name in enumerate(getattr(capabilities, field)):
+            bit = _bit(name)
+            if not bit & getattr(asked, field) & ~getattr(granted, field) or name in found:
+                continue
+            if field == "ambient":
+                why = "the secure bits of libct's process forbid ambient capabilities"
+            elif field == "inheritable" and bit & most.permitted & most.bounding:
+                why = "it is not in process.capabilities.bounding"
+            else:
+                why = "libct itself does not have it"
+            message = f"{name} cannot be granted, left out: {why}"
+            place = f"process.capabilities.{field}[{index}]"
+            found[name] = Finding(place, message, "warning")
+    return list(found.values())
+
+
+def _asked(capabilities: Capabilities) -> Masks:
+    """The sets as bits; names that no kernel of ours knows are left out."""
+    masks = Masks()
+    for field in _FIELDS:
+        for name in getattr(capabilities, field):
+            setattr(masks, field, getattr(masks, field) | _bit(name))
+    return masks
+
+
+def _bit(name: str) -> int:
+    number = CAPABILITIES.get(name)
+    return 0 if number is None else 1 << number
+
+
+def bounding_steps(masks: Masks) -> list[Step]:
     place = "process.capabilities"
     return [
         drop_bounding(masks.bounding, why=f"{place}.bounding"),
@@ -58,8 +134,7 @@ def bounding_steps(capabilities: Capabilities | None) -> list[Step]:
     ]
 
 
-def capability_steps(capabilities: Capabilities | None) -> list[Step]:
-    masks = capability_masks(capabilities)
+def capability_steps(masks: Masks) -> list[Step]:
     place = "process.capabilities"
     return [
         keep_capabilities(0, why=place),
@@ -81,7 +156,7 @@ def keep_capabilities(on: int) -> list[str]:
 @operation("security.capabilities", "set the capabilities")
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> list[str]:
     sets = (
-        f"effective={_set_text(effective & permitted)}, permitted={_set_text(permitted)}, "
+        f"effective={_set_text(effective)}, permitted={_set_text(permitted)}, "
         f"inheritable={_set_text(inheritable)}"
     )
     return [f"capset({{version=_LINUX_CAPABILITY_VERSION_3, pid=0}}, {{{sets}}})"]

@@ -144,7 +144,7 @@ def plan_start(
         plan.add(INIT, "system", sysctl_steps(config))
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
-    late = process_steps(plan, config, process, new_user or _joins_user(config))
+    late = process_steps(plan, config, process, host, new_user or _joins_user(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)

@@ -71,7 +71,7 @@ def plan_exec(
         plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
     if process.terminal:
         plan.add(INIT, "enter", console_steps(process, mounted=False))
-    late = process_steps(plan, config, process, in_user) + pidfd_steps(process)
+    late = process_steps(plan, config, process, host, in_user) + pidfd_steps(process)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", execute_steps(process))
     return plan

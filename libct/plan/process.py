@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..config import Config
+    from ..life.host import Host
     from ..life.process import Process
 
 DEFAULT_UMASK = 0o022
 
 
-def process_steps(plan: Plan, config: Config, process: Process, in_user: bool) -> list[Step]:
+def process_steps(
+    plan: Plan, config: Config, process: Process, host: Host, in_user: bool
+) -> list[Step]:
     """What the command is given; returns the rlimits that are left to the runtime.
 
     in_user: the process is in a user namespace of the container's.  Raising a
@@ -44,14 +47,16 @@ def process_steps(plan: Plan, config: Config, process: Process, in_user: bool) -
     plan.add(INIT, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
     if privileges:
         plan.add(INIT, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
-    masks_ = process.capabilities or config.capabilities
-    plan.add(INIT, "process", capabilities.bounding_steps(masks_))
+    asked = process.capabilities or config.capabilities
+    own = host.capabilities if asked is not None and not in_user else None
+    granted = capabilities.capability_masks(asked, own)
+    plan.add(INIT, "process", capabilities.bounding_steps(granted))
     plan.add(INIT, "process", [execute.change_directory(process.cwd, why="process.cwd")])
     plan.add(INIT, "process", [users.own_stdio(why="process.user")])
     plan.add(INIT, "process", [users.become_user(why="process.user")])
     plan.add(INIT, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
     # What setresuid has taken away, given back as far as it is configured.
-    plan.add(INIT, "process", capabilities.capability_steps(masks_))
+    plan.add(INIT, "process", capabilities.capability_steps(granted))
     if config.parent_death_signal:
         # A change of ids resets it: prctl(2), PR_SET_PDEATHSIG.
         plan.add(INIT, "process", [ns.set_death_signal(config.parent_death_signal)])

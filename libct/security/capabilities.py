@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from ..syscalls.credentials import capget, capset
+from ..syscalls.credentials import capset
 from ..syscalls.process import (
     cap_ambient_clear_all,
     cap_ambient_raise,
@@ -54,47 +54,16 @@ def keep_capabilities(context: Context, on: int) -> None:
 
 
 def set_capabilities(context: Context, effective: int, permitted: int, inheritable: int) -> None:
-    """capset(2), with what can be granted of it.
-
-    What the runtime itself lacks, inside another container say, is left out and
-    noted in context.values["capabilities refused"], as a mask: the
-    runtime-spec asks for a warning, not for a failure.
-    """
-    _, have, inherited = capget()
-    new_permitted = permitted & have
-    # The inheritable set may take what is permitted, bounded by the bounding set.
-    new_inheritable = inheritable & (inherited | have)
-    for number in range(_MOST):
-        bit = 1 << number
-        if new_inheritable & bit & ~inherited and not _in_bounding(number):
-            new_inheritable &= ~bit
-    capset(effective & new_permitted, new_permitted, new_inheritable)
-    refused = (permitted | effective) & ~new_permitted | inheritable & ~new_inheritable
-    if refused:
-        context.values["capabilities refused"] = refused
+    """capset(2).  What cannot be granted, the plan has left out."""
+    capset(effective, permitted, inheritable)
 
 
 def raise_ambient(context: Context, mask: int) -> None:
-    """Exactly mask; the caller's own are cleared.
-
-    As with set_capabilities(), one that is not both permitted and inheritable
-    is left out and noted.
-    """
-    try:
-        cap_ambient_clear_all()
-        _, permitted, inheritable = capget()
-        granted = mask & permitted & inheritable
-        for number in range(_MOST):
-            if granted >> number & 1:
-                cap_ambient_raise(number)
-    except PermissionError as error:
-        # SECBIT_NO_CAP_AMBIENT_RAISE is the caller's to unset.
-        hint = "the secure bits of the calling process forbid it"
-        error.hint = hint  # type: ignore[attr-defined]  # see bootstrap/performer.py
-        raise
-    if mask & ~granted:
-        refused = context.values.get("capabilities refused", 0)
-        context.values["capabilities refused"] = refused | mask & ~granted
+    """Exactly mask; the caller's own are cleared."""
+    cap_ambient_clear_all()
+    for number in range(_MOST):
+        if mask >> number & 1:
+            cap_ambient_raise(number)
 
 
 def no_new_privileges(context: Context) -> None:

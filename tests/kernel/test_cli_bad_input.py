@@ -24,6 +24,7 @@ from tests.support import (
     make_bundle,
     mount,
     requires,
+    run,
     session_directory,
     state_root,
     unique,
@@ -154,6 +155,90 @@ def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
         assert last == "its own"
     finally:
         libct("delete", "--force", name, check=True)
+
+
+def _without_chown(*words: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
+    """libct, run where CAP_CHOWN is not in the bounding set, as in another container."""
+    limits = ["setpriv", "--bounding-set", "-chown"]
+    return run([*limits, *libct_command(*words)], env=libct_environment())
+
+
+def test_capabilities_that_libct_lacks_are_left_out(tmp_path: Path, rootfs: Path) -> None:
+    both, kill, chown = ["CAP_KILL", "CAP_CHOWN"], 1 << 5, 1 << 0
+    sets = dict.fromkeys(("bounding", "effective", "permitted", "inheritable", "ambient"), both)
+    shown = ["sh", "-c", "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status"]
+    bundle = make_bundle(
+        tmp_path, rootfs=rootfs, args=shown, process={"capabilities": sets, "user": {"uid": 9}}
+    )
+    name, place = unique(), "process.capabilities.bounding[1]"
+    warning = f"{place}: CAP_CHOWN cannot be granted, left out: libct itself does not have it"
+
+    def masks(done: subprocess.CompletedProcess[str]) -> set[int]:
+        return {int(line.split()[1], 16) for line in done.stdout.splitlines()}
+
+    done = _without_chown("run", "-b", bundle, name)
+    assert (done.returncode, masks(done)) == (0, {kill})
+    assert done.stderr.count("\n") == done.stderr.count(warning) == 1
+    # The plan shows it, and check tells it.
+    done = _without_chown("plan", "--json", "-b", bundle)
+    steps = {step["op"]: step["args"] for step in json.loads(done.stdout)}
+    assert steps["set_capabilities"] == [kill] * 3
+    done = _without_chown("check", "-b", bundle, "--json")
+    assert warning.partition(": ")[2] in done.stdout
+    # A user namespace has all of them.
+    kinds = ("mount", "pid", "network", "ipc", "uts", "user")
+    change_config(
+        bundle,
+        linux={
+            "namespaces": [{"type": kind} for kind in kinds],
+            "uidMappings": [{"containerID": 0, "hostID": 0, "size": 65536}],
+            "gidMappings": [{"containerID": 0, "hostID": 0, "size": 65536}],
+        },
+    )
+    done = _without_chown("run", "-b", bundle, name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert masks(done) == {kill | chown}
+
+
+def test_capabilities_that_libct_lacks_are_left_out_of_a_further_process(
+    tmp_path: Path, rootfs: Path
+) -> None:
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    name = unique()
+    libct("run", "-d", "-b", bundle, name, check=True)
+    try:
+        words = ["--cap", "CHOWN", name, "grep", "CapBnd", "/proc/self/status"]
+        done = _without_chown("exec", *words)
+        full = libct("exec", *words, check=True)
+    finally:
+        libct("delete", "--force", name, check=True)
+    assert "CAP_CHOWN cannot be granted, left out: libct itself does not have it" in done.stderr
+    assert full.stderr == ""
+    left = int(full.stdout.split()[1], 16) & ~1
+    assert int(done.stdout.split()[1], 16) == left != 0
+
+
+def test_capabilities_that_no_host_grants_are_left_out(tmp_path: Path, rootfs: Path) -> None:
+    sets = {
+        "bounding": ["CAP_KILL"],
+        "permitted": ["CAP_KILL"],
+        "effective": ["CAP_KILL", "CAP_CHOWN"],
+        "ambient": ["CAP_KILL"],
+    }
+    script = "grep -E 'Cap(Prm|Eff|Amb)' /proc/self/status"
+    bundle = make_bundle(
+        tmp_path,
+        rootfs=rootfs,
+        args=["sh", "-c", script],
+        process={"capabilities": sets, "user": {"uid": 9}},
+    )
+    done = libct("run", "-b", bundle, unique(), check=True)
+    assert {int(line.split()[1], 16) for line in done.stdout.splitlines()} == {0}  # by execve
+    ambient = "ambient[0]: CAP_KILL is not in process.capabilities.inheritable, left out"
+    effective = "effective[1]: CAP_CHOWN is not in process.capabilities.permitted, left out"
+    for line, text in zip(done.stderr.splitlines(), (effective, ambient)):
+        assert f"process.capabilities.{text}" in line
+    assert done.stderr.count("\n") == 2
 
 
 def test_plan_refuses_the_ids_that_a_start_would(tmp_path: Path, rootfs: Path) -> None:

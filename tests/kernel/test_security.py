@@ -14,14 +14,28 @@ from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.config import Capabilities
 from libct.errors import StepProblem
-from libct.plan.capabilities import bounding_steps, capability_steps, no_new_privileges
+from libct.life.host import own_capabilities
+from libct.plan.capabilities import (
+    Grantable,
+    bounding_steps,
+    capability_masks,
+    capability_steps,
+    no_new_privileges,
+)
 from libct.plan.keyring import keyring_steps
 from libct.plan.users import become_user, own_stdio, resolve_user
 from libct.security.keyring import join_session_keyring
 from libct.syscalls import keys
-from libct.syscalls.credentials import capset
-from libct.syscalls.process import set_dumpable
+from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.credentials import capget, capset
+from libct.syscalls.process import (
+    SECBIT_NO_CAP_AMBIENT_RAISE,
+    capbset_drop,
+    set_dumpable,
+    set_securebits,
+)
 
+from ..containers import make_config, run_in, running, state_directory
 from ..support import CLONE_NEWUSER, forked, in_namespaces, requires, unique
 
 if TYPE_CHECKING:
@@ -73,10 +87,15 @@ def sets(*names: str, **others: list[str]) -> Capabilities:
     return Capabilities(**{**every, **others})
 
 
+def changes(given: Capabilities | None, most: Grantable | None = None) -> list[Step]:
+    masks = capability_masks(given, most)
+    return [*bounding_steps(masks), become_user(), *capability_steps(masks)]
+
+
 def test_root_keeps_what_is_listed() -> None:
     def body() -> dict[str, int]:
         given = sets("CAP_KILL", "CAP_CHOWN", "CAP_NO_SUCH", bounding=["CAP_KILL"])
-        perform([*bounding_steps(given), become_user(), *capability_steps(given)], as_user(0))
+        perform(changes(given), as_user(0))
         return status()
 
     found = forked(body)
@@ -87,7 +106,7 @@ def test_root_keeps_what_is_listed() -> None:
 
 def test_nothing_is_kept_without_a_list() -> None:
     def body() -> dict[str, int]:
-        perform([*bounding_steps(None), become_user(), *capability_steps(None)], as_user(0))
+        perform(changes(None), as_user(0))
         return status()
 
     assert {value for name, value in forked(body).items() if name != "NoNewPrivs"} == {0}
@@ -98,7 +117,7 @@ def test_ambient_capabilities_reach_the_program_of_an_ordinary_user() -> None:
         names = ["CAP_NET_BIND_SERVICE"]
         given = sets("CAP_NET_BIND_SERVICE", "CAP_KILL", inheritable=names, ambient=names)
         user = as_user(SOMEBODY, SOMEBODY)
-        perform([*bounding_steps(given), become_user(), *capability_steps(given)], user)
+        perform(changes(given), user)
         assert status()["CapEff"] == NET_BIND | KILL
         shown = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True)
         return status(shown.stdout)
@@ -108,25 +127,75 @@ def test_ambient_capabilities_reach_the_program_of_an_ordinary_user() -> None:
     assert found["CapBnd"] == NET_BIND | KILL
 
 
-def test_what_cannot_be_granted_is_noted_and_left_out() -> None:
-    def body() -> None:
-        capset(NET_BIND | KILL, NET_BIND | KILL, 0)
-        given = sets("CAP_KILL", "CAP_CHOWN", inheritable=["CAP_CHOWN"], ambient=["CAP_KILL"])
-        context = perform(capability_steps(given))
-        assert context.values["capabilities refused"] == CHOWN | KILL
-        assert status()["CapEff"] == KILL
-        assert status()["CapAmb"] == 0
+@pytest.mark.parametrize("bounding", [True, False])
+@pytest.mark.parametrize("inheritable", [0, CHOWN])
+@pytest.mark.parametrize("uid", [0, SOMEBODY])
+def test_what_can_be_granted_is_as_the_kernel_has_it(
+    bounding: bool, inheritable: int, uid: int
+) -> None:
+    """Each set that the plan holds is taken by the kernel, with what the process has itself."""
 
-    forked(body)
+    def body() -> dict[str, int]:
+        setpcap = 1 << CAPABILITIES["CAP_SETPCAP"] | 1 << CAPABILITIES["CAP_SETUID"]
+        have = NET_BIND | KILL | setpcap | 1 << CAPABILITIES["CAP_SETGID"]
+        capset(have, have, inheritable)
+        if not bounding:
+            capbset_drop(CAPABILITIES["CAP_CHOWN"])
+        most = own_capabilities()
+        given = sets("CAP_KILL", "CAP_CHOWN", inheritable=["CAP_CHOWN", "CAP_KILL"])
+        given.ambient = ["CAP_KILL", "CAP_CHOWN"]
+        perform(changes(given, most), as_user(uid))
+        return status()
+
+    found = forked(body)
+    assert found["CapPrm"] == found["CapEff"] == found["CapAmb"] == KILL
+    assert found["CapInh"] == KILL | inheritable
+    assert found["CapBnd"] == (KILL | CHOWN if bounding else KILL)
+
+
+def test_a_container_of_a_program_that_has_given_capabilities_up() -> None:
+    """Of its own accord, so that its bounding set says nothing of it, or the other way round."""
+    every = ["CAP_KILL", "CAP_CHOWN", "CAP_NET_BIND_SERVICE"]
+    given = sets(*every, inheritable=every, ambient=every)
+    script = "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status"
+
+    config = make_config(capabilities=given)
+    state_directory()  # not one that is the child's alone
+
+    def body() -> tuple[list[str], list[str]]:
+        capbset_drop(CAPABILITIES["CAP_NET_BIND_SERVICE"])
+        effective, permitted, _ = capget()
+        capset(effective & ~CHOWN, permitted & ~CHOWN, 0)
+        set_securebits(SECBIT_NO_CAP_AMBIENT_RAISE)
+        with running(config) as container:
+            done = run_in(container, "sh", "-c", script)
+            return done.lines, container.warnings
+
+    lines, warnings = forked(body)
+    found = {name: int(value, 16) for name, value in (line.split(":\t") for line in lines)}
+    assert found == {
+        "CapInh": KILL,
+        "CapPrm": KILL | CHOWN,  # execve, for root
+        "CapEff": KILL | CHOWN,
+        "CapBnd": KILL | CHOWN,
+        "CapAmb": 0,
+    }
+    left_out = "cannot be granted, left out:"
+    lacks, bits = f"{left_out} libct itself does not have it", "the secure bits of libct's process"
+    assert sorted(warnings) == [
+        f"process.capabilities.ambient[0]: CAP_KILL {left_out} {bits} forbid ambient capabilities",
+        f"process.capabilities.bounding[2]: CAP_NET_BIND_SERVICE {lacks}",
+        f"process.capabilities.permitted[1]: CAP_CHOWN {lacks}",
+    ]
 
 
 def test_the_bounding_set_needs_cap_setpcap_only_for_what_is_in_it() -> None:
     def body() -> None:
-        perform(bounding_steps(sets("CAP_KILL"))[:1])
+        perform(bounding_steps(capability_masks(sets("CAP_KILL")))[:1])
         capset(KILL, KILL, 0)
-        perform(bounding_steps(sets("CAP_KILL"))[:1])
+        perform(bounding_steps(capability_masks(sets("CAP_KILL")))[:1])
         with pytest.raises(PermissionError, match="PR_CAPBSET_DROP"):
-            perform(bounding_steps(None)[:1])
+            perform(bounding_steps(capability_masks(None))[:1])
 
     forked(body)
 

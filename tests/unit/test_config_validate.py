@@ -478,7 +478,30 @@ CASES: list[tuple[Config, list[str]]] = [
     ),
     (
         config(capabilities=Capabilities(effective=["CAP_KILL"])),
-        ["process.capabilities.effective[0]: CAP_KILL is not in process.capabilities.permitted"],
+        [
+            (
+                "?process.capabilities.effective[0]: CAP_KILL is not in "
+                "process.capabilities.permitted, left out"
+            )
+        ],
+    ),
+    (
+        config(
+            capabilities=Capabilities(
+                permitted=["CAP_KILL", "CAP_CHOWN"],
+                inheritable=["CAP_CHOWN", "CAP_FOWNER"],
+                ambient=["CAP_CHOWN", "CAP_KILL", "CAP_FOWNER", "CAP_SYS_BOOT"],
+            )
+        ),
+        [
+            f"?process.capabilities.ambient[{index}]: {name} is not in "
+            f"process.capabilities.{other}, left out"
+            for index, name, other in (
+                (1, "CAP_KILL", "inheritable"),
+                (2, "CAP_FOWNER", "permitted"),
+                (3, "CAP_SYS_BOOT", "permitted"),
+            )
+        ],
     ),
     (
         config(

@@ -43,6 +43,7 @@ from libct.life.host import Host
 from libct.life.process import Process
 from libct.oci.default_spec import default_spec
 from libct.oci.load import config_from_spec
+from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.further import plan_exec
 from libct.plan.step import (
@@ -76,11 +77,11 @@ USUAL = (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWNET)
 
 
 def root(layout: Layout = V1) -> Host:
-    return Host(layout=layout)
+    return Host(layout=layout, capabilities=Grantable())
 
 
 def user(layout: Layout = V2, **values: Any) -> Host:
-    return Host(euid=1000, egid=1000, layout=layout, **values)
+    return Host(euid=1000, egid=1000, layout=layout, capabilities=Grantable(), **values)
 
 
 def config_with(*kinds: str | tuple[str, str], **values: Any) -> Config:
@@ -261,7 +262,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
         config_with(*EVERY, **OWN), user(), sum(CLONE_FLAGS[kind] for kind in EVERY)
     ),
     "exec-of-a-namespaces-root": lambda: further(
-        config_with(*USUAL), Host(layout=V2, userns=True), CLONE_NEWNS | CLONE_NEWPID
+        config_with(*USUAL),
+        Host(layout=V2, userns=True, capabilities=Grantable()),
+        CLONE_NEWNS | CLONE_NEWPID,
     ),
     "exec-pid": lambda: further(config_with(NEWPID), root(), CLONE_NEWPID),
     "exec-below-cgroup": lambda: further(

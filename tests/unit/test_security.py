@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from libct.config import Capabilities
+from libct.config import NEWUSER, Capabilities, Config, Namespace
 from libct.errors import StepProblem
+from libct.life.host import Host
+from libct.life.process import Process
 from libct.plan.capabilities import (
+    Grantable,
     bounding_steps,
+    capability_findings,
     capability_masks,
     capability_steps,
     no_new_privileges,
 )
+from libct.plan.container import plan_start
+from libct.plan.further import plan_exec
 from libct.plan.keyring import keyring_steps
 from libct.plan.users import become_user, resolve_user
 from libct.security.users import resolve
+from libct.syscalls.constants import CLONE_NEWUSER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,23 +33,130 @@ if TYPE_CHECKING:
 KILL, CHOWN = 1 << 5, 1 << 0
 
 
-def test_sets_are_masks_and_unknown_names_are_listed_once() -> None:
+def test_sets_are_masks_without_unknown_names() -> None:
     masks = capability_masks(
         Capabilities(
             bounding=["CAP_KILL", "CAP_NEW"],
             effective=["CAP_CHOWN", "CAP_NEW", "kill"],
-            permitted=["CAP_CHECKPOINT_RESTORE"],
+            permitted=["CAP_CHECKPOINT_RESTORE", "CAP_CHOWN"],
         )
     )
-    assert (masks.bounding, masks.effective, masks.permitted) == (KILL, CHOWN, 1 << 40)
+    assert (masks.bounding, masks.effective, masks.permitted) == (KILL, CHOWN, 1 << 40 | CHOWN)
     assert (masks.inheritable, masks.ambient) == (0, 0)
-    assert masks.unknown == ["CAP_NEW", "kill"]
+
+
+def sets_of(*names: str, **others: list[str]) -> Capabilities:
+    every = ("bounding", "permitted", "effective", "inheritable", "ambient")
+    return Capabilities(**{**{field: [*names] for field in every}, **others})
+
+
+def granted(capabilities: Capabilities, most: Grantable) -> tuple[int, ...]:
+    masks = capability_masks(capabilities, most)
+    return masks.bounding, masks.permitted, masks.effective, masks.inheritable, masks.ambient
+
+
+BOTH = sets_of("CAP_KILL", "CAP_CHOWN")
+LEFT_OUT = "cannot be granted, left out:"
+UNBOUND = "it is not in process.capabilities.bounding"
+LOCKED = "the secure bits of libct's process forbid ambient capabilities"
+MISSING = f"CAP_CHOWN {LEFT_OUT} libct itself does not have it"
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "masks", "warnings"),
+    [
+        (BOTH, Grantable(), (KILL | CHOWN,) * 5, []),
+        # libct lacks it altogether: it is named once.
+        (
+            BOTH,
+            Grantable(permitted=KILL, bounding=KILL),
+            (KILL,) * 5,
+            [f"process.capabilities.bounding[1]: {MISSING}"],
+        ),
+        # It may be gained by a program, but not given.
+        (
+            BOTH,
+            Grantable(permitted=KILL),
+            (KILL | CHOWN, KILL, KILL, KILL, KILL),
+            [f"process.capabilities.permitted[1]: {MISSING}"],
+        ),
+        (
+            sets_of("CAP_KILL", inheritable=["CAP_CHOWN"]),
+            Grantable(permitted=KILL),
+            (KILL, KILL, KILL, 0, 0),
+            [f"process.capabilities.inheritable[0]: {MISSING}"],
+        ),
+        # What was inheritable already may stay so.
+        (
+            sets_of("CAP_KILL", inheritable=["CAP_CHOWN"]),
+            Grantable(permitted=KILL, inheritable=CHOWN),
+            (KILL, KILL, KILL, CHOWN, 0),
+            [],
+        ),
+        (
+            sets_of("CAP_KILL", bounding=[]),
+            Grantable(),
+            (0, KILL, KILL, 0, 0),
+            [f"process.capabilities.inheritable[0]: CAP_KILL {LEFT_OUT} {UNBOUND}"],
+        ),
+        (
+            BOTH,
+            Grantable(ambient=KILL),
+            (*(KILL | CHOWN,) * 4, KILL),
+            [f"process.capabilities.ambient[1]: CAP_CHOWN {LEFT_OUT} {LOCKED}"],
+        ),
+        # What no host grants is left out, and the rules of config/ tell it.
+        (
+            sets_of("CAP_KILL", permitted=["CAP_CHOWN"]),
+            Grantable(),
+            (KILL, CHOWN, 0, KILL, 0),
+            [],
+        ),
+    ],
+)
+def test_what_cannot_be_granted_is_left_out(
+    asked: Capabilities, most: Grantable, masks: tuple[int, ...], warnings: list[str]
+) -> None:
+    assert granted(asked, most) == masks
+    for config, process in (
+        (Config("/r", capabilities=asked), None),
+        (Config("/r"), Process(["true"], capabilities=asked)),
+        (Config("/r", capabilities=Capabilities()), Process(["true"], capabilities=asked)),
+    ):
+        found = capability_findings(config, process, lambda: most)
+        assert [str(finding) for finding in found] == warnings
+        assert all(finding.level == "warning" for finding in found)
+
+
+def test_in_a_user_namespace_all_can_be_granted() -> None:
+    for space in (Namespace(NEWUSER), Namespace(NEWUSER, "/proc/1/ns/user")):
+        config = Config("/r", namespaces=[space], capabilities=BOTH)
+        assert capability_findings(config, None, pytest.fail) == []
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_plan_holds_what_is_granted(joined: bool) -> None:
+    """Of a start and of an exec; in a user namespace of the container's it is all."""
+    spaces = [Namespace(NEWUSER, "/proc/1/ns/user")] if joined else []
+    config = Config(rootfs="/r", namespaces=spaces, capabilities=BOTH)
+    host = Host(capabilities=Grantable(permitted=KILL, bounding=KILL))
+    flags = CLONE_NEWUSER if joined else 0
+    first = Process(["true"], init=True)
+    for plan in (
+        plan_start(config, first, host, None, "one"),
+        plan_exec(config, Process(["true"]), host, None, "one", flags, 1),
+    ):
+        found = {step.op: step.args for step in plan}
+        have = KILL | CHOWN if joined else KILL
+        assert found["drop_bounding"] == (have,)
+        assert found["set_capabilities"] == (have,) * 3
+        assert found["raise_ambient"] == (have,)
 
 
 def test_no_capabilities_are_none() -> None:
     masks = capability_masks(None)
     assert not any((masks.bounding, masks.effective, masks.permitted, masks.ambient))
-    assert [step.args for step in bounding_steps(None)] == [(0,), (1,)]
+    assert [step.args for step in bounding_steps(masks)] == [(0,), (1,)]
 
 
 def test_the_steps_around_the_change_of_user() -> None:
@@ -50,7 +164,8 @@ def test_the_steps_around_the_change_of_user() -> None:
     given = Capabilities(
         bounding=["CAP_KILL"], effective=every, permitted=every, inheritable=every, ambient=every
     )
-    steps = bounding_steps(given) + capability_steps(given)
+    masks = capability_masks(given)
+    steps = bounding_steps(masks) + capability_steps(masks)
     assert [(step.op, step.args) for step in steps] == [
         ("drop_bounding", (KILL,)),
         ("keep_capabilities", (1,)),
