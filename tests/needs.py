@@ -175,6 +175,12 @@ def overlay() -> None:
 
 
 @_need
+def fuse() -> None:
+    """File systems in user space."""
+    os.close(os.open("/dev/fuse", os.O_RDWR))
+
+
+@_need
 def veth() -> None:
     """Pairs of virtual network devices."""
     link = ("link", "add", "need0", "type", "veth", "peer", "name", "need1")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 MAX_LINKS = 40  # as many as the kernel follows; path_resolution(7)
-_TRIES = 200  # of one resolution, see open_in_root
 
 
 def open_in_root(
@@ -40,14 +39,7 @@ def open_in_root(
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
     if not symlinks:
         resolve |= RESOLVE_NO_SYMLINKS
-    for _ in range(_TRIES):
-        try:
-            return openat2(path, flags, dirfd=root, resolve=resolve, missing_ok=missing_ok)
-        except BlockingIOError:
-            # EAGAIN: while "..", of a link, was resolved, something was renamed or
-            # mounted, anywhere on the machine; openat2(2) says to try again.
-            continue
-    return openat2(path, flags, dirfd=root, resolve=resolve)
+    return openat2(path, flags, dirfd=root, resolve=resolve, missing_ok=missing_ok)
 
 
 def find_in_root(root: int, path: str, *, symlinks: bool = True) -> int:

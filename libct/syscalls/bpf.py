@@ -25,7 +25,7 @@ from .c import (
     get_errno,
     sizeof,
 )
-from .core import bind_syscall, cstring, fail, number
+from .core import bind_syscall, cstring, fail, number, retried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +159,11 @@ _bpf = bind_syscall(c_int, c_void_p, c_uint)
 
 def _call(command: int, attr: Any) -> int:
     """bpf(2): the union is as long as the part that the command reads."""
-    result: int = _bpf(_NR_BPF, command, addressof(attr), sizeof(attr))
+    # The verifier gives up when a signal is pending (kernel/bpf/verifier.c, do_check()).
+    transient = command == BPF_PROG_LOAD
+    result: int = retried(
+        _bpf, _NR_BPF, command, addressof(attr), sizeof(attr), transient=transient
+    )
     return result
 
 
@@ -177,6 +181,7 @@ def prog_load(
 
     Raises OSError, with the verifier's last words where it has some, with errno
         EACCES  the verifier refuses it, as unsafe;
+        EAGAIN  it was stopped at every try for some seconds;
         EINVAL  malformed, or no such prog_type;
         E2BIG   too many instructions;
         EPERM   no CAP_BPF (and CAP_NET_ADMIN; before Linux 5.8 CAP_SYS_ADMIN); or,

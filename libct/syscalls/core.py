@@ -6,8 +6,10 @@ the man pages group them.  They decide nothing.
 
 from __future__ import annotations
 
+import _signal
 import errno
 import posix
+import time
 
 from ..loading.paths import fsencode
 from .c import (
@@ -16,13 +18,17 @@ from .c import (
     function,
     get_errno,
     locked_function,
+    set_errno,
     sizeof,
 )
 from .numbers import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
+
+_PATIENCE = 5.0  # seconds, with a call that fails for the moment
 
 # The number of a call that this machine's table lacks.  No kernel has it, so
 # calling it gives ENOSYS, which fail() explains.
@@ -46,6 +52,53 @@ def bind(name: str, restype: Any, *argtypes: Any, locked: bool = False) -> Any:
 def bind_syscall(*argtypes: Any, locked: bool = False) -> Any:
     """Return syscall(2) with a prototype of its own; argtypes follow the number."""
     return bind("syscall", c_long, c_long, *argtypes, locked=locked)
+
+
+def retried(call: Callable[..., Any], *args: Any, transient: bool = False) -> Any:
+    """Make a call, and make it again as long as a signal interrupts it (EINTR).
+
+    Python does this for its own functions (PEP 475) but for ioctl(2), and ctypes for none;
+    Python's handlers are installed without SA_RESTART.  They run between two attempts,
+    and an exception from one ends them.
+
+    Which calls need it: those that look up a path or ask a file system, for that may be
+    FUSE or NFS; and those that lock a context of fsopen(2).  A call that fails with EINTR has
+    done nothing; of fsconfig(2) that is not always true (filesystems.py).
+    Which do not: clone3, unshare and fork are restarted by the kernel whatever the handler
+    (ERESTARTNOINTR); setns, prctl, capset, keyctl, seccomp, bpf, prlimit, the calls about
+    pidfds and the ioctls used here wait for nothing, or for locks that only SIGKILL ends
+    the wait for.  execve is called where there are no handlers.
+    Source: signal(7), Interruption of system calls and library functions by signal handlers.
+
+    transient: EAGAIN says that something was in the way for a moment: make the call again,
+        for up to _PATIENCE.  What is in the way of loading a bpf(2) program is a signal,
+        and signals may come faster than a program loads.  So they are blocked in this
+        thread during each further attempt, and are delivered between two of them.
+    """
+    result = call(*args)
+    if result != -1:
+        return result
+    deadline = 0.0
+    while True:
+        code = get_errno()
+        if code == errno.EINTR:
+            result = call(*args)
+        elif code == errno.EAGAIN and transient:
+            now = time.monotonic()
+            deadline = deadline or now + _PATIENCE
+            if now > deadline:
+                return result
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+            try:
+                result = call(*args)
+                code = get_errno()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+            set_errno(code)
+        else:
+            return result
+        if result != -1:
+            return result
 
 
 def machine(name: str = "", *, wide: bool = WIDE) -> str:

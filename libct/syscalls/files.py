@@ -33,7 +33,7 @@ from .constants import (
     RESOLVE_NO_SYMLINKS as RESOLVE_NO_SYMLINKS,
     RESOLVE_NO_XDEV as RESOLVE_NO_XDEV,
 )
-from .core import bind, bind_syscall, cstring, fail, number
+from .core import bind, bind_syscall, cstring, fail, number, retried
 from .flags import (
     AT_NAMES,
     CLOSE_RANGE_NAMES,
@@ -95,8 +95,8 @@ def openat2(
         exception and no text.
 
     Raises OSError with errno as open(2), and
-        EAGAIN  with RESOLVE_IN_ROOT or RESOLVE_BENEATH, a rename or mount
-                elsewhere made it uncertain where ".." leads: try again;
+        EAGAIN  with RESOLVE_IN_ROOT or RESOLVE_BENEATH, renames or mounts
+                anywhere made it uncertain for some seconds where ".." leads;
         EINVAL  unknown flags, or some that exclude each other;
         ELOOP   a link, with RESOLVE_NO_SYMLINKS, or a magic one of /proc, with
                 RESOLVE_NO_MAGICLINKS;
@@ -108,7 +108,16 @@ def openat2(
     """
     flags |= posix.O_CLOEXEC
     how = OpenHow(flags if flags & posix.O_PATH else flags | _LARGE_FILE, mode, resolve)
-    fd: int = _openat2(_NR_OPENAT2, dirfd, cstring(path), byref(how), sizeof(how))
+    uncertain = bool(resolve & (RESOLVE_IN_ROOT | RESOLVE_BENEATH))
+    fd: int = retried(
+        _openat2,
+        _NR_OPENAT2,
+        dirfd,
+        cstring(path),
+        byref(how),
+        sizeof(how),
+        transient=uncertain,
+    )
     if fd == -1:
         if missing_ok and get_errno() == errno.ENOENT:
             return -1

@@ -31,7 +31,7 @@ from .constants import (
     FSOPEN_CLOEXEC,
     FSPICK_CLOEXEC,
 )
-from .core import WIDE, bind_syscall, cstring, fail, machine, number
+from .core import WIDE, bind_syscall, cstring, fail, machine, number, retried
 from .flags import FSPICK_NAMES, MOUNT_ATTR_NAMES, dirfd_name, fsconfig_name, names, quote
 
 TYPE_CHECKING = False
@@ -80,7 +80,7 @@ def fspick(dirfd: int, path: str | bytes, flags: int = 0) -> int:
     Source: fspick(2); fs/fsopen.c.
     """
     flags |= FSPICK_CLOEXEC
-    fd: int = _fspick(_NR_FSPICK, dirfd, cstring(path), flags)
+    fd: int = retried(_fspick, _NR_FSPICK, dirfd, cstring(path), flags)
     if fd == -1:
         text = f"{dirfd_name(dirfd)}, {quote(path)}, {names(flags, FSPICK_NAMES)}"
         fail(f"fspick({text})", path, since="5.2")
@@ -120,6 +120,7 @@ def fsconfig_create(fd: int) -> None:
         EINVAL  an unknown option, or a bad value, or, for fsconfig_set_*, one
                 that is too long;
         EOPNOTSUPP  this kind of value is none of this file system's;
+        EINTR   a signal; to be tried again with another context;
         EPERM   fstype cannot be mounted from this user namespace, or an option
                 needs more rights;
         and those of the file system's own.
@@ -137,7 +138,12 @@ def fsconfig_reconfigure(fd: int) -> None:
 def _configure(
     fd: int, command: int, key: str | None, value: str | bytes | None, auxiliary: int
 ) -> None:
-    status = _fsconfig(_NR_FSCONFIG, fd, command, _optional(key), _optional(value), auxiliary)
+    values = _NR_FSCONFIG, fd, command, _optional(key), _optional(value), auxiliary
+    if command in (FSCONFIG_CMD_CREATE, FSCONFIG_CMD_RECONFIGURE):
+        # Not again after EINTR: a context that has failed once stays so, and says EBUSY.
+        status = _fsconfig(*values)
+    else:
+        status = retried(_fsconfig, *values)
     if status == -1:
         code = get_errno()
         text = f"{fd}, {fsconfig_name(command)}, {quote(key)}, {quote(value)}, {auxiliary}"
@@ -162,7 +168,7 @@ def fsmount(fd: int, attrs: int = 0) -> int:
 
     Source: fsmount(2); fs/namespace.c, mount_too_revealing().
     """
-    mounted: int = _fsmount(_NR_FSMOUNT, fd, FSMOUNT_CLOEXEC, attrs)
+    mounted: int = retried(_fsmount, _NR_FSMOUNT, fd, FSMOUNT_CLOEXEC, attrs)
     if mounted == -1:
         code = get_errno()
         text = f"fsmount({fd}, FSMOUNT_CLOEXEC, {names(attrs, MOUNT_ATTR_NAMES)})"
@@ -238,7 +244,7 @@ def statfs(path: str | bytes) -> StatFS:
     Source: statfs(2).
     """
     record = StatFS()
-    if _statfs(_NR_STATFS, cstring(path), *_size_value, byref(record)) == -1:
+    if retried(_statfs, _NR_STATFS, cstring(path), *_size_value, byref(record)) == -1:
         fail(f"statfs({quote(path)})", path)
     return record
 
@@ -249,6 +255,6 @@ def fstatfs(fd: int) -> StatFS:
     Raises OSError with errno EBADF.  Source: statfs(2).
     """
     record = StatFS()
-    if _fstatfs(_NR_FSTATFS, fd, *_size_value, byref(record)) == -1:
+    if retried(_fstatfs, _NR_FSTATFS, fd, *_size_value, byref(record)) == -1:
         fail(f"fstatfs({fd})")
     return record

@@ -27,7 +27,7 @@ from .constants import (
     AT_FDCWD,
     OPEN_TREE_CLOEXEC,
 )
-from .core import bind, bind_syscall, cstring, fail, number
+from .core import bind, bind_syscall, cstring, fail, number, retried
 from .flags import (
     AT_NAMES,
     MOUNT_ATTR_NAMES,
@@ -95,8 +95,8 @@ def mount(
         set_errno(errno.E2BIG)
         status = -1
     else:
-        status = _mount(
-            _optional(source), cstring(target), _optional(fstype), flags, _optional(data)
+        status = retried(
+            _mount, _optional(source), cstring(target), _optional(fstype), flags, _optional(data)
         )
     if status == -1:
         text = f"{quote(source)}, {quote(target)}, {quote(fstype)}, {names(flags, MOUNT_NAMES)}"
@@ -121,7 +121,7 @@ def umount2(target: str | bytes, flags: int = 0) -> None:
 
     Source: umount(2).
     """
-    if _umount2(cstring(target), flags) == -1:
+    if retried(_umount2, cstring(target), flags) == -1:
         fail(f"umount2({quote(target)}, {names(flags, UMOUNT_NAMES)})", target)
 
 
@@ -147,7 +147,7 @@ def pivot_root(new_root: str | bytes, put_old: str | bytes) -> None:
 
     Source: pivot_root(2), NOTES.
     """
-    if _pivot_root(_NR_PIVOT_ROOT, cstring(new_root), cstring(put_old)) == -1:
+    if retried(_pivot_root, _NR_PIVOT_ROOT, cstring(new_root), cstring(put_old)) == -1:
         fail(f"pivot_root({quote(new_root)}, {quote(put_old)})", new_root)
 
 
@@ -173,7 +173,7 @@ def open_tree(dirfd: int, path: str | bytes, flags: int = 0) -> int:
     Source: open_tree(2); fs/namespace.c.
     """
     flags |= OPEN_TREE_CLOEXEC
-    fd: int = _open_tree(_NR_OPEN_TREE, dirfd, cstring(path), flags)
+    fd: int = retried(_open_tree, _NR_OPEN_TREE, dirfd, cstring(path), flags)
     if fd == -1:
         text = f"{dirfd_name(dirfd)}, {quote(path)}, {names(flags, OPEN_TREE_NAMES)}"
         fail(f"open_tree({text})", path, since="5.2")
@@ -207,8 +207,14 @@ def move_mount(
 
     Source: move_mount(2); fs/namespace.c.
     """
-    status = _move_mount(
-        _NR_MOVE_MOUNT, from_dirfd, cstring(from_path), to_dirfd, cstring(to_path), flags
+    status = retried(
+        _move_mount,
+        _NR_MOVE_MOUNT,
+        from_dirfd,
+        cstring(from_path),
+        to_dirfd,
+        cstring(to_path),
+        flags,
     )
     if status == -1:
         text = (
@@ -272,8 +278,8 @@ def mount_setattr(
     Source: mount_setattr(2).
     """
     attr = MountAttr(attr_set, attr_clr, propagation, userns_fd)
-    status = _mount_setattr(
-        _NR_MOUNT_SETATTR, dirfd, cstring(path), flags, byref(attr), sizeof(attr)
+    status = retried(
+        _mount_setattr, _NR_MOUNT_SETATTR, dirfd, cstring(path), flags, byref(attr), sizeof(attr)
     )
     if status == -1:
         text = (

@@ -15,7 +15,7 @@ from .constants import (
     IN_MODIFY as IN_MODIFY,
     IN_NONBLOCK as IN_NONBLOCK,
 )
-from .core import bind, cstring, fail
+from .core import bind, cstring, fail, retried
 from .flags import quote
 
 _eventfd = bind("eventfd", c_int, c_uint, c_int)
@@ -81,7 +81,7 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
 
     Source: inotify_add_watch(2).
     """
-    watch: int = _inotify_add_watch(fd, cstring(path), mask)
+    watch: int = retried(_inotify_add_watch, fd, cstring(path), mask)
     if watch == -1:
         fail(f"inotify_add_watch({fd}, {quote(path)}, {mask:#x})", path)
     return watch
