@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> int:
 
 def _warn(arguments: Arguments, container: Container, process: Process) -> None:
     """Say what is ignored of it now: it may run for long."""
-    from ..life.starting import check_process
+    from ..life.checking import check_process
 
     warnings = check_process(container.config, process)
     if warnings:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ConfigError, Finding
+from ..plan.capabilities import capability_findings
+from .host import own_capabilities
 from .unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ def check(config: Config, process: Process | None = None) -> list[str]:
     findings = validate(config, facts_of_host())
     if process is not None:
         findings += validate_process(process, config)
+    findings += capability_findings(config, process, own_capabilities)
     warnings = _raise_for(findings)
     refuse_unsupported(config, process)
     return warnings
@@ -32,7 +35,11 @@ def check_process(config: Config, process: Process) -> list[str]:
     """The same about a process of the container of config."""
     from ..config.rules_process import validate_process
 
-    warnings = _raise_for(validate_process(process, config))
+    findings = validate_process(process, config)
+    if process.capabilities is not None or not process.init:
+        # Of those that the configuration has for the first process, create() has told.
+        findings += capability_findings(config, process, own_capabilities)
+    warnings = _raise_for(findings)
     refuse_unsupported(config, process)
     return warnings
 

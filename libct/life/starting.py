@@ -15,7 +15,6 @@ from ..bootstrap.context import Context
 from ..bootstrap.servers import fill_standard_streams
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES
 from ..config.status import CREATED, CREATING, STOPPED
-<<<<<<< HEAD
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..plan.step import INIT, STDIO
 from ..syscalls.interrupts import deferred
@@ -24,14 +23,6 @@ from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
 from .proc import start_time
-=======
-from ..errors import ConfigError, ContainerNotRunning, Error, Finding, StepError
-from ..plan.capabilities import capability_findings
-from ..plan.step import INIT, STDIO
-from . import rules as lifecycle
-from .container import Container
-from .host import host, own_capabilities
->>>>>>> a862852 (Warn of capabilities that cannot be granted)
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -44,121 +35,8 @@ if TYPE_CHECKING:
     from .process import HasFileno
 
 
-<<<<<<< HEAD
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
     """Container.start(), within deferred()."""
-=======
-def create(
-    root: str,
-    id: str,  # noqa: A002  # the runtime-spec's word
-    config: Config,
-    *,
-    bundle: str = "",
-    process: Process | None = None,
-) -> Container:
-    """Register a container under root; nothing is started yet.
-
-    root: the directory of states; "" is default_root().
-    bundle: the directory of its config.json, for state().
-    process: the one to be started in it, if there is one already to be checked.
-
-    Raises ConfigError with every finding, InvalidID, ContainerExists.
-    """
-    directory = Directory(root or default_root(), id)
-    warnings = check(config, process)
-    directory.make()
-    record = Record(id, config, bundle)
-    container = Container(directory, record)
-    container.warnings += warnings
-    try:
-        facts = host()
-        manager = _manager(config, id, facts)
-        if manager is not None:
-            _refuse_problems(manager)
-            record.cgroup_paths = manager.paths()
-            container._planned = manager, facts.layout
-        directory.write(record)
-    except BaseException:
-        directory.remove()
-        raise
-    return container
-
-
-def plan(
-    config: Config,
-    process: Process | None = None,
-    *,
-    id: str = "container",  # noqa: A002
-) -> Plan:
-    """What a start would do, step by step; nothing is done.
-
-    Without a process the plan is for one that runs /bin/sh as root.
-    """
-    from ..plan.container import plan_start
-
-    process = process or Process(["/bin/sh"], init=True)
-    check_id(id)
-    check(config, process)
-    facts = host()
-    manager = _manager(config, id, facts)
-    if manager is not None:
-        _refuse_problems(manager)
-    return plan_start(config, process, facts, manager, id)
-
-
-def check(config: Config, process: Process | None = None) -> list[str]:
-    """Raise ConfigError with every finding about config, and process where given.
-
-    Returns the warnings: what is ignored, or is not what it seems.
-    """
-    from ..config.validate import facts_of_host, validate, validate_process
-
-    findings = validate(config, facts_of_host())
-    if process is not None:
-        findings += validate_process(process, config)
-    findings += capability_findings(config, process, own_capabilities)
-    warnings = _raise_for(findings)
-    refuse_unsupported(config, process)
-    return warnings
-
-
-def check_process(config: Config, process: Process) -> list[str]:
-    """The same about a process of the container of config."""
-    from ..config.rules_process import validate_process
-
-    findings = validate_process(process, config)
-    if process.capabilities is not None or not process.init:
-        # Of those that the configuration has for the first process, create() has told.
-        findings += capability_findings(config, process, own_capabilities)
-    warnings = _raise_for(findings)
-    refuse_unsupported(config, process)
-    return warnings
-
-
-def _raise_for(findings: list[Finding]) -> list[str]:
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        raise ConfigError(errors)
-    return [str(finding) for finding in findings]
-
-
-def _manager(config: Config, container_id: str, facts: Host) -> Manager | None:
-    if config.cgroups is None:
-        return None
-    from ..cgroups import manager
-
-    return manager.new(config.cgroups, container_id, facts.layout)
-
-
-def _refuse_problems(manager: Manager) -> None:
-    problems = manager.problems()
-    if problems:
-        raise ConfigError([Finding(*problem) for problem in problems])
-
-
-def start(container: Container, process: Process, *, hold: bool, ignore_paused: bool) -> None:
-    """Container.start()."""
->>>>>>> a862852 (Warn of capabilities that cannot be granted)
     if process._child is not None:
         raise Error("a Process can be started once")
     fill_standard_streams()

@@ -495,7 +495,7 @@ def test_a_failure_tells_all(case: str, monkeypatch: pytest.MonkeyPatch) -> None
     script.write_text("no program")
     script.chmod(0o755)
     if case == "the runtime's":  # the kernel is to find it
-        monkeypatch.setattr("libct.life.starting.check", lambda *_: [])
+        monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
     args = values.pop("args", ["true"]) if "args" in values else ["true"]
     container = libct.create(state_directory(), unique(), make())
     try:

@@ -204,7 +204,7 @@ def test_in_a_joined_user_namespace_it_is_root() -> None:
 def test_paths_that_cannot_be_joined(
     monkeypatch: pytest.MonkeyPatch, path: str, errno: int, text: str
 ) -> None:
-    monkeypatch.setattr("libct.life.starting.check", lambda *_: [])
+    monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
     config = make_config(namespaces=(NEWNS, (NEWUTS, path)))
     with pytest.raises(libct.StepError) as caught:
         run(config, "true")
@@ -234,7 +234,7 @@ def test_maps_are_written_by_root() -> None:
 
 
 def test_a_map_that_the_kernel_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("libct.life.starting.check", lambda *_: [])
+    monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
     overlapping = [IDMap(0, 100000, 10), IDMap(5, 200000, 10)]
     config = make_config(namespaces=(*USUAL, NEWUSER), uid_mappings=overlapping, gid_mappings=MAP)
     with pytest.raises(libct.StepError) as caught:

@@ -122,7 +122,7 @@ FAILURES: dict[str, tuple[dict[str, Any], list[str], str, str]] = {
 @pytest.mark.parametrize("hold", [True, False])
 def test_a_failed_step(monkeypatch: pytest.MonkeyPatch, case: str, hold: bool) -> None:
     values, args, op, text = FAILURES[case]
-    monkeypatch.setattr("libct.life.starting.check", lambda *_: [])
+    monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
     begin = time.time()
     with traced(**values) as container:
         with pytest.raises(libct.StepError) as caught:
