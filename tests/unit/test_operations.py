@@ -8,24 +8,16 @@ import inspect
 import json
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
-import libct
 from libct.bootstrap.performer import Failure, find, performers
-from libct.plan.step import OPERATIONS, Operation
+from libct.plan.step import Operation
+from tests.operations import PACKAGE, declared
 
-PACKAGE = Path(libct.__file__).parent
-for module in iter_modules([str(PACKAGE / "plan")]):
-    import_module(f"libct.plan.{module.name}")
-# Other tests declare some, too.
-DECLARED = {
-    name: made for name, made in OPERATIONS.items() if made.calls.__module__.startswith("libct.")
-}
+DECLARED = declared()
 # A table, and no ctypes.
 TABLES = {"libct.syscalls", "libct.syscalls.constants", "libct.syscalls.flags"}
 
