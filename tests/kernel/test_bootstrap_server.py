@@ -136,7 +136,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "nice": lambda: os.nice(1),
     "affinity": _affinity,
     "oom score": _oom_score,
-    "interpreter": lambda: setattr(libct, "interpreter", sys.executable),
+    # The same by another name, which everybody may enter, too.
+    "interpreter": lambda: setattr(libct, "interpreter", f"/proc/self/root{libct.interpreter}"),
 }
 
 
