@@ -438,8 +438,8 @@ from libct.bootstrap.performer import find
 from libct.cgroups import manager as cgroups
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, Resources
-limit = int(sys.argv[1]) or None
-manager = cgroups.new(Cgroup(rootless=True, resources=Resources(pids_limit=limit)), "x", detect())
+name, limit = sys.argv[1], int(sys.argv[2]) or None
+manager = cgroups.new(Cgroup(rootless=True, resources=Resources(pids_limit=limit)), name, detect())
 assert not manager.problems(), manager.problems()
 context = Context()
 before, inside, after = manager.entry_steps()
@@ -458,15 +458,16 @@ except OSError as error:
 
 @requires("user")
 def test_without_delegation_a_container_goes_without() -> None:
-    done = as_user(user_python(), "-c", ROOTLESS, "0", cwd=user_checkout())
+    done = as_user(user_python(), "-c", ROOTLESS, unique(), "0", cwd=user_checkout())
     assert (done.returncode, done.stdout) == (0, "none\n"), done.stderr
 
 
 @requires("user")
 def test_without_delegation_a_limit_is_an_error_with_a_remedy() -> None:
-    done = as_user(user_python(), "-c", ROOTLESS, "5", cwd=user_checkout())
+    name = unique()
+    done = as_user(user_python(), "-c", ROOTLESS, name, "5", cwd=user_checkout())
     assert done.returncode == 0, done.stderr
     path, _, rest = done.stdout.partition(" ")
-    assert path.endswith("/pids/libct-x")
+    assert path.endswith(f"/pids/libct-{name}")
     assert "Permission denied" in rest
     assert "Delegate=yes" in rest

@@ -264,7 +264,7 @@ def test_a_read_only_root(rootfs: Path) -> None:
 @pytest.fixture
 def outside() -> Iterator[Path]:
     """A directory of the host that may be written to, and is not below /tmp."""
-    path = Path(tempfile.mkdtemp(prefix="libct-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix=unique(), dir="/var/tmp"))
     path.chmod(0o777)
     yield path
     shutil.rmtree(path)

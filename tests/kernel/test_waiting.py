@@ -17,8 +17,9 @@ from libct.bootstrap import waiting
 from libct.config import NEWNS, NEWUSER
 from libct.life import container
 
-from ..bundles import busybox_rootfs, unique
+from ..bundles import busybox_rootfs
 from ..containers import PATH, USUAL, make_config, state_directory
+from ..names import unique
 from ..needs import requires
 
 if TYPE_CHECKING:
