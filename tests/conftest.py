@@ -21,6 +21,10 @@ _LONGEST = 180  # seconds that one test may take, also on a busy machine
 
 def pytest_configure() -> None:
     names.run_mark()  # for the environment of all that is started from here
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell's background jobs ignore both
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
