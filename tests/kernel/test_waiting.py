@@ -178,5 +178,6 @@ def test_the_interpreters_memory_is_found() -> None:
     assert idle == sorted(idle)
     heap = id(sys.modules)  # an object of ours, wherever that is
     assert any(start <= heap < end for start, end in idle)
+    assert waiting._addresses
     for address in (*waiting._addresses.values(), waiting._errno_location()):
         assert not any(start <= address < end for start, end in idle)
