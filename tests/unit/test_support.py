@@ -130,7 +130,16 @@ def orphan(*command: str) -> Iterator[int]:
         yield pid
     finally:
         os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: not os.path.exists(f"/proc/{pid}/exe"))
+        assert wait_until(lambda: ended(pid))
+
+
+def ended(pid: int) -> bool:
+    """Whether a process has left its control groups, too."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.usefixtures("impatient")
