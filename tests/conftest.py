@@ -21,6 +21,7 @@ _LONGEST = 180  # seconds that one test may take, also on a busy machine
 
 def pytest_configure() -> None:
     names.run_mark()  # for the environment of all that is started from here
+    commands.session_directory()  # before a forked child has one to itself, and leaves it
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell's background jobs ignore both
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
