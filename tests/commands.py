@@ -140,7 +140,8 @@ def copy_of_libct(package: Path) -> Path:
 @functools.cache
 def session_directory() -> Path:
     """A directory that everybody may enter, removed when the tests end."""
-    path = Path(tempfile.mkdtemp(prefix=f"libct-test-{run_mark()}-"))
+    # Short: podman takes no path of more than 50 characters for what is to be below.
+    path = Path(tempfile.mkdtemp(prefix=f"libct-{run_mark()}-"))
     path.chmod(0o755)
     atexit.register(_remove, path, os.getpid())
     return path
