@@ -94,7 +94,12 @@ class Podman:
         check: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         return run(
-            self.command(*args), user=self.user, env=self.environment, input=input, check=check
+            self.command(*args),
+            user=self.user,
+            env=self.environment,
+            cwd=self.place,  # where conmon makes a file when memory has run out
+            input=input,
+            check=check,
         )
 
     def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
