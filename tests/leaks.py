@@ -58,8 +58,9 @@ class Snapshot:
     def _processes(self) -> Iterator[str]:
         """Descendants, processes with the mark in their environment, and those of containers.
 
-        A container's process has an environment of its own and may be nobody's
-        child, but its control groups or its mounts have names of ours.
+        A process of a container or of a hook has an environment of its own and
+        may be nobody's child, but its command, its control groups or its mounts
+        have names of ours.
         """
         parents = {}
         for entry in os.listdir("/proc"):
@@ -72,9 +73,11 @@ class Snapshot:
         for pid in parents:
             if pid == os.getpid():
                 continue
+            command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
             if (
                 _descends(pid, os.getpid(), parents)
                 or mark in _read(f"/proc/{pid}/environ").split("\0")
+                or self._is_ours(command)
                 or self._is_ours(_read(f"/proc/{pid}/cgroup"))
                 # A mount that everybody sees would make everybody's processes ours.
                 or (
@@ -82,7 +85,6 @@ class Snapshot:
                     and self._is_ours(_read(f"/proc/{pid}/mountinfo"))
                 )
             ):
-                command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
                 yield f"{pid} {command or '(ended)'}"
 
     def _mounts(self) -> Iterator[str]:

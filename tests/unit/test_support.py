@@ -20,6 +20,7 @@ from tests.support import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     Snapshot,
+    busybox,
     forked,
     in_namespaces,
     merge,
@@ -161,6 +162,17 @@ def test_a_snapshot_sees_processes_that_have_but_the_mark_of_the_run() -> None:
     before = Snapshot()
     with orphan("env", f"LIBCT_TEST_MARK={run_mark()}", "sleep", "1000") as pid:
         assert before.left_since() == [f"process {pid} sleep 1000"]
+    assert before.left_since() == []
+
+
+@requires("busybox")
+@pytest.mark.usefixtures("impatient")
+def test_a_snapshot_sees_processes_that_have_but_a_name_in_their_command(tmp_path: Path) -> None:
+    program = tmp_path / "sleep"
+    program.symlink_to(busybox())
+    before = Snapshot(tmp_path)
+    with orphan(str(program), "1000") as pid:
+        assert before.left_since() == [f"process {pid} {program} 1000"]
     assert before.left_since() == []
 
 
