@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -41,12 +40,6 @@ _DIRECTORIES = {
     "usr": 0o755,
     "var/tmp": 0o1777,
 }
-_counter = itertools.count(1)
-
-
-def unique(name: str = "") -> str:
-    """A container id, or any other name, that nothing else on the machine has."""
-    return "-".join(filter(None, ("libct", name, str(os.getpid()), str(next(_counter)))))
 
 
 def busybox() -> str:

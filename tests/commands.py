@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .names import MARK, run_mark
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,9 +32,6 @@ USER = "libct-test"
 
 # Debian's client of Docker, which is as old as its daemon; others may come first in PATH.
 DOCKER = "/usr/bin/docker"
-
-# Every process that descends from the tests and keeps its environment has this.
-MARK = "LIBCT_TEST_MARK"
 
 
 def libct(
@@ -141,7 +140,8 @@ def copy_of_libct(package: Path) -> Path:
 @functools.cache
 def session_directory() -> Path:
     """A directory that everybody may enter, removed when the tests end."""
-    path = Path(tempfile.mkdtemp(prefix="libct-test-"))
+    # Short: podman takes no path of more than 50 characters for what is to be below.
+    path = Path(tempfile.mkdtemp(prefix=f"libct-{run_mark()}-"))
     path.chmod(0o755)
     atexit.register(_remove, path, os.getpid())
     return path
@@ -192,7 +192,7 @@ def user_environment() -> dict[str, str]:
         "LOGNAME": user_account().pw_name,
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
-        MARK: os.environ.get(MARK, ""),
+        MARK: run_mark(),
     }
 
 

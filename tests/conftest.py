@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from . import commands, leaks, needs
+from . import commands, leaks, names, needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +20,12 @@ _LONGEST = 180  # seconds that one test may take, also on a busy machine
 
 
 def pytest_configure() -> None:
-    os.environ.setdefault(commands.MARK, uuid.uuid4().hex)
+    names.run_mark()  # for the environment of all that is started from here
+    commands.session_directory()  # before a forked child has one to itself, and leaves it
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell's background jobs ignore both
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -54,8 +57,7 @@ def _time_limit() -> Iterator[None]:
 def nothing_left(tmp_path: Path) -> Iterator[None]:
     """Fails the test if a process, mount, cgroup, state or descriptor is left by it."""
     leaks.stop_server()
-    places = f"{tmp_path.parent.name}/{tmp_path.name}"
-    before = leaks.Snapshot((places,))
+    before = leaks.Snapshot(tmp_path)
     yield
     leaks.stop_server()
     left = before.left_since()

@@ -6,7 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from .bundles import unique
 from .commands import CHECKOUT, run
 from .engines import (
     IMAGE,
@@ -18,6 +17,7 @@ from .engines import (
     runtime_program,
 )
 from .leaks import wait_until
+from .names import unique
 
 if TYPE_CHECKING:
     import subprocess

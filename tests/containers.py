@@ -25,8 +25,9 @@ from libct.config import (
 )
 from libct.config.mount_flags import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
-from .bundles import busybox_rootfs, unique
-from .commands import session_directory
+from .bundles import busybox_rootfs
+from .commands import session_directory, state_root
+from .names import unique
 from .processes import CLONE_NEWNS, in_namespaces, mount
 
 if TYPE_CHECKING:
@@ -48,12 +49,9 @@ def shared_rootfs() -> Path:
     return busybox_rootfs(place)
 
 
-@functools.cache
 def state_directory() -> str:
     """The root of the states of the test process's containers."""
-    place = session_directory() / "states"
-    place.mkdir()
-    return str(place)
+    return str(state_root())
 
 
 def make_config(rootfs: Path | str = "", *, namespaces: Any = USUAL, **changes: Any) -> Config:

@@ -6,11 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from .bundles import unique
 from .commands import DOCKER, run
 from .containerd import Containerd
 from .engines import IMAGE, POLITE, image_archive, remove_groups
 from .leaks import wait_until
+from .names import unique
 
 if TYPE_CHECKING:
     import subprocess

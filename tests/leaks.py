@@ -1,19 +1,22 @@
 """Whether a test has left anything behind, by looking before and after.
 
-Looked at are processes, mounts, cgroups, state directories, and the open
-descriptors of the test process.
+Looked at are processes, mounts, cgroups and state directories of this run of
+the tests, and the open descriptors of the test process.  Whatever else runs on
+the machine, other runs of the tests too, is not looked at: all that this run
+makes has its mark in a name (names.unique(), commands.session_directory()), or
+is in the directory that pytest has made for the test.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands import MARK, session_directory, state_root
+from .commands import state_root
+from .names import MARK, run_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,12 +28,14 @@ _PATIENCE = 3.0
 class Snapshot:
     """What there is now, of all that a test could leave; texts for people.
 
-    places: names of directories that only this run of the tests uses; a
-        process that sees one of them in its mounts is counted as the tests'.
+    directory: pytest's, for this test.
     """
 
-    def __init__(self, places: tuple[str, ...] = ()) -> None:
-        self.places = (session_directory().name, *places)
+    def __init__(self, directory: Path | None = None) -> None:
+        self.names = [run_mark()]
+        if directory:
+            # The end of the path: mountinfo has paths from the roots of file systems on.
+            self.names.append("/".join(directory.parts[-3:]))
         self.found = self._look()
 
     def left_since(self) -> list[str]:
@@ -40,12 +45,71 @@ class Snapshot:
 
     def _look(self) -> set[str]:
         return {
-            *(f"process {text}" for text in _processes(self.places)),
-            *(f"mount {text}" for text in _mounts()),
-            *(f"cgroup {path}" for path in _groups()),
-            *(f"state {path}" for path in _states()),
+            *(f"process {text}" for text in self._processes()),
+            *(f"mount {text}" for text in self._mounts()),
+            *(f"cgroup {path}" for path in self._groups()),
+            *(f"state {path}" for path in self._states()),
             *(f"descriptor {text}" for text in _descriptors()),
         }
+
+    def _is_ours(self, text: str) -> bool:
+        return any(name in text for name in self.names)
+
+    def _processes(self) -> Iterator[str]:
+        """Descendants, processes with the mark in their environment, and those of containers.
+
+        A process of a container or of a hook has an environment of its own and
+        may be nobody's child, but its command, its control groups or its mounts
+        have names of ours.
+        """
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                stat = _read(f"/proc/{entry}/stat")
+                if stat:  # PID (name) state PPID ...; the name may hold anything
+                    parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+        mark = f"{MARK}={run_mark()}"
+        mounts = _link("/proc/self/ns/mnt")
+        for pid in parents:
+            if pid == os.getpid():
+                continue
+            command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            if (
+                _descends(pid, os.getpid(), parents)
+                or mark in _read(f"/proc/{pid}/environ").split("\0")
+                or self._is_ours(command)
+                or self._is_ours(_read(f"/proc/{pid}/cgroup"))
+                # A mount that everybody sees would make everybody's processes ours.
+                or (
+                    _link(f"/proc/{pid}/ns/mnt") not in ("", mounts)
+                    and self._is_ours(_read(f"/proc/{pid}/mountinfo"))
+                )
+            ):
+                yield f"{pid} {command or '(ended)'}"
+
+    def _mounts(self) -> Iterator[str]:
+        """Mounts that everybody sees, of or on a place of ours."""
+        for line in _read("/proc/self/mountinfo").splitlines():
+            if self._is_ours(line):
+                fields = line.split()
+                yield f"{fields[4]} of {fields[3]}, {line.partition(' - ')[2]}"
+
+    def _groups(self) -> Iterator[str]:
+        """Directories of all cgroup hierarchies that have our mark, or are below one that has."""
+        for line in _read("/proc/self/mountinfo").splitlines():
+            place, _, source = line.partition(" - ")
+            if source.split()[0] in ("cgroup", "cgroup2"):
+                for directory, _, _ in os.walk(place.split()[4]):
+                    if self._is_ours(directory):
+                        yield directory
+
+    def _states(self) -> Iterator[str]:
+        """All in this run's state directories, and what has its mark in the machine's."""
+        for root in (state_root(), state_root(user=True), Path("/run/libct")):
+            try:
+                yield from (path for path in map(str, root.iterdir()) if self._is_ours(path))
+            except (FileNotFoundError, PermissionError):
+                continue
 
 
 def wait_until(condition: Callable[[], bool], *, patience: float = 10) -> bool:
@@ -65,31 +129,6 @@ def stop_server() -> None:
         servers.stop_server()
 
 
-def _processes(places: tuple[str, ...]) -> Iterator[str]:
-    """Processes of the tests: descendants, marked ones, and those of their containers.
-
-    A container's process has an environment of its own and may be nobody's
-    child, but its mounts name the directories that it was made of.
-    """
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            stat = _read(f"/proc/{entry}/stat")
-            if stat:  # PID (name) state PPID ...; the name may hold anything
-                parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
-    mark = f"{MARK}={os.environ.get(MARK, '')}"
-    for pid in parents:
-        if pid == os.getpid():
-            continue
-        if (
-            _descends(pid, os.getpid(), parents)
-            or mark in _read(f"/proc/{pid}/environ").split("\0")
-            or any(place in _read(f"/proc/{pid}/mountinfo") for place in places)
-        ):
-            command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
-            yield f"{pid} {command or '(ended)'}"
-
-
 def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
     while pid in parents:
         pid = parents[pid]
@@ -98,48 +137,11 @@ def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
     return False
 
 
-def _mounts() -> Iterator[str]:
-    for line in _read("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        yield f"{fields[4]} of {fields[3]}, {line.partition(' - ')[2]}"
-
-
-def _groups() -> Iterator[str]:
-    """Directories of all cgroup hierarchies that bear our name, or are below one that does."""
-    for line in _read("/proc/self/mountinfo").splitlines():
-        place, _, source = line.partition(" - ")
-        if source.split()[0] in ("cgroup", "cgroup2"):
-            for directory, _, _ in os.walk(place.split()[4]):
-                if "libct" in directory and not _is_another_run_s(directory):
-                    yield directory
-
-
-def _is_another_run_s(path: str) -> bool:
-    """Whether a name of unique() in path is that of tests that are running beside these."""
-    found = re.search(r"libct-(?:[a-z]+-)*(\d+)-\d+", path)
-    return found is not None and found[1] != str(os.getpid()) and _is_pytest(found[1])
-
-
-def _is_pytest(pid: str) -> bool:
-    return "pytest" in _read(f"/proc/{pid}/cmdline")
-
-
-def _states() -> Iterator[str]:
-    roots = [state_root(), state_root(user=True), Path("/run/libct")]
-    for root in roots:
-        try:
-            yield from (str(path) for path in root.iterdir())
-        except (FileNotFoundError, PermissionError):
-            continue
-
-
 def _descriptors() -> Iterator[str]:
     for entry in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{entry}")
-        except FileNotFoundError:
-            continue  # the one of this listing
-        yield f"{entry} to {target}"
+        target = _link(f"/proc/self/fd/{entry}")
+        if target:  # and not that of this listing
+            yield f"{entry} to {target}"
 
 
 def _read(path: str) -> str:
@@ -147,5 +149,13 @@ def _read(path: str) -> str:
     try:
         with open(path, errors="replace") as file:
             return file.read()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    """Where a link leads; "" if it is gone or closed to us."""
+    try:
+        return os.readlink(path)
     except OSError:
         return ""

@@ -20,6 +20,7 @@ import pytest
 
 from .bundles import busybox
 from .commands import DOCKER, as_user, user_account
+from .names import unique
 from .processes import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -157,7 +158,7 @@ def cgroup2() -> None:
 
 
 def _make_group(hierarchy: str) -> None:
-    os.rmdir(tempfile.mkdtemp(prefix="libct-need-", dir=hierarchy))
+    os.rmdir(tempfile.mkdtemp(prefix=unique("need"), dir=hierarchy))
 
 
 @_need
@@ -230,7 +231,7 @@ def docker() -> None:
 def compiler() -> None:
     """A C compiler with the kernel's headers."""
     source = "#include <linux/mount.h>\n#include <sys/prctl.h>\nint main(void) { return 0; }\n"
-    with tempfile.TemporaryDirectory(prefix="libct-need-") as directory:
+    with tempfile.TemporaryDirectory(prefix=unique("need")) as directory:
         output = os.path.join(directory, "output")
         subprocess.run(
             ["cc", "-x", "c", "-o", output, "-"],

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .bundles import unique
 from .commands import (
     CHECKOUT,
     give_to_user,
@@ -21,6 +20,7 @@ from .commands import (
 )
 from .engines import POLITE, processes, remove_groups, rootfs_archive, runtime_program
 from .leaks import wait_until
+from .names import unique
 
 if TYPE_CHECKING:
     import subprocess
@@ -94,7 +94,12 @@ class Podman:
         check: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         return run(
-            self.command(*args), user=self.user, env=self.environment, input=input, check=check
+            self.command(*args),
+            user=self.user,
+            env=self.environment,
+            cwd=self.place,  # where conmon makes a file when memory has run out
+            input=input,
+            check=check,
         )
 
     def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002

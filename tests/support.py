@@ -10,7 +10,6 @@ from .bundles import (
     make_bundle,
     merge,
     read_config,
-    unique,
 )
 from .commands import (
     CHECKOUT,
@@ -31,6 +30,7 @@ from .commands import (
     user_python,
 )
 from .leaks import Snapshot, wait_until
+from .names import run_mark, unique
 from .needs import missing, no_skip, requires
 from .processes import (
     CLONE_NEWCGROUP,
@@ -78,6 +78,7 @@ __all__ = [
     "read_config",
     "requires",
     "run",
+    "run_mark",
     "session_directory",
     "state_root",
     "unique",

@@ -16,8 +16,6 @@ import pytest
 import libct
 from libct.bootstrap import client, servers
 from libct.config import (
-    NEWIPC,
-    NEWNET,
     NEWNS,
     NEWPID,
     NEWUSER,
@@ -40,6 +38,7 @@ from ..containers import (
     shell,
     state_directory,
 )
+from ..processes import CLONE_NEWNS, MS_REC, in_namespaces, mount
 from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
 
 if TYPE_CHECKING:
@@ -84,13 +83,15 @@ def test_nothing_of_the_container_is_imported(trap: Path) -> None:
     with running(config) as container:
         assert run_in(container, "id", "-Gn", user="user").output == "user audio extra\n"
         for command in (["no \udcff such"], ["/etc/passwd"], ["/proc"]):
-            with pytest.raises(libct.StepError):
+            with pytest.raises(libct.StepError) as caught:
                 container.run(libct.Process(command, env=[PATH]))
+            assert caught.value.place == "process.args"
         with pytest.raises(libct.StepError, match="no user 'm\u00fcller'"):
             container.run(libct.Process(["true"], user="m\u00fcller"))
     broken = make_config(trap, mounts=[Mount("/dev/\u00e4", "/no \u00f6", "bind", MS_BIND)])
-    with pytest.raises(libct.StepError):
+    with pytest.raises(libct.StepError) as caught:
         run(broken, "true")
+    assert caught.value.place == "mounts[0]"
     assert not (trap / "imported").exists()
 
 
@@ -530,12 +531,18 @@ def test_a_failure_may_be_tried_again(tmp_path: Path) -> None:
 
 
 def test_the_rest_of_the_namespaces_is_not_touched() -> None:
-    """The caller stays where it is; this process is the caller."""
-    before = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
-    mounts = Path("/proc/self/mountinfo").read_text()
-    assert run(make_config(namespaces=(*USUAL, NEWUSER)), "true").state.success
-    after = {name: os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")}
-    assert after == before
-    assert Path("/proc/self/mountinfo").read_text() == mounts
-    assert subprocess.run(["true"], check=False).returncode == 0
-    assert {NEWIPC, NEWNET} <= set(USUAL)
+    """The caller stays where it is."""
+
+    def spaces() -> dict[str, str]:
+        names = os.listdir("/proc/self/ns")
+        return {name: os.readlink(f"/proc/self/ns/{name}") for name in names}
+
+    def body() -> None:
+        mount("none", "/", flags=0x100000 | MS_REC)  # MS_SHARED: mounts would come here
+        before, mounts = spaces(), Path("/proc/self/mountinfo").read_text()
+        assert run(make_config(namespaces=(*USUAL, NEWUSER)), "true").state.success
+        assert spaces() == before
+        assert Path("/proc/self/mountinfo").read_text() == mounts
+
+    shared_rootfs()
+    in_namespaces(CLONE_NEWNS, body)  # where nobody else mounts anything

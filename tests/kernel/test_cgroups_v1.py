@@ -220,8 +220,8 @@ def test_a_container_runs_where_its_cpuset_says(groups: Callable[..., Manager]) 
 
 
 def test_a_cpuset_that_is_not_asked_for_is_all(groups: Callable[..., Manager]) -> None:
-    manager = groups()
-    assert answer(inside(manager, lambda: len(os.sched_getaffinity(0)) > 0)) == 0
+    manager, own = groups(), os.sched_getaffinity(0)
+    assert answer(inside(manager, lambda: os.sched_getaffinity(0) == own)) == 0
     parent = Path(os.path.dirname(manager.paths()["cpuset"]), "cpuset.cpus").read_text().strip()
     assert written(manager, "cpuset", "cpuset.cpus") == parent
 
@@ -440,8 +440,8 @@ from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import detect
 from libct.cgroups.ledger import Ledger
 from libct.config import Cgroup, Resources
-limit = int(sys.argv[1]) or None
-manager = cgroups.new(Cgroup(rootless=True, resources=Resources(pids_limit=limit)), "x", detect())
+name, limit = sys.argv[1], int(sys.argv[2]) or None
+manager = cgroups.new(Cgroup(rootless=True, resources=Resources(pids_limit=limit)), name, detect())
 assert not manager.problems(), manager.problems()
 context = Context()
 class Paper:
@@ -463,15 +463,16 @@ except OSError as error:
 
 @requires("user")
 def test_without_delegation_a_container_goes_without() -> None:
-    done = as_user(user_python(), "-c", ROOTLESS, "0", cwd=user_checkout())
+    done = as_user(user_python(), "-c", ROOTLESS, unique(), "0", cwd=user_checkout())
     assert (done.returncode, done.stdout) == (0, "none\n"), done.stderr
 
 
 @requires("user")
 def test_without_delegation_a_limit_is_an_error_with_a_remedy() -> None:
-    done = as_user(user_python(), "-c", ROOTLESS, "5", cwd=user_checkout())
+    name = unique()
+    done = as_user(user_python(), "-c", ROOTLESS, name, "5", cwd=user_checkout())
     assert done.returncode == 0, done.stderr
     path, _, rest = done.stdout.partition(" ")
-    assert path.endswith("/pids/libct-x")
+    assert path.endswith(f"/pids/libct-{name}")
     assert "Permission denied" in rest
     assert "Delegate=yes" in rest

@@ -428,6 +428,7 @@ def test_interrupted_at_any_time(tmp_path: Path, rootfs: Path) -> None:
     libct("create", "-b", bundle, name := unique(), check=True)
     duration = time.monotonic() - start
     libct("delete", name, check=True)
+    interrupted = 0
     for tenth in range(1, 11):
         name = unique()
         with subprocess.Popen(libct_command("create", "-b", bundle, name), **_QUIET) as create:
@@ -439,6 +440,8 @@ def test_interrupted_at_any_time(tmp_path: Path, rootfs: Path) -> None:
         else:
             assert status in (130, -signal.SIGINT, 1)  # 1: in the interpreter's own start
             assert not (state_root() / name).exists()
+            interrupted += 1
+    assert interrupted
 
 
 def test_leftovers_have_a_state_that_can_be_shown(tmp_path: Path, rootfs: Path) -> None:

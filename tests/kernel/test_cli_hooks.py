@@ -220,7 +220,7 @@ def test_create_is_killed_in_a_hook(tmp_path: Path, rootfs: Path) -> None:
         libct("delete", "--force", name, check=True)
         assert gone(name)
         found = subprocess.run(
-            ["pgrep", "-f", f"sleep 12345{os.getpid()}"], stdout=subprocess.PIPE, check=False
+            ["pgrep", "-f", f"sleep 12345{os.getpid()}( |$)"], stdout=subprocess.PIPE, check=False
         )
         assert found.stdout == b""
 

@@ -15,7 +15,7 @@ import pytest
 import libct
 from libct.errors import StepError
 from libct.syscalls.terminals import get_window_size, peer_number, set_window_size
-from tests.support import requires, state_root, unique
+from tests.support import CLONE_NEWNS, in_namespaces, requires, state_root, unique
 
 from .rootfs_box import (
     PATH,
@@ -230,16 +230,19 @@ def test_dev_console_of_the_image_may_be_a_link(tmp_path: Path) -> None:
 
 
 def test_without_a_mount_namespace_no_console_is_bound(rootfs: Path) -> None:
-    before = mounts_of(os.getpid())
     console = rootfs / "dev/console"
     console.touch()
     config = make_config(rootfs, base=False, kinds=["NEWPID"])
-    try:
+
+    def body() -> None:
+        before = mounts_of(os.getpid())
         with pytest.raises(StepError, match="devpts"):
             Terminal(config, "/bin/sh")
-        (rootfs / "dev/pts").mkdir()
-    finally:
         assert mounts_of(os.getpid()) == before
+
+    try:
+        in_namespaces(CLONE_NEWNS, body)  # where nobody else mounts anything
+    finally:
         console.unlink()
 
 

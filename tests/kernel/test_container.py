@@ -677,12 +677,13 @@ def test_a_state_directory_that_may_not_be_written() -> None:
 
 
 def test_the_default_root_of_an_ordinary_user() -> None:
-    path = "/tmp/libct-65531"
+    uid = (1 << 20) + os.getpid()  # nobody's, and another's in another run of the tests
+    path = f"/tmp/libct-{uid}"
 
     def body(make: Callable[[], None]) -> Any:
         make()
         os.environ.pop("XDG_RUNTIME_DIR", None)
-        os.setresuid(65531, 65531, 65531)
+        os.setresuid(uid, uid, uid)
         try:
             return default_root()
         except libct.Error as error:

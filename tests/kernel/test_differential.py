@@ -253,6 +253,11 @@ EXEMPT = [
 
 def compare(runc: Sections, libct: Sections) -> None:
     """Fail with the lines that one has and the other has not, but for those that are exempt."""
+    probed = set(re.findall(r"^at (\w+)", PROBE, re.MULTILINE))
+    for sections in (runc, libct):
+        assert set(sections) >= probed
+        assert len(sections["status"]) > 15
+        assert len(sections["mountinfo"]) > 5
     test = os.environ["PYTEST_CURRENT_TEST"]
     exempt = [at for at in EXEMPT if re.search(at.tests, test)]
     found = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import remove_groups
 from tests.support import (
     CHECKOUT,
     busybox_rootfs,
@@ -21,6 +22,7 @@ from tests.support import (
 )
 
 _PLACEHOLDER = "/your/path/to/rootfs"
+_ID, _PARENT = "library-example", 'parent="system"'
 
 
 @requires("root", "busybox")
@@ -34,9 +36,13 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
     place.mkdir()
     rootfs = busybox_rootfs(place)
     script = tmp_path / "example.py"
-    script.write_text(program.replace(_PLACEHOLDER, str(rootfs)))
+    # Nothing of another run of the tests, which may run it now.
+    name, parent = unique("example"), unique("parent")
+    for text, own in ((_ID, name), (_PARENT, f'parent="{parent}"'), (_PLACEHOLDER, str(rootfs))):
+        assert text in program
+        program = program.replace(text, own)
+    script.write_text(program)
 
-    existing = _groups_called_system()
     running = subprocess.Popen(
         [sys.executable, script],
         env={**os.environ, **libct_environment()},
@@ -58,9 +64,8 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
         output, errors = running.communicate("id -un; exit 3\n", timeout=60)
     finally:
         running.kill()
-        libct("delete", "--force", "library-example", root="/run/libct")
-        for group in _groups_called_system() - existing:
-            os.rmdir(group)  # the parent of the container's group, which outlives it
+        libct("delete", "--force", name, root="/run/libct")
+        remove_groups(parent)  # which outlives the container's group
 
     assert running.returncode == 0, f"{seen}\n{errors}"
     assert any(line.startswith("root.path - ") for line in seen)
@@ -75,7 +80,3 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
         "second: 3",
         "first: 137",
     ]
-
-
-def _groups_called_system() -> set[str]:
-    return {str(path) for path in Path("/sys/fs/cgroup").glob("**/system") if path.is_dir()}

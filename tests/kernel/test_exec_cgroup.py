@@ -28,7 +28,9 @@ def config() -> libct.Config:
 
 def groups(container: libct.Container) -> dict[str, str]:
     assert container.manager is not None
-    return container.manager.paths()
+    found = container.manager.paths()
+    assert found
+    return found
 
 
 def groups_of_a_process(container: libct.Container, **process: dict[str, str]) -> dict[str, str]:

@@ -442,6 +442,7 @@ def test_what_a_hook_leaves_behind_does_not_hold_us_up(
     with create(config_with(hooks_of(**{kind: shell(script)}))) as container:
         container.run(first())
     assert time.monotonic() - started < 20
+    assert Path(f"{shared_rootfs() if kind == 'startContainer' else ''}{pid_file}").exists()
     if kind in HOST and program.startswith("sleep"):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     (shared_rootfs() / "tmp/pid").unlink(missing_ok=True)

@@ -355,7 +355,8 @@ config = Config(
     **given,
 )
 try:
-    with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as container:
+    name = "one-" + os.environ["LIBCT_TEST_MARK"]
+    with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", name, config) as container:
         process = libct.Process(sys.argv[3:], env=["PATH=/bin"], init=True, **process)
         container.run(process)
         sys.exit(process.wait().status)

@@ -237,16 +237,20 @@ def test_a_rootfs_on_another_file_system_does_not_get_onto_the_host_s_root(rootf
 
 @pytest.mark.usefixtures("nothing_left")
 def test_without_a_mount_namespace(rootfs: Path) -> None:
-    before, dev = here(), sorted(os.listdir(rootfs / "dev"))
-    config = make_config(rootfs, base=False, kinds=["NEWPID"])
-    run = run_config(config, "echo /*; echo /dev/*; pwd", cwd="/made/here")
-    assert run.lines == [
-        " ".join(f"/{name}" for name in sorted(os.listdir(rootfs))),
-        "/dev/*",
-        "/made/here",
-    ]
-    assert here() == before
-    assert sorted(os.listdir(rootfs / "dev")) == dev == []
+    def body() -> None:
+        before = here()
+        config = make_config(rootfs, base=False, kinds=["NEWPID"])
+        run = run_config(config, "echo /*; echo /dev/*; pwd", cwd="/made/here")
+        assert run.lines == [
+            " ".join(f"/{name}" for name in sorted(os.listdir(rootfs))),
+            "/dev/*",
+            "/made/here",
+        ]
+        assert here() == before
+
+    assert os.listdir(rootfs / "dev") == []
+    in_namespaces(CLONE_NEWNS, body)  # where nobody else mounts anything
+    assert os.listdir(rootfs / "dev") == []
 
 
 def test_a_read_only_root(rootfs: Path) -> None:
@@ -264,7 +268,7 @@ def test_a_read_only_root(rootfs: Path) -> None:
 @pytest.fixture
 def outside() -> Iterator[Path]:
     """A directory of the host that may be written to, and is not below /tmp."""
-    path = Path(tempfile.mkdtemp(prefix="libct-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix=unique(), dir="/var/tmp"))
     path.chmod(0o777)
     yield path
     shutil.rmtree(path)

@@ -15,8 +15,7 @@ from typing import Any
 
 import libct
 from libct.config import MountIDMapping
-from libct.plan import cgroups, container as container  # noqa: F401  # fill OPERATIONS
-from libct.plan.step import OPERATIONS
+from tests.operations import declared
 from tests.support import CHECKOUT, missing, requires, state_root, unique
 
 from .rootfs_box import PATH, bind, make_config, mount, new_rootfs
@@ -30,7 +29,7 @@ CALLS = (
 # Operation -> what no log but that of the process which performs it has.
 CALLED_ELSEWHERE = {"open_idmapped": "MOUNT_ATTR_IDMAP", "lend_sources": ", CLONE_NEWNS)"}
 MAPS = [libct.IDMap(0, 100_000, 65_536)]
-SLAVE, SHARED = 1 << 19, 1 << 20
+SHARED = 1 << 20
 FLAG = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\bTIOC[A-Z]+\b")
 
 
@@ -108,10 +107,6 @@ def run_all(rootfs: str, output: str) -> None:
     Path(output).write_text(json.dumps(plans))
 
 
-def is_of_rootfs(op: str) -> bool:
-    return OPERATIONS[op].performer.startswith("rootfs.")
-
-
 def strings_and_flags(call: str) -> list[str]:
     """What has to be in the line of the log: quoted strings, and names of flags."""
     strings = re.findall(r'"[^"]*"', call)
@@ -143,6 +138,7 @@ def test_every_call_of_the_plan_is_made_in_order(tmp_path: Path) -> None:
             [*strace, sys.executable, "-c", program], cwd=CHECKOUT, check=True, timeout=60
         )
     plans = json.loads(output.read_text())
+    of_rootfs = {name for name, made in declared().items() if made.performer.startswith("rootfs.")}
     seen = set()
     for name, (pid, steps) in plans.items():
         mine = iter(Path(f"{log}.{pid}").read_text(errors="replace").splitlines())
@@ -150,14 +146,13 @@ def test_every_call_of_the_plan_is_made_in_order(tmp_path: Path) -> None:
             if op in CALLED_ELSEWHERE:
                 lines = iter(log_with(CALLED_ELSEWHERE[op], tmp_path))
                 calls = [call for call in calls if not call.startswith("clone3")]
-            elif is_of_rootfs(op):
+            elif op in of_rootfs:
                 lines = mine
             else:
                 continue
             seen.add(op)
             for call in calls:
                 assert any(fits(call, line) for line in lines), f"{name}: {op}: {call}"
-    of_rootfs = {op for op in OPERATIONS if is_of_rootfs(op)}
     # An ordinary user opens sources; root has a lender.
     unseen = {"open_source"} | ({"bind_group"} if missing("cgroup1") else set())
     assert of_rootfs - seen == unseen

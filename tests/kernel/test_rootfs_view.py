@@ -18,6 +18,7 @@ from tests.support import (
     libct as command,
     mount as kernel_mount,
     requires,
+    unique,
 )
 
 from .rootfs_box import Outcome, make_config, mounted, new_rootfs, run_config, run_prepared
@@ -31,7 +32,7 @@ pytestmark = requires("root", "overlay")
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory of the host's with a home in it, and secrets in that."""
-    path = Path(tempfile.mkdtemp(prefix="libct-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix=unique(), dir="/var/tmp"))
     path.chmod(0o755)
     (path / "beside").write_text("beside\n")
     (path / "home").mkdir()
@@ -73,9 +74,10 @@ def test_all_is_read_only_but_what_is_its_own(place: Path) -> None:
     assert found["/"].fstype == "tmpfs"
     assert "ro" in found["/"].options
     own = {"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmp", "/run", f"{place}/home"}
-    for point, at in found.items():
-        if not point.startswith("/proc/") and point not in own:
-            assert "ro" in at.options, point
+    others = {point for point in found if not point.startswith("/proc/")} - own
+    assert {"/", "/sys"} <= others
+    for point in others:
+        assert "ro" in found[point].options, point
 
 
 @pytest.mark.parametrize("overlay", [False, True])
@@ -143,7 +145,7 @@ def test_other_file_systems_come_along(place: Path, overlay: bool) -> None:
 
 @pytest.mark.parametrize("overlay", [False, True])
 def test_shared_paths_below_tmp_and_home(place: Path, overlay: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="libct-", dir="/tmp") as tmp:
+    with tempfile.TemporaryDirectory(prefix=unique(), dir="/tmp") as tmp:
         Path(tmp, "file").write_text("host's\n")
         script = f"""
             cat {tmp}/file {place}/home/secret; {WRITE.format(f"{tmp}/made")}

@@ -18,8 +18,9 @@ from libct.config import NEWNS, NEWUSER
 from libct.life import releasing
 from libct.life.directory import Directory
 
-from ..bundles import busybox_rootfs, unique
+from ..bundles import busybox_rootfs
 from ..containers import PATH, USUAL, make_config, state_directory
+from ..names import unique
 from ..needs import requires
 
 if TYPE_CHECKING:
@@ -178,5 +179,6 @@ def test_the_interpreters_memory_is_found() -> None:
     assert idle == sorted(idle)
     heap = id(sys.modules)  # an object of ours, wherever that is
     assert any(start <= heap < end for start, end in idle)
+    assert waiting._addresses
     for address in (*waiting._addresses.values(), waiting._errno_location()):
         assert not any(start <= address < end for start, end in idle)

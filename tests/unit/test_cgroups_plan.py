@@ -216,6 +216,7 @@ def test_every_step_says_what_asks_for_it() -> None:
         planned = [*made.create_steps(), *made.join_steps(), *made.directory_steps()]
         for steps in made.entry_steps():
             planned += steps
+        assert len(planned) > 5
         for step in planned:
             assert step.why.startswith("linux."), step
             assert step.title

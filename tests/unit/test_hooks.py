@@ -61,7 +61,9 @@ def test_each_kind_is_told_the_status_of_its_time() -> None:
 def test_the_bundle_is_told_and_entered(given: str, label: str, bundle: str) -> None:
     config = Config("/rootfs", hooks=ALL, labels=["a=b", f"bundle={label}"])
     for kind in HOOKS:
-        for step in hook_steps(kind, config, "one", given):
+        steps = hook_steps(kind, config, "one", given)
+        assert steps
+        for step in steps:
             assert json.loads(step.args[5])["bundle"] == bundle
             enters = step.op == "runtime_hook" and bundle
             assert ("fchdir()" in step.calls) == bool(enters)

@@ -39,6 +39,7 @@ def test_versions() -> None:
 def test_mount_options_are_those_that_no_file_system_gets() -> None:
     found = features(libct.__version__)["mountOptions"]
     assert found == sorted(set(found))
+    assert {"ro", "rbind", "rprivate"} < set(found)
     for option in found:
         mount = Mount("/mnt")
         apply_options(mount, [option])

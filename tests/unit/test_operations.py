@@ -8,25 +8,17 @@ import inspect
 import json
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
-import libct
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.performer import find, performers
-from libct.plan.step import OPERATIONS, Operation
+from libct.plan.step import Operation
+from tests.operations import PACKAGE, declared
 
-PACKAGE = Path(libct.__file__).parent
-for module in iter_modules([str(PACKAGE / "plan")]):
-    import_module(f"libct.plan.{module.name}")
-# Other tests declare some, too.
-DECLARED = {
-    name: made for name, made in OPERATIONS.items() if made.calls.__module__.startswith("libct.")
-}
+DECLARED = declared()
 # A table, and no ctypes.
 TABLES = {"libct.syscalls", "libct.syscalls.constants", "libct.syscalls.flags"}
 
@@ -116,9 +108,9 @@ def test_performing_loads_no_planners() -> None:
 def test_who_is_cloned_is_left_nothing_to_import() -> None:
     """All imports of what it may run are at the top of their modules."""
     late = []
-    for name in loaded(PERFORMING):
-        if not name.startswith("libct."):
-            continue
+    ours = {name for name in loaded(PERFORMING) if name.startswith("libct.")}
+    assert {f"libct.{made.performer.rpartition('.')[0]}" for made in DECLARED.values()} < ours
+    for name in ours:
         module = importlib.import_module(name)
         assert module.__file__
         for function in ast.walk(ast.parse(Path(module.__file__).read_text())):

@@ -7,6 +7,7 @@ LIBCT_GOLDEN=write writes them anew; the difference is then to be read.
 from __future__ import annotations
 
 import builtins
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -315,11 +316,24 @@ def ops(plan: Plan, process: str = "") -> list[str]:
     return [step.op for step in plan if process in ("", step.process)]
 
 
+@functools.cache
+def planned() -> frozenset[str]:
+    """The operations that there are in any of the plans."""
+    return frozenset(op for make in PLANS.values() for op in ops(make()))
+
+
+def known(*names: str) -> tuple[str, ...]:
+    """Names of operations, of which each is in some plan: about others all can be said."""
+    assert set(names) <= planned(), set(names) - planned()
+    return names
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_every_step_can_be_performed_printed_and_sent(name: str) -> None:
     import marshal
 
     plan = PLANS[name]()
+    assert len(plan) > 10
     for step in plan:
         assert step.op in OPERATIONS
         assert "\n" not in step.title
@@ -362,30 +376,31 @@ def test_the_runtime_lets_the_process_go(name: str) -> None:
 def test_the_hosts_proc_is_held_before_it_is_out_of_sight(name: str) -> None:
     found = ops(PLANS[name]())
     held = found.index("open_proc")
-    for later in ("join", "join_process", "pivot", "change_root", "unshare_user", "resolve_user"):
-        if later in found:
-            assert held < found.index(later)
+    entering = ("join", "join_process", "pivot", "change_root", "unshare_user", "resolve_user")
+    later = [found.index(op) for op in known(*entering) if op in found]
+    assert held < min(later)
     assert found.count("open_proc") == 1
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_nothing_of_the_host_is_used_in_the_rootfs(name: str) -> None:
     plan = PLANS[name]()
-    found = ops(plan, INIT)
-    entered = next((n for n, op in enumerate(found) if op in ("pivot", "change_root")), None)
-    if entered is not None:
-        assert not {
-            "mount_filesystem",
-            "bind",
-            "open_source",
-            "open_proc",
-            "propagate_host",
-            "bind_root",
-            "cgroup_enter",
-            "make_device",
-            "bind_device",
-            "bring_up_loopback",
-        } & set(found[entered:])
+    found = [step.op for step in plan if step.process in (STAGE, INIT)]
+    entering = known("pivot", "change_root", "join_process")
+    entered = next(n for n, op in enumerate(found) if op in entering)
+    of_the_host = known(
+        "mount_filesystem",
+        "bind",
+        "open_source",
+        "open_proc",
+        "propagate",
+        "bind_root",
+        "cgroup_enter",
+        "make_device",
+        "bind_device",
+        "bring_up_loopback",
+    )
+    assert set(of_the_host) & set(found[entered:]) == set()
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -416,12 +431,18 @@ def test_an_ordinary_users_process_hides_before_others_can_see_it(name: str) -> 
         assert "make_undumpable" not in found
         return
     hidden = found.index("make_undumpable")
-    for enters in ("join", "join_process", "pivot"):
-        if enters in found:
-            assert hidden < found.index(enters)
-    for mapped in ("write_id_map", "run_id_mapper"):  # the files are root's after it
-        if mapped in found:
-            assert found.index(mapped) < hidden
+    entering = known("join", "join_process", "pivot")
+    assert hidden < min(found.index(op) for op in entering if op in found)
+    # The files are root's after it.
+    mapped = [found.index(op) for op in known("write_id_map", "run_id_mapper") if op in found]
+    assert bool(mapped) == (NEWUSER in made(plan))
+    assert all(place < hidden for place in mapped)
+
+
+def made(plan: Plan) -> str:
+    """The calls that make namespaces, in one text."""
+    calls = [call for step in plan for call in step.calls]
+    return "".join(call for call in calls if call.startswith(("clone3(", "unshare(")))
 
 
 def test_a_container_is_in_its_groups_before_it_does_anything() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import posix
+import signal
 import stat
 import threading
 import time
@@ -288,8 +289,20 @@ def test_one_holds_the_lock(tmp_path: Path) -> None:
 
 def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
     directory, _ = make(tmp_path)
-    forked(lambda: directory.lock() and None)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _held = directory.lock()  # to the end
+        os.write(writer, b"x")
+        time.sleep(60)
+        os._exit(1)
+    assert os.read(reader, 1) == b"x"
+    assert directory.locked()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     assert not directory.locked()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_forked_copy_does_not_keep_a_lock(tmp_path: Path) -> None:
@@ -311,14 +324,17 @@ def test_a_lock_is_of_the_container_that_is_there(tmp_path: Path) -> None:
     """Who has waited for one that was removed meanwhile gets that of the next, or none."""
     for again in (False, True):
         directory, _ = make(tmp_path)
-        results: list[str] = []
+        results: list[tuple[str, bool]] = []
 
-        def wait(directory: Directory = directory, results: list[str] = results) -> None:
+        def wait(
+            directory: Directory = directory, results: list[tuple[str, bool]] = results
+        ) -> None:
             try:
                 with directory.lock():
-                    results.append(directory.read().bundle)
+                    # By its path it is the next one's in any case: so is the lock?
+                    results.append((directory.read().bundle, directory.locked()))
             except ContainerNotFound:
-                results.append("gone")
+                results.append(("gone", False))
 
         with directory.lock():
             thread = threading.Thread(target=wait)
@@ -329,7 +345,7 @@ def test_a_lock_is_of_the_container_that_is_there(tmp_path: Path) -> None:
                 directory.make()
                 write(directory, Record("box", Config(rootfs="/"), "the next"))
         thread.join(5)
-        assert results == ["the next" if again else "gone"]
+        assert results == [("the next", True) if again else ("gone", False)]
         directory.remove()
     with pytest.raises(ContainerNotFound):
         directory.lock()

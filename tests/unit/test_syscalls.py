@@ -131,6 +131,7 @@ def test_flags_have_names(value: int, table: flags.Flags, expected: str) -> None
     ],
 )
 def test_every_name_of_a_table_can_be_printed(table: flags.Table) -> None:
+    assert table
     for value, name in table:
         assert flags.names(value, table) == name
 
@@ -499,15 +500,16 @@ def test_personality_gives_the_former_one() -> None:
 
 
 def test_prlimit_agrees_with_resource() -> None:
+    names = {name for name in dir(resource) if name.startswith("RLIMIT_")} - {"RLIMIT_OFILE"}
+    assert names <= set(constants.RLIMITS)
     for name, number in constants.RLIMITS.items():
         ours = tuple(
             -1 if limit == constants.RLIM_INFINITY else limit
             for limit in process.prlimit(0, number)
         )
         assert ours == resource.getrlimit(number), name
-    for name in dir(resource):
-        if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE":
-            assert constants.RLIMITS[name] == getattr(resource, name)
+    for name in names:
+        assert constants.RLIMITS[name] == getattr(resource, name)
 
 
 def test_prlimit_sets_and_gives_the_former_limits() -> None:
