@@ -13,6 +13,7 @@ import time
 
 from ..errors import StepError
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
+from ..syscalls.interrupts import allowed
 from . import servers
 from .channel import Channel, close_all
 from .context import Context
@@ -67,6 +68,7 @@ class Started:
         last = (0, 0)
         executing = not self.ahead
         while self.channel is not None:
+            _readable(self.channel.fileno())
             try:
                 message, fds = self.channel.receive()
             except (EOFError, ConnectionError):
@@ -230,7 +232,7 @@ class _Run:
             channel = self.started.channel
             assert channel is not None
             try:
-                if kind == "cloned" and not self._is_told():
+                if not self._is_told(kind):
                     raise EOFError
                 message, fds = channel.receive()
             except (EOFError, ConnectionError):
@@ -248,7 +250,7 @@ class _Run:
                 return message
             self.early.append(message)
 
-    def _is_told(self) -> bool:
+    def _is_told(self, kind: str) -> bool:
         """Wait for a message; False when who clones has ended without one.
 
         Its clone would hold the other end, and wait for ever as we would.
@@ -257,11 +259,9 @@ class _Run:
         assert channel is not None
         if cloner < 0 and self.server is not None:
             cloner = self.server.pidfd
-        poll = select.poll()
-        for fd in (channel.fileno(), cloner):
-            if fd >= 0:
-                poll.register(fd, select.POLLIN)
-        return channel.fileno() in (fd for fd, _ in poll.poll())
+        if kind != "cloned" or cloner < 0:
+            return channel.fileno() in _readable(channel.fileno())
+        return channel.fileno() in _readable(channel.fileno(), cloner)
 
     def _send_go(self, number: int) -> None:
         channel = self.started.channel
@@ -313,6 +313,15 @@ class _Run:
             self.started.close()
         for pidfd in pidfds:
             end(pidfd)
+
+
+def _readable(*fds: int) -> list[int]:
+    """Wait until one can be read, and return those that can; handlers of signals run meanwhile."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    with allowed():
+        return [fd for fd, _ in poll.poll()]
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:

@@ -21,6 +21,7 @@ from ..plan.step import HOOK_OUTPUT
 from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
+from ..syscalls.interrupts import allowed
 from ..syscalls.process import pidfd_open, set_pdeathsig
 from ..syscalls.spawn import posix_spawn
 from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
@@ -327,7 +328,9 @@ def _watch(pidfd: int, streams: _Streams, timeout: int, creator: int) -> bool:
         left = end - time.monotonic() if timeout else _LONGEST
         if left <= 0:
             return False
-        ready = [fd for fd, _ in poll.poll(min(left, _LONGEST) * 1000)]
+        with allowed():
+            found = poll.poll(min(left, _LONGEST) * 1000)
+        ready = [fd for fd, _ in found]
         if creator in ready:
             raise EOFError("the runtime is gone")
         if streams.output in ready and not streams.read():
