@@ -62,12 +62,15 @@ class Snapshot:
         may be nobody's child, but its command, its control groups or its mounts
         have names of ours.
         """
-        parents = {}
+        parents, ended = {}, set()
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 stat = _read(f"/proc/{entry}/stat")
                 if stat:  # PID (name) state PPID ...; the name may hold anything
-                    parents[int(entry)] = int(stat.rpartition(")")[2].split()[1])
+                    state, parent, *_ = stat.rpartition(")")[2].split()
+                    parents[int(entry)] = int(parent)
+                    if state == "Z":
+                        ended.add(int(entry))
         mark = f"{MARK}={run_mark()}"
         mounts = _link("/proc/self/ns/mnt")
         for pid in parents:
@@ -78,7 +81,8 @@ class Snapshot:
                 _descends(pid, os.getpid(), parents)
                 or mark in _read(f"/proc/{pid}/environ").split("\0")
                 or self._is_ours(command)
-                or self._is_ours(_read(f"/proc/{pid}/cgroup"))
+                # One that has ended and is not ours to wait for, process 1 waits for.
+                or (pid not in ended and self._is_ours(_read(f"/proc/{pid}/cgroup")))
                 # A mount that everybody sees would make everybody's processes ours.
                 or (
                     _link(f"/proc/{pid}/ns/mnt") not in ("", mounts)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import posix
+import time
 from _signal import SIGKILL
 
 from ..errors import CgroupError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _SECONDS = 10.0  # that processes may take to end by SIGKILL
+_FORKS_SECONDS = 0.01  # after which it is assumed that they fork away from being killed
 _FREEZE_SECONDS = 0.1  # that they may take to freeze, before they are killed all the same
 _V1, _V2 = "freezer.state", "cgroup.freeze"
 
@@ -38,14 +40,18 @@ def kill(directories: Collection[str], *, spare: Collection[int] = ()) -> None:
     if not spared.intersection(running(directories)):
         for directory in directories:
             _write(f"{directory}/cgroup.kill", "1")
-    rounds = backoff(_SECONDS)
+    start, waiting = time.monotonic(), backoff(_SECONDS)
     while found := [pid for pid in running(directories) if pid not in spared]:
-        _freeze(directories)
-        for pid in running(directories):
+        forks = time.monotonic() - start > _FORKS_SECONDS
+        if forks:
+            _freeze(directories)
+        for pid in running(directories) if forks else found:
             if pid not in spared:
                 _kill(pid)
         thaw(directories)
-        if not next(rounds):
+        if forks:
+            _thaw_v2(directories)
+        if not next(waiting):
             raise CgroupError(f"processes {found} do not end by SIGKILL")
 
 
@@ -70,6 +76,11 @@ def thaw(directories: Collection[str]) -> None:
         for path in reversed(list(files.tree(directory))):
             if not _write(f"{path}/{_V1}", "THAWED"):
                 break  # of another controller
+
+
+def _thaw_v2(directories: Collection[str]) -> None:
+    for directory in directories:
+        _write(f"{directory}/{_V2}", "0")
 
 
 def _freeze(directories: Collection[str]) -> None:

@@ -254,6 +254,8 @@ class Container:
         """
         from .starting import end, start
 
+        if process._child is not None:
+            raise Error("a Process can be started once")
         try:
             with deferred():
                 start(self._has, process, hold=hold, ignore_paused=ignore_paused)

@@ -113,7 +113,7 @@ class Record:
         record = object.__new__(cls)
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
-            found: dict[str, Any] = jsontext.loads(text, path)
+            found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
             for name in _PLAIN:
                 setattr(record, name, found[name])
             record._values = found["config"]

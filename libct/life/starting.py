@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
     """Container.start(), within deferred()."""
-    if process._child is not None:
-        raise Error("a Process can be started once")
     fill_standard_streams()
     reap_ended(holdings.children())
     if process.init:
