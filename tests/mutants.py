@@ -1,0 +1,96 @@
+"""Do the tests notice?  Each mutant of a table is made in a copy, and its tests have to fail.
+
+    python -m tests.mutants [-j JOBS] [TEXT...]
+
+with TEXTs, those that have one of them in their claim or file.  A mutant that
+lives says that a test is missing, or that the code is redundant and can go.
+`tox -e mutants` runs all; the tables are in tests/mutant_tables/, and a unit test
+sees to it that each still fits the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .mutant_tables import bootstrap, life, rootfs
+
+if TYPE_CHECKING:
+    from .mutant_tables import Mutant
+
+CHECKOUT = Path(__file__).parent.parent
+MUTANTS = [*bootstrap.MUTANTS, *rootfs.MUTANTS, *life.MUTANTS]
+_LONGEST = 300  # seconds; a mutant that hangs has been noticed
+_COPIED = ("libct", "tests", "docs", "README.md", "pyproject.toml")
+
+
+def mutated(mutant: Mutant, text: str) -> str:
+    """The text of its file with the edit; ValueError where the table does not fit any more."""
+    if text.count(mutant.old) != 1:
+        found = text.count(mutant.old)
+        raise ValueError(
+            f"{mutant.claim}: {mutant.file} has {mutant.old!r} {found} times, not once"
+        )
+    return text.replace(mutant.old, mutant.new)
+
+
+def lives(mutant: Mutant) -> str:
+    """What its tests say where they all pass with it; "" where one fails, as it should."""
+    with tempfile.TemporaryDirectory(prefix="libct-mutant-") as directory:
+        os.chmod(directory, 0o755)  # some tests are another user's
+        for name in _COPIED:
+            source, copy = CHECKOUT / name, Path(directory, name)
+            if source.is_dir():
+                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy)
+        path = Path(directory, "libct", mutant.file)
+        path.write_text(mutated(mutant, path.read_text()))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        try:
+            done = subprocess.run(
+                [*command, *mutant.tests],
+                cwd=directory,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LIBCT_NO_SKIP": "1"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_LONGEST,
+            )
+        except subprocess.TimeoutExpired:
+            return ""
+    # 1: tests were run and some failed.  Anything else proves nothing.
+    return "" if done.returncode == 1 else done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("-j", "--jobs", type=int, default=2)
+    parser.add_argument("texts", nargs="*", metavar="TEXT")
+    arguments = parser.parse_args()
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if not arguments.texts
+        or any(text in mutant.claim or text in mutant.file for text in arguments.texts)
+    ]
+    alive = 0
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for mutant, said in zip(chosen, pool.map(lives, chosen)):
+            print(f"{'LIVES ' if said else 'killed'} {mutant.file}: {mutant.claim}", flush=True)
+            if said:
+                alive += 1
+                print("    " + "\n    ".join(said.splitlines()[-12:]), flush=True)
+    print(f"{len(chosen) - alive} passed, {alive} failed")
+    return 1 if alive or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
