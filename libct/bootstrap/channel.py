@@ -30,6 +30,7 @@ import select
 import sys
 
 from ..errors import Error
+from ..syscalls import pidfds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +45,11 @@ _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
 class Channel:
     """One end of the conversation; owns its descriptor."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_identity", "_socket")
 
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
+        self._identity = pidfds.identity(sock.fileno())
 
     @classmethod
     def of(cls, fd: int) -> Channel:
@@ -62,8 +64,15 @@ class Channel:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    def is_intact(self) -> bool:
+        """Whether the descriptor is still ours: a program may close all it has (os.closerange)."""
+        return pidfds.identity(self._socket.fileno()) == self._identity
+
     def close(self) -> None:
-        self._socket.close()
+        if self.is_intact():
+            self._socket.close()
+        else:
+            self._socket.detach()  # closed already, and perhaps somebody else's file by now
 
     __del__ = close  # without the ResourceWarning that the socket itself would give
 

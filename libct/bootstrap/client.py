@@ -12,7 +12,7 @@ import select
 import time
 
 from ..errors import StepError
-from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
+from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME, Plan
 from ..syscalls.interrupts import allowed
 from . import servers
 from .channel import Channel, close_all
@@ -48,14 +48,18 @@ class Started:
         self.channel: Channel | None = None
         self.traces: list[tuple[int, int, int, str]] = []
 
-    def finish(self) -> None:
+    def finish(self, *, executing: bool = False) -> None:
         """Wait until the process executes its command.
+
+        executing: it has said that it does, by exec.fifo.
 
         StepError when it cannot; the process is gone then, as it is when
         somebody interrupts the waiting.
         """
+        if self.channel is not None and not self.channel.is_intact():
+            self.close()  # somebody has closed it; what there is to say, exec.fifo has as well
         try:
-            self._listen()
+            self._listen(executing)
         except Failure as failure:
             self._end()
             raise step_error(self.plan, failure, self.traces) from None
@@ -64,9 +68,8 @@ class Started:
             raise
         self.close()
 
-    def _listen(self) -> None:
+    def _listen(self, executing: bool) -> None:
         last = (0, 0)
-        executing = not self.ahead
         while self.channel is not None:
             _readable(self.channel.fileno())
             try:
@@ -81,7 +84,8 @@ class Started:
                 self.traces += message[1]
                 last = message[2:]
         if not executing:
-            raise self._death(self.ahead)
+            last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
+            raise self._death(self.ahead or last_of_all)
         if last[0]:
             # The end of the channel is all that is seen of an execve that succeeds.
             self.traces.append((*last, time.time_ns() - last[1], "ok"))

@@ -7,6 +7,7 @@ import _stat as stat
 import errno
 import posix
 
+from ..config.status import EXECUTES
 from ..errors import StepProblem
 from ..loading.paths import exists, fsdecode
 from ..syscalls.files import ExecArguments, execve
@@ -119,6 +120,8 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         context.values["channel"].send(("traced", trace.take(), *trace.current))
     except OSError:
         trace.on = False  # the runtime that would hear of it has ended
+    if "start" in context.fds:
+        posix.write(context.fds["start"], EXECUTES)
     try:
         execve(prepared)
     except OSError as error:

@@ -59,20 +59,36 @@ _further = False  # whether that is for a further process in a container
 class Server:
     """A running server: its pidfd, the socket of requests, and what its owner was."""
 
-    __slots__ = ("channel", "identity", "pidfd")
+    __slots__ = ("_file", "channel", "identity", "pid", "pidfd")
 
-    def __init__(self, pidfd: int, channel: Channel, identity: tuple[Any, ...]) -> None:
-        self.pidfd, self.channel, self.identity = pidfd, channel, identity
+    def __init__(self, pid: int, channel: Channel, identity: tuple[Any, ...]) -> None:
+        self.pid, self.channel, self.identity = pid, channel, identity
+        self.pidfd = pidfds.open_process(pid)
+        self._file = pidfds.identity(self.pidfd)
+
+    def is_intact(self) -> bool:
+        """Whether our descriptors are what they were; somebody may have closed them all."""
+        return self.channel.is_intact() and self._has_pidfd()
+
+    def _has_pidfd(self) -> bool:
+        return pidfds.identity(self.pidfd) == self._file
 
     def stop(self) -> posix.waitid_result | None:
         """Let it end, when it has done what it was asked for, and return how it ended."""
         if self.identity[0] != posix.getpid():  # we are a forked copy of the owner
             self.channel.close()
-            posix.close(self.pidfd)
+            if self._has_pidfd():
+                posix.close(self.pidfd)
             return None
-        self.channel.hang_up()  # a forked copy may hold the socket open
+        if self.channel.is_intact():
+            self.channel.hang_up()  # a forked copy may hold the socket open
         self.channel.close()
-        return reap(self.pidfd)
+        if self._has_pidfd():
+            return reap(self.pidfd)
+        try:
+            return reap(pidfds.open_child(self.pid))
+        except ProcessLookupError:
+            return None  # the host program has waited for it
 
 
 def start_server(*, single: bool = False, further: bool = False) -> None:
@@ -91,6 +107,17 @@ def start_server(*, single: bool = False, further: bool = False) -> None:
 def stop_server() -> None:
     """End the server, if one runs; the next start makes another."""
     with _lock:
+        _forget(_server)
+
+
+def end_server() -> None:
+    """Kill the server, if one runs, and wait for it: this process ends, and starts nothing more.
+
+    Nobody else may be there to wait for it (process 1 of a container, say).
+    """
+    with _lock:
+        if _server is not None and _server.is_intact():
+            kill(_server.pidfd)
         _forget(_server)
 
 
@@ -138,7 +165,7 @@ def _current() -> Server:
     if _single and _server is not None:
         return _server
     identity = _identity()
-    if _server is not None and _server.identity != identity:
+    if _server is not None and (_server.identity != identity or not _server.is_intact()):
         _forget(_server)
     if _server is None:
         _server = _spawn(identity)
@@ -223,7 +250,7 @@ def fill_standard_streams() -> None:
 
 
 def _execute(program: str, place: str, sealed: int, requests: int) -> int:
-    """Execute the interpreter by its descriptor, as the server; returns a pidfd.
+    """Execute the interpreter by its descriptor, as the server; returns its number.
 
     program: what the interpreter is to be called; place: where it is.
     """
@@ -236,7 +263,7 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
     )
     # To the dynamic linker $ORIGIN is where the sealed copy is.
     libraries = place.rsplit("/", 2)[0] + "/lib"
-    pid = posix.posix_spawn(
+    return posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
         [program, "-I", "-S", "-X", "utf8", "-c", code],
         {"LD_LIBRARY_PATH": libraries},
@@ -251,7 +278,6 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
         setsigmask=(),
         setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],
     )
-    return pidfds.open_process(pid)
 
 
 def _move_above(fd: int, lowest: int) -> int:

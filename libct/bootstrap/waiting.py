@@ -19,6 +19,7 @@ import marshal
 import posix
 import sys
 
+from ..config.status import EXECUTES
 from ..syscalls.c import (
     Structure,
     c_char_p,
@@ -143,7 +144,7 @@ class Wait:
         before, _, after = text.partition(_ERRNO_TO_COME.to_bytes(4, "little"))
         arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
         program = cstring(path) + b"\0"
-        calls = len(self._idle) + 4
+        calls = len(self._idle) + 5
         size = sum(len(one) + 32 for array in arrays for one in array) + len(program) + len(text)
         region = _Region(calls * (_CONTEXT + _STACK) + size + _PAGE)
         argv, envp = map(region.strings, arrays)
@@ -152,10 +153,12 @@ class Wait:
             (_errno_location(), 4),
             (region.place(after), len(after)),
         )
+        word = region.vectors((region.place(EXECUTES), len(EXECUTES)))
         released = region.place(b"\0")
         for start, end in self._idle:
             region.call("madvise", start, end - start, _MADV_DONTNEED)
         region.call("read", fd, released, 1)
+        region.call("writev", fd, word, 1)
         region.call("execve", region.place(program), argv, envp)
         region.call("writev", fd, message, 3)
         region.call("_exit", 1)

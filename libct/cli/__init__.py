@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_PACKAGE = __name__.rpartition(".")[0]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit status.
 
@@ -29,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = run(sys.argv[1:] if argv is None else argv)
     if argv is not None:
         return status
+    servers = sys.modules.get(f"{_PACKAGE}.bootstrap.servers")
+    if servers is not None:
+        servers.end_server()
     import atexit
 
     atexit._run_exitfuncs()  # coverage's, for one

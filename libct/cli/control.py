@@ -33,7 +33,7 @@ def start(arguments: Arguments) -> int:
             from .removal import remove
 
             # It has stopped, and goes on with its removal (runtime.md, Lifecycle).
-            remove(arguments, container)
+            remove(arguments, container, error)
         raise
     tell("the process {pid} has executed its command")
     return 0

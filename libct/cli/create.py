@@ -67,8 +67,8 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
             proxy = None if hold else notifications.listen(arguments)
         status = _start(arguments, container, process, proxy, detach=detach, hold=hold)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
-    except BaseException:
-        remove(arguments, container)
+    except BaseException as error:
+        remove(arguments, container, error)
         raise
     if not detach and not arguments.keep:
         container.destroy(force=True)

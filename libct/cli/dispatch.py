@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from ..errors import ConfigError, Error, StepError
+from ..errors import ConfigError, Error, StepError, notes
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -56,7 +56,9 @@ def main(words: Sequence[str]) -> int:
         command = arguments.command if arguments is not None else None
         if arguments is None:
             log = _log_of(error)
-        _report(_lines(error, command), log)
+        _report(
+            _lines(error, command), [f"while cleaning up: {text}" for text in notes(error)], log
+        )
         return command.failure if command is not None else 1
 
 
@@ -175,8 +177,9 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
     return ["\\n".join(text.splitlines()) for text in texts]
 
 
-def _report(lines: Sequence[str], log: Log | None) -> None:
-    for line in lines:
+def _report(lines: Sequence[str], later: Sequence[str], log: Log | None) -> None:
+    """Say what went wrong, and what went wrong later, when it was cleaned up after that."""
+    for line in (*lines, *later):
         try:
             posix.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
         except OSError:
@@ -184,3 +187,5 @@ def _report(lines: Sequence[str], log: Log | None) -> None:
     if log is not None:
         # In one: engines show the last error of the log, and no other.
         log.write("error", "; ".join(lines))
+        for line in later:
+            log.write("warning", line)

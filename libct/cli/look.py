@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..config.status import CREATING
 from ..errors import Error
 from ..life.container import list_containers, load
+from ..life.rules import require
 from ..loading import jsontext
 from .program import output
 
@@ -19,7 +21,11 @@ _COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 
 
 def state(arguments: Arguments) -> int:
-    _output_json(load(arguments.root, arguments.operands[0]).state())
+    container = load(arguments.root, arguments.operands[0])
+    state = container.state()
+    if state["status"] == CREATING:
+        require("show", CREATING, container.id)
+    _output_json(state)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import Error
+from ..errors import Error, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from .options import Arguments
 
 
-def remove(arguments: Arguments, container: Container) -> None:
-    """After a failure, which is what is to be reported and not one of this."""
+def remove(arguments: Arguments, container: Container, error: BaseException) -> None:
+    """After a failure, which is what is reported, and those of this after it."""
     try:
         container.destroy(force=True)
-    except Error:
-        pass
+    except Error as failure:
+        note(error, str(failure))
     warn(arguments, container)
 
 

@@ -12,7 +12,7 @@ import _signal
 import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import ContainerDamaged, ContainerNotRunning, Error
+from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
 from ..syscalls.interrupts import deferred
 from . import rules
 from .directory import Directory, default_root
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..config.cgroup import Resources
     from ..plan.step import Plan
+    from .directory import Held
     from .events import Events
     from .process import Process
 
@@ -359,23 +360,20 @@ class Container:
 
     def pause(self) -> None:
         """Freeze all processes of the container."""
-        with deferred(), self._has.directory.lock():
-            rules.require("pause", self.status(), self.id)
+        with deferred(), self._locked("pause"):
             self._has.needed_manager("pause").freeze()
 
     def resume(self) -> None:
         """Thaw them."""
-        with deferred(), self._has.directory.lock():
-            rules.require("resume", self.status(), self.id)
+        with deferred(), self._locked("resume"):
             self._has.needed_manager("resume").thaw()
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources; on failure the old ones stay."""
         if config.cgroups is None:
             raise Error("the configuration has no cgroups to set")
-        with deferred(), self._has.directory.lock() as held:
-            record = self._has.refresh()
-            rules.require("set", self.status(), self.id)
+        with deferred(), self._locked("set") as held:
+            record = self._has.record
             manager = self._has.needed_manager("update")
             assert record.config.cgroups is not None
             before: Resources = record.config.cgroups.resources
@@ -392,6 +390,18 @@ class Container:
             record.config = changed
             held.write(record)
 
+    def _locked(self, operation: str) -> Held:
+        """The container's lock, in a status in which the operation is allowed."""
+        if self.status() == CREATING:
+            rules.require(operation, CREATING, self.id)  # and do not wait for the end of that
+        held = self._has.directory.lock()
+        try:
+            rules.require(operation, self.status(), self.id)
+        except BaseException:
+            held.release()
+            raise
+        return held
+
     def destroy(self, *, force: bool = False) -> None:
         """Remove what is left of the container; with force, end it first.
 
@@ -400,9 +410,9 @@ class Container:
         Raises ContainerRunning when it lives.  A container that is only created
         is ended without force.
         """
-        from .ending import destroy
-
         with deferred():
+            from .ending import destroy
+
             destroy(self._has, force=force)
 
     def __enter__(self) -> Container:
@@ -414,7 +424,13 @@ class Container:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.destroy(force=True)
+        with deferred():
+            try:
+                self.destroy(force=True)
+            except Error as failure:
+                if error is None:
+                    raise
+                note(error, str(failure))
 
 
 def _user_name(uid: int) -> str:

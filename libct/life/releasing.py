@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import posix
 
-from ..config.status import CREATING
+from ..config.status import CREATING, EXECUTES, GO
 from ..errors import ContainerNotRunning
 from ..syscalls.interrupts import allowed
 from . import rules
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .holdings import Holdings
     from .record import Record
 
-_GO = b"0"  # what the first process of a created container waits for
-
 
 def release(holdings: Holdings) -> None:
     """Container.exec()."""
@@ -30,18 +28,21 @@ def release(holdings: Holdings) -> None:
         rules.require("exec", holdings.live_status(), holdings.id)
         said = _release(held)
         held.remove_fifo()
-        if said:
+        if said != EXECUTES:
             _see_end(holdings)
-    if said == _GO:
+    started, holdings.started = holdings.started, None
+    if said in (b"", GO):
+        if started is not None:
+            started.close()
         raise ContainerNotRunning(
             f"cannot start container {holdings.id!r}: container process is already dead"
+            " (it was killed before it executed its command)"
         )
-    started, holdings.started = holdings.started, None
-    if said:
-        raise _exec_failure(holdings.record, started, said)
+    if said != EXECUTES:
+        raise _exec_failure(holdings.record, started, said.removeprefix(EXECUTES))
     if started is not None:
         before = len(started.traces)
-        started.finish()
+        started.finish(executing=True)
         holdings.traces += started.traces[before:]
     if "poststart" in holdings.record.hooks:
         from .hooks import run_poststart
@@ -50,18 +51,18 @@ def release(holdings: Holdings) -> None:
 
 
 def _release(held: Held) -> bytes:
-    """Write the byte that the first process waits for into its fifo; what is in there at the end.
+    """Write the word that the first process waits for into its fifo; what is in there at the end.
 
     The end is when the process, which has it open for writing, executes its
-    command or is gone.  Then there is nothing left, or why there was no
-    execve; or the byte itself: it was gone before.
+    command or is gone.  Then there is its answer, and perhaps why there was no
+    execve; or nothing, or the word itself: it was gone before.
     """
     import select
 
     reader = held.open_fifo(posix.O_RDONLY | posix.O_NONBLOCK)
     try:
         writer = held.open_fifo(posix.O_WRONLY)
-        posix.write(writer, _GO)
+        posix.write(writer, GO)
         posix.close(writer)
         poll = select.poll()
         poll.register(reader, 0)  # for POLLHUP alone, which always counts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..config.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED
 from ..errors import (
+    ContainerNotFound,
     ContainerNotPaused,
     ContainerNotRunning,
     ContainerPaused,
     ContainerRunning,
-    Error,
 )
 
 # operation: (the statuses it is allowed in, what it is called in messages)
@@ -20,6 +20,7 @@ _ALLOWED = {
     "signal": ((CREATED, RUNNING, PAUSED), "signal"),
     "pause": ((CREATED, RUNNING), "pause"),
     "resume": ((PAUSED,), "resume"),
+    "show": ((CREATED, RUNNING, PAUSED, STOPPED), "show the state of"),
     "watch": ((CREATED, RUNNING, PAUSED), "watch"),
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
@@ -40,7 +41,8 @@ def require(operation: str, status: str, container_id: str) -> None:
     if status == STOPPED:
         raise ContainerNotRunning(f"{start}: container not running: it has stopped")
     if status == CREATING:
-        raise Error(f"{start}: it is just being created")
+        # As runc has it, whose state appears when the container is created.
+        raise ContainerNotFound(f"{start}: container does not exist yet: it is being created")
     if operation == "destroy":
         kind = ContainerPaused if status == PAUSED else ContainerRunning
         raise kind(f"{start} that is not stopped: {status} (stop it first, or use force)")

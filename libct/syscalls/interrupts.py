@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import _signal
 import _thread
+import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _aside: dict[int, Handler] = {}  # the host program's handlers, while they are deferred
 _arrived: list[tuple[int, FrameType | None]] = []  # signals that came meanwhile
+_raised: list[BaseException] = []  # by a handler that ran while the deferring began
 _thread_id = 0  # of the thread that defers, 0 while there is none
 _allowed = False  # whether handlers run at once, for the moment
 
@@ -57,29 +59,16 @@ class deferred:
     __slots__ = ("_mine",)
 
     def __enter__(self) -> None:
-        global _thread_id
         self._mine = False
-        if _thread_id:
+        if _thread_id or _thread.get_native_id() != posix.getpid():
             return
-        found = {n: h for n in range(1, _signal.NSIG) if callable(h := _signal.getsignal(n))}
-        if not found:
-            return
-        try:
-            mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+        while True:
             try:
-                _signal.pthread_sigmask(_signal.SIG_BLOCK, found)
-                for number in found:
-                    _signal.signal(number, _defer)
-                    _aside[number] = found[number]
-                self._mine = True
-                _thread_id = _thread.get_ident()
-            finally:
-                _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        except ValueError:
-            pass  # not the main thread
-        except BaseException:
-            _end()
-            raise
+                self._mine = _begin()
+                return
+            except BaseException as error:  # a handler's own: it is told at the end, like others
+                if not _raised:
+                    _raised.append(error)
 
     def __exit__(
         self,
@@ -115,6 +104,8 @@ class allowed:
             return
         self._before, _allowed = _allowed, True
         try:
+            if _raised:
+                raise Raised(_raised.pop())
             while _arrived:
                 _run(*_arrived.pop(0))
         except BaseException:
@@ -125,6 +116,27 @@ class allowed:
         global _allowed
         if not self._before:
             _allowed = False
+
+
+def _begin() -> bool:
+    """Put the handlers aside; whether there are any.  It may be interrupted, and done again."""
+    global _thread_id
+    for number in range(1, _signal.NSIG):
+        handler = _signal.getsignal(number)
+        if callable(handler) and handler is not _defer:
+            _aside[number] = handler
+    if not _aside:
+        return False
+    try:
+        for number in _aside:
+            _signal.signal(number, _defer)
+    except ValueError as error:
+        if "main thread" not in str(error):
+            raise
+        _aside.clear()  # Python runs handlers in another thread than the process's first one
+        return False
+    _thread_id = _thread.get_ident()
+    return True
 
 
 def check() -> None:
@@ -155,26 +167,24 @@ def _run(number: int, frame: FrameType | None) -> None:
 
 def _end() -> None:
     """Put the handlers back, and run them for what has arrived."""
-    global _thread_id, _allowed
-    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
-    raised: BaseException | None = None
+    global _thread_id
     handlers = dict(_aside)
+    _thread_id = 0  # before they are back: from then on each may raise between any two lines
     while _aside:
         try:
-            _signal.pthread_sigmask(_signal.SIG_BLOCK, handlers)
             for number in handlers:
                 if number in _aside:
                     _signal.signal(number, _aside[number])
                     del _aside[number]
-        except BaseException as error:  # of one that is back already: another thread got a signal
-            raised = raised or error
-    arrived = _arrived[:]
+        except BaseException as error:  # a handler's that is back already
+            if not _raised:
+                _raised.append(error)
+    arrived, raised = _arrived[:], _raised[:]
     _arrived.clear()
-    _thread_id, _allowed = 0, False
+    _raised.clear()
     try:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        if raised is not None:
-            raise raised
+        if raised:
+            raise raised[0]
     finally:
         _deliver(handlers, arrived)
 

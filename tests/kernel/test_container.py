@@ -110,7 +110,7 @@ def test_while_it_is_being_created(monkeypatch: pytest.MonkeyPatch) -> None:
             other = another(container)
             seen.extend(elsewhere(lambda: (other.status(), other.state()["status"])))
             seen.append(str(other.state()["pid"]))
-            with pytest.raises(libct.Error, match="just being created"):
+            with pytest.raises(libct.Error, match="does not exist yet: it is being created"):
                 other.signal(signal.SIGTERM)
             asked(run, index)
 

@@ -6,6 +6,7 @@ import pytest
 
 from libct.config.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED
 from libct.errors import (
+    ContainerNotFound,
     ContainerNotPaused,
     ContainerNotRunning,
     ContainerPaused,
@@ -56,7 +57,12 @@ def test_what_is_allowed_when(operation: str, status: str) -> None:
         ("destroy", PAUSED, ContainerPaused, "not stopped: paused"),
         ("resume", RUNNING, ContainerNotPaused, "container not paused"),
         ("resume", STOPPED, ContainerNotPaused, "container not paused"),
-        ("signal", CREATING, Error, "just being created"),
+        (
+            "signal",
+            CREATING,
+            ContainerNotFound,
+            "container does not exist yet: it is being created",
+        ),
     ],
 )
 def test_the_words_that_engines_look_for(
