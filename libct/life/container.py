@@ -253,16 +253,20 @@ class Container:
         Raises StepError naming the step that failed; the process is gone then,
         and what the start had made is undone.
         """
-        from .starting import end, start
-
         if process._child is not None:
             raise Error("a Process can be started once")
         try:
             with deferred():
+                from .starting import start
+
                 start(self._has, process, hold=hold, ignore_paused=ignore_paused)
         except BaseException:
             # It has failed and is undone; or a signal has come that is to keep it from going on.
-            end(self._has, process)
+            if process._child is not None:
+                with deferred():
+                    from .starting import end
+
+                    end(self._has, process._child, init=process.init)
             raise
 
     def exec(self) -> None:
@@ -271,9 +275,9 @@ class Container:
         Raises StepError when the command cannot be executed, or a hook fails;
         the container has stopped then.
         """
-        from .releasing import release
-
         with deferred():
+            from .releasing import release
+
             release(self._has)
 
     # --- changing ---

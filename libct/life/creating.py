@@ -33,18 +33,18 @@ def create(
 
     Raises ConfigError with every finding, InvalidID, ContainerExists.
     """
-    directory = Directory(root or default_root(), id)
-    warnings = check(config, process)
     made: list[Holdings] = []
     try:
         with deferred():
+            directory = Directory(root or default_root(), id)
+            warnings = check(config, process)
             made.append(_make(directory, Record(id, config, bundle)))
+            made[0].warnings += warnings
     except BaseException:
         if made:  # a signal has come that is to keep it from being made
             with deferred():
-                directory.remove()
+                made[0].directory.remove()
         raise
-    made[0].warnings += warnings
     return Container(made[0])
 
 

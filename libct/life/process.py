@@ -245,8 +245,6 @@ class Child:
         if pidfd >= 0 and pidfds.identity(pidfd) == self._identity:
             posix.close(pidfd)
 
-    __del__ = _close
-
 
 def reap_ended(children: list[Child]) -> None:
     """Wait for those that have ended, and take them out of the list, which others may change."""

@@ -17,7 +17,6 @@ from ..config.namespace import CLONE_FLAGS, PROC_NAMES
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..plan.step import INIT, STDIO
-from ..syscalls.interrupts import deferred
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
@@ -51,20 +50,16 @@ def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bo
         _start_further(holdings, process, ignore_paused=ignore_paused)
 
 
-def end(holdings: Holdings, process: Process) -> None:
-    """End what start() has started; the caller has been told by a signal that it is not to be."""
-    child = process._child
-    if child is None:
-        return
-    with deferred():
-        if process.init:
-            stop(holdings)
-        else:
-            try:
-                child.signal(_signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has ended already
-        child.reap()
+def end(holdings: Holdings, child: Child, *, init: bool) -> None:
+    """End what start() has started, when the caller's signal handler has raised after that."""
+    if init:
+        stop(holdings)
+    else:
+        try:
+            child.signal(_signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended already
+    child.reap()
 
 
 def _warn(holdings: Holdings, warnings: list[str]) -> None:

@@ -59,9 +59,6 @@ class deferred:
     __slots__ = ("_mine",)
 
     def __enter__(self) -> None:
-        self._mine = False
-        if _thread_id or _thread.get_native_id() != posix.getpid():
-            return
         while True:
             try:
                 self._mine = _begin()
@@ -121,6 +118,8 @@ class allowed:
 def _begin() -> bool:
     """Put the handlers aside; whether there are any.  It may be interrupted, and done again."""
     global _thread_id
+    if _thread_id or _thread.get_native_id() != posix.getpid():
+        return False
     for number in range(1, _signal.NSIG):
         handler = _signal.getsignal(number)
         if callable(handler) and handler is not _defer:
@@ -160,15 +159,15 @@ def _run(number: int, frame: FrameType | None) -> None:
     try:
         _aside[number](number, frame)
     except BaseException as error:
-        raise Raised(error) from None
-    finally:
-        _allowed = True
+        raise Raised(error) from None  # which ends the waiting: it is not to be allowed again
+    _allowed = True
 
 
 def _end() -> None:
     """Put the handlers back, and run them for what has arrived."""
-    global _thread_id
+    global _thread_id, _allowed
     handlers = dict(_aside)
+    _allowed = False
     _thread_id = 0  # before they are back: from then on each may raise between any two lines
     while _aside:
         try:
