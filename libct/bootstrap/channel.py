@@ -28,6 +28,7 @@ import marshal
 import posix
 import select
 import sys
+import time
 
 from ..errors import Error
 from ..syscalls import pidfds
@@ -125,12 +126,13 @@ class Channel:
         """The descriptors of all that is still to come, and whether the other side has gone.
 
         The messages are not looked at: one of them may have been received in part.
-        patience: seconds to wait for more.
+        patience: seconds to wait for it, however much comes.
         """
+        end = time.monotonic() + patience
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         found: list[int] = []
-        while poll.poll(patience * 1000):
+        while (left := end - time.monotonic()) > 0 and poll.poll(left * 1000):
             try:
                 data, fds, _ = self._receive(1 << 16)
             except ConnectionError:

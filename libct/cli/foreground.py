@@ -5,8 +5,8 @@ from __future__ import annotations
 import _signal
 import posix
 import select
-import time
 
+from ..loading.clock import backoff
 from .launch import end, start, write_pid_file
 from .signals import Signals
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
-_LOOKS = 5  # at a process that has a signal blocked
+_BLOCKED = 0.05  # seconds that a process may have a signal blocked before it counts as minding it
 _PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
 
 
@@ -166,7 +166,8 @@ def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
 
 def _minds(pid: int, number: int) -> bool:
     """Whether a process ignores or catches a signal, or keeps it blocked (proc(5), status)."""
-    for _ in range(_LOOKS):
+    looking = backoff(_BLOCKED)
+    while True:
         try:
             with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
                 lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
@@ -177,8 +178,8 @@ def _minds(pid: int, number: int) -> bool:
         )
         if ignored or caught or not blocked:
             return bool(ignored or caught)
-        time.sleep(0.01)  # as they all are for a moment where a shell forks
-    return True
+        if not next(looking):  # they all are for a moment where a shell forks
+            return True
 
 
 def _reap_orphans(own: int) -> None:
