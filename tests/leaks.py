@@ -103,7 +103,7 @@ class Snapshot:
         for line in _read("/proc/self/mountinfo").splitlines():
             place, _, source = line.partition(" - ")
             if source.split()[0] in ("cgroup", "cgroup2"):
-                for directory, _, _ in os.walk(place.split()[4]):
+                for directory in _directories(place.split()[4]):
                     if self._is_ours(directory):
                         yield directory
 
@@ -163,3 +163,18 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+def _directories(top: str) -> Iterator[str]:
+    """All below, but for what is below the sixteenth level: others' trees may be deep."""
+    left = [(top, 0)]
+    while left:
+        path, depth = left.pop()
+        yield path
+        try:
+            with os.scandir(path) as entries:
+                below = [one.path for one in entries if one.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue  # it went meanwhile
+        if depth < 16:
+            left += [(one, depth + 1) for one in below]

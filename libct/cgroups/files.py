@@ -122,17 +122,22 @@ def pids(directory: str) -> list[int]:
 
 
 def tree(directory: str) -> Iterator[str]:
-    """The group and all below it, the lowest first."""
-    try:
-        # A directory has a link more for each one in it: most groups need no listing.
-        if posix.lstat(directory).st_nlink != 2:
-            with posix.scandir(directory) as entries:
-                below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-            for path in below:
-                yield from tree(path)
-    except FileNotFoundError:  # it went meanwhile
-        return
-    yield directory
+    """The group and all below it, the lower ones first.
+
+    A container may have made them as deep as it likes, so this does not recurse.
+    """
+    found, left = [], [directory]
+    while left:
+        path = left.pop()
+        try:
+            # A directory has a link more for each one in it: most groups need no listing.
+            if posix.lstat(path).st_nlink != 2:
+                with posix.scandir(path) as entries:
+                    left += [one.path for one in entries if one.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            continue  # it went meanwhile
+        found.append(path)
+    yield from reversed(found)
 
 
 def tree_pids(directory: str) -> list[int]:
