@@ -361,6 +361,7 @@ def test_messages_about_two_clones_may_come_in_either_order(
             os.kill(people[1].pid, signal.SIGKILL)  # the stage leaves when it has cloned
             channel.send(("turn", [(3, 0, 0, "ok")]))
             assert channel.receive()[0] == ("go",)
+            channel.send(("traced", [], 0, 0))
 
         started = converse(monkeypatch, plan, script)
         assert started.pid == init.pid
