@@ -148,6 +148,8 @@ class Holdings:
 
     def needed_manager(self, verb: str) -> Manager:
         manager = self.manager
+        if manager is None and self.record.cgroup_paths is None and self.record.config.cgroups:
+            raise ContainerNotRunning(f"cannot {verb} container {self.id!r}: container not running")
         if manager is None:
             raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
         return manager

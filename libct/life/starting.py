@@ -170,9 +170,9 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(steps, context, trace=holdings.trace)
 
-        manager = holdings.manager
+        manager = _asked_groups(holdings, process)
         try:
-            started = carry_out(_asked_groups(holdings, process))
+            started = carry_out(manager)
         except StepError as error:
             if manager is None or process.sub_cgroup_paths or not _group_is_closed(error):
                 raise
@@ -189,12 +189,18 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
 
 def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:
     """The control groups that a further process is to be in."""
-    manager = holdings.manager
-    if not process.sub_cgroup_paths:
-        return manager
-    if manager is None:
-        raise Error(f"container {holdings.id!r} has no control group for one to be below")
-    return manager.below(process.sub_cgroup_paths)
+    manager, paths = holdings.manager, holdings.record.cgroup_paths
+    if process.sub_cgroup_paths:
+        if manager is None:
+            raise Error(f"container {holdings.id!r} has no control group for one to be below")
+        return manager.below(process.sub_cgroup_paths)
+    if paths and (manager is None or manager.paths() != paths):
+        # Some are gone, or another's by now: where the first process is, this one is to be.
+        from ..cgroups.choose import load
+
+        assert holdings.record.config.cgroups is not None
+        return load(holdings.record.config.cgroups, paths).around(holdings.record.pid)
+    return manager
 
 
 def _group_is_closed(error: StepError) -> bool:
