@@ -559,6 +559,17 @@ def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path
         path.chmod(0o700)
 
 
+def test_a_place_that_the_mount_itself_leads_away(shared: Path) -> None:
+    """What mount(2) has mounted is found again by its path, on which it may now lie."""
+    (shared / "link").symlink_to("/etc")
+    with new_rootfs() as rootfs:
+        (rootfs / "mnt/here").mkdir()
+        (rootfs / "mnt/here/link").symlink_to("/mnt/here")
+        over = mount("/mnt/here/link", "overlay", "overlay", "iversion", f"lowerdir={shared}:/opt")
+        with pytest.raises(StepError, match="/mnt/here/link leads elsewhere since"):
+            run_box(rootfs, "true", [over])
+
+
 @pytest.mark.usefixtures("nothing_left")
 def test_a_kernel_s_message_is_in_the_error(rootfs: Path) -> None:
     with pytest.raises(StepError, match="nonsense") as caught:

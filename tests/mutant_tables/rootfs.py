@@ -97,6 +97,20 @@ _PATHS_IN_ROOT = [
         (f"{_PATHS}loops_and_forbidden_links",),
     ),
     Mutant(
+        "no .. leads above the root",
+        "plan/paths.py",
+        'clean = normal("/" + path)',
+        'clean = "/" + path',
+        ("tests/unit/test_rootfs.py::test_inside",),
+    ),
+    Mutant(
+        "a rootfs that a link leads to is refused",
+        "config/rules_rootfs.py",
+        "            if problem:\n",
+        "            if False:\n",
+        (f"{_ROOT}a_rootfs_reached_by_a_link_is_refused",),
+    ),
+    Mutant(
         "a file is not made where a link of the image leads",
         "rootfs/paths.py",
         "posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW",
@@ -222,6 +236,13 @@ _MOUNTS_AND_DEVICES = [
         (f"{_MOUNTS}what_is_below_proc_cannot_be_mounted_over[False]",),
     ),
     Mutant(
+        "what mount(2) has mounted is what is changed afterwards",
+        "rootfs/filesystems.py",
+        "    if path_of(context, tree) != path_of(context, place):\n",
+        "    if False:\n",
+        (f"{_MOUNTS}a_place_that_the_mount_itself_leads_away",),
+    ),
+    Mutant(
         "files of /proc that may be covered are no links to others",
         "rootfs/binds.py",
         "links = target not in PROC_FILES",
@@ -281,6 +302,13 @@ _MOUNTS_AND_DEVICES = [
         "rootfs/idmapped.py",
         "        if slave:\n",
         "        if False:\n",
+        (f"{_COPYUP}a_mapped_mount_is_no_peer_of_the_host_s",),
+    ),
+    Mutant(
+        "an id-mapped mount becomes a slave unless mounts are to be shared",
+        "plan/idmapped.py",
+        "    slave = not config.root_propagation & MS_SHARED\n",
+        "    slave = False\n",
         (f"{_COPYUP}a_mapped_mount_is_no_peer_of_the_host_s",),
     ),
     Mutant(
@@ -631,6 +659,20 @@ _PROCESSES = [
         (f"{_USERS}bad_users_are_refused",),
     ),
     Mutant(
+        "an id that is none in the files is not root's",
+        "security/users.py",
+        "    except (UnicodeDecodeError, StepProblem):\n        return None\n",
+        "    except (UnicodeDecodeError, StepProblem):\n        return 0\n",
+        (f"{_USERS}bad_users_are_refused",),
+    ),
+    Mutant(
+        "groups are those that list the user's whole name",
+        "security/users.py",
+        'wanted in entry[3].split(b",")',
+        "wanted in entry[3]",
+        (f"{_USERS}users",),
+    ),
+    Mutant(
         "files of users are of a bounded size",
         "security/users.py",
         "while size <= _MOST_BYTES:",
@@ -805,6 +847,13 @@ _ORDER = [
         "plan/container.py",
         _READ_ONLY,
         "",
+        (f"{_MOUNTS}a_read_only_tmpfs_is_filled_first",),
+    ),
+    Mutant(
+        "a read-only tmpfs begins writable, for what it is filled with",
+        "plan/mounts.py",
+        "    if _read_only_late(mount, target):\n        flags",
+        "    if False:\n        flags",
         (f"{_MOUNTS}a_read_only_tmpfs_is_filled_first",),
     ),
     Mutant(
@@ -1213,6 +1262,12 @@ _CONFIGURATIONS = [
         "    if False:\n",
     ),
     _rule(
+        "there is one namespace of a kind",
+        "namespaces",
+        "        if kind in seen:\n",
+        "        if False:\n",
+    ),
+    _rule(
         "the root of a hierarchy is no container's group",
         "cgroup",
         'if cgroup.path and not cgroup.path.strip("/."):',
@@ -1288,6 +1343,27 @@ _CONFIGURATIONS = [
         'below = normal("/" + path.lstrip("/"))',
         "below = path",
         (f"{_LOAD}paths_of_cgroups",),
+    ),
+    Mutant(
+        "the root of a hierarchy is no container's, however it is written",
+        "oci/load.py",
+        '        if below == "/":\n',
+        "        if False:\n",
+        (f"{_LOAD}the_root_cgroup_is_refused",),
+    ),
+    Mutant(
+        "paths that are to be masked are",
+        "oci/load.py",
+        'fields["mask_paths"] = linux.strings("maskedPaths")',
+        'fields["mask_paths"] = []',
+        (f"{_LOAD}every_field_of_the_spec",),
+    ),
+    Mutant(
+        "of two options for a mount the last one counts",
+        "oci/mount_options.py",
+        "            mount.cleared_flags &= ~SET_FLAGS[option]\n",
+        "",
+        ("tests/unit/test_oci_mount_options.py::test_options",),
     ),
     Mutant(
         "a further process is root by its user alone",
