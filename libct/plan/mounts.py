@@ -246,10 +246,7 @@ def mount_filesystem(
     calls.append(f'fsconfig(FSCONFIG_SET_STRING, "source", "{source}")')
     calls += option_calls(superblock_options(flags) + options)
     calls.append("fsconfig(FSCONFIG_CMD_CREATE)")
-    shown = 0 if copy_up else attr_set
-    calls.append(f"fsmount(FSMOUNT_CLOEXEC, {attribute_names(shown)})")
-    if copy_up and attr_set:
-        calls.append(setattr_call(attr_set, 0))
+    calls.append(f"fsmount(FSMOUNT_CLOEXEC, {attribute_names(attr_set)})")
     calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
     return calls + finish_calls(rec_set, rec_clr, propagation)
 

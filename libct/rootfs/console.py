@@ -23,8 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
-_PTMX = posix.makedev(5, 2)
-_PTMX_INODE = 2  # fs/devpts/inode.c, mknod_ptmx()
+_PTMX = posix.makedev(5, 2)  # one node in a devpts has it: mknod_ptmx(), fs/devpts/inode.c
 
 
 def make_console(context: Context, rows: int, columns: int, bind_console: bool) -> None:
@@ -65,7 +64,7 @@ def _open_master(context: Context) -> int:
     try:
         found = posix.fstat(ptmx)
         on_devpts = fstatfs(ptmx).type == DEVPTS_SUPER_MAGIC
-        if not on_devpts or found.st_ino != _PTMX_INODE or found.st_rdev != _PTMX:
+        if not on_devpts or found.st_rdev != _PTMX:
             raise StepProblem("/dev/pts/ptmx is not the multiplexer of a devpts file system")
         flags = posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC
         return posix.open(f"self/fd/{ptmx}", flags, dir_fd=context.fds["proc"])

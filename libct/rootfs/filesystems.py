@@ -61,13 +61,12 @@ def mount_filesystem(
         if by_mount:
             tree = _mount_by_path(context, place, target, fstype, source, options, flags)
         else:
-            # A read-only tmpfs could not be filled.
-            tree = make_filesystem(fstype, source, options, flags, 0 if copy_up else attr_set)
+            tree = make_filesystem(fstype, source, options, flags, attr_set)
         try:
             if copy_up:
                 copyup.copy_tree(place, tree)
             if not by_mount:
-                attach(context, tree, place, target, attr_set=attr_set if copy_up else 0)
+                attach(context, tree, place, target)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
             posix.close(tree)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from libct.attributes.procfs import open_proc
+from libct.attributes.procfs import open_proc, write_proc_file
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.config import Config, IOPriority, MemoryPolicy, Personality, Rlimit, Scheduler
@@ -33,6 +33,8 @@ from ..support import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from libct.plan.step import Step
 
 pytestmark = requires("root")
@@ -98,6 +100,9 @@ def test_nothing_stands_in_for_a_parameter() -> None:
         mount("/proc/sys/net/ipv4/ip_default_ttl", "/proc/sys/net/ipv4/ip_forward", "", MS_BIND)
         with pytest.raises(StepProblem, match="covered by another mount"):
             perform([write_sysctl("net/ipv4/ip_forward", "1")], context)
+        mount("/proc/sys", "/proc", "", MS_BIND)
+        with pytest.raises(StepProblem, match="not a proc file system"):
+            open_proc(context)
         mount("tmpfs", "/proc", "tmpfs")
         with pytest.raises(StepProblem, match="not a proc file system"):
             open_proc(context)
@@ -112,6 +117,16 @@ def test_a_parameter_is_not_reached_through_links() -> None:
         assert caught.value.errno == errno.ELOOP
 
     forked(body)
+
+
+def test_a_file_of_another_file_system_is_none_of_proc(tmp_path: Path) -> None:
+    (tmp_path / "sys").mkdir()
+    (tmp_path / "sys/parameter").write_text("as it was")
+    other = os.open(tmp_path, os.O_PATH)
+    with pytest.raises(StepProblem, match="/proc/sys/parameter is not on a proc file system"):
+        write_proc_file(other, "sys/parameter", "1")
+    os.close(other)
+    assert (tmp_path / "sys/parameter").read_text() == "as it was"
 
 
 def limits(pid: int | str) -> dict[str, list[str]]:

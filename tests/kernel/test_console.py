@@ -15,7 +15,14 @@ import pytest
 import libct
 from libct.errors import StepError
 from libct.syscalls.terminals import get_window_size, peer_number, set_window_size
-from tests.support import CLONE_NEWNS, in_namespaces, requires, state_root, unique
+from tests.support import (
+    CLONE_NEWNS,
+    in_namespaces,
+    mount as kernel_mount,
+    requires,
+    state_root,
+    unique,
+)
 
 from .rootfs_box import (
     PATH,
@@ -179,14 +186,14 @@ def test_no_devpts_no_terminal(rootfs: Path) -> None:
     assert caught.value.place == "process.terminal"
 
 
-@pytest.mark.parametrize("what", ["file", "link", "host", "fifo", "null", "terminal"])
+@pytest.mark.parametrize("what", ["file", "link", "host", "tmpfs", "fifo", "null", "terminal"])
 def test_a_false_multiplexer(what: str, tmp_path: Path) -> None:
     """CVE-2025-52565: whatever the image, or a volume, has in its place."""
     terminal = os.openpty()
     with new_rootfs() as rootfs:
         (rootfs / "dev/pts").mkdir()
         ptmx = rootfs / "dev/pts/ptmx"
-        mounts = [mount("/proc", "proc")]
+        mounts, devices = [mount("/proc", "proc")], []
         if what == "file":
             ptmx.write_text("")
         elif what == "link":
@@ -198,6 +205,10 @@ def test_a_false_multiplexer(what: str, tmp_path: Path) -> None:
             ptmx.touch()
             os.mknod(tmp_path / "ptmx", 0o666 | stat.S_IFCHR, os.makedev(5, 2))
             mounts.append(bind("/dev/pts/ptmx", tmp_path / "ptmx"))
+        elif what == "tmpfs":
+            # Its first file has the number that the multiplexer of a devpts has.
+            mounts.append(mount("/dev/pts", "tmpfs"))
+            devices = [libct.Device("/dev/pts/ptmx", "c", 5, 2)]
         elif what == "fifo":
             os.mkfifo(ptmx)
         elif what == "null":
@@ -206,11 +217,47 @@ def test_a_false_multiplexer(what: str, tmp_path: Path) -> None:
             # Of a devpts, and not its multiplexer.
             ptmx.touch()
             mounts.append(bind("/dev/pts/ptmx", os.ttyname(terminal[1])))
-        config = make_config(rootfs, mounts, base=False)
+        config = make_config(rootfs, mounts, base=False, devices=devices)
         with pytest.raises(StepError, match="is not the multiplexer"):
             Terminal(config, "/bin/sh")
     for fd in terminal:
         os.close(fd)
+
+
+def test_what_the_image_has_in_the_place_of_the_terminal(tmp_path: Path) -> None:
+    """The terminal is got from its master: no path leads to it that the image could have made."""
+    (tmp_path / "pts").mkdir()
+
+    def body() -> None:
+        kernel_mount("devpts", str(tmp_path / "pts"), "devpts", 0, "newinstance,ptmxmode=666")
+        with new_rootfs() as rootfs:
+            (rootfs / "dev/pts").mkdir()
+            (rootfs / "dev/pts/0").write_text("the image's\n")
+            mounts = [
+                mount("/proc", "proc"),
+                bind("/dev/pts/ptmx", tmp_path / "pts/ptmx"),
+                bind("/dev/pts/pts", tmp_path / "pts"),  # where the kernel finds what is behind it
+            ]
+            config = make_config(rootfs, mounts, base=False)
+            with Terminal(config, "/bin/sh", "-c", "echo here") as box:
+                assert box.read() == "here\n"
+            assert (rootfs / "dev/pts/0").read_text() == "the image's\n"
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_a_terminal_where_all_is_read_only(rootfs: Path) -> None:
+    script = "stat -c %t:%T /dev/console; (echo > /dev/x) 2>&1 | sed 's/.*: //'"
+    in_dev = make_config(rootfs)
+    in_dev.mounts[1].flags |= 1  # MS_RDONLY
+    in_root = make_config(
+        rootfs, [mount("/proc", "proc"), *base_mounts()[2:]], base=False, readonlyfs=True
+    )
+    (rootfs / "dev/console").unlink(missing_ok=True)
+    for config in (in_dev, in_root):
+        with Terminal(config, "/bin/sh", "-c", script) as box:
+            assert box.read().splitlines() == ["88:0", "Read-only file system"]
+    (rootfs / "dev/console").unlink()
 
 
 def test_dev_console_of_the_image_may_be_a_link(tmp_path: Path) -> None:
@@ -238,6 +285,13 @@ def test_without_a_mount_namespace_no_console_is_bound(rootfs: Path) -> None:
         before = mounts_of(os.getpid())
         with pytest.raises(StepError, match="devpts"):
             Terminal(config, "/bin/sh")
+        assert mounts_of(os.getpid()) == before
+        # Where the host has made a devpts there, it is used, and nothing else is done.
+        (rootfs / "dev/pts").mkdir(exist_ok=True)
+        kernel_mount("devpts", str(rootfs / "dev/pts"), "devpts", 0, "newinstance,ptmxmode=666")
+        before = mounts_of(os.getpid())
+        with Terminal(config, "/bin/sh", "-c", "echo here") as box:
+            assert box.read() == "here\n"
         assert mounts_of(os.getpid()) == before
 
     try:

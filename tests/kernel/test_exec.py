@@ -25,6 +25,7 @@ from libct.config import (
     Cgroup,
     IDMap,
     Rlimit,
+    Scheduler,
     TimeOffset,
 )
 
@@ -165,6 +166,43 @@ def test_capabilities_limits_and_privileges() -> None:
         more = Capabilities(bounding=["CAP_CHOWN"], permitted=["CAP_CHOWN"])
         found = seen(capabilities=more, rlimits=[Rlimit(7, 150, 100)], no_new_privileges=False)
         assert found == [f"{1:016x}", f"{1:016x}", "0", "100", "150"]  # execve, for root
+
+
+def test_scheduling_is_set_before_the_rights_for_it_go() -> None:
+    config = make_config(scheduler=Scheduler(0, nice=-5))
+    with running(config, user="1000:1000") as container:
+        done = run_in(container, "cut", "-d ", "-f19", "/proc/self/stat", user="1000:1000")
+        assert done.output == "-5\n"
+
+
+def test_commands_are_looked_up_as_the_user_that_runs_them(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    tmp_path.chmod(0o755)
+    for directory, mode in (("root", 0o700), ("all", 0o755)):
+        (rootfs / directory).mkdir(exist_ok=True)
+        tool = rootfs / directory / "tool"
+        tool.write_text(f"#!/bin/sh\necho of {directory}\n")
+        tool.chmod(mode)
+    with running(make_config(rootfs)) as container:
+        for user, said in (("0:0", "of root\n"), ("1000:1000", "of all\n")):
+            done = run_in(container, "tool", env=["PATH=/root:/all:/bin"], user=user)
+            assert done.output == said
+
+
+def test_a_command_that_is_missing_makes_no_container() -> None:
+    """What waits for its start is created when nothing but the start is missing."""
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        with pytest.raises(libct.StepError, match="executable file not found"):
+            container.start(libct.Process(["no-such-command"], env=[PATH], init=True))
+        assert container.status() == "stopped"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_it_has_the_keyring_of_the_first(own: bool) -> None:
+    """An ordinary user sees root's keyring only where it is his session's."""
+    with running(make_config(no_new_keyring=not own)) as container:
+        done = run_in(container, "cat", "/proc/keys", user="1000:1000")
+        assert (f"_ses.{container.id}" in done.output) == own
 
 
 def test_limits_in_a_user_namespace_are_set_from_outside() -> None:

@@ -189,7 +189,10 @@ def test_limits_are_in_force_and_mounts_made(place: Path) -> None:
         "readlink /proc/$pid/ns/uts > uts"
     )
     config = config_with(
-        hooks_of(createRuntime=shell(script)),
+        hooks_of(
+            createRuntime=shell(script),
+            createContainer=shell(f"cat /proc/self/mounts > {place}/inside"),
+        ),
         place,
         cgroups=Cgroup(resources=Resources(pids_limit=23)),
         namespaces=(*USUAL, NEWCGROUP),
@@ -198,8 +201,10 @@ def test_limits_are_in_force_and_mounts_made(place: Path) -> None:
         process = first()
         container.run(process)
         assert (place / "max").read_text() == "23\n"
-        mounts = [line.split()[1] for line in (place / "mounts").read_text().splitlines()]
-        assert {f"{shared_rootfs()}{path}" for path in ("", "/proc", "/dev", "/mnt")} <= set(mounts)
+        for name in ("mounts", "inside"):
+            mounts = [line.split()[1] for line in (place / name).read_text().splitlines()]
+            made = {f"{shared_rootfs()}{path}" for path in ("", "/proc", "/dev", "/mnt")}
+            assert made <= set(mounts)
         assert (place / "uts").read_text().strip() == os.readlink(f"/proc/{process.pid}/ns/uts")
 
 
@@ -392,6 +397,26 @@ def test_no_descriptors_but_three_and_no_signal_is_blocked_or_ignored(
     for name in ("SigBlk", "SigIgn"):
         # posix_spawn(3) of glibc leaves the C library's own two ignored.
         assert int(masks[name], 16) & ~(3 << 31) == 0, name
+
+
+def test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside(place: Path) -> None:
+    waiting = "touch /mnt/began; while ! [ -e /mnt/go ]; do sleep 0.01; done"
+    with create(config_with(hooks_of(startContainer=shell(waiting)), place)) as container:
+        container.start(first())
+        thread = threading.Thread(target=container.exec)
+        thread.start()
+        try:
+            assert wait_until((place / "began").exists)
+            fds = Path(f"/proc/{container.state()['pid']}/fd")
+            links = [os.readlink(fd) for fd in fds.iterdir() if int(fd.name) > 2]
+            # Of files the one that it was started by; else what it talks and waits by.
+            assert [Path(link).name for link in links if link[0] == "/"] == ["exec.fifo"]
+            assert {link.partition(":")[0] for link in links if link[0] != "/"} <= {
+                *("anon_inode", "pipe", "socket"),
+            }
+        finally:
+            (place / "go").touch()
+            thread.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -162,6 +162,19 @@ def test_a_mount_namespace_is_joined_by_path() -> None:
             helper.kill()
 
 
+def test_a_mount_namespace_without_a_proc_is_joined_by_path() -> None:
+    script = "mount -t tmpfs none /proc; echo; exec sleep 60"
+    args = ["unshare", "--mount", "sh", "-c", script]
+    with subprocess.Popen(args, stdout=subprocess.PIPE) as helper:
+        assert helper.stdout is not None
+        try:
+            helper.stdout.readline()
+            config = make_config(namespaces=[path_of(helper.pid, NEWNS)], mounts=[], devices=[])
+            assert shell(config, "ls /proc; echo in").lines == ["in"]
+        finally:
+            helper.kill()
+
+
 @pytest.mark.parametrize(
     "joined", [(NEWNET,), (NEWUSER, NEWNET), (NEWPID,), (NEWUSER, NEWPID), (NEWIPC, NEWUTS)]
 )
@@ -337,6 +350,7 @@ import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import libct
 from libct.config import *
+from libct.config.mount_flags import MS_BIND
 given = json.loads(sys.argv[2])
 kinds = given.pop("namespaces", ["NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWNET", "NEWUSER"])
 def maps(rows):
@@ -350,7 +364,8 @@ config = Config(
     rootfs=given.pop("rootfs"),
     namespaces=[Namespace(*([k] if isinstance(k, str) else k)) for k in kinds],
     uid_mappings=maps(uids), gid_mappings=maps(gids), rootless_euid=True,
-    mounts=[Mount("/proc", "proc", "proc"), Mount("/dev", "tmpfs", "tmpfs")],
+    mounts=[Mount("/proc", "proc", "proc"), Mount("/dev", "tmpfs", "tmpfs")]
+    + [Mount("/mnt", source, "bind", MS_BIND) for source in given.pop("binds", [])],
     time_offsets={k: TimeOffset(*v) for k, v in given.pop("time_offsets", {}).items()},
     **given,
 )
@@ -411,14 +426,35 @@ def test_an_ordinary_user_raises_his_oom_score(score: int) -> None:
         assert "a score lower than the one inherited needs CAP_SYS_RESOURCE" in lines[0]
 
 
-@requires("uidmap")
-def test_an_ordinary_user_maps_more_by_newuidmap() -> None:
+def subordinate_ids() -> tuple[int, int]:
+    """The first, and how many there are, of the ordinary user's."""
     account = user_account()
-    start, size = 0, 0
     for line in Path("/etc/subuid").read_text().splitlines():
         name, first, count = line.split(":")
         if name in (account.pw_name, str(account.pw_uid)):
-            start, size = int(first), int(count)
+            return int(first), int(count)
+    return 0, 0
+
+
+@requires("uidmap")
+def test_an_ordinary_user_mounts_what_only_he_may_enter(tmp_path: Path) -> None:
+    """Though nobody in the container is he: the source is opened before."""
+    account, (start, _) = user_account(), subordinate_ids()
+    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        path.chmod(path.stat().st_mode | 0o055)
+    source = tmp_path / "his/inner"
+    source.mkdir(parents=True)
+    (source / "file").write_text("seen\n")
+    (tmp_path / "his").chmod(0o700)
+    os.chown(tmp_path / "his", account.pw_uid, account.pw_gid)
+    maps = [[[0, start, 10]], [[0, start, 10]]]
+    status, lines = rootless("cat /mnt/file", maps=maps, binds=[str(source)])
+    assert (status, lines) == (0, ["seen"])
+
+
+@requires("uidmap")
+def test_an_ordinary_user_maps_more_by_newuidmap() -> None:
+    account, (start, size) = user_account(), subordinate_ids()
     uids = [[0, account.pw_uid, 1], [1, start, min(size, 65535)]]
     gids = [[0, account.pw_gid, 1], [1, start, min(size, 65535)]]
     script = "id; cat /proc/self/setgroups; chown 5:5 /tmp 2>&1; cat /proc/self/uid_map"

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.network.rtnetlink import Netlink
+from libct.network.rtnetlink import NLM_F_ACK, RTM_NEWLINK, Netlink, link_body, message
 from libct.network.steps import add_route, bring_up_loopback
 
 from ..support import CLONE_NEWNET, CLONE_NEWUSER, in_namespaces, requires
@@ -113,3 +113,16 @@ def test_links_of_another_user_namespace_are_out_of_reach() -> None:
 def test_the_socket_is_closed_on_execve() -> None:
     with Netlink() as netlink:
         assert not os.get_inheritable(netlink._socket.fileno())
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_another() -> None:
+    def body() -> None:
+        with Netlink() as netlink:
+            # Nobody has waited for the refusal of this.
+            netlink._socket.send(message(RTM_NEWLINK, NLM_F_ACK, 0, link_body(77)))
+            netlink.set_link_up("lo")
+            with pytest.raises(OSError, match="RTM_NEWLINK") as caught:
+                netlink.set_link_up(77)
+            assert caught.value.errno == errno.ENODEV
+
+    in_namespaces(CLONE_NEWNET, body)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires, unique
+from libct.bootstrap.context import Context
+from libct.rootfs.cgroup_mounts import mount_cgroup2
+from tests.support import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    in_namespaces,
+    mount as kernel_mount,
+    requires,
+    unique,
+)
 
 from .rootfs_box import Outcome, make_config, mount, mounted, run_box, run_config
 
@@ -167,3 +176,18 @@ def test_v2_writable(rootfs: Path) -> None:
         assert run.lines == ["/sys/fs/cgroup/x"]
 
     on_v2(body)
+
+
+def test_where_none_can_be_shown_the_place_is_covered(tmp_path: Path) -> None:
+    """CVE-2023-25809: what is below may be the host's, and writable."""
+
+    def body() -> None:
+        (tmp_path / "sys/fs/cgroup/of-the-host").mkdir(parents=True)
+        root = os.open(tmp_path, os.O_PATH)
+        # Without rights over its cgroup namespace, and without the host's mount.
+        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, ())
+        assert list((tmp_path / "sys/fs/cgroup").iterdir()) == []
+        with pytest.raises(OSError, match="Read-only file system"):
+            (tmp_path / "sys/fs/cgroup/new").mkdir()
+
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)

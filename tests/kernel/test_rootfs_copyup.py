@@ -117,6 +117,25 @@ def test_a_copy_is_like_the_original(tmp_path: Path) -> None:
     in_namespaces(CLONE_NEWNS, body)
 
 
+def test_what_links_lead_to_is_not_touched(tmp_path: Path) -> None:
+    """The links of an image lead to the host's files, while they are copied."""
+    for name in ("source", "copy"):
+        (tmp_path / name).mkdir()
+    outside = tmp_path / "outside"
+    outside.write_text("the host's")
+    outside.chmod(0o600)
+    (tmp_path / "source/link").symlink_to(outside)
+    os.chown(tmp_path / "source/link", 7, 8, follow_symlinks=False)
+    os.utime(tmp_path / "source/link", ns=(0, 0), follow_symlinks=False)
+    before = outside.stat()
+    copy = copied(tmp_path / "source", tmp_path / "copy")
+    assert copy["link"][1:3] == (7, 8)
+    assert copy["link"][-1] == str(outside)
+    after = outside.stat()
+    for field in ("st_mode", "st_uid", "st_gid", "st_mtime_ns"):
+        assert getattr(after, field) == getattr(before, field), field
+
+
 def test_a_copy_of_an_overlay_has_its_files(tmp_path: Path) -> None:
     """Their device numbers differ from that of the directory."""
 
@@ -264,6 +283,20 @@ def test_recursive_mappings(rootfs: Path, owned: Path, recursive: bool) -> None:
         assert mounts_of(os.getpid()) == before
         with running(make_config(rootfs, mounts, user=True)) as pid:
             assert mounts_of(pid)["/mnt"].propagation == {"master"}
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_a_mapped_mount_is_no_peer_of_the_host_s(rootfs: Path, owned: Path) -> None:
+    """Nothing that is mounted there appears on the host, in whose namespace it was made."""
+
+    def body() -> None:
+        kernel_mount("none", "/", flags=0x100000 | 0x4000)  # MS_SHARED, MS_REC
+        before = mounts_of(os.getpid())
+        mounts = [bind("/mnt", owned, id_mapping=mapping((0, 3000, 1)))]
+        run = run_box(rootfs, "mount -t tmpfs x /mnt/sub && echo on", mounts, full=True)
+        assert run.lines == ["on"]
+        assert mounts_of(os.getpid()) == before
 
     in_namespaces(CLONE_NEWNS, body)
 

@@ -494,9 +494,23 @@ def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, u
     mounts = [bind(f"/proc/{name}", shared / "file") for name in allowed]
     script = "cat " + " ".join(f"/proc/{name}" for name in allowed)
     assert run_box(rootfs, script, mounts, user=user).lines == ["covered"] * len(allowed)
+    # Nor where nothing is mounted on /proc, which others may then take for one.
+    (rootfs / "proc/x").mkdir(exist_ok=True)
+    with pytest.raises(StepError, match="/proc/x is in a proc file system"):
+        run_config(make_config(rootfs, [bind("/proc/x", shared)], base=False, user=user), "true")
     # Another proc file system, whole, may be bound on it.
     whole = [bind("/proc", "/proc")]
     assert "Linux" in run_box(rootfs, "cat /proc/version", whole, user=user).text
+
+
+def test_what_may_be_covered_is_no_link_to_another(shared: Path) -> None:
+    (shared / "file").write_text("covered\n")
+    with new_rootfs() as rootfs:
+        (rootfs / "proc/cpuinfo").symlink_to("/true/sysrq-trigger")
+        mounts = [mount("/true", "proc"), bind("/proc/cpuinfo", shared / "file")]
+        with pytest.raises(StepError) as caught:
+            run_config(make_config(rootfs, mounts, base=False), "true")
+        assert (caught.value.errno, caught.value.place) == (errno.ELOOP, "mounts[1]")
 
 
 @pytest.mark.parametrize("link", ["/tmp", "../../../../../../tmp", "tmp"])
@@ -543,6 +557,17 @@ def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path
     assert list((shared / "work").iterdir())
     for path in (shared / "work").rglob("*"):
         path.chmod(0o700)
+
+
+def test_a_place_that_the_mount_itself_leads_away(shared: Path) -> None:
+    """What mount(2) has mounted is found again by its path, on which it may now lie."""
+    (shared / "link").symlink_to("/etc")
+    with new_rootfs() as rootfs:
+        (rootfs / "mnt/here").mkdir()
+        (rootfs / "mnt/here/link").symlink_to("/mnt/here")
+        over = mount("/mnt/here/link", "overlay", "overlay", "iversion", f"lowerdir={shared}:/opt")
+        with pytest.raises(StepError, match="/mnt/here/link leads elsewhere since"):
+            run_box(rootfs, "true", [over])
 
 
 @pytest.mark.usefixtures("nothing_left")

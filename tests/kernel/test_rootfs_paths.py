@@ -84,6 +84,22 @@ def test_links_that_lead_nowhere_are_followed_inside(
     assert made(root, "/dir/middle/below/file", directory=False).startswith(f"{base}{leads}-dir")
 
 
+def test_nothing_leads_outside(root: int, tmp_path: Path) -> None:
+    (tmp_path / "outside/file").touch()
+    for number, link in enumerate((str(tmp_path), "../..", "../../../../" + str(tmp_path)[1:])):
+        (tmp_path / f"root/link{number}").symlink_to(link)
+        for path in (f"/link{number}/outside/file", f"../link{number}/../outside"):
+            assert find_in_root(root, path) == -1
+            with pytest.raises(FileNotFoundError):
+                open_in_root(root, path)
+    for path in ("../outside", "/../outside/file", str(tmp_path / "outside")):
+        assert find_in_root(root, path) == -1
+    assert made(root, str(tmp_path / "outside")).startswith(f"{tmp_path}/root/")
+    (tmp_path / "root/new").symlink_to(tmp_path / "outside/new")
+    assert made(root, "/new", directory=False) == f"{tmp_path}/root{tmp_path}/outside/new"
+    assert os.listdir(tmp_path / "outside") == ["file"]
+
+
 def test_loops_and_forbidden_links(root: int, tmp_path: Path) -> None:
     base = tmp_path / "root"
     (base / "loop").symlink_to("loop")

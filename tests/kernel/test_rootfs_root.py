@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -220,6 +220,24 @@ def test_without_pivot_root(rootfs: Path, user: bool) -> None:
             assert here() == before
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_without_pivot_root_no_unmasked_proc_can_be_mounted(rootfs: Path, user: bool) -> None:
+    """The kernel gives a new proc or sysfs to who has a whole one in his mount namespace."""
+    script = """
+        for at in proc sysfs; do
+            unshare -Urmpnf mount -t $at $at /mnt 2>/dev/null && echo new $at
+        done; echo end
+    """
+    kinds = ("NEWNS", "NEWPID", "NEWNET")
+    fields: dict[str, Any] = {"no_pivot_root": True, "user": user, "full": True, "kinds": kinds}
+    masked = [mount("/sys", "sysfs")]
+    paths = ["/proc/version", "/sys/kernel"]
+    whole = run_box(rootfs, script, masked, **fields)
+    assert whole.lines == ["new proc", "new sysfs", "end"]
+    assert run_box(rootfs, script, masked, mask_paths=paths, **fields).lines == ["end"]
+    assert run_box(rootfs, script, mask_paths=paths[:1], **fields).lines == ["end"]
 
 
 def test_a_rootfs_on_another_file_system_does_not_get_onto_the_host_s_root(rootfs: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.process import (
     SECBIT_NO_CAP_AMBIENT_RAISE,
+    cap_ambient_raise,
     capbset_drop,
     set_dumpable,
     set_securebits,
@@ -104,6 +106,30 @@ def test_root_keeps_what_is_listed() -> None:
     assert found["CapInh"] == found["CapAmb"] == 0
 
 
+def test_no_later_change_of_user_keeps_capabilities() -> None:
+    def body() -> dict[str, int]:
+        perform(changes(sets("CAP_KILL", "CAP_SETUID")), as_user(0))
+        os.setresuid(SOMEBODY, SOMEBODY, SOMEBODY)
+        return status()
+
+    found = forked(body)
+    assert found["CapPrm"] == found["CapEff"] == 0
+
+
+def test_the_callers_ambient_capabilities_are_cleared() -> None:
+    def body() -> dict[str, int]:
+        _, permitted, _ = capget()
+        capset(permitted, permitted, KILL)
+        cap_ambient_raise(CAPABILITIES["CAP_KILL"])
+        assert status()["CapAmb"] == KILL
+        perform(changes(sets("CAP_KILL", inheritable=["CAP_KILL"])), as_user(0))
+        return status()
+
+    found = forked(body)
+    assert found["CapInh"] == KILL
+    assert found["CapAmb"] == 0
+
+
 def test_nothing_is_kept_without_a_list() -> None:
     def body() -> dict[str, int]:
         perform(changes(None), as_user(0))
@@ -123,7 +149,7 @@ def test_ambient_capabilities_reach_the_program_of_an_ordinary_user() -> None:
         return status(shown.stdout)
 
     found = forked(body)
-    assert found["CapEff"] == found["CapPrm"] == found["CapAmb"] == NET_BIND
+    assert found["CapEff"] == found["CapPrm"] == found["CapAmb"] == found["CapInh"] == NET_BIND
     assert found["CapBnd"] == NET_BIND | KILL
 
 
@@ -311,17 +337,32 @@ def test_groups_stay_where_the_namespace_denies_to_set_them() -> None:
     forked(as_somebody)
 
 
-def test_the_standard_streams_become_the_users_but_for_the_null_device() -> None:
+def test_groups_that_cannot_be_set_are_an_error() -> None:
+    """They would stay the caller's."""
+
     def body() -> None:
-        null = os.open("/dev/null", os.O_RDWR)
-        owner = os.fstat(null).st_uid
+        os.setgroups([7])
+        _, permitted, _ = capget()
+        fewer = permitted & ~(1 << CAPABILITIES["CAP_SETGID"])
+        capset(fewer, fewer, 0)
+        with pytest.raises(PermissionError):
+            perform([become_user()], as_user(0, 0))
+        assert os.getgroups() == [7]
+
+    forked(body)
+
+
+def test_the_standard_streams_become_the_users_but_for_the_null_device(tmp_path: Path) -> None:
+    def body() -> None:
+        os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        null = os.open(tmp_path / "null", os.O_RDWR)
         with tempfile.TemporaryFile() as file:
             _, writer = os.pipe()
             os.dup2(null, 0)
             os.dup2(file.fileno(), 1)
             os.dup2(writer, 2)
             perform([own_stdio()], as_user(SOMEBODY))
-        assert [os.fstat(fd).st_uid for fd in (0, 1, 2)] == [owner, SOMEBODY, SOMEBODY]
+        assert [os.fstat(fd).st_uid for fd in (0, 1, 2)] == [0, SOMEBODY, SOMEBODY]
         assert os.fstat(1).st_gid == os.getgid()
 
     forked(body)

@@ -421,6 +421,17 @@ def test_rights_are_dropped_in_order(name: str) -> None:
     assert [op for op in found if op in wanted] == wanted
     keep = [n for n, op in enumerate(found) if op == "keep_capabilities"]
     assert keep[0] < found.index("become_user") < keep[1] < found.index("set_capabilities")
+    needing = known("set_own_rlimit", "no_new_privileges", "own_stdio")
+    assert all(found.index(op) < found.index("become_user") for op in needing if op in found)
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if name.startswith("exec")])
+def test_a_further_process_has_its_score_and_groups_before_it_joins(name: str) -> None:
+    """In a user namespace it may have no lower score than it inherits."""
+    found = ops(PLANS[name]())
+    early = known("set_own_oom_score_adj", "cgroup_enter")
+    joins = found.index("join_process") if "join_process" in found else len(found)
+    assert all(found.index(op) < joins for op in early if op in found)
 
 
 @pytest.mark.parametrize("name", [name for name in PLANS if "user" in name or "rootless" in name])
@@ -437,6 +448,8 @@ def test_an_ordinary_users_process_hides_before_others_can_see_it(name: str) -> 
     mapped = [found.index(op) for op in known("write_id_map", "run_id_mapper") if op in found]
     assert bool(mapped) == (NEWUSER in made(plan))
     assert all(place < hidden for place in mapped)
+    scored = [found.index(op) for op in known("set_own_oom_score_adj") if op in found]
+    assert all(place < hidden for place in scored)
 
 
 def made(plan: Plan) -> str:
@@ -457,6 +470,7 @@ def test_a_container_is_in_its_groups_before_it_does_anything() -> None:
             assert clone.args[1] is True
             assert found.index("cgroup_open_directory") < found.index("clone_init")
         assert found.index("unshare_cgroup") < found.index("bind_root")
+        assert found.index("cgroup_mkdir") < found.index("clone_init")
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -191,13 +191,12 @@ def test_remounts() -> None:
     assert [step.op for step in mount_steps(bind, 0, opened=False)] == ["remount"]
 
 
-def test_tmpcopyup_sets_the_attributes_after_the_copy() -> None:
-    mount = libct.Mount("/etc", "tmpfs", "tmpfs", MS_NOEXEC, extensions=EXT_COPYUP)
+def test_tmpcopyup_is_read_only_after_the_copy() -> None:
+    flags = MS_NOEXEC | MS_RDONLY
+    mount = libct.Mount("/etc", "tmpfs", "tmpfs", flags, extensions=EXT_COPYUP)
     calls = mount_steps(mount, 0, opened=False)[0].calls
-    assert calls[-3:-1] == [
-        "fsmount(FSMOUNT_CLOEXEC, 0)",
-        'mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_NOEXEC)',
-    ]
+    assert calls[-2] == "fsmount(FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC)"
+    assert [step.op for step in read_only_steps([mount])] == ["remount"]
 
 
 def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
@@ -422,7 +421,7 @@ def test_an_ordinary_user_cannot_write_to_the_host_s_groups() -> None:
     for host in (Host(euid=1000, layout=V2), Host(userns=True, layout=V2)):
         (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, host, None)
         assert step.op == "bind"
-        assert MOUNT_ATTR_RDONLY in step.args
+        assert step.args[2:5] == (True, "", MOUNT_ATTR_RDONLY)
 
 
 def test_mountinfo() -> None:

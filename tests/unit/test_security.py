@@ -216,6 +216,7 @@ daemon:x:1:1:daemon:/usr/sbin:/bin/sh
 broken:x:one:1::/:
 short:x:5
 negative:x:-1:0::/:
+huge:x:4294967295:0::/:
 1000:x:0:0:a trap:/trap:/bin/sh
 web:x:33:34::/var/www:
 nohome:x:40:40:::
@@ -227,6 +228,7 @@ web:x:34:
 audio:x:63:alice,web
 video:x:44:web
 wrong:x:zz:web
+huge:x:4294967296:web
 webby:x:45:webby,notweb
 500:x:0:
 """
@@ -277,6 +279,8 @@ def test_additional_groups_are_numbers_or_names_and_named_once(root: int) -> Non
         ("broken", (), "no user 'broken'"),
         ("short", (), "no user 'short'"),
         ("negative", (), "no user 'negative'"),
+        ("huge", (), "no user 'huge'"),
+        ("0:huge", (), "no group 'huge'"),
         ("# a comment", (), "no user"),
         ("-1", (), "no user '-1'"),
         ("+0", (), "no user"),
