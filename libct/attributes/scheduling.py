@@ -34,9 +34,40 @@ def set_scheduler(
     period: int,
 ) -> None:
     """policy: SCHED_*; flags: SCHED_FLAG_*; times in nanoseconds (sched(7))."""
+    _set_scheduler(0, policy, nice, priority, flags, runtime, deadline, period)
+
+
+def set_scheduler_of(
+    context: Context,
+    policy: int,
+    nice: int,
+    priority: int,
+    flags: int,
+    runtime: int,
+    deadline: int,
+    period: int,
+) -> None:
+    """The same for the process cloned last, by the runtime.
+
+    context.pid is our child and not yet waited for, so nobody else's number.
+    """
+    _set_scheduler(context.pid, policy, nice, priority, flags, runtime, deadline, period)
+
+
+def _set_scheduler(
+    pid: int,
+    policy: int,
+    nice: int,
+    priority: int,
+    flags: int,
+    runtime: int,
+    deadline: int,
+    period: int,
+) -> None:
     try:
         sched_setattr(
             policy,
+            pid=pid,
             nice=nice,
             priority=priority,
             flags=flags,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MAKE_NAMESPACES = (
     "clone_init",
-    "clone_inside",
+    "clone_command",
     "clone_stage",
     "get_network",
     "unshare_cgroup",

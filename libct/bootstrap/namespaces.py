@@ -1,9 +1,10 @@
 """Namespaces and processes: what runc's nsenter does in C, as steps.
 
-The first process is cloned by the server straight into its new namespaces, and a
-further one, by root, into the container's pid namespace.  Where others are to be
-joined before that, or time offsets set, a stage goes between: a process that
-joins them and then clones.  All are cloned with CLONE_PARENT and
+The first process is cloned by the server straight into its new namespaces.  Where
+others are to be joined, or time offsets set, a stage goes between: a process that joins
+them and then clones.  For a further process in a pid namespace the stage does all that
+there is to be done, and what it clones only becomes the command.
+All are cloned with CLONE_PARENT and
 so are the runtime's children, which waits on them by their pidfds.
 """
 
@@ -17,7 +18,6 @@ from ..errors import StepProblem
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
-    CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_PARENT,
@@ -44,32 +44,14 @@ def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
     _clone(context, flags, into_cgroup, INIT_NAME)
 
 
-def clone_inside(context: Context, into_cgroup: bool) -> None:
-    """Into the pid namespace of the container; the cloner itself stays in its own.
-
-    setns(2) to a pid namespace is for the children of the caller.
-    """
-    own = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
-    try:
-        setns(own, CLONE_NEWPID)  # it is where we are, and EPERM if we could not come back
-        setns(context.fds["target"], CLONE_NEWPID)
-        try:
-            _clone(context, 0, into_cgroup, INIT_NAME)
-        finally:
-            if "is clone" not in context.values:
-                _go_back(own)
-    finally:
-        posix.close(own)
+def clone_command(context: Context) -> None:
+    """The stage's last: what it clones is what it has become itself."""
+    _clone(context, 0, False, INIT_NAME, own_umask=False)
 
 
-def _go_back(own: int) -> None:
-    try:
-        setns(own, CLONE_NEWPID)
-    except OSError:
-        posix._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
-
-
-def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:
+def _clone(
+    context: Context, flags: int, into_cgroup: bool, name: str, *, own_umask: bool = True
+) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender")
@@ -84,7 +66,8 @@ def _clone(context: Context, flags: int, into_cgroup: bool, name: str) -> None:
         lender.lend_to(pid, pidfd)
     if pid == 0:
         close_the_door()
-        posix.umask(0)  # the modes that steps give to files are the whole of it
+        if own_umask:
+            posix.umask(0)  # the modes that steps give to files are the whole of it
         context.values["is clone"] = True
         requests = context.values.pop("requests", None)
         if requests is not None:

@@ -15,4 +15,9 @@ def make_console(rows: int, columns: int, bind_console: bool) -> list[str]:
     if bind_console:
         calls.append('openat2("/dev/console", O_PATH, RESOLVE_IN_ROOT)')
         calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
-    return [*calls, "sendmsg(SCM_RIGHTS)", "ioctl(TIOCSCTTY)"]
+    return [*calls, "sendmsg(SCM_RIGHTS)"]
+
+
+@operation("rootfs.console", "make the terminal that of the process's session")
+def control_terminal() -> list[str]:
+    return ["ioctl(TIOCSCTTY)"]

@@ -29,7 +29,13 @@ from . import (
     users,
     uts,
 )
-from .process import console_steps, execute_steps, pidfd_steps, process_steps
+from .process import (
+    console_steps,
+    death_signal_steps,
+    execute_steps,
+    pidfd_steps,
+    process_steps,
+)
 from .procfs import open_proc
 from .step import (
     AHEAD,
@@ -133,6 +139,9 @@ def plan_start(
         # A mount on /dev/console would be the host's without a mount namespace.
         apart = any(space.type == NEWNS for space in config.namespaces)
         plan.add(INIT, "enter", console_steps(process, mounted=apart))
+        from .console import control_terminal
+
+        plan.add(INIT, "enter", [control_terminal(why="process.terminal")])
     # All that fills them has been made.
     plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
     if config.readonlyfs:
@@ -145,6 +154,7 @@ def plan_start(
     plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
     plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
     late = process_steps(plan, config, process, host, new_user or _joins_user(config))
+    plan.add(INIT, "process", death_signal_steps(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 from . import keyring, limits, namespaces as ns, users
 from .chroot import change_root, open_root
-from .process import console_steps, execute_steps, pidfd_steps, process_steps
+from .process import (
+    close_steps,
+    console_steps,
+    execute_step,
+    pidfd_steps,
+    process_steps,
+    session_steps,
+)
 from .procfs import open_proc
 from .step import AHEAD, INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
@@ -42,38 +49,32 @@ def plan_exec(
     in_user = bool(flags & CLONE_NEWUSER)
     if not flags & CLONE_NEWNS:
         plan.add(RUNTIME, "join", [ns.open_root_of(pid)])
-    # Only a process that is made afterwards can be in a pid namespace.  Root makes
-    # one there and goes back.  Others may not: an ordinary user has the right to
-    # join after the user namespace alone, and root of a user namespace none to
-    # its own, which is mostly of the first.  They send a stage ahead.
-    staged = bool(flags & CLONE_NEWPID) and (host.euid != 0 or host.userns)
-    joining = STAGE if staged else INIT
-    if staged:
-        plan.add(SERVER, "clone", [ns.clone_stage(into)])
-    elif flags & CLONE_NEWPID:
-        plan.add(SERVER, "clone", [ns.clone_inside(into)])
-        flags &= ~CLONE_NEWPID
-    else:
-        plan.add(SERVER, "clone", [ns.clone_init(0, into)])
+    # In a pid namespace are others, and one of them may have CAP_SYS_PTRACE there: what it
+    # gets to see is to be the command in all but its memory.  So a stage, which it cannot
+    # see, joins, closes and drops all, and clones at the end.
+    staged = bool(flags & CLONE_NEWPID)
+    who = STAGE if staged else INIT
+    plan.add(SERVER, "clone", [ns.clone_stage(into) if staged else ns.clone_init(0, into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
     early = [open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
-    plan.add(joining, "join", [*early, *users.group_steps(config)])
+    plan.add(who, "join", [*early, *users.group_steps(config)])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
-    plan.add(joining, "join", [ns.make_undumpable()] if host.euid != 0 else [])
-    plan.add(joining, "join", [ns.join_process(flags)] if flags else [])
-    if staged:
-        plan.add(STAGE, "clone", [ns.clone_init(0, False)])
+    plan.add(who, "join", [ns.make_undumpable()] if host.euid != 0 else [])
+    plan.add(who, "join", [ns.join_process(flags)] if flags else [])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
-    plan.add(INIT, "identity", [enter])
-    plan.add(INIT, "identity", [ns.new_session()])
+    plan.add(who, "identity", [enter])
     if not config.no_new_keyring:
-        plan.add(INIT, "identity", keyring.keyring_steps(container_id, new=False))
+        plan.add(who, "identity", keyring.keyring_steps(container_id, new=False))
     if process.terminal:
-        plan.add(INIT, "enter", console_steps(process, mounted=False))
-    late = process_steps(plan, config, process, host, in_user) + pidfd_steps(process)
+        plan.add(who, "enter", console_steps(process, mounted=False))
+    late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)
+    if staged:
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
+    plan.add(INIT, "identity", session_steps(config, process))
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
-    plan.add(INIT, "start", execute_steps(process))
+    plan.add(INIT, "start", [] if staged else close_steps(process))
+    plan.add(INIT, "start", [execute_step(process)])
     return plan
 
 

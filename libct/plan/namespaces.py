@@ -1,9 +1,9 @@
 """Namespaces and processes: what runc's nsenter does in C, as steps.
 
-The first process is cloned by the server straight into its new namespaces, and a
-further one, by root, into the container's pid namespace.  Where others are to be
-joined before that, or time offsets set, a stage goes between: a process that
-joins them and then clones.
+The first process is cloned by the server straight into its new namespaces.  Where
+others are to be joined, or time offsets set, a stage goes between: a process that joins
+them and then clones.  For a further process in a pid namespace the stage does all that
+there is to be done, and what it clones only becomes the command.
 """
 
 from __future__ import annotations
@@ -88,11 +88,9 @@ def clone_init(flags: int, into_cgroup: bool) -> list[str]:
     return _clone_call(flags, into_cgroup)
 
 
-@operation("bootstrap.namespaces", "clone the process into the container's pid namespace")
-def clone_inside(into_cgroup: bool) -> list[str]:
-    own = 'openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)'
-    to_own = to_it = "setns(CLONE_NEWPID)"
-    return [own, to_own, to_it, *_clone_call(0, into_cgroup), to_own]
+@operation("bootstrap.namespaces", "clone the process that becomes the command")
+def clone_command() -> list[str]:
+    return _clone_call(0, False)
 
 
 def _clone_call(flags: int, into_cgroup: bool) -> list[str]:

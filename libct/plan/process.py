@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..syscalls.constants import RLIMITS
 from . import capabilities, descriptors, execute, limits, namespaces as ns, users
-from .step import INIT, STDIO, Plan, Step, operation
+from .step import INIT, STAGE, STDIO, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,25 +18,39 @@ DEFAULT_UMASK = 0o022
 
 
 def process_steps(
-    plan: Plan, config: Config, process: Process, host: Host, in_user: bool
+    plan: Plan, config: Config, process: Process, host: Host, in_user: bool, who: str = INIT
 ) -> list[Step]:
-    """What the command is given; returns the rlimits that are left to the runtime.
+    """What the command is given; returns what is left to the runtime.
 
     in_user: the process is in a user namespace of the container's.  Raising a
     hard limit needs rights outside of it, so the runtime sets the limits then;
     it may, for it owns the namespace.  Otherwise the process does, before it
     becomes another user, which would forbid it.
+    who: STAGE where that prepares all of it for the process that it clones at the end.
     """
     rlimits = process.rlimits or config.rlimits
+    late: list[Step] = limits.rlimit_steps(rlimits, own=False) if in_user else []
+    scheduler = process.scheduler or config.scheduler
+    if who == STAGE:
+        # Not inherited by the one cloned, or kept from cloning by them.
+        count = [limit for limit in rlimits if limit.type == RLIMITS["RLIMIT_NPROC"]]
+        late = late or limits.rlimit_steps(count, own=False)
+        rlimits = [limit for limit in rlimits if limit not in count]
+        if scheduler is not None:
+            from .scheduling import is_inherited, scheduler_of_steps
+
+            if not is_inherited(scheduler):
+                late = [*scheduler_of_steps(scheduler), *late]
+                scheduler = None
     privileges = process.no_new_privileges
     if privileges is None:
         privileges = config.no_new_privileges
-    plan.add(INIT, "process", [descriptors.install_descriptors(len(process.extra_files))])
-    plan.add(INIT, "process", [descriptors.reopen_null()])
+    plan.add(who, "process", [descriptors.install_descriptors(len(process.extra_files))])
+    plan.add(who, "process", [descriptors.reopen_null()])
     groups = tuple(process.additional_groups)
-    plan.add(INIT, "process", [users.resolve_user(process.user, groups, why="process.user")])
+    plan.add(who, "process", [users.resolve_user(process.user, groups, why="process.user")])
     scheduling = (
-        process.scheduler or config.scheduler,
+        scheduler,
         process.io_priority or config.io_priority,
         config.memory_policy,
         config.personality,
@@ -43,32 +58,29 @@ def process_steps(
     if any(scheduling):
         from .scheduling import scheduling_steps
 
-        plan.add(INIT, "process", scheduling_steps(*scheduling))
-    plan.add(INIT, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
+        plan.add(who, "process", scheduling_steps(*scheduling))
+    plan.add(who, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
     if privileges:
-        plan.add(INIT, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
+        plan.add(who, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
     asked = process.capabilities or config.capabilities
     own = host.capabilities if asked is not None and not in_user else None
     granted = capabilities.capability_masks(asked, own)
-    plan.add(INIT, "process", capabilities.bounding_steps(granted))
-    plan.add(INIT, "process", [execute.change_directory(process.cwd, why="process.cwd")])
-    plan.add(INIT, "process", [users.own_stdio(why="process.user")])
-    plan.add(INIT, "process", [users.become_user(why="process.user")])
-    plan.add(INIT, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
+    plan.add(who, "process", capabilities.bounding_steps(granted))
+    plan.add(who, "process", [execute.change_directory(process.cwd, why="process.cwd")])
+    plan.add(who, "process", [users.own_stdio(why="process.user")])
+    plan.add(who, "process", [users.become_user(why="process.user")])
+    plan.add(who, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
     # What setresuid has taken away, given back as far as it is configured.
-    plan.add(INIT, "process", capabilities.capability_steps(granted))
-    if config.parent_death_signal:
-        # A change of ids resets it: prctl(2), PR_SET_PDEATHSIG.
-        plan.add(INIT, "process", [ns.set_death_signal(config.parent_death_signal)])
+    plan.add(who, "process", capabilities.capability_steps(granted))
     umask = process.umask if process.umask is not None else config.umask
     umask = DEFAULT_UMASK if umask is None else umask
-    plan.add(INIT, "process", [execute.set_umask(umask, why="process.user.umask")])
+    plan.add(who, "process", [execute.set_umask(umask, why="process.user.umask")])
     search = ""
     for one in process.env:
         if one.startswith("PATH="):
             search = one[5:]
-    plan.add(INIT, "process", [execute.find_command(process.args[0], search, why="process.args")])
-    return limits.rlimit_steps(rlimits, own=False) if in_user else []
+    plan.add(who, "process", [execute.find_command(process.args[0], search, why="process.args")])
+    return late
 
 
 def console_steps(process: Process, *, mounted: bool) -> list[Step]:
@@ -79,17 +91,42 @@ def console_steps(process: Process, *, mounted: bool) -> list[Step]:
     return [make_console(*size, mounted, why="process.terminal")]
 
 
+def session_steps(config: Config, process: Process) -> list[Step]:
+    """What a process has to do itself: a stage could not do it for the one that it clones."""
+    steps = [ns.new_session()]
+    if process.terminal:
+        from .console import control_terminal
+
+        steps.append(control_terminal(why="process.terminal"))
+    return steps + death_signal_steps(config)
+
+
+def death_signal_steps(config: Config) -> list[Step]:
+    """A change of ids resets it, and so does a clone: prctl(2), PR_SET_PDEATHSIG."""
+    if not config.parent_death_signal:
+        return []
+    return [ns.set_death_signal(config.parent_death_signal)]
+
+
+def close_steps(process: Process) -> list[Step]:
+    """A directory left open is a way out."""
+    return [descriptors.close_descriptors(len(STDIO) + len(process.extra_files))]
+
+
 def execute_steps(
     process: Process, hooks: Sequence[Step] = (), *, hold: bool = False
 ) -> list[Step]:
-    kept = len(STDIO) + len(process.extra_files)
     return [
         *([execute.await_start(bool(hooks))] if hold else []),
-        # A directory left open is a way out.
-        descriptors.close_descriptors(kept),
+        *close_steps(process),
         *hooks,
-        execute.execute(tuple(process.args), execute.last_of_each(process.env), why="process.args"),
+        execute_step(process),
     ]
+
+
+def execute_step(process: Process) -> Step:
+    env = execute.last_of_each(process.env)
+    return execute.execute(tuple(process.args), env, why="process.args")
 
 
 def pidfd_steps(process: Process) -> list[Step]:

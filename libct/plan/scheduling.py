@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ..syscalls.constants import PER_LINUX, PER_LINUX32
+from ..syscalls.constants import (
+    PER_LINUX,
+    PER_LINUX32,
+    SCHED_DEADLINE,
+    SCHED_FLAG_RESET_ON_FORK,
+)
 from .step import Step, operation
 
 TYPE_CHECKING = False
@@ -36,6 +41,18 @@ def scheduling_steps(
     return steps
 
 
+def is_inherited(scheduler: Scheduler) -> bool:
+    """Whether a process that is cloned has it, too (sched(7))."""
+    return scheduler.policy != SCHED_DEADLINE and not scheduler.flags & SCHED_FLAG_RESET_ON_FORK
+
+
+def scheduler_of_steps(scheduler: Scheduler) -> list[Step]:
+    """For the runtime, on the process cloned last."""
+    at = scheduler
+    values = (at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period)
+    return [set_scheduler_of(*values, why="process.scheduler")]
+
+
 def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
     """which: "initial", for a process not yet in the container's cgroup, or "final"."""
     if not cpus:
@@ -46,6 +63,26 @@ def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
 @operation("attributes.scheduling", "set the scheduling policy")
 def set_scheduler(
     policy: int, nice: int, priority: int, flags: int, runtime: int, deadline: int, period: int
+) -> list[str]:
+    return _scheduler_call("0", policy, nice, priority, flags, runtime, deadline, period)
+
+
+@operation("attributes.scheduling", "set the scheduling policy of the process")
+def set_scheduler_of(
+    policy: int, nice: int, priority: int, flags: int, runtime: int, deadline: int, period: int
+) -> list[str]:
+    return _scheduler_call("PID", policy, nice, priority, flags, runtime, deadline, period)
+
+
+def _scheduler_call(
+    who: str,
+    policy: int,
+    nice: int,
+    priority: int,
+    flags: int,
+    runtime: int,
+    deadline: int,
+    period: int,
 ) -> list[str]:
     from ..syscalls.flags import SCHED_FLAG_NAMES, names, policy_name
 
@@ -61,7 +98,7 @@ def set_scheduler(
             f"sched_deadline={deadline}",
             f"sched_period={period}",
         ]
-    return [f"sched_setattr(0, {{{', '.join(fields)}}}, 0)"]
+    return [f"sched_setattr({who}, {{{', '.join(fields)}}}, 0)"]
 
 
 @operation("attributes.scheduling", "set the I/O priority")

@@ -48,7 +48,11 @@ def make_console(context: Context, rows: int, columns: int, bind_console: bool) 
     context.keep("stdin", peer)
     context.keep("stdout", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
     context.keep("stderr", fcntl.fcntl(peer, fcntl.F_DUPFD_CLOEXEC, 3))
-    set_controlling(peer)
+
+
+def control_terminal(context: Context) -> None:
+    """Before it is made standard input, or after that."""
+    set_controlling(context.fds.get("stdin", 0))
 
 
 def _open_master(context: Context) -> int:

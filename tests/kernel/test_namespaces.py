@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -15,8 +14,6 @@ import pytest
 
 import libct
 from libct.bootstrap import servers
-from libct.bootstrap.context import Context
-from libct.bootstrap.namespaces import clone_inside
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -29,7 +26,6 @@ from libct.config import (
     IDMap,
     TimeOffset,
 )
-from libct.syscalls import pidfds
 from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget
 
@@ -515,7 +511,7 @@ def test_an_ordinary_user_joins_his_own_namespaces(user_path: Path) -> None:
 
 def test_user_namespaces_that_are_used_up() -> None:
     """max_user_namespaces is 0, of the user namespace that the caller is in."""
-    from ..support import CLONE_NEWNS, CLONE_NEWUSER, in_namespaces
+    from ..support import CLONE_NEWNS
 
     shared_rootfs()
     state_directory()
@@ -553,38 +549,3 @@ def test_an_ordinary_user_without_a_user_namespace() -> None:
     status, lines = rootless("true", namespaces=["NEWNS", "NEWPID"], maps=[[], []])
     assert status == 99
     assert "user namespace" in lines[0]
-
-
-def test_a_clone_that_fails_leaves_the_cloner_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who makes a process in another pid namespace goes back, whatever comes of it."""
-    with running(make_config()) as container:
-        target = pidfds.open_process(container.state()["pid"])
-
-        def body() -> None:
-            def refuse(*_: object) -> None:
-                child = os.readlink("/proc/self/ns/pid_for_children")
-                assert child != os.readlink("/proc/self/ns/pid")
-                raise OSError(errno.EAGAIN, "clone3()")
-
-            monkeypatch.setattr("libct.bootstrap.namespaces.clone3", refuse)
-            before = os.listdir("/proc/self/fd")
-            with pytest.raises(BlockingIOError):
-                clone_inside(Context({"target": target}), False)
-            assert os.listdir("/proc/self/fd") == before
-            child = os.readlink("/proc/self/ns/pid_for_children")
-            assert child == os.readlink("/proc/self/ns/pid")
-
-        forked(body)
-        os.close(target)
-
-
-def test_who_could_not_come_back_does_not_leave() -> None:
-    """Root of a user namespace has no right to a pid namespace of the first."""
-    target = pidfds.open_process(os.getpid())
-
-    def body() -> None:
-        with pytest.raises(PermissionError):
-            clone_inside(Context({"target": target}), False)
-
-    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
-    os.close(target)

@@ -1,0 +1,198 @@
+"""Programs in a container that attack what enters it, with all that CAP_SYS_PTRACE lets them reach.
+
+Each is the attack itself: it runs while libct does what it is to be attacked at, many
+times (LIBCT_ATTACKS says how many times as often; `tox -e attacks`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from libct.config import Capabilities, Mount
+from libct.config.mount_flags import MS_BIND
+
+from ..containers import DEV, NULL, PATH, PROC, PTS, make_config, state_directory
+from ..leaks import wait_until
+from ..support import requires, session_directory, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    requires("root", "busybox", "compiler"),
+    pytest.mark.usefixtures("nothing_left"),
+]
+
+TIMES = int(os.environ.get("LIBCT_ATTACKS", "1"))
+SECRET = "libct-secret-of-the-host"
+
+# Looks, at every process that appears, for what it must not have: files of the host below
+# its root and its working directory, descriptors, other ids or capabilities than asked for.
+WATCHER = r"""
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char last[4096];
+
+static void say(const char *what, const char *pid, const char *more)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "%s %s %s\n", what, pid, more);
+    if (strcmp(line, last) == 0)
+        return;
+    strcpy(last, line);
+    write(1, line, strlen(line));
+}
+
+static void look(const char *pid, const char *secret)
+{
+    char path[512], text[4096], more[256], comm[64] = "";
+    const char *places[] = {"root", "cwd"};
+    snprintf(path, sizeof path, "/proc/%s/comm", pid);
+    int fd = open(path, O_RDONLY);
+    if (fd >= 0) {
+        ssize_t n = read(fd, comm, sizeof comm - 1);
+        comm[n > 0 ? n - 1 : 0] = 0;
+        close(fd);
+    }
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "/proc/%s/%s%s", pid, places[i], secret);
+        fd = open(path, O_RDONLY);
+        if (fd >= 0) {
+            ssize_t n = read(fd, text, sizeof text - 1);
+            text[n > 0 ? n : 0] = 0;
+            snprintf(more, sizeof more, "%s: %.64s", places[i], text);
+            say("SECRET", pid, more);
+            close(fd);
+        }
+    }
+    snprintf(path, sizeof path, "/proc/%s/fd", pid);
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory && (entry = readdir(directory))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char link[512], target[256] = "";
+        snprintf(link, sizeof link, "%s/%s", path, entry->d_name);
+        if (readlink(link, target, sizeof target - 1) < 0)
+            continue;
+        snprintf(more, sizeof more, "%s %s %s", comm, entry->d_name, target);
+        say("FD", pid, more);
+    }
+    if (directory)
+        closedir(directory);
+    snprintf(path, sizeof path, "/proc/%s/status", pid);
+    fd = open(path, O_RDONLY);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        close(fd);
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            if (!strncmp(line, "Uid:", 4) || !strncmp(line, "CapBnd:", 7)) {
+                snprintf(more, sizeof more, "%s %s", comm, line);
+                say("IS", pid, more);
+            }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    char own[32];
+    int highest = argc > 2 ? atoi(argv[2]) : 0;
+    write(1, "READY\n", 6);
+    for (;;) {
+        DIR *directory = opendir("/proc");
+        struct dirent *entry;
+        while ((entry = readdir(directory))) {
+            int pid = atoi(entry->d_name);
+            if (pid > 1 && pid != getpid() && pid > highest) {
+                strcpy(own, entry->d_name);
+                look(own, argv[1]);
+            }
+        }
+        closedir(directory);
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def watcher() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(dir=session_directory()))
+    (directory / "watcher.c").write_text(WATCHER)
+    subprocess.run(
+        ["cc", "-O2", "-static", "-w", "-o", directory / "watcher", directory / "watcher.c"],
+        check=True,
+    )
+    yield directory / "watcher"
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def secret() -> Iterator[Path]:
+    """A file that only root of the host may read."""
+    path = Path(tempfile.mkdtemp(dir=session_directory())) / "secret"
+    path.write_text(SECRET)
+    path.chmod(0o600)
+    yield path
+    shutil.rmtree(path.parent)
+
+
+def privileged(watcher: Path, **changes: Any) -> Any:
+    """A container whose processes may trace one another, with the watcher below /attack."""
+    names = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"]
+    capabilities = Capabilities(bounding=names, effective=names, permitted=names)
+    mounts = [PROC, DEV, PTS, Mount("/attack", str(watcher.parent), "bind", MS_BIND)]
+    return make_config(capabilities=capabilities, mounts=mounts, devices=[NULL], **changes)
+
+
+def lines_of(output: Path, what: str) -> list[list[str]]:
+    lines = [line.split(" ", 2) for line in output.read_text(errors="replace").splitlines()]
+    return [line[1:] for line in lines if line[0] == what and len(line) == 3]
+
+
+@pytest.mark.parametrize("user", ["", "1000:1000"])
+def test_what_execs_into_a_container_shows_nothing_of_the_host(
+    tmp_path: Path, watcher: Path, secret: Path, user: str
+) -> None:
+    """CVE-2016-9962 and its kin: the process is the command in all but its memory."""
+    output = tmp_path / "output"
+    few = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+    config = privileged(watcher)
+    with (
+        output.open("wb") as file,
+        libct.create(state_directory(), unique(), config) as container,
+    ):
+        container.run(libct.Process(["sleep", "600"], init=True, env=[PATH]))
+        container.run(libct.Process(["/attack/watcher", str(secret)], env=[PATH], stdout=file))
+        assert wait_until(lambda: "READY" in output.read_text())
+        for _ in range(60 * TIMES):
+            process = libct.Process(["true"], env=[PATH], user=user, capabilities=few)
+            container.run(process)
+            assert process.wait(30).success
+    assert lines_of(output, "SECRET") == []
+    seen = lines_of(output, "IS")
+    assert len({pid for pid, _ in seen}) > 5  # it has seen some of them in time
+    for _, text in seen:
+        key, *values = text.partition(" ")[2].split()
+        if key == "Uid:":
+            assert values == [user.partition(":")[0] or "0"] * 4, text
+        if key == "CapBnd:":
+            assert values == ["0000000000000020"], text
+    descriptors = {text.split(" ", 2)[1:][1] for _, text in lines_of(output, "FD")}
+    # The standard ones; and the way to the runtime, which takes nothing but numbers.
+    assert {one for one in descriptors if not one.startswith(("/dev/", "pipe:", "socket:"))} <= {
+        str(output)
+    }
