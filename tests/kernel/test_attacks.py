@@ -173,13 +173,18 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
     config = privileged(watcher)
     with (
         output.open("wb") as file,
+        open("/dev/null", "r+b") as null,
         libct.create(state_directory(), unique(), config) as container,
     ):
         container.run(libct.Process(["sleep", "600"], init=True, env=[PATH]))
-        container.run(libct.Process(["/attack/watcher", str(secret)], env=[PATH], stdout=file))
+        attack = libct.Process(
+            ["/attack/watcher", str(secret)], env=[PATH], stdin=null, stdout=file, stderr=null
+        )
+        container.run(attack)
         assert wait_until(lambda: "READY" in output.read_text())
         for _ in range(60 * TIMES):
-            process = libct.Process(["true"], env=[PATH], user=user, capabilities=few)
+            streams: Any = {"stdin": null, "stdout": null, "stderr": null}
+            process = libct.Process(["true"], env=[PATH], user=user, capabilities=few, **streams)
             container.run(process)
             assert process.wait(30).success
     assert lines_of(output, "SECRET") == []
