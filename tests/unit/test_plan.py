@@ -351,7 +351,7 @@ def test_the_order_of_processes(name: str) -> None:
     for process in (SERVER, STAGE):
         if process in firsts:
             last = [step for step in plan if step.process == process][-1]
-            assert last.op in ("clone_stage", "clone_init", "clone_inside")
+            assert last.op in ("clone_stage", "clone_init", "clone_command")
     before = [step for step in plan if step.process not in (STARTER, DELETER)]
     assert before == plan.steps[: len(before)]
     assert before[-1].op == "execute"
@@ -366,6 +366,9 @@ def test_the_runtime_lets_the_process_go(name: str) -> None:
     last = [step.op for step in plan if step.process in (RUNTIME, AHEAD)][-1]
     assert last in ("record_created", "let_go")
     rest = ops(plan)[ops(plan).index(last) + 1 :]
+    if "clone_command" in ops(plan):
+        assert rest == ["execute"]  # the stage has closed all
+        return
     assert [op for op in rest if not op.endswith("_hook")] in (
         ["close_descriptors", "execute"],
         ["await_start", "close_descriptors", "execute"],
@@ -404,8 +407,26 @@ def test_nothing_of_the_host_is_used_in_the_rootfs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLANS)
+def test_what_others_see_in_a_pid_namespace_is_the_command(name: str) -> None:
+    """Where one is joined that has processes in it, its new one only becomes the command."""
+    plan = PLANS[name]()
+    if not name.startswith("exec") or "clone_command" not in ops(plan):
+        assert not any(step.op == "join_process" and step.args[0] & CLONE_NEWPID for step in plan)
+        return
+    own = {"new_session", "control_terminal", "set_death_signal", "execute"}
+    assert set(ops(plan, INIT)) <= own
+    assert "execute" in ops(plan, INIT)
+    stage = ops(plan, STAGE)
+    assert stage[-2:] == ["close_descriptors", "clone_command"]
+    assert stage.index("join_process") < stage.index("become_user")
+
+
+@pytest.mark.parametrize("name", PLANS)
 def test_rights_are_dropped_in_order(name: str) -> None:
-    found = ops(PLANS[name](), INIT)
+    plan = PLANS[name]()
+    found = ops(plan, INIT)
+    if "clone_command" in ops(plan):
+        found = ops(plan, STAGE) + found
     wanted = [
         "install_descriptors",
         "resolve_user",
@@ -485,8 +506,8 @@ def test_one_namespace_of_each_kind(kind: str) -> None:
     assert "CLONE_NEW" not in "".join(clones)
     assert "unshare_cgroup" not in ops(plan)
     plan = further(config_with(kind), root(), CLONE_FLAGS[kind])
-    (join,) = [step for step in plan if step.op in ("join_process", "clone_inside")]
-    assert (join.op == "clone_inside") == (kind == NEWPID)
+    (join,) = [step for step in plan if step.op == "join_process"]
+    assert ("clone_command" in ops(plan)) == (kind == NEWPID)
     assert f"setns(CLONE_{kind})" in join.calls
     assert ("change_root" in ops(plan)) == (kind != NEWNS)
 
