@@ -2,17 +2,19 @@
 
 One stream socket, made for one plan, carries it.  The server, the stage and the
 first process hold one end, one after the other; the runtime holds the other.
-A message is a length (8 bytes), then a tuple in marshal's format, with
-descriptors by SCM_RIGHTS.  Both ends are the same copy of libct, and marshal
-costs no import and no parser; its version is fixed, for the server's interpreter
-may be another (libct.interpreter).
+A message is a length (8 bytes), then a tuple, with descriptors by SCM_RIGHTS.
 
-From the performing side:
+What the runtime says is in marshal's format, which costs no import and no parser; its
+version is fixed, for the server's interpreter may be another (libct.interpreter).  What
+the performing side says is in one of our own, with bounds and checked when it is
+heard (message.py): a process in the container may have got hold of that end.
+
+From the performing side, by tell() and hear():
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number, pid)      by step `number`, with a pidfd of the process
     ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
     ("failed", number, errno, call, problem, path, hint, traces)
-From the runtime:
+From the runtime, by send() and receive():
     ("perform", names, segments, trace)  with the descriptors of those names
     ("go",)                      the runtime's turn is over
 The end of the stream says that the other side has ended, or has become the
@@ -32,6 +34,7 @@ import time
 
 from ..errors import Error
 from ..syscalls import pidfds
+from .message import LARGEST, Garbled, checked, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +97,9 @@ class Channel:
         """Send a message and copies of fds; BrokenPipeError when the other side has gone."""
         if len(fds) > _MOST_DESCRIPTORS:
             raise Error(f"{len(fds)} descriptors to pass; {_MOST_DESCRIPTORS} are possible")
-        body = _dump(message)
+        self._send(_dump(message), fds)
+
+    def _send(self, body: bytes, fds: tuple[int, ...] | list[int]) -> None:
         rights = []
         if fds:
             packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
@@ -109,6 +114,15 @@ class Channel:
 
         Raises EOFError when the other side has gone.
         """
+        header, fds = self._header()
+        try:
+            return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
+        except BaseException:
+            close_all(fds)
+            raise
+
+    def _header(self) -> tuple[bytes, list[int]]:
+        """The length of the next message, and its descriptors."""
         header, fds, lost = self._receive(_LENGTH)
         try:
             if lost:
@@ -116,8 +130,23 @@ class Channel:
                 raise OSError(errno.EMFILE, text)
             if not header:
                 raise EOFError
-            header += self._exactly(_LENGTH - len(header))
-            return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
+            return header + self._exactly(_LENGTH - len(header)), fds
+        except BaseException:
+            close_all(fds)
+            raise
+
+    def tell(self, message: tuple[Any, ...], fds: tuple[int, ...] | list[int] = ()) -> None:
+        """send(), for the side that performs."""
+        self._send(encode(message), fds)
+
+    def hear(self) -> tuple[tuple[Any, ...], list[int]]:
+        """receive(), of what the other side tells.  Raises Garbled for what is no such message."""
+        header, fds = self._header()
+        try:
+            size = int.from_bytes(header, "little")
+            if size > LARGEST:
+                raise Garbled
+            return checked(decode(self._exactly(size)), len(fds)), fds
         except BaseException:
             close_all(fds)
             raise

@@ -18,6 +18,7 @@ from . import servers
 from .channel import Channel, close_all
 from .context import Context
 from .failure import Failure
+from .message import Garbled
 from .performer import Trace, perform, performers
 from .servers import Server, end, kill, reap
 
@@ -73,9 +74,11 @@ class Started:
         while self.channel is not None:
             _readable(self.channel.fileno())
             try:
-                message, fds = self.channel.receive()
+                message, fds = self.channel.hear()
             except (EOFError, ConnectionError):
                 break
+            except Garbled:
+                raise self._garbled() from None
             close_all(fds)
             if message[0] == "failed":
                 raise self._failure(message)
@@ -100,8 +103,14 @@ class Started:
         hint = "the memory limit may be too low to start a container in" if limited else ""
         return Failure(number, None, "", "its process was killed", None, hint)
 
+    def _garbled(self) -> Failure:
+        """Somebody else speaks for the process, which must not go on then."""
+        return Failure(len(self.plan), None, "", "it says what cannot be understood")
+
     def _failure(self, message: tuple[Any, ...]) -> Failure:
         self.traces += message[-1]
+        if not 1 <= message[1] <= len(self.plan):
+            return self._garbled()
         return Failure(*message[1:-1])
 
     def _end(self) -> None:
@@ -238,12 +247,14 @@ class _Run:
             try:
                 if not self._is_told(kind):
                     raise EOFError
-                message, fds = channel.receive()
+                message, fds = channel.hear()
             except (EOFError, ConnectionError):
                 if self.started.pidfd >= 0 or self.early:
                     raise self.started._death(number) from None
                 self._ask_again()
                 continue
+            except Garbled:
+                raise self.started._garbled() from None
             if message[0] == "cloned":
                 message = (*message, fds[0])
             elif message[0] == "failed":

@@ -117,7 +117,7 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
     try:
-        context.values["channel"].send(("traced", trace.take(), *trace.current))
+        context.values["channel"].tell(("traced", trace.take(), *trace.current))
     except OSError:
         trace.on = False  # the runtime that would hear of it has ended
     if "start" in context.fds:

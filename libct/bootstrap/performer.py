@@ -122,7 +122,7 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
             continue
         if process in (RUNTIME, AHEAD):
             if process == RUNTIME:
-                channel.send(("turn", trace.take()))
+                channel.tell(("turn", trace.take()))
             channel.receive()
             continue
         context.values["channel"], context.values["trace"] = channel, trace
@@ -130,6 +130,6 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")
             if pid:
-                channel.send(("cloned", steps[-1][0], pid), [pidfd])
+                channel.tell(("cloned", steps[-1][0], pid), [pidfd])
                 posix.close(pidfd)
                 return

@@ -11,14 +11,14 @@ owner does, or closes the socket.
 from __future__ import annotations
 
 import gc
-import marshal
 import posix
 
 from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
-from .channel import MARSHAL, REQUESTS, Channel
+from .channel import REQUESTS, Channel
 from .context import Context
 from .failure import Failure
+from .message import encode
 from .performer import Trace, carry_on, load, performers
 
 TYPE_CHECKING = False
@@ -127,12 +127,12 @@ def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -
     """Tell whoever may be listening: the runtime, or the one who has released the fifo."""
     message = ("failed", *failure.values(), trace.take())
     try:
-        channel.send(message)
+        channel.tell(message)
     except OSError:
         pass  # the runtime that created the container has ended long ago
     start = context.fds.get("start", -1)
     if start >= 0:
         try:
-            posix.write(start, marshal.dumps(failure.values(), MARSHAL))
+            posix.write(start, encode(failure.values()))
         except OSError:
             pass  # nobody waits for the command to begin

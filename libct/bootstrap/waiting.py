@@ -15,7 +15,6 @@ library has no contexts (musl) can_wait() is false, and the caller waits itself.
 
 from __future__ import annotations
 
-import marshal
 import posix
 import sys
 
@@ -31,7 +30,7 @@ from ..syscalls.c import (
     sizeof,
 )
 from ..syscalls.core import bind, cstring
-from .channel import MARSHAL
+from .message import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +93,9 @@ try:
         c_int,
         *[c_long] * _MOST_ARGUMENTS,
     )
-    _available = sys.byteorder == "little"  # as marshal's integers are, of which errno becomes one
+    _available = (
+        sys.byteorder == "little"
+    )  # as a message has numbers: one is errno
 except AttributeError:  # musl has none of the three
     _available = False
 
@@ -140,7 +141,7 @@ class Wait:
         failure: what is written to fd, with the errno, in case that execve(2) fails.
         """
         failure.errno = _ERRNO_TO_COME
-        text = marshal.dumps(failure.values(), MARSHAL)
+        text = encode(failure.values())
         before, _, after = text.partition(_ERRNO_TO_COME.to_bytes(4, "little"))
         arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
         program = cstring(path) + b"\0"

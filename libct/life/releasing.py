@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import posix
 
 from ..config.status import CREATING, EXECUTES, GO
@@ -89,11 +88,20 @@ def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepE
     """Why a process that has been released did not become its command, as it has said."""
     from ..bootstrap import client
     from ..bootstrap.failure import Failure
+    from ..bootstrap.message import Garbled, checked, decode
 
-    failure = Failure(*marshal.loads(said))
     if started is not None:
         started.close()
-        return client.step_error(started.plan, failure, [])
-    from .hooks import rest_of_plan
+        plan = started.plan
+    else:
+        from .hooks import rest_of_plan
 
-    return client.step_error(rest_of_plan(record), failure, [])
+        plan = rest_of_plan(record)
+    try:
+        _, *values, _ = checked(("failed", *decode(said), []), 0)
+        failure = Failure(*values)
+        if not 1 <= failure.number <= len(plan):
+            raise Garbled
+    except Garbled:
+        failure = Failure(record.last_step, None, "", "it says what cannot be understood")
+    return client.step_error(plan, failure, [])

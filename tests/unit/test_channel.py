@@ -280,7 +280,7 @@ def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Ste
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
-    (kind, records), _ = ours.receive()
+    (kind, records), _ = ours.hear()
     assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
     assert thread.is_alive()
     ours.send(("go",))
@@ -357,11 +357,11 @@ def test_messages_about_two_clones_may_come_in_either_order(
             people: dict[int, Sleeper] = people,
         ) -> None:
             for number in order:
-                channel.send(("cloned", number, people[number].pid), [people[number].pidfd])
+                channel.tell(("cloned", number, people[number].pid), [people[number].pidfd])
             os.kill(people[1].pid, signal.SIGKILL)  # the stage leaves when it has cloned
-            channel.send(("turn", [(3, 0, 0, "ok")]))
+            channel.tell(("turn", [(3, 0, 0, "ok")]))
             assert channel.receive()[0] == ("go",)
-            channel.send(("traced", [], 0, 0))
+            channel.tell(("traced", [], 0, 0))
 
         started = converse(monkeypatch, plan, script)
         assert started.pid == init.pid
@@ -391,11 +391,11 @@ def test_a_clone_that_fails_before_its_cloner_tells(
         )
         cloned = ("cloned", 1, init.pid)
         if early:
-            channel.send(failed)
-            channel.send(cloned, [init.pidfd])
+            channel.tell(failed)
+            channel.tell(cloned, [init.pidfd])
         else:
-            channel.send(cloned, [init.pidfd])
-            channel.send(failed)
+            channel.tell(cloned, [init.pidfd])
+            channel.tell(failed)
 
     with pytest.raises(StepError) as caught:
         converse(monkeypatch, plan, script)
@@ -410,7 +410,7 @@ def test_a_process_that_goes_without_a_word(
     init = Sleeper()
 
     def script(channel: Channel) -> None:
-        channel.send(("cloned", 1, init.pid), [init.pidfd])
+        channel.tell(("cloned", 1, init.pid), [init.pidfd])
         os.kill(init.pid, signal.SIGKILL)
 
     with pytest.raises(StepError, match="its process was killed") as caught:
@@ -432,10 +432,10 @@ def test_others_that_do_not_end_by_themselves_are_killed(
     stage, init = Sleeper(), Sleeper()
 
     def script(channel: Channel) -> None:
-        channel.send(("cloned", 1, stage.pid), [stage.pidfd])
-        channel.send(("cloned", 2, init.pid), [init.pidfd])
+        channel.tell(("cloned", 1, stage.pid), [stage.pidfd])
+        channel.tell(("cloned", 2, init.pid), [init.pidfd])
         os.kill(stage.pid, signal.SIGKILL)
-        channel.send(("turn", []))
+        channel.tell(("turn", []))
         os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED | os.WNOWAIT)
 
     with pytest.raises(KeyboardInterrupt):
@@ -453,7 +453,7 @@ def test_a_server_that_goes_is_asked_once_more(
     init = Sleeper()
 
     def script(channel: Channel) -> None:
-        channel.send(("cloned", 2, init.pid), [init.pidfd])
+        channel.tell(("cloned", 2, init.pid), [init.pidfd])
 
     started = converse(monkeypatch, plan, lambda channel: None, script)
     assert started.pid == init.pid
