@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_MOST_EARLY = 4  # messages that come before their time: of a few processes at most
 # Seconds that processes of a failed start get to end by themselves, as they do
 # at once when nothing holds them up.
 _PATIENCE = 1.0
@@ -70,7 +71,7 @@ class Started:
         self.close()
 
     def _listen(self, executing: bool) -> None:
-        last = (0, 0)
+        last, told = (0, 0), False
         while self.channel is not None:
             _readable(self.channel.fileno())
             try:
@@ -82,10 +83,11 @@ class Started:
             close_all(fds)
             if message[0] == "failed":
                 raise self._failure(message)
-            if message[0] == "traced":
-                executing = True
-                self.traces += message[1]
-                last = message[2:]
+            if message[0] != "traced" or told:
+                raise self._garbled()
+            executing = told = True
+            self.traces += message[1]
+            last = message[2:]
         if not executing:
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self._death(self.ahead or last_of_all)
@@ -96,6 +98,10 @@ class Started:
     def _death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
         pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0 and not _readable(pidfd, seconds=_PATIENCE):
+            # Somebody else has ended the talk, and not the process.
+            end(pidfd)
+            return self._garbled()
         ended = reap(pidfd) if pidfd >= 0 else None
         if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
             return Failure(number, None, "", "its process ended unexpectedly")
@@ -264,6 +270,8 @@ class _Run:
             if message[: len(wanted)] == wanted:
                 return message
             self.early.append(message)
+            if len(self.early) > _MOST_EARLY:
+                raise self.started._garbled()
 
     def _is_told(self, kind: str) -> bool:
         """Wait for a message; False when who clones has ended without one.
@@ -330,13 +338,16 @@ class _Run:
             end(pidfd)
 
 
-def _readable(*fds: int) -> list[int]:
-    """Wait until one can be read, and return those that can; handlers of signals run meanwhile."""
+def _readable(*fds: int, seconds: float | None = None) -> list[int]:
+    """Wait until one can be read, and return those that can; handlers of signals run meanwhile.
+
+    seconds: to wait at most, None for ever.
+    """
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
     with allowed():
-        return [fd for fd, _ in poll.poll()]
+        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:

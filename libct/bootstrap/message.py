@@ -71,7 +71,8 @@ _SHAPES: dict[
 
 def checked(message: tuple[Any, ...], descriptors: int) -> tuple[Any, ...]:
     """A message of the performing side (channel.py); Garbled for one of another shape."""
-    types, wanted = _SHAPES.get(message[0] if message else "", ((), -1))
+    kind = message[0] if message else None
+    types, wanted = _SHAPES.get(kind if isinstance(kind, str) else "", ((), -1))
     values = message[1:]
     if descriptors != wanted or len(values) != len(types):
         raise Garbled

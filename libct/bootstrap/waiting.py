@@ -93,9 +93,7 @@ try:
         c_int,
         *[c_long] * _MOST_ARGUMENTS,
     )
-    _available = (
-        sys.byteorder == "little"
-    )  # as a message has numbers: one is errno
+    _available = sys.byteorder == "little"  # as a message has numbers: one is errno
 except AttributeError:  # musl has none of the three
     _available = False
 

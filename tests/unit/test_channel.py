@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import random
 import resource
 import signal
 import sys
@@ -368,6 +370,33 @@ def test_messages_about_two_clones_may_come_in_either_order(
         started.finish()
         assert stage.reaped()
         servers.end(started.pidfd)
+        assert init.reaped()
+
+
+def test_who_says_what_cannot_be_understood_is_ended(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process in the container may have got hold of the other end."""
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    chance = random.Random(9)
+    for number in range(200):
+        init = Sleeper()
+        late = number % 2 == 1
+
+        def script(channel: Channel, init: Sleeper = init, late: bool = late) -> None:
+            channel.tell(("cloned", 1, init.pid), [init.pidfd])
+            if late:
+                channel.tell(("turn", []))
+                channel.receive()
+            size = chance.choice((3, 8, 40, 4000))
+            data = chance.randbytes(size)
+            if chance.random() < 0.5:  # of the length that it says
+                data = size.to_bytes(8, "little") + data
+            with contextlib.suppress(OSError):
+                channel._socket.sendall(data)
+
+        with pytest.raises(StepError, match=r"cannot be understood|ended unexpectedly|was killed"):
+            converse(monkeypatch, plan, script).finish()
         assert init.reaped()
 
 
