@@ -51,9 +51,9 @@ _CREATE_HOOKS = (
     '    plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])\n'
 )
 _CONTAINER_HOOKS = '    plan.add(INIT, "hooks", hook_steps("createContainer"))\n'
-_BECOME_USER = '    plan.add(INIT, "process", [users.become_user(why="process.user")])\n'
+_BECOME_USER = '    plan.add(who, "process", [users.become_user(why="process.user")])\n'
 _FIND_COMMAND = (
-    '    plan.add(INIT, "process", '
+    '    plan.add(who, "process", '
     '[execute.find_command(process.args[0], search, why="process.args")])\n'
 )
 _SET = "        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),\n"
@@ -67,7 +67,7 @@ _ENTRY = (
     '        plan.add(INIT, "identity", [ns.make_undumpable()])\n'
 )
 _CLONE = '        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])\n'
-_JOIN = '    plan.add(joining, "join", [ns.join_process(flags)] if flags else [])\n'
+_JOIN = '    plan.add(who, "join", [ns.join_process(flags)] if flags else [])\n'
 _RUNTIME_SCORE = (
     "        # A lower score than the runtime's needs rights that a user namespace takes.\n"
     '        plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))\n'
@@ -770,8 +770,8 @@ _PROCESSES = [
     Mutant(
         "limits in a user namespace are set from outside",
         "plan/process.py",
-        "    return limits.rlimit_steps(rlimits, own=False) if in_user else []\n",
-        "    return []\n",
+        "limits.rlimit_steps(rlimits, own=False) if in_user else []\n",
+        "[]\n",
         (f"{_EXEC}limits_in_a_user_namespace_are_set_from_outside",),
     ),
     Mutant(
@@ -783,18 +783,18 @@ _PROCESSES = [
     ),
     Mutant(
         "the signal of the parent's death is set again after the change of user",
-        "plan/process.py",
-        "    if config.parent_death_signal:\n",
-        "    if False:\n",
+        "plan/container.py",
+        '    plan.add(INIT, "process", death_signal_steps(config))\n',
+        "",
         (f"{_NAMESPACES}it_dies_with_its_parent[kinds0]",),
     ),
     Mutant(
         "streams become the user's while there are rights to give them away",
         "plan/process.py",
-        '    plan.add(INIT, "process", [users.own_stdio(why="process.user")])\n'
-        '    plan.add(INIT, "process", [users.become_user(why="process.user")])\n',
-        '    plan.add(INIT, "process", [users.become_user(why="process.user")])\n'
-        '    plan.add(INIT, "process", [users.own_stdio(why="process.user")])\n',
+        '    plan.add(who, "process", [users.own_stdio(why="process.user")])\n'
+        '    plan.add(who, "process", [users.become_user(why="process.user")])\n',
+        '    plan.add(who, "process", [users.become_user(why="process.user")])\n'
+        '    plan.add(who, "process", [users.own_stdio(why="process.user")])\n',
         (f"{_EXEC}streams_go_where_they_are_sent",),
     ),
     Mutant(
@@ -1014,8 +1014,8 @@ _ORDER = [
     Mutant(
         "the first process has nothing of the host's while a hook runs inside",
         "plan/process.py",
-        "        descriptors.close_descriptors(kept),\n        *hooks,\n",
-        "        *hooks,\n        descriptors.close_descriptors(kept),\n",
+        "        *close_steps(process),\n        *hooks,\n",
+        "        *hooks,\n        *close_steps(process),\n",
         (
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
@@ -1023,7 +1023,7 @@ _ORDER = [
     Mutant(
         "who waits for the start has no directory open",
         "plan/process.py",
-        "        descriptors.close_descriptors(kept),\n",
+        "        *close_steps(process),\n",
         "",
         (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
     ),
@@ -1056,11 +1056,11 @@ _ORDER = [
         (f"{_EXEC}it_is_in_all_namespaces_of_the_first[pids]",),
     ),
     Mutant(
-        "who may not go back sends a stage ahead",
+        "what others see in a pid namespace is the command in all but its memory",
         "plan/further.py",
-        "bool(flags & CLONE_NEWPID) and (host.euid != 0 or host.userns)",
-        "bool(flags & CLONE_NEWPID) and host.euid != 0",
-        (f"{_PLAN}plans_are_as_written_down",),
+        "    who = STAGE if staged else INIT\n",
+        "    who = INIT\n",
+        (f"{_PLAN}what_others_see_in_a_pid_namespace_is_the_command",),
     ),
     Mutant(
         "a further process joins the keyring of the container",
