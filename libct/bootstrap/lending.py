@@ -20,7 +20,7 @@ from ..errors import StepProblem
 from ..rootfs.binds import clone_tree
 from ..rootfs.idmapped import mapped_tree
 from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
-from ..syscalls.process import pidfd_send_signal, set_name
+from ..syscalls.process import pidfd_open, pidfd_send_signal, set_name
 from .channel import Channel, close_all
 from .door import close_the_door
 
@@ -39,10 +39,10 @@ _AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds 
 class Lender:
     """The process that opens sources, for who has cloned it and for the first process."""
 
-    __slots__ = ("_channel", "_lent", "_pid")
+    __slots__ = ("_channel", "_lent", "_over", "_pid")
 
     def __init__(self, pid: int, channel: Channel) -> None:
-        self._pid, self._channel = pid, channel
+        self._pid, self._channel, self._over = pid, channel, False
         # By slot: a descriptor, or (errno, text, path).
         self._lent: dict[str, int | tuple[int, str, str]] = {}
 
@@ -53,6 +53,20 @@ class Lender:
         except ConnectionError:
             pass  # it has been killed, which take() finds
         self.dismiss()
+
+    def lend_here(self) -> None:
+        """The cloner's, for itself: it is in the mount namespace that is to have the sources."""
+        pidfd = pidfd_open(posix.getpid())
+        try:
+            self._channel.send(("open", posix.getpid()), [pidfd])
+            while self._receive():
+                pass
+        except ConnectionError:
+            pass  # it has been killed, which take() finds
+        finally:
+            posix.close(pidfd)
+        self.dismiss()
+        self._over = True
 
     def dismiss(self) -> None:
         self._channel.close()
@@ -65,16 +79,22 @@ class Lender:
         cannot enter the namespace.
         """
         while slot not in self._lent:
-            try:
-                (answers,), fds = self._channel.receive()
-            except (EOFError, ConnectionError):
+            if self._over or not self._receive():
                 return -1
-            for name, failure in answers:
-                self._lent[name] = failure or fds.pop(0)
         found = self._lent.pop(slot)
         if isinstance(found, tuple):
             raise OSError(*found)
         return found
+
+    def _receive(self) -> bool:
+        """Take some answers; False when there will be no more."""
+        try:
+            (answers,), fds = self._channel.receive()
+        except (EOFError, ConnectionError):
+            return False
+        for name, failure in answers:
+            self._lent[name] = failure or fds.pop(0)
+        return True
 
 
 def lend_sources(context: Context, sources: tuple[Lent, ...]) -> None:
@@ -121,6 +141,11 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
                 answers.append((slot, (error.errno or 0, error.strerror or "", path)))
         channel.send((answers,), fds)
         close_all(fds)
+
+
+def lend_here(context: Context) -> None:
+    """By the stage, which has all of them at once then, and clones nobody that is lent to."""
+    context.values["lender"].lend_here()
 
 
 def take_source(context: Context, slot: str, source: str, recursive: bool, mapped: int) -> None:

@@ -18,6 +18,7 @@ from ..errors import StepProblem
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
+    CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_PARENT,
@@ -46,15 +47,15 @@ def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
 
 def clone_command(context: Context) -> None:
     """The stage's last: what it clones is what it has become itself."""
-    _clone(context, 0, False, INIT_NAME, own_umask=False)
+    _clone(context, 0, False, INIT_NAME, last=True)
 
 
 def _clone(
-    context: Context, flags: int, into_cgroup: bool, name: str, *, own_umask: bool = True
+    context: Context, flags: int, into_cgroup: bool, name: str, *, last: bool = False
 ) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
-    lender = context.values.get("lender")
+    lender = context.values.get("lender") if not last else None
     try:
         pid, pidfd = clone3(flags | CLONE_PARENT | CLONE_PIDFD, 0, cgroup)
     except OSError:
@@ -66,7 +67,7 @@ def _clone(
         lender.lend_to(pid, pidfd)
     if pid == 0:
         close_the_door()
-        if own_umask:
+        if not last:
             posix.umask(0)  # the modes that steps give to files are the whole of it
         context.values["is clone"] = True
         requests = context.values.pop("requests", None)
@@ -109,6 +110,23 @@ def _join(fd: int, flag: int, path: str) -> None:
     except OSError as error:
         error.filename = path
         raise
+
+
+def hold_pids(context: Context, path: str) -> None:
+    """Held under "pids"; it is entered last, and its /proc mounted before."""
+    # It might be a FIFO, which would block.
+    flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
+    context.keep("pids", posix.open(path, flags))
+
+
+def enter_pids(context: Context) -> None:
+    """setns(2) to a pid namespace is for the children of the caller."""
+    setns(context.fds["pids"], CLONE_NEWPID)
+
+
+def unshare_others(context: Context, flags: int) -> None:
+    """Of what is cloned elsewhere, by who has one process for all of it."""
+    unshare(flags)
 
 
 def join_process(context: Context, flags: int) -> None:

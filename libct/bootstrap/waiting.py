@@ -107,8 +107,15 @@ def await_start(context: Context, more: bool) -> None:
     There, and where steps are timed, the wait is here; otherwise it is prepared,
     and begins in execute(), which gives the interpreter's memory back before.
     """
-    if more or context.values["trace"].on or not can_wait():
+    if "wait" not in context.values:
+        prepare_wait(context, more)
+    if "wait" not in context.values:
         posix.read(context.fds["start"], 1)
+
+
+def prepare_wait(context: Context, more: bool) -> None:
+    """By who clones the process that waits, too, which has the same memory."""
+    if more or context.values["trace"].on or not can_wait():
         return
     fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     with open(fd, "rb") as maps:

@@ -30,11 +30,14 @@ from . import (
     uts,
 )
 from .process import (
+    close_steps,
     console_steps,
+    control_steps,
     death_signal_steps,
     execute_steps,
     pidfd_steps,
     process_steps,
+    session_steps,
 )
 from .procfs import open_proc
 from .step import (
@@ -80,7 +83,11 @@ def plan_start(
     plan = Plan()
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
-    staged = bool(ns.join_steps(config) or config.time_offsets)
+    # Where a pid namespace is joined there are others in it, and one of them may have
+    # CAP_SYS_PTRACE: the stage does all then, and clones what becomes the command at the end.
+    shared = ns.joined_pids(config)
+    who = STAGE if shared else INIT
+    staged = bool(shared or ns.join_steps(config) or config.time_offsets)
     privileged = host.euid == 0
     start = [*users.group_steps(config), *([execute.open_start()] if hold else [])]
 
@@ -103,9 +110,14 @@ def plan_start(
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
-        plan.add(STAGE, "join", [open_proc(), *start, *lend])
-        maps, flags = _join(plan, config, host, flags, maps)
-        plan.add(STAGE, "clone", [_clone_init(flags, False)])
+        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])
+        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))
+        if not shared:
+            plan.add(STAGE, "clone", [_clone_init(flags, False)])
+        elif flags & ~CLONE_NEWCGROUP:
+            why = "linux.namespaces"
+            plan.add(STAGE, "join", [ns.unshare_others(flags & ~CLONE_NEWCGROUP, why=why)])
+        plan.add(STAGE, "join", [mounts.lend_here()] if shared and lend else [])
     else:
         plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
     plan.add(RUNTIME, "attach", maps)
@@ -113,48 +125,58 @@ def plan_start(
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
 
-    plan.add(INIT, "identity", [] if staged else [open_proc(), *start])
+    plan.add(who, "identity", [] if staged else [open_proc(), *start])
     if not privileged:
         # While /proc/self still belongs to the user that may write it.
-        plan.add(INIT, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
-    plan.add(INIT, "identity", entry)
+        plan.add(who, "identity", [] if staged else limits.oom_score_steps(config.oom_score_adj))
+    plan.add(who, "identity", entry)
     if host.euid != 0:
-        plan.add(INIT, "identity", [ns.make_undumpable()])
+        plan.add(who, "identity", [ns.make_undumpable()])
     early = bool(lend or maps)
     sources = mounts.early_sources(config, lent=bool(lend)) if early else []
-    plan.add(INIT, "identity", _identity(config, sources, bool(maps), flags, container_id))
-    plan.add(INIT, "network", network.network_steps(config, ready=ready))
-    plan.add(INIT, "rootfs", root.prepare_steps(config))
+    session = [] if shared else [ns.new_session()]
+    own = _identity(config, sources, bool(maps), new_user, container_id)
+    plan.add(who, "identity", [*session, *own])
+    plan.add(who, "network", network.network_steps(config, ready=ready))
+    plan.add(who, "rootfs", root.prepare_steps(config))
     # While the host's files can still be sources of mounts.
-    plan.add(INIT, "rootfs", _mounts(config, host, manager, early=early))
-    plan.add(INIT, "rootfs", devices.device_steps(config))
-    plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
+    plan.add(who, "rootfs", _mounts(config, host, manager, early=early))
+    plan.add(who, "rootfs", devices.device_steps(config))
+    plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
     hook_steps = _hook_steps(config, container_id, bundle, process)
     # All mounts are made, all limits in force, and the host's files still there.
     plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])
-    plan.add(INIT, "hooks", hook_steps("createContainer"))
+    plan.add(who, "hooks", hook_steps("createContainer"))
     # From here on the host's files are out of reach.
-    plan.add(INIT, "enter", root.enter_steps(config))
+    plan.add(who, "enter", root.enter_steps(config))
     if process.terminal:
         # A mount on /dev/console would be the host's without a mount namespace.
         apart = any(space.type == NEWNS for space in config.namespaces)
-        plan.add(INIT, "enter", console_steps(process, mounted=apart))
-        from .console import control_terminal
-
-        plan.add(INIT, "enter", [control_terminal(why="process.terminal")])
+        plan.add(who, "enter", console_steps(process, mounted=apart))
+        plan.add(who, "enter", [] if shared else control_steps(process))
     # All that fills them has been made.
-    plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
+    plan.add(who, "system", mounts.read_only_steps(config.mounts))
     if config.readonlyfs:
-        plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])
-    plan.add(INIT, "system", uts.uts_steps(config))
+        plan.add(who, "system", [root.make_root_read_only(why="root.readonly")])
+    plan.add(who, "system", uts.uts_steps(config))
     if config.sysctl:
         from .sysctl import sysctl_steps
 
-        plan.add(INIT, "system", sysctl_steps(config))
-    plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
-    plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
-    late = process_steps(plan, config, process, host, new_user or _joins_user(config))
-    plan.add(INIT, "process", death_signal_steps(config))
+        plan.add(who, "system", sysctl_steps(config))
+    plan.add(who, "system", masks.read_only_path_steps(config.readonly_paths))
+    plan.add(who, "system", masks.masked_path_steps(config.mask_paths))
+    # From here on nothing is forked but the command.  A new user namespace has had it earlier.
+    enter = [ns.enter_pids(why="linux.namespaces")] if shared and not new_user else []
+    plan.add(STAGE, "process", enter)
+    in_user = new_user or _joins_user(config)
+    late = process_steps(plan, config, process, host, in_user, who)
+    start_hooks = hook_steps("startContainer")
+    if shared:
+        plan.add(STAGE, "clone", [execute.prepare_wait(bool(start_hooks))] if hold else [])
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
+        plan.add(INIT, "identity", session_steps(config, process))
+    else:
+        plan.add(INIT, "process", death_signal_steps(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)
@@ -162,18 +184,20 @@ def plan_start(
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", execute_steps(process, hook_steps("startContainer"), hold=hold))
+    last = execute_steps(process, start_hooks, hold=hold, closed=bool(shared))
+    plan.add(INIT, "start", last)
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan
 
 
 def _join(
-    plan: Plan, config: Config, host: Host, flags: int, maps: list[Step]
+    plan: Plan, config: Config, host: Host, flags: int, maps: list[Step], *, apart: bool
 ) -> tuple[list[Step], int]:
     """What the stage does before it clones; the maps and CLONE_NEW* that are left for then.
 
     flags, maps: of all namespaces to be made.
+    apart: a user namespace is to be made now, and not with what is cloned.
     """
     joins, offsets = ns.join_steps(config), ns.time_offset_steps(config)
     privileged, new_user = host.euid == 0, bool(flags & CLONE_NEWUSER)
@@ -186,18 +210,20 @@ def _join(
         # user namespace there is no joining but that of another one.)
         plan.add(STAGE, "join", [ns.make_undumpable()])
     plan.add(STAGE, "join", joins)
-    if not offsets:
+    if not offsets and not apart:
         return maps, flags
     # The time namespace is to belong to the user namespace, and takes its
     # offsets before anybody is inside.
     if new_user:
+        # With the rights over a pid namespace of another user namespace, which go then.
+        plan.add(STAGE, "join", [ns.enter_pids(why="linux.namespaces")] if apart else [])
         plan.add(STAGE, "join", [ns.unshare_user(why="linux.namespaces")])
         plan.add(RUNTIME, "attach", maps)
         plan.add(STAGE, "join", [ns.become_root()])
         maps = []
         flags &= ~CLONE_NEWUSER
     plan.add(STAGE, "join", offsets)
-    return maps, flags & ~CLONE_NEWTIME
+    return maps, flags & ~CLONE_NEWTIME if offsets else flags
 
 
 def _clone_init(flags: int, into: bool) -> Step:
@@ -233,10 +259,14 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
 
 
 def _identity(
-    config: Config, sources: list[Step], mapped: bool, flags: int, container_id: str
+    config: Config,
+    sources: list[Step],
+    mapped: bool,
+    new_user: bool,
+    container_id: str,
 ) -> list[Step]:
-    """Session, sources of mounts, ids, cgroup namespace and keyring."""
-    steps = [ns.new_session()]
+    """Sources of mounts, ids, cgroup namespace and keyring."""
+    steps = []
     if config.parent_death_signal:
         steps.append(ns.set_death_signal(config.parent_death_signal))
     # As the caller for files still, so that his directories can be mounted.
@@ -246,9 +276,7 @@ def _identity(
     if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
         steps.append(ns.unshare_cgroup(why="linux.namespaces"))
     if not config.no_new_keyring:
-        steps += keyring.keyring_steps(
-            container_id, new=True, user_namespace=bool(flags & CLONE_NEWUSER) or mapped
-        )
+        steps += keyring.keyring_steps(container_id, new=True, user_namespace=new_user or mapped)
     return steps
 
 

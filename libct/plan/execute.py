@@ -50,6 +50,11 @@ def await_start(more: bool) -> list[str]:
     return ["read()"]
 
 
+@operation("bootstrap.waiting", "prepare the wait for the start")
+def prepare_wait(more: bool) -> list[str]:
+    return []
+
+
 @operation("bootstrap.execute", "execute {0[0]}")
 def execute(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
     return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]

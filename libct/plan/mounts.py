@@ -186,6 +186,11 @@ def open_source(slot: str, source: str, recursive: bool) -> list[str]:
     return [f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})']
 
 
+@operation("bootstrap.lending", "have the sources of mounts opened for this process")
+def lend_here() -> list[str]:
+    return ["pidfd_open()"]
+
+
 @operation("bootstrap.lending", "clone a lender of the sources of bind mounts")
 def lend_sources(sources: tuple[Lent, ...]) -> list[str]:
     calls = ["clone3({flags=0, exit_signal=SIGCHLD})", "setns(CLONE_NEWNS)"]

@@ -8,7 +8,7 @@ there is to be done, and what it clones only becomes the command.
 
 from __future__ import annotations
 
-from ..config.namespace import CLONE_FLAGS, map_text
+from ..config.namespace import CLONE_FLAGS, NEWPID, map_text
 from ..syscalls.constants import CLONE_INTO_CGROUP, CLONE_NEWUSER, CLONE_PARENT, CLONE_PIDFD
 from .calls import clone_names
 from .step import Step, operation
@@ -29,15 +29,24 @@ def new_flags(config: Config) -> int:
 
 
 def join_steps(config: Config) -> list[Step]:
-    """The stage's: join the namespaces that are given by path."""
+    """The stage's: join the namespaces that are given by path, but for that of pids."""
     pairs = []
     why = ""
     for index, namespace in enumerate(config.namespaces):
-        if namespace.path:
+        if namespace.path and namespace.type != NEWPID:
             pairs.append((CLONE_FLAGS[namespace.type], namespace.path))
             why = why or f"linux.namespaces[{index}]"
     paths = ", ".join(path for _, path in pairs)
     return [join(paths, tuple(pairs), why=why)] if pairs else []
+
+
+def joined_pids(config: Config) -> list[Step]:
+    """The stage's: hold a pid namespace that is given by path, to be entered in the end."""
+    return [
+        hold_pids(namespace.path, why=f"linux.namespaces[{index}]")
+        for index, namespace in enumerate(config.namespaces)
+        if namespace.path and namespace.type == NEWPID
+    ]
 
 
 def time_offset_steps(config: Config) -> list[Step]:
@@ -105,6 +114,21 @@ def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     calls = [f'openat("{path}", O_RDONLY|O_CLOEXEC)' for _, path in pairs]
     ordered = sorted(pairs, key=lambda pair: pair[0] == CLONE_NEWUSER)
     return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
+
+
+@operation("bootstrap.namespaces", "hold the pid namespace {0}")
+def hold_pids(path: str) -> list[str]:
+    return [f'openat("{path}", O_RDONLY|O_CLOEXEC)']
+
+
+@operation("bootstrap.namespaces", "have processes cloned in the pid namespace")
+def enter_pids() -> list[str]:
+    return ["setns(CLONE_NEWPID)"]
+
+
+@operation("bootstrap.namespaces", "make the other namespaces")
+def unshare_others(flags: int) -> list[str]:
+    return [f"unshare({clone_names(flags)})"]
 
 
 @operation("bootstrap.namespaces", "join the container's namespaces")

@@ -93,12 +93,15 @@ def console_steps(process: Process, *, mounted: bool) -> list[Step]:
 
 def session_steps(config: Config, process: Process) -> list[Step]:
     """What a process has to do itself: a stage could not do it for the one that it clones."""
-    steps = [ns.new_session()]
-    if process.terminal:
-        from .console import control_terminal
+    return [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
 
-        steps.append(control_terminal(why="process.terminal"))
-    return steps + death_signal_steps(config)
+
+def control_steps(process: Process) -> list[Step]:
+    if not process.terminal:
+        return []
+    from .console import control_terminal
+
+    return [control_terminal(why="process.terminal")]
 
 
 def death_signal_steps(config: Config) -> list[Step]:
@@ -114,11 +117,12 @@ def close_steps(process: Process) -> list[Step]:
 
 
 def execute_steps(
-    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False
+    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False, closed: bool = False
 ) -> list[Step]:
+    """closed: all descriptors but the command's are, by who has cloned it."""
     return [
         *([execute.await_start(bool(hooks))] if hold else []),
-        *close_steps(process),
+        *([] if closed else close_steps(process)),
         *hooks,
         execute_step(process),
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _stat as stat
+import errno
 import posix
 
 from ..errors import StepProblem
 from ..syscalls.filesystems import (
     fsconfig_create,
+    fsconfig_set_fd,
     fsconfig_set_flag,
     fsconfig_set_string,
     fsmount,
@@ -17,6 +19,7 @@ from . import copyup
 from .attach import attach, check_place, finish, mount_on, path_of
 from .flags import attributes, superblock_options, takes_mount
 from .paths import find_in_root, make_in_root, open_in_root
+from .pidfs import made_inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +64,8 @@ def mount_filesystem(
         if by_mount:
             tree = _mount_by_path(context, place, target, fstype, source, options, flags)
         else:
-            tree = make_filesystem(fstype, source, options, flags, attr_set)
+            pids = context.fds.get("pids", -1) if fstype == "proc" else -1
+            tree = make_filesystem(fstype, source, options, flags, attr_set, pids=pids)
         try:
             if copy_up:
                 copyup.copy_tree(place, tree)
@@ -93,14 +97,31 @@ def _like_the_directory(place: int, options: Options) -> Options:
 
 
 def make_filesystem(
-    fstype: str, source: str, options: Options, flags: int = 0, attr_set: int = 0
+    fstype: str,
+    source: str,
+    options: Options,
+    flags: int = 0,
+    attr_set: int = 0,
+    *,
+    pids: int = -1,
 ) -> int:
     """A detached mount of a new instance of fstype; the caller's to close.
 
     flags: MS_*, of which those of the superblock count.  attr_set: MOUNT_ATTR_*.
+    pids: of proc, the pid namespace that it is to show, where that is not our own.
     """
     fs = fsopen(fstype)
     try:
+        if pids >= 0:
+            try:
+                fsconfig_set_fd(fs, "pidns", pids)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # Before Linux 6.17 it shows that of who makes it.
+                return made_inside(
+                    pids, lambda: make_filesystem(fstype, source, options, flags, attr_set)
+                )
         fsconfig_set_string(fs, "source", source)
         configure(fs, superblock_options(flags) + options)
         fsconfig_create(fs)

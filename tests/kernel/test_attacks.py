@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import Capabilities, Mount
+from libct.config import NEWIPC, NEWNS, NEWPID, NEWUTS, Capabilities, Mount
 from libct.config.mount_flags import MS_BIND
 
 from ..containers import DEV, NULL, PATH, PROC, PTS, make_config, state_directory
 from ..leaks import wait_until
-from ..support import requires, session_directory, unique
+from ..support import copy_of_libct, libct_environment, requires, session_directory, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,3 +202,88 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
     assert {one for one in descriptors if not one.startswith(("/dev/", "pipe:", "socket:"))} <= {
         str(output)
     }
+
+
+def pod_member(pid: int, **changes: Any) -> Any:
+    """A container that shares the pid namespace of another one's first process."""
+    spaces = [NEWNS, NEWUTS, NEWIPC, (NEWPID, f"/proc/{pid}/ns/pid")]
+    return make_config(namespaces=spaces, mounts=[PROC, DEV, PTS], devices=[NULL], **changes)
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
+def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
+    tmp_path: Path, watcher: Path, secret: Path, held: bool
+) -> None:
+    output = tmp_path / "output"
+    few = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+    with (
+        output.open("wb") as file,
+        open("/dev/null", "r+b") as null,
+        libct.create(state_directory(), unique(), privileged(watcher)) as pod,
+    ):
+        streams: Any = {"stdin": null, "stdout": null, "stderr": null}
+        pod.run(libct.Process(["sleep", "600"], init=True, env=[PATH], **streams))
+        attack = libct.Process(
+            ["/attack/watcher", str(secret)], env=[PATH], stdin=null, stdout=file, stderr=null
+        )
+        pod.run(attack)
+        assert wait_until(lambda: "READY" in output.read_text())
+        config = pod_member(pod.state()["pid"], capabilities=few)
+        for _ in range(40 * TIMES):
+            with libct.create(state_directory(), unique(), config) as member:
+                process = libct.Process(["true"], env=[PATH], init=True, **streams)
+                if held:
+                    member.start(process)
+                    member.exec()
+                else:
+                    member.run(process)
+                assert process.wait(30).success
+    assert lines_of(output, "SECRET") == []
+    seen = [text for _, text in lines_of(output, "IS")]
+    assert len(seen) > 5
+    for text in seen:
+        key, *values = text.partition(" ")[2].split()
+        if key == "CapBnd:":
+            assert values == ["0000000000000020"], text
+    descriptors = {text.split(" ", 2)[2] for _, text in lines_of(output, "FD")}
+    kinds = ("/dev/", "pipe:", "socket:")
+    others = {one for one in descriptors if not one.startswith(kinds)} - {str(output)}
+    # And the way by which a created one is released.
+    assert all(one.endswith("/exec.fifo") for one in others), others
+    assert held or not others
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["with pidns=", "before Linux 6.17"])
+def test_a_pods_second_container_sees_the_pods_processes_only(tmp_path: Path, older: bool) -> None:
+    copy = copy_of_libct(tmp_path / "copy/libct")
+    if older:
+        file = copy / "rootfs/filesystems.py"
+        text = file.read_text()
+        assert text.count('fsconfig_set_fd(fs, "pidns", pids)') == 1
+        file.write_text(text.replace('"pidns", pids', '"no such option", pids'))
+    script = f"""
+import os, sys
+sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
+import libct
+assert libct.__file__.startswith({str(copy.parent)!r})
+from tests.containers import make_config, run_in, running
+from tests.kernel.test_attacks import pod_member
+with running(make_config(), "sleep", "600") as pod:
+    config = pod_member(pod.state()["pid"])
+    with libct.create({state_directory()!r}, {unique()!r}, config) as member:
+        look = "echo $$ /proc/[0-9]*; readlink /proc/self/ns/pid"
+        print(run_in(member, "sh", "-c", look, init=True).output, end="")
+        print(os.readlink(f"/proc/{{pod.state()['pid']}}/ns/pid"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=libct_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    processes, own, pods = done.stdout.splitlines()
+    number, *shown = processes.split()
+    assert set(shown) == {"/proc/1", f"/proc/{number}"}
+    assert own == pods

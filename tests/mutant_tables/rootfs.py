@@ -36,21 +36,21 @@ def _earlier(lines: str, op: str) -> str:
     )
 
 
-_CWD = '    plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])\n'
-_ENTER = '    plan.add(INIT, "enter", root.enter_steps(config))\n'
-_READ_ONLY = '    plan.add(INIT, "system", mounts.read_only_steps(config.mounts))\n'
+_CWD = '    plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])\n'
+_ENTER = '    plan.add(who, "enter", root.enter_steps(config))\n'
+_READ_ONLY = '    plan.add(who, "system", mounts.read_only_steps(config.mounts))\n'
 _READ_ONLY_ROOT = (
     "    if config.readonlyfs:\n"
-    '        plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])\n'
+    '        plan.add(who, "system", [root.make_root_read_only(why="root.readonly")])\n'
 )
 _READ_ONLY_PATHS = (
-    '    plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))\n'
+    '    plan.add(who, "system", masks.read_only_path_steps(config.readonly_paths))\n'
 )
-_MASKED_PATHS = '    plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))\n'
+_MASKED_PATHS = '    plan.add(who, "system", masks.masked_path_steps(config.mask_paths))\n'
 _CREATE_HOOKS = (
     '    plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])\n'
 )
-_CONTAINER_HOOKS = '    plan.add(INIT, "hooks", hook_steps("createContainer"))\n'
+_CONTAINER_HOOKS = '    plan.add(who, "hooks", hook_steps("createContainer"))\n'
 _BECOME_USER = '    plan.add(who, "process", [users.become_user(why="process.user")])\n'
 _FIND_COMMAND = (
     '    plan.add(who, "process", '
@@ -58,13 +58,11 @@ _FIND_COMMAND = (
 )
 _SET = "        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),\n"
 _AMBIENT = '        raise_ambient(masks.ambient, why=f"{place}.ambient"),\n'
-_IDENTITY = (
-    '    plan.add(INIT, "identity", _identity(config, sources, bool(maps), flags, container_id))\n'
-)
+_IDENTITY = '    plan.add(who, "identity", [*session, *own])\n'
 _ENTRY = (
-    '    plan.add(INIT, "identity", entry)\n'
+    '    plan.add(who, "identity", entry)\n'
     "    if host.euid != 0:\n"
-    '        plan.add(INIT, "identity", [ns.make_undumpable()])\n'
+    '        plan.add(who, "identity", [ns.make_undumpable()])\n'
 )
 _CLONE = '        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])\n'
 _JOIN = '    plan.add(who, "join", [ns.join_process(flags)] if flags else [])\n'
@@ -72,7 +70,7 @@ _RUNTIME_SCORE = (
     "        # A lower score than the runtime's needs rights that a user namespace takes.\n"
     '        plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))\n'
 )
-_OPEN_PROC = '    plan.add(INIT, "identity", [] if staged else [open_proc(), *start])\n'
+_OPEN_PROC = '    plan.add(who, "identity", [] if staged else [open_proc(), *start])\n'
 
 _PATHS_IN_ROOT = [
     Mutant(
@@ -784,8 +782,8 @@ _PROCESSES = [
     Mutant(
         "the signal of the parent's death is set again after the change of user",
         "plan/container.py",
-        '    plan.add(INIT, "process", death_signal_steps(config))\n',
-        "",
+        "death_signal_steps(config))",
+        "[])",
         (f"{_NAMESPACES}it_dies_with_its_parent[kinds0]",),
     ),
     Mutant(
@@ -943,17 +941,17 @@ _ORDER = [
     Mutant(
         "an ordinary user's first process hides",
         "plan/container.py",
-        '    if host.euid != 0:\n        plan.add(INIT, "identity", [ns.make_undumpable()])\n',
+        '    if host.euid != 0:\n        plan.add(who, "identity", [ns.make_undumpable()])\n',
         "",
         (f"{_PLAN}an_ordinary_users_process_hides_before_others_can_see_it",),
     ),
     Mutant(
         "the host's /proc is held before another mount namespace hides it",
         "plan/container.py",
-        '        plan.add(STAGE, "join", [open_proc(), *start, *lend])\n'
-        "        maps, flags = _join(plan, config, host, flags, maps)\n",
-        "        maps, flags = _join(plan, config, host, flags, maps)\n"
-        '        plan.add(STAGE, "join", [open_proc(), *start, *lend])\n',
+        '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n'
+        "        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))\n",
+        "        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))\n"
+        '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n',
         (f"{_NAMESPACES}a_mount_namespace_without_a_proc_is_joined_by_path",),
     ),
     Mutant(
@@ -1014,8 +1012,8 @@ _ORDER = [
     Mutant(
         "the first process has nothing of the host's while a hook runs inside",
         "plan/process.py",
-        "        *close_steps(process),\n        *hooks,\n",
-        "        *hooks,\n        *close_steps(process),\n",
+        "        *([] if closed else close_steps(process)),\n        *hooks,\n",
+        "        *hooks,\n        *([] if closed else close_steps(process)),\n",
         (
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
@@ -1023,7 +1021,7 @@ _ORDER = [
     Mutant(
         "who waits for the start has no directory open",
         "plan/process.py",
-        "        *close_steps(process),\n",
+        "        *([] if closed else close_steps(process)),\n",
         "",
         (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
     ),
@@ -1079,8 +1077,8 @@ _ORDER = [
     Mutant(
         "a process is in a session of its own",
         "plan/container.py",
-        "    steps = [ns.new_session()]\n",
-        "    steps: list[Step] = []\n",
+        "    session = [] if shared else [ns.new_session()]\n",
+        "    session: list[Step] = []\n",
         (f"{_NAMESPACES}a_session_of_its_own",),
     ),
 ]
