@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -191,6 +192,73 @@ def test_in_a_joined_user_namespace_it_is_root() -> None:
             ["0", "100000", "5"],
             ["5", "200000", "5"],
         ]
+
+
+@contextlib.contextmanager
+def user_namespace(**files: str) -> Iterator[str]:
+    """The path of a user namespace; files: what is written to its files, in this order."""
+    with subprocess.Popen(["unshare", "--user", "sleep", "60"]) as helper:
+        try:
+            place = f"/proc/{helper.pid}"
+            assert wait_until(
+                lambda: os.readlink(f"{place}/ns/user") != os.readlink("/proc/self/ns/user")
+            )
+            for name, text in files.items():
+                Path(place, name).write_text(text)
+            yield f"{place}/ns/user"
+        finally:
+            helper.kill()
+
+
+def groups_of(pid: int) -> list[str]:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return text.partition("Groups:")[2].splitlines()[0].split()
+
+
+def test_roots_groups_do_not_enter_where_setgroups_is_denied() -> None:
+    """They are the host's still, and nobody could give them up in there."""
+    shared_rootfs()
+    state_directory()
+
+    def body() -> None:
+        os.setgroups([0, 4321])
+        rows = "0 100000 65536"
+        with (
+            user_namespace(setgroups="deny", uid_map=rows, gid_map=rows) as path,
+            running(make_config(namespaces=(*USUAL, (NEWUSER, path)))) as container,
+        ):
+            process = libct.Process(["sleep", "60"], env=[PATH])
+            container.run(process)
+            for pid in (container.state()["pid"], process.pid):
+                assert os.readlink(f"/proc/{pid}/ns/user") == os.readlink(path)
+                assert groups_of(pid) == []
+        assert os.getgroups() == [0, 4321]
+
+    forked(body)
+
+
+def test_a_user_namespace_without_a_gid_map_is_not_joined() -> None:
+    with user_namespace(uid_map="0 100000 65536") as path:
+        config = make_config(namespaces=(*USUAL, (NEWUSER, path)))
+        with pytest.raises(libct.StepError, match="the user namespace has no gid map") as caught:
+            run(config, "true")
+    assert caught.value.op == "join"
+    assert caught.value.hint == "write /proc/PID/gid_map of a process in it first"
+
+
+def test_a_fifo_is_no_namespace_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
+    config = make_config(namespaces=(NEWNS, (NEWUTS, str(tmp_path / "fifo"))))
+
+    def body() -> None:
+        with pytest.raises(libct.StepError, match="Invalid argument") as caught:
+            run(config, "true")
+        assert caught.value.op == "join"
+
+    forked(body, timeout=20)
 
 
 @pytest.mark.parametrize(
