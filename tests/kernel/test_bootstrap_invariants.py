@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import signal
@@ -119,18 +120,25 @@ DOORS = {
 FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
 
 
+# One of Python's modules, and one of ours, which the finder of our own would find.
+IMPORTS = {"this": "import this", "boxes.sandbox": "from ..sandbox import config as _"}
+
+
+@pytest.mark.parametrize("module", IMPORTS)
 @pytest.mark.parametrize("where", DOORS)
-def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
+def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str, module: str) -> None:
     """A copy of libct with an import where there may be none cannot perform that step."""
     name, line = DOORS[where]
-    source = copy_of_libct(tmp_path / "copy/boxes") / name
+    package = copy_of_libct(tmp_path / "copy/boxes")
+    compileall.compile_dir(package / "sandbox", quiet=2)
+    source = package / name
     text = source.read_text()
     before, wanted, after = text.partition(line)
     assert wanted
     rest = "" if wanted.endswith("\n") else after[: after.index("\n") + 1]
-    source.write_text(f"{before}{wanted}{rest}    import this\n{after[len(rest) :]}")
+    source.write_text(f"{before}{wanted}{rest}    {IMPORTS[module]}\n{after[len(rest) :]}")
     done = run_copy(tmp_path, trap, joined=where == "the stage")
-    problem = "ModuleNotFoundError: No module named 'this'"
+    problem = f"ModuleNotFoundError: No module named {module!r}"
     assert done.stdout == f"{FAILED[where]} {problem}\n", done.stderr
     assert not (trap / "imported").exists()
 
