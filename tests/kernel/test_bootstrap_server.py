@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,15 @@ from libct.bootstrap import servers
 from libct.errors import ServerError
 
 from ..containers import PATH, make_config, run, running, shell, state_directory
+from ..processes import unshare_mapped
 from ..support import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
     CLONE_NEWUTS,
     forked,
     requires,
@@ -95,6 +104,8 @@ def test_it_holds_nothing_of_its_owner(tmp_path: Path) -> None:
         fds = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         assert fds.pop("3").startswith("socket:")
         assert fds == {"0": "/dev/null", "1": "/dev/null", "2": "/dev/null"}
+        info = Path(f"/proc/{pid}/fdinfo/3").read_text()
+        assert int(info.partition("flags:")[2].split()[0], 8) & os.O_CLOEXEC
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
         assert [one.partition("=")[0] for one in variables if one] == ["LD_LIBRARY_PATH"]
 
@@ -108,6 +119,19 @@ def test_it_takes_no_signal_settings_along() -> None:
         return run(make_config(), "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status").output
 
     assert [line.split()[1] for line in forked(body).splitlines()] == ["0" * 16] * 2
+
+
+def test_what_is_typed_at_the_owners_terminal_does_not_end_it() -> None:
+    def body() -> None:
+        os.setpgid(0, 0)
+        first = server()
+        assert works()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(0, signal.SIGINT)
+        assert works()
+        assert server() == first
+
+    forked(body)
 
 
 def _affinity() -> None:
@@ -126,11 +150,23 @@ def _capabilities() -> None:
     capset(effective & ~sys_time, permitted & ~sys_time, inheritable)
 
 
+NAMESPACES = {
+    "NEWNS": CLONE_NEWNS,
+    "NEWPID": CLONE_NEWPID,
+    "NEWNET": CLONE_NEWNET,
+    "NEWIPC": CLONE_NEWIPC,
+    "NEWUTS": CLONE_NEWUTS,
+    "NEWCGROUP": CLONE_NEWCGROUP,
+    "NEWTIME": CLONE_NEWTIME,
+}
 CHANGES: dict[str, Callable[[], object]] = {
+    **{name: partial(unshare, flag) for name, flag in NAMESPACES.items()},
+    "NEWUSER": lambda: unshare_mapped(CLONE_NEWUSER),  # all ids and capabilities as they were
+    "real uid": lambda: os.setresuid(65533, -1, -1),
     "setuid": lambda: os.setresuid(-1, 65533, -1),
+    "setgid": lambda: os.setresgid(-1, 65533, -1),
     "groups": lambda: os.setgroups([4321]),
     "capabilities": _capabilities,
-    "unshare": lambda: unshare(CLONE_NEWUTS),
     "chroot": lambda: os.chroot("/usr"),
     "rlimit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)),
     "nice": lambda: os.nice(1),
@@ -141,6 +177,7 @@ CHANGES: dict[str, Callable[[], object]] = {
 }
 
 
+@requires("timens")
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
     python = user_python()
