@@ -30,6 +30,7 @@ from libct.syscalls.constants import CAPABILITIES
 
 from ..containers import (
     PATH,
+    PROC,
     USUAL,
     make_config,
     run,
@@ -231,7 +232,7 @@ def run_copy(
         "    except boxes.StepError as error:\n        print(error.op, error.strerror)\n" + more
     )
     return subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=False, cwd="/"
+        [sys.executable, script], capture_output=True, text=True, check=False, cwd="/", timeout=30
     )
 
 
@@ -442,6 +443,37 @@ def test_nor_is_it_where_only_chroot_keeps_the_host_out(tmp_path: Path) -> None:
     for number in (3, 4, 5, 30, 250):
         assert run(config, "ls", cwd=f"/proc/self/fd/{number}").output == ""
         assert list((rootfs / f"proc/self/fd/{number}").iterdir()) == []
+
+
+def test_a_file_called_null_is_no_standard_stream(tmp_path: Path) -> None:
+    """Of an image without devices; the stream stays what it is."""
+    rootfs = busybox_rootfs(tmp_path)
+    (rootfs / "dev/null").write_text("of the image\n")
+    null = os.open("/dev/null", os.O_RDONLY)
+    config = make_config(rootfs, mounts=[PROC], devices=[])
+    assert run(config, "cat", stdin=null).output == ""
+    os.close(null)
+
+
+def test_a_null_device_is_the_containers_own() -> None:
+    """Which holds nothing of the host's /dev open."""
+    null = os.open("/dev/null", os.O_RDWR)
+    shell(make_config(), "test /proc/self/fd/0 -ef /dev/null", stdin=null)
+    os.close(null)
+
+
+def test_modes_are_not_those_of_the_callers_umask(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    config = make_config(
+        rootfs, mounts=[*make_config().mounts, Mount("/made/up", "tmpfs", "tmpfs")]
+    )
+
+    def body() -> None:
+        os.umask(0o077)  # what the server inherits
+        assert shell(config, "stat -c %a /made /dev/null").lines == ["755", "666"]
+
+    servers.stop_server()
+    forked(body)
 
 
 # --- 5: failures ---------------------------------------------------------------------------

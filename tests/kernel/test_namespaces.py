@@ -17,7 +17,7 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.bootstrap.context import Context
-from libct.bootstrap.namespaces import clone_inside
+from libct.bootstrap.namespaces import clone_inside, open_root_of
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -28,11 +28,14 @@ from libct.config import (
     NEWUSER,
     NEWUTS,
     IDMap,
+    Mount,
     TimeOffset,
 )
+from libct.config.mount_flags import MS_BIND
+from libct.network import ready
 from libct.syscalls import pidfds
 from libct.syscalls.constants import CAPABILITIES
-from libct.syscalls.credentials import capget
+from libct.syscalls.credentials import capget, capset
 
 from ..containers import (
     DEV,
@@ -61,6 +64,7 @@ from ..support import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
     from libct import Config
 
@@ -122,6 +126,16 @@ def test_a_hostname_of_its_own() -> None:
 
 def test_the_first_process_is_number_one() -> None:
     assert shell(make_config(), "echo $$").output == "1\n"
+
+
+def test_a_network_namespace_made_ahead_is_for_one_container() -> None:
+    """And who makes it goes back to the host's, which the next container may be in."""
+    host = namespaces("self")[NEWNET]
+    with running(make_config()) as one, running(make_config()) as two:
+        found = {namespaces(each.state()["pid"])[NEWNET] for each in (one, two)}
+        assert len({host, *found}) == 3
+    others = tuple(kind for kind in USUAL if kind != NEWNET)
+    assert inside(make_config(namespaces=others))[NEWNET] == host
 
 
 # --- joined -------------------------------------------------------------------------------
@@ -542,6 +556,21 @@ def test_an_ordinary_user_joins_his_own_namespaces(user_path: Path) -> None:
     assert done.returncode == 0
 
 
+def children_of_the_server() -> str:
+    assert servers._server is not None
+    info = Path(f"/proc/self/fdinfo/{servers._server.pidfd}").read_text()
+    pid = info.partition("Pid:")[2].split()[0]
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def test_who_lends_sources_has_ended_by_then() -> None:
+    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
+    with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)) as container:
+        assert container.plan is not None
+        assert "lend_sources" in [step.op for step in container.plan]
+        assert children_of_the_server() == ""
+
+
 # --- hints ---------------------------------------------------------------------------------
 
 
@@ -555,12 +584,15 @@ def test_user_namespaces_that_are_used_up() -> None:
     def body() -> str:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
         servers.stop_server()
+        # With a source that somebody else would lend, and does not wait for ever.
+        mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
         with pytest.raises(libct.StepError) as caught:
-            run(make_config(namespaces=(*USUAL, NEWUSER)), "true")
+            run(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts), "true")
         assert caught.value.errno == 28
+        assert children_of_the_server() == ""
         return caught.value.hint
 
-    hint = in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+    hint = in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body, timeout=20)
     assert hint == "/proc/sys/user/max_user_namespaces is 0: write a larger number to it"
 
 
@@ -611,12 +643,54 @@ def test_a_clone_that_fails_leaves_the_cloner_in_its_own(monkeypatch: pytest.Mon
 
 
 def test_who_could_not_come_back_does_not_leave() -> None:
-    """Root of a user namespace has no right to a pid namespace of the first."""
+    """Root of a user namespace has no right to a pid or network namespace of the first."""
     target = pidfds.open_process(os.getpid())
 
     def body() -> None:
+        before = namespaces("self")
         with pytest.raises(PermissionError):
             clone_inside(Context({"target": target}), False)
+        with pytest.raises(PermissionError):
+            ready.Ready().take()
+        assert namespaces("self") == before
 
     in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
     os.close(target)
+
+
+@pytest.mark.parametrize("kind", ["pid", "network"])
+def test_who_cannot_come_back_ends(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A server in a wrong namespace would put the containers to come there."""
+
+    def give_up_the_right(*_: object) -> NoReturn:
+        have = capget()[1] & ~(1 << CAPABILITIES["CAP_SYS_ADMIN"])
+        capset(have, have, 0)
+        raise OSError(errno.EAGAIN, "no more")
+
+    monkeypatch.setattr("libct.bootstrap.namespaces.clone3", give_up_the_right)
+    monkeypatch.setattr(ready, "Netlink", give_up_the_right)
+    with running(make_config()) as container:
+        target = pidfds.open_process(container.state()["pid"])
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if kind == "pid":
+                    clone_inside(Context({"target": target}), False)
+                else:
+                    ready.Ready().take()
+            finally:
+                os._exit(0)
+        assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == os.EX_OSERR
+        os.close(target)
+
+
+def test_a_root_directory_is_that_of_the_process_and_of_no_later_one() -> None:
+    """Somebody else's by the number of one that has ended."""
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        target = pidfds.open_process(ended.pid)
+        ended.kill()
+    context = Context({"target": target})
+    with pytest.raises(ProcessLookupError):
+        open_root_of(context, os.getpid())
+    for name in ("root", "target"):
+        context.release(name)

@@ -97,6 +97,14 @@ def test_it_waits_without_any_directory_open(rootfs: Path, *, trace: bool) -> No
         assert process.wait(30).status == 0
 
 
+def test_nothing_of_the_wait_is_left_to_the_command(rootfs: Path, *, trace: bool) -> None:
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+        process = created(made, "sleep", "60", trace=trace)
+        made.exec()
+        assert os.readlink(f"/proc/{process.pid}/exe").endswith("busybox")
+        assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(
     ("content", "code", "hint"),
     [

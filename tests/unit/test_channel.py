@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -126,8 +127,13 @@ def test_the_end(ends: tuple[Channel, Channel]) -> None:
     assert ends[1].receive() == (("last",), [])
     with pytest.raises(EOFError):
         ends[1].receive()
-    with pytest.raises(BrokenPipeError):
-        ends[1].send(("x",))
+    former = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as it is right before execve
+    try:
+        for size in (1, 3_000_000):
+            with pytest.raises(BrokenPipeError):
+                ends[1].send(("x" * size,))
+    finally:
+        signal.signal(signal.SIGPIPE, former)
 
 
 def test_an_end_in_the_middle_of_a_message(ends: tuple[Channel, Channel]) -> None:
@@ -319,7 +325,10 @@ def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
 
 
 def converse(
-    monkeypatch: pytest.MonkeyPatch, plan: Plan, *scripts: Callable[[Channel], None]
+    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan,
+    *scripts: Callable[[Channel], None],
+    patience: float = 0.05,
 ) -> client.Started:
     """Carry out a plan with others who speak as the scripts say, one for each that is asked."""
     left = list(scripts)
@@ -336,7 +345,7 @@ def converse(
         threading.Thread(target=speak).start()
 
     monkeypatch.setattr(client._Run, "_ask", ask)
-    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    monkeypatch.setattr(client, "_PATIENCE", patience)
     return client.carry_out(plan, Context(), trace=True)
 
 
@@ -440,6 +449,32 @@ def test_others_that_do_not_end_by_themselves_are_killed(
     with pytest.raises(KeyboardInterrupt):
         converse(monkeypatch, plan, script)
     assert stage.reaped()
+    assert init.reaped()
+
+
+def test_others_end_by_themselves_when_the_runtime_hangs_up(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are killed only if they do not: one may be about to tell of another."""
+
+    def fail(context: Context) -> None:
+        raise StepProblem("no")
+
+    fake("b", fail)
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    init = Sleeper()
+    alive = []
+
+    def script(channel: Channel) -> None:
+        channel.send(("cloned", 1, init.pid), [init.pidfd])
+        channel.send(("turn", []))
+        with pytest.raises(EOFError):
+            channel.receive()
+        alive.append(not select.select([init.pidfd], [], [], 0)[0])
+
+    with pytest.raises(StepError, match="no"):
+        converse(monkeypatch, plan, script, patience=5)
+    assert alive == [True]
     assert init.reaped()
 
 

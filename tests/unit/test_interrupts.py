@@ -69,9 +69,14 @@ def test_handlers_run_while_that_is_allowed(handled: list[int]) -> None:
 def test_what_a_handler_raises_comes_out_of_the_block(handled: list[int]) -> None:
     raising(FIRST, TimeoutError())
     done = []
-    with pytest.raises(TimeoutError), deferred():
-        signal.raise_signal(FIRST)
-        done.append(1)
+
+    def body() -> None:
+        with deferred():
+            signal.raise_signal(FIRST)
+            done.append(1)
+
+    with pytest.raises(TimeoutError):
+        body()
     assert done == [1]
 
 
@@ -79,21 +84,31 @@ def test_what_a_handler_raises_is_no_failure_of_what_goes_on(handled: list[int])
     """It is the host program's own exception again, once it is out."""
     error = TimeoutError()
     raising(FIRST, error)
-    with pytest.raises(TimeoutError) as caught, deferred():
-        try:
-            with allowed():
-                signal.raise_signal(FIRST)
-        except Exception as wrong:
-            pytest.fail(f"taken for a failure: {wrong!r}")
+
+    def body() -> None:
+        with deferred():
+            try:
+                with allowed():
+                    signal.raise_signal(FIRST)
+            except Exception as wrong:
+                pytest.fail(f"taken for a failure: {wrong!r}")
+
+    with pytest.raises(TimeoutError) as caught:
+        body()
     assert caught.value is error
     assert error.__context__ is None
 
 
 def test_one_that_raises_keeps_no_other_from_running(handled: list[int]) -> None:
     raising(FIRST, TimeoutError())
-    with pytest.raises(TimeoutError), deferred():
-        signal.raise_signal(FIRST)
-        signal.raise_signal(SECOND)
+
+    def body() -> None:
+        with deferred():
+            signal.raise_signal(FIRST)
+            signal.raise_signal(SECOND)
+
+    with pytest.raises(TimeoutError):
+        body()
     assert handled == [SECOND]
 
 
