@@ -753,6 +753,24 @@ def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) 
     forked(body)
 
 
+def test_a_hook_ends_with_the_first_process(place: Path) -> None:
+    """Where there is no pid namespace, which would see to it."""
+    seconds = str(30_000_000 + os.getpid())
+    hook = shell(f"echo $PPID > {place}/new; mv {place}/new {place}/began; exec sleep {seconds}")
+
+    def kill() -> None:
+        wait_until((place / "began").exists)
+        os.kill(int((place / "began").read_text()), signal.SIGKILL)
+
+    with create(config_with(hooks_of(createContainer=hook), place, namespaces=(NEWNS,))) as one:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        with pytest.raises(libct.StepError, match="its process was killed"):
+            one.run(first())
+        thread.join()
+    assert wait_until(lambda: not processes_with(seconds))
+
+
 def test_a_caller_may_be_interrupted_in_a_hook(place: Path) -> None:
     for kind in ("createRuntime", "createContainer", "startContainer", "poststart"):
         where = "/mnt" if kind == "startContainer" else str(place)
