@@ -184,6 +184,7 @@ def sealed(place: Path) -> bool:
         ("root", 0o755, "user", False),
         ("root", 0o775, "user", True),
         ("root", 0o757, "user", True),
+        ("root", 0o757, "member", True),  # others may, whose ids he might map
         ("user", 0o755, "user", True),
         ("user", 0o555, "user", True),  # he could change the mode
         ("root", 0o755, "root", True),  # he could become root again
@@ -198,7 +199,7 @@ def test_an_ordinary_user_needs_no_seal_against_a_file_of_root(
         os.chown(program, account.pw_uid, account.pw_gid)
 
     def body() -> bool:
-        os.setgroups([])
+        os.setgroups([0] if real == "member" else [])
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
         os.setresuid(0 if real == "root" else account.pw_uid, account.pw_uid, account.pw_uid)
         return sealed(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import resource
 import signal
@@ -19,6 +20,7 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.errors import ServerError
+from libct.syscalls.credentials import capget, capset
 
 from ..containers import PATH, make_config, run, running, shell, state_directory
 from ..processes import unshare_mapped
@@ -143,11 +145,16 @@ def _oom_score() -> None:
 
 
 def _capabilities() -> None:
-    from libct.syscalls.credentials import capget, capset
-
     effective, permitted, inheritable = capget()
     sys_time = 1 << 25
     capset(effective & ~sys_time, permitted & ~sys_time, inheritable)
+
+
+def _user_namespace() -> None:
+    """With all ids and capabilities as they were."""
+    before = capget()
+    unshare_mapped(CLONE_NEWUSER)
+    capset(*before)
 
 
 NAMESPACES = {
@@ -161,7 +168,7 @@ NAMESPACES = {
 }
 CHANGES: dict[str, Callable[[], object]] = {
     **{name: partial(unshare, flag) for name, flag in NAMESPACES.items()},
-    "NEWUSER": lambda: unshare_mapped(CLONE_NEWUSER),  # all ids and capabilities as they were
+    "NEWUSER": _user_namespace,
     "real uid": lambda: os.setresuid(65533, -1, -1),
     "setuid": lambda: os.setresuid(-1, 65533, -1),
     "setgid": lambda: os.setresgid(-1, 65533, -1),
@@ -237,11 +244,34 @@ def test_a_forked_copy_of_the_owner_has_its_own() -> None:
     forked(owner)
 
 
+def fork_of_c() -> int:
+    """fork(2) by code that is not Python's, which has its own copies closed."""
+    pid: int = ctypes.PyDLL(None).fork()
+    return pid
+
+
+def test_a_copy_that_python_knows_nothing_of() -> None:
+    def owner() -> None:
+        first = server()
+        copy = fork_of_c()
+        if copy == 0:
+            try:
+                os._exit(0 if server() != first and works() else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+        assert server() == first
+        assert Path(f"/proc/{first}/stat").read_text().split()[2] != "Z"
+        assert works()
+
+    forked(owner, timeout=20)
+
+
 def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
     def owner() -> None:
         pid = server()
         reader, writer = os.pipe()
-        copy = os.fork()
+        copy = fork_of_c()
         if copy == 0:
             os.close(writer)
             os.read(reader, 1)
@@ -449,6 +479,24 @@ def test_the_owner_may_have_no_standard_streams() -> None:
         assert set(fds.values()) == {"/dev/null"}
 
     forked(body)
+
+
+def test_a_server_is_started_without_standard_streams() -> None:
+    """What it is given does not lie where it has them."""
+
+    def body() -> dict[str, str]:
+        saved = [os.dup(fd) for fd in range(3)]
+        for fd in range(3):
+            os.close(fd)
+        try:
+            pid = server()
+            assert wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "libct:server\n")
+            return {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in ("0", "1", "2")}
+        finally:
+            for fd in range(3):
+                os.dup2(saved[fd], fd)
+
+    assert set(forked(body).values()) == {"/dev/null"}
 
 
 @requires("compiler")

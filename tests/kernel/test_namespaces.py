@@ -49,6 +49,7 @@ from ..containers import (
     state_directory,
 )
 from ..support import (
+    CLONE_NEWPID,
     CLONE_NEWUSER,
     as_user,
     forked,
@@ -56,6 +57,7 @@ from ..support import (
     in_namespaces,
     requires,
     unique,
+    unshare,
     user_account,
     user_checkout,
     user_python,
@@ -131,9 +133,10 @@ def test_the_first_process_is_number_one() -> None:
 def test_a_network_namespace_made_ahead_is_for_one_container() -> None:
     """And who makes it goes back to the host's, which the next container may be in."""
     host = namespaces("self")[NEWNET]
-    with running(make_config()) as one, running(make_config()) as two:
-        found = {namespaces(each.state()["pid"])[NEWNET] for each in (one, two)}
-        assert len({host, *found}) == 3
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(running(make_config())) for _ in range(3)]
+        found = [namespaces(each.state()["pid"])[NEWNET] for each in made]
+    assert len({host, *found}) == 4
     others = tuple(kind for kind in USUAL if kind != NEWNET)
     assert inside(make_config(namespaces=others))[NEWNET] == host
 
@@ -644,18 +647,29 @@ def test_a_clone_that_fails_leaves_the_cloner_in_its_own(monkeypatch: pytest.Mon
 
 def test_who_could_not_come_back_does_not_leave() -> None:
     """Root of a user namespace has no right to a pid or network namespace of the first."""
-    target = pidfds.open_process(os.getpid())
 
     def body() -> None:
+        helper = os.fork()
+        if helper == 0:
+            unshare(CLONE_NEWPID)
+            with subprocess.Popen(["sleep", "60"]) as inside:
+                os.write(writer, inside.pid.to_bytes(4, "little"))
+        target = pidfds.open_process(int.from_bytes(os.read(reader, 4), "little"))
         before = namespaces("self")
         with pytest.raises(PermissionError):
             clone_inside(Context({"target": target}), False)
         with pytest.raises(PermissionError):
             ready.Ready().take()
         assert namespaces("self") == before
+        child = os.readlink("/proc/self/ns/pid_for_children")
+        assert child == os.readlink("/proc/self/ns/pid")
+        pidfds.send(target, signal.SIGKILL)
+        os.kill(helper, signal.SIGKILL)
 
+    reader, writer = os.pipe()
     in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
-    os.close(target)
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("kind", ["pid", "network"])

@@ -279,19 +279,20 @@ def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> No
 
 def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
     ours, theirs = Channel.pair()
+    done = threading.Event()
     segments = [
         (INIT, performers([(1, fake("one").performer, ())])),
         (RUNTIME, []),
-        (INIT, performers([(3, fake("three").performer, ())])),
+        (INIT, performers([(3, fake("three", lambda context: done.set()).performer, ())])),
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
     (kind, records), _ = ours.receive()
     assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
-    assert thread.is_alive()
+    assert not done.wait(0.1)
     ours.send(("go",))
     thread.join(5)
-    assert not thread.is_alive()
+    assert done.is_set()
     ours.close()
     with pytest.raises(BrokenPipeError):  # and the process that performs them ends
         carry_on(segments, Context(), theirs, Trace(False))
