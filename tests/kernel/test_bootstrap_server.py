@@ -34,6 +34,7 @@ from ..support import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     forked,
+    libct_environment,
     requires,
     unique,
     unshare,
@@ -482,21 +483,35 @@ def test_the_owner_may_have_no_standard_streams() -> None:
 
 
 def test_a_server_is_started_without_standard_streams() -> None:
-    """What it is given does not lie where it has them."""
+    """What it is given does not lie where it has them, nor where its owner has."""
 
-    def body() -> dict[str, str]:
+    def body() -> set[str]:
         saved = [os.dup(fd) for fd in range(3)]
         for fd in range(3):
             os.close(fd)
         try:
             pid = server()
             assert wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "libct:server\n")
-            return {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in ("0", "1", "2")}
+            links = [f"/proc/{one}/fd/{fd}" for one in (pid, "self") for fd in range(3)]
+            return {os.readlink(link) for link in links}
         finally:
             for fd in range(3):
                 os.dup2(saved[fd], fd)
 
-    assert set(forked(body).values()) == {"/dev/null"}
+    assert forked(body) == {"/dev/null"}
+
+
+def test_it_is_started_by_the_lowest_descriptors() -> None:
+    """One of which is the number that its socket is to have."""
+    program = (
+        "from libct.bootstrap import servers\n"
+        "servers.start_server()\n"
+        "print(servers.forget(servers._server).si_status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=libct_environment(), capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 @requires("compiler")

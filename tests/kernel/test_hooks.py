@@ -745,6 +745,8 @@ def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) 
         as_caller(caller)
         container = libct.load(state_directory(), name)
         assert wait_until(lambda: container.status() == status)
+        if status == "stopped":  # and its process has ended by itself
+            assert wait_until(lambda: container.processes() == [])
         beside(lambda: remove(name))
         assert orphans() == []
         assert groups(name) == []

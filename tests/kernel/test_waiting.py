@@ -190,6 +190,8 @@ def test_the_release_is_not_lost_when_who_releases_is_killed(rootfs: Path, *, tr
     """The byte is all that it takes."""
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
         process = created(made, "sh", "-c", "exit 7", trace=trace)
+        time.sleep(0.3)
+        assert made.status() == "created"
         writer = os.open(f"{state_directory()}/{made.id}/exec.fifo", os.O_WRONLY)
         os.write(writer, b"0")
         os.close(writer)
