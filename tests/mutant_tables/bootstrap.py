@@ -18,6 +18,10 @@ _INTERRUPTED = "tests/kernel/test_interrupted.py::"
 _INTERRUPTS = "tests/unit/test_interrupts.py::"
 _SYSCALLS = "tests/unit/test_syscalls.py::"
 _FINDER = "tests/unit/test_finder.py::"
+_CONTEXTS = (
+    "tests/kernel/test_syscalls.py::"
+    "test_a_file_system_is_configured_mounted_and_moved_by_descriptors"
+)
 
 # --- the door, the server and its owner ---
 
