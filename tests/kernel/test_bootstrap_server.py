@@ -22,7 +22,15 @@ from libct.bootstrap import servers
 from libct.errors import ServerError
 from libct.syscalls.credentials import capget, capset
 
-from ..containers import PATH, make_config, run, running, shell, state_directory
+from ..containers import (
+    PATH,
+    make_config,
+    run,
+    running,
+    shared_rootfs,
+    shell,
+    state_directory,
+)
 from ..processes import unshare_mapped
 from ..support import (
     CLONE_NEWCGROUP,
@@ -51,6 +59,7 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("no_server")]
 @pytest.fixture
 def no_server() -> Iterator[None]:
     """No server before, none after, and no descriptor more."""
+    shared_rootfs(), state_directory()  # which copies of this process are not to make
     servers.stop_server()
     before = set(os.listdir("/proc/self/fd"))
     yield
@@ -282,15 +291,15 @@ def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
         os.close(writer)
         os.waitpid(copy, 0)
 
-    forked(owner)
+    forked(owner, timeout=20)
 
 
 def test_a_fork_while_another_thread_is_busy_with_it() -> None:
     def owner() -> None:
         servers._lock.acquire()  # as a thread that is not in the copy
-        forked(works)
+        forked(works, timeout=10)
 
-    forked(owner)
+    forked(owner, timeout=20)
 
 
 def test_it_ends_with_its_owner() -> None:

@@ -714,7 +714,7 @@ def test_the_caller_is_killed_in_a_hook_of_create(kind: str, place: Path) -> Non
         poststop=reporter("poststop", place),
     )
     config = config_with(hooks, place, cgroups=Cgroup())
-    killed_in_a_hook(name, config, place, "stopped")
+    killed_in_a_hook(name, config, place, "stopped", ended=kind == "createContainer")
     assert order(place) == ["poststop"]
 
 
@@ -729,7 +729,10 @@ def test_the_caller_is_killed_in_a_hook_of_start(spaces: Any, place: Path) -> No
         killed_in_a_hook(unique(), config, place, status)
 
 
-def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) -> None:
+def killed_in_a_hook(
+    name: str, config: libct.Config, place: Path, status: str, *, ended: bool = False
+) -> None:
+    """ended: the hook has ended by itself, before anybody removes the container."""
     shared_rootfs()
     state_directory()
 
@@ -747,8 +750,8 @@ def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) 
         as_caller(caller)
         container = libct.load(state_directory(), name)
         assert wait_until(lambda: container.status() == status)
-        if status == "stopped":  # and the hook has been ended
-            assert wait_until(lambda: not processes_with(SLEEPS))
+        if ended:
+            assert wait_until(lambda: not processes_with(SLEEPS), patience=5)
         beside(lambda: remove(name))
         assert orphans() == []
         assert groups(name) == []

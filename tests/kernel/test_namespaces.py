@@ -651,9 +651,12 @@ def test_who_could_not_come_back_does_not_leave() -> None:
     def body() -> None:
         helper = os.fork()
         if helper == 0:
-            unshare(CLONE_NEWPID)
-            with subprocess.Popen(["sleep", "60"]) as inside:
-                os.write(writer, inside.pid.to_bytes(4, "little"))
+            try:
+                unshare(CLONE_NEWPID)
+                with subprocess.Popen(["sleep", "5"]) as inside:
+                    os.write(writer, inside.pid.to_bytes(4, "little"))
+            finally:
+                os._exit(0)
         target = pidfds.open_process(int.from_bytes(os.read(reader, 4), "little"))
         before = namespaces("self")
         with pytest.raises(PermissionError):
@@ -664,10 +667,11 @@ def test_who_could_not_come_back_does_not_leave() -> None:
         child = os.readlink("/proc/self/ns/pid_for_children")
         assert child == os.readlink("/proc/self/ns/pid")
         pidfds.send(target, signal.SIGKILL)
-        os.kill(helper, signal.SIGKILL)
+        os.waitpid(helper, 0)
+        os.close(target)
 
     reader, writer = os.pipe()
-    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1")
+    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1", timeout=20)
     os.close(reader)
     os.close(writer)
 
