@@ -107,7 +107,7 @@ def in_namespaces(
 
     def enter() -> Any:
         if flags & CLONE_NEWUSER:
-            _unshare_mapped(flags, uid_map, gid_map)
+            unshare_mapped(flags, uid_map, gid_map)
         else:
             unshare(flags)
         if flags & CLONE_NEWNS:
@@ -119,8 +119,11 @@ def in_namespaces(
     return forked(enter, timeout=timeout)
 
 
-def _unshare_mapped(flags: int, uid_map: str | None, gid_map: str | None) -> None:
-    """unshare(2), and have the maps written by a process that has stayed outside."""
+def unshare_mapped(flags: int, uid_map: str | None = None, gid_map: str | None = None) -> None:
+    """unshare(2), and have the maps written by a process that has stayed outside.
+
+    uid_map, gid_map: as of in_namespaces().
+    """
     privileged = os.geteuid() == 0
     maps = {
         "uid_map": uid_map or ("0 0 4294967295" if privileged else f"0 {os.geteuid()} 1"),

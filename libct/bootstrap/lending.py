@@ -20,7 +20,7 @@ from ..errors import StepProblem
 from ..rootfs.binds import clone_tree
 from ..rootfs.idmapped import mapped_tree
 from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
-from ..syscalls.process import pidfd_open, pidfd_send_signal, set_name
+from ..syscalls.process import pidfd_open, set_name
 from .channel import Channel, close_all
 from .door import close_the_door
 
@@ -122,8 +122,7 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
     # setns(2) would leave us at the namespace's root, where a runtime in a
     # chroot is not.
     root = posix.open(f"/proc/{pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    pidfd_send_signal(pidfd, 0)  # so that was it, and no later process of its number
-    setns(pidfd, CLONE_NEWNS)
+    setns(pidfd, CLONE_NEWNS)  # ESRCH, if that was a later process of its number
     posix.fchdir(root)
     posix.chroot(".")
     for first in range(0, len(sources), _AT_ONCE):

@@ -15,6 +15,7 @@ import posix
 
 from ..config.status import INIT_NAME
 from ..errors import StepProblem
+from ..security.users import may_set_groups
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
@@ -96,6 +97,7 @@ def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> No
             refused.append((flag, path, fd))
     for flag, path, fd in opened:
         if flag == CLONE_NEWUSER:
+            _leave_groups(context)
             _join(fd, flag, path)
             become_root(context)
     for flag, path, fd in refused:
@@ -131,6 +133,8 @@ def unshare_others(context: Context, flags: int) -> None:
 
 def join_process(context: Context, flags: int) -> None:
     """setns(2) to all of them at once, by the pidfd of the container's first process."""
+    if flags & CLONE_NEWUSER:
+        _leave_groups(context)
     setns(context.fds["target"], flags)
     if flags & CLONE_NEWUSER:
         become_root(context)
@@ -238,12 +242,14 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
 
 
 def become_root(context: Context) -> None:
-    """Ids 0 of the new map; supplementary groups go where the kernel lets them."""
-    try:
-        if "keep groups" not in context.values:
-            setgroups([])
-    except PermissionError:
-        pass  # setgroups is denied in this namespace, so the groups are unmapped and powerless
+    """Ids 0 of the new map, and no supplementary groups.
+
+    An ordinary user keeps his own where he has to (user_namespaces(7), setgroups).
+    """
+    if not _leave_groups(context) and may_set_groups(context.fds["proc"]):
+        raise StepProblem(
+            "the user namespace has no gid map", "write /proc/PID/gid_map of a process in it first"
+        )
     try:
         setresgid(0, 0, 0)
         setresuid(0, 0, 0)
@@ -251,6 +257,20 @@ def become_root(context: Context) -> None:
         if error.errno != errno.EINVAL:
             raise
         # The map has no 0, which the kernel allows: the ids stay as mapped.
+
+
+def _leave_groups(context: Context) -> bool:
+    """Give the supplementary groups up, unless they are to be kept; False if that is not allowed.
+
+    They are the host's in a user namespace too, and so is what they have access to.
+    A namespace may deny setgroups(2), so root gives them up before it joins one.
+    """
+    if "keep groups" not in context.values:
+        try:
+            setgroups([])
+        except PermissionError:
+            return False
+    return True
 
 
 def new_session(context: Context) -> None:

@@ -14,7 +14,6 @@ import posix
 from ..loading.paths import is_directory, split
 from ..syscalls.filesystems import (
     fsconfig_create,
-    fsconfig_set_flag,
     fsconfig_set_string,
     fsmount,
     fsopen,
@@ -58,7 +57,6 @@ def _through_overlay(path: str) -> int:
     layers = [_escaped(directory), next(apart, "")]
     fs = fsopen("overlay")
     try:
-        fsconfig_set_flag(fs, "ro")
         fsconfig_set_string(fs, "lowerdir", ":".join(layers))
         fsconfig_create(fs)
         mount = fsmount(fs, 0)

@@ -66,7 +66,7 @@ def become_user(context: Context) -> None:
         if "keep groups" not in context.values:
             setgroups(groups)
     except PermissionError:
-        if _may_set_groups(context.fds["proc"]):
+        if may_set_groups(context.fds["proc"]):
             raise
         if groups:
             raise StepProblem(
@@ -88,7 +88,7 @@ def become_user(context: Context) -> None:
         raise
 
 
-def _may_set_groups(proc: int) -> bool:
+def may_set_groups(proc: int) -> bool:
     """/proc/self/setgroups says "deny" where an ordinary user wrote the gid map."""
     try:
         fd = open_proc_file(proc, "self/setgroups", posix.O_RDONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ from libct.syscalls.constants import CAPABILITIES
 
 from ..containers import (
     PATH,
+    PROC,
     USUAL,
     make_config,
     run,
@@ -119,18 +121,25 @@ DOORS = {
 FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
 
 
+# One of Python's modules, and one of ours, which the finder of our own would find.
+IMPORTS = {"this": "import this", "boxes.sandbox": "from ..sandbox import config as _"}
+
+
+@pytest.mark.parametrize("module", IMPORTS)
 @pytest.mark.parametrize("where", DOORS)
-def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str) -> None:
+def test_the_door_is_closed(trap: Path, tmp_path: Path, where: str, module: str) -> None:
     """A copy of libct with an import where there may be none cannot perform that step."""
     name, line = DOORS[where]
-    source = copy_of_libct(tmp_path / "copy/boxes") / name
+    package = copy_of_libct(tmp_path / "copy/boxes")
+    compileall.compile_dir(package / "sandbox", quiet=2)
+    source = package / name
     text = source.read_text()
     before, wanted, after = text.partition(line)
     assert wanted
     rest = "" if wanted.endswith("\n") else after[: after.index("\n") + 1]
-    source.write_text(f"{before}{wanted}{rest}    import this\n{after[len(rest) :]}")
+    source.write_text(f"{before}{wanted}{rest}    {IMPORTS[module]}\n{after[len(rest) :]}")
     done = run_copy(tmp_path, trap, joined=where == "the stage")
-    problem = "ModuleNotFoundError: No module named 'this'"
+    problem = f"ModuleNotFoundError: No module named {module!r}"
     assert done.stdout == f"{FAILED[where]} {problem}\n", done.stderr
     assert not (trap / "imported").exists()
 
@@ -223,7 +232,7 @@ def run_copy(
         "    except boxes.StepError as error:\n        print(error.op, error.strerror)\n" + more
     )
     return subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=False, cwd="/"
+        [sys.executable, script], capture_output=True, text=True, check=False, cwd="/", timeout=30
     )
 
 
@@ -434,6 +443,37 @@ def test_nor_is_it_where_only_chroot_keeps_the_host_out(tmp_path: Path) -> None:
     for number in (3, 4, 5, 30, 250):
         assert run(config, "ls", cwd=f"/proc/self/fd/{number}").output == ""
         assert list((rootfs / f"proc/self/fd/{number}").iterdir()) == []
+
+
+def test_a_file_called_null_is_no_standard_stream(tmp_path: Path) -> None:
+    """Of an image without devices; the stream stays what it is."""
+    rootfs = busybox_rootfs(tmp_path)
+    (rootfs / "dev/null").write_text("of the image\n")
+    null = os.open("/dev/null", os.O_RDONLY)
+    config = make_config(rootfs, mounts=[PROC], devices=[])
+    assert run(config, "cat", stdin=null).output == ""
+    os.close(null)
+
+
+def test_a_null_device_is_the_containers_own() -> None:
+    """Which holds nothing of the host's /dev open."""
+    null = os.open("/dev/null", os.O_RDWR)
+    shell(make_config(), "test /proc/self/fd/0 -ef /dev/null", stdin=null)
+    os.close(null)
+
+
+def test_modes_are_not_those_of_the_callers_umask(tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    config = make_config(
+        rootfs, mounts=[*make_config().mounts, Mount("/made/up", "tmpfs", "tmpfs")]
+    )
+
+    def body() -> None:
+        os.umask(0o077)  # what the server inherits
+        assert shell(config, "stat -c %a /made /dev/null").lines == ["755", "666"]
+
+    servers.stop_server()
+    forked(body)
 
 
 # --- 5: failures ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,14 +17,25 @@ import pytest
 import libct
 from libct.bootstrap import seal, servers
 from libct.loading import paths
+from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.credentials import capget, capset
 
 from ..containers import make_config, run, shared_rootfs
-from ..support import busybox_rootfs, forked, libct_environment, requires, user_account
+from ..support import (
+    busybox_rootfs,
+    forked,
+    libct_environment,
+    requires,
+    session_directory,
+    unique,
+    user_account,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = requires("root", "busybox")
+F_SEAL_FUTURE_WRITE = 0x10  # include/uapi/linux/fcntl.h
 PYTHON = os.path.realpath(sys.executable)
 
 
@@ -65,8 +77,14 @@ def test_what_the_server_executes_cannot_be_written(way: str) -> None:
                 finally:
                     os.close(fd)
             assert caught.value.errno == (errno.EPERM if way == "memory" else errno.EROFS)
-        with pytest.raises(OSError, match=r"Read-only file system|Operation not permitted"):
-            os.truncate(f"/proc/self/fd/{executable}", 0)
+        for size in (0, 1 << 28):
+            with pytest.raises(OSError, match=r"Read-only file system|Operation not permitted"):
+                os.truncate(f"/proc/self/fd/{executable}", size)
+        if way == "memory":
+            copy = os.open(f"/proc/self/fd/{executable}", os.O_RDWR)
+            with pytest.raises(PermissionError):  # nor can more be forbidden
+                fcntl.fcntl(copy, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+            os.close(copy)
     finally:
         os.close(executable)
     assert Path(PYTHON).read_bytes() == before
@@ -143,21 +161,59 @@ def test_containers_run_from_each_interpreter(tmp_path: Path) -> None:
         assert done.returncode == 7, f"{name}: {done.stderr}"
 
 
-def test_an_ordinary_user_needs_no_seal_against_a_file_of_root(tmp_path: Path) -> None:
+@pytest.fixture
+def program() -> Iterator[Path]:
+    """A file of root's in a directory that everybody may enter."""
+    place = Path(shutil.copy("/bin/true", session_directory() / unique()))
+    place.chmod(0o755)
+    yield place
+    place.unlink()
+
+
+def sealed(place: Path) -> bool:
+    """Whether a file is not executed as it is."""
+    fd = seal.sealed_interpreter(paths.real(str(place)))
+    found, own = os.fstat(fd), os.stat(place)
+    os.close(fd)
+    return (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "real", "expected"),
+    [
+        ("root", 0o755, "user", False),
+        ("root", 0o775, "user", True),
+        ("root", 0o757, "user", True),
+        ("root", 0o757, "member", True),  # others may, whose ids he might map
+        ("user", 0o755, "user", True),
+        ("user", 0o555, "user", True),  # he could change the mode
+        ("root", 0o755, "root", True),  # he could become root again
+    ],
+)
+def test_an_ordinary_user_needs_no_seal_against_a_file_of_root(
+    program: Path, owner: str, mode: int, real: str, *, expected: bool
+) -> None:
     account = user_account()
-    tmp_path.chmod(0o755)
-    own = Path(shutil.copy("/bin/true", f"/tmp/libct-own-{os.getpid()}"))
-    os.chown(own, account.pw_uid, account.pw_gid)
+    program.chmod(mode)
+    if owner == "user":
+        os.chown(program, account.pw_uid, account.pw_gid)
 
-    def body() -> list[str]:
+    def body() -> bool:
+        os.setgroups([0] if real == "member" else [])
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
-        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-        fds = [seal.sealed_interpreter(paths.real(path)) for path in ("/bin/true", str(own))]
-        return [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]
+        os.setresuid(0 if real == "root" else account.pw_uid, account.pw_uid, account.pw_uid)
+        return sealed(program)
 
-    try:
-        ofroot, ofuser = forked(body)
-    finally:
-        own.unlink()
-    assert ofroot == os.path.realpath("/bin/true")
-    assert ofuser.startswith("/memfd:")
+    assert forked(body) is expected
+
+
+def test_root_is_sealed_from_a_file_that_it_could_make_writable(program: Path) -> None:
+    program.chmod(0o555)
+
+    def body() -> bool:
+        have = capget()[1] & ~(1 << CAPABILITIES["CAP_DAC_OVERRIDE"])
+        capset(have, have, 0)
+        assert not os.access(program, os.W_OK)
+        return sealed(program)
+
+    assert forked(body) is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,29 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.errors import ServerError
+from libct.syscalls.credentials import capget, capset
 
-from ..containers import PATH, make_config, run, running, shell, state_directory
+from ..containers import (
+    PATH,
+    make_config,
+    run,
+    running,
+    shared_rootfs,
+    shell,
+    state_directory,
+)
+from ..processes import unshare_mapped
 from ..support import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
     CLONE_NEWUTS,
     forked,
+    libct_environment,
     requires,
     unique,
     unshare,
@@ -39,6 +59,7 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("no_server")]
 @pytest.fixture
 def no_server() -> Iterator[None]:
     """No server before, none after, and no descriptor more."""
+    shared_rootfs(), state_directory()  # which copies of this process are not to make
     servers.stop_server()
     before = set(os.listdir("/proc/self/fd"))
     yield
@@ -95,6 +116,8 @@ def test_it_holds_nothing_of_its_owner(tmp_path: Path) -> None:
         fds = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         assert fds.pop("3").startswith("socket:")
         assert fds == {"0": "/dev/null", "1": "/dev/null", "2": "/dev/null"}
+        info = Path(f"/proc/{pid}/fdinfo/3").read_text()
+        assert int(info.partition("flags:")[2].split()[0], 8) & os.O_CLOEXEC
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
         assert [one.partition("=")[0] for one in variables if one] == ["LD_LIBRARY_PATH"]
 
@@ -110,6 +133,19 @@ def test_it_takes_no_signal_settings_along() -> None:
     assert [line.split()[1] for line in forked(body).splitlines()] == ["0" * 16] * 2
 
 
+def test_what_is_typed_at_the_owners_terminal_does_not_end_it() -> None:
+    def body() -> None:
+        os.setpgid(0, 0)
+        first = server()
+        assert works()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(0, signal.SIGINT)
+        assert works()
+        assert server() == first
+
+    forked(body)
+
+
 def _affinity() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
@@ -119,18 +155,35 @@ def _oom_score() -> None:
 
 
 def _capabilities() -> None:
-    from libct.syscalls.credentials import capget, capset
-
     effective, permitted, inheritable = capget()
     sys_time = 1 << 25
     capset(effective & ~sys_time, permitted & ~sys_time, inheritable)
 
 
+def _user_namespace() -> None:
+    """With all ids and capabilities as they were."""
+    before = capget()
+    unshare_mapped(CLONE_NEWUSER)
+    capset(*before)
+
+
+NAMESPACES = {
+    "NEWNS": CLONE_NEWNS,
+    "NEWPID": CLONE_NEWPID,
+    "NEWNET": CLONE_NEWNET,
+    "NEWIPC": CLONE_NEWIPC,
+    "NEWUTS": CLONE_NEWUTS,
+    "NEWCGROUP": CLONE_NEWCGROUP,
+    "NEWTIME": CLONE_NEWTIME,
+}
 CHANGES: dict[str, Callable[[], object]] = {
+    **{name: partial(unshare, flag) for name, flag in NAMESPACES.items()},
+    "NEWUSER": _user_namespace,
+    "real uid": lambda: os.setresuid(65533, -1, -1),
     "setuid": lambda: os.setresuid(-1, 65533, -1),
+    "setgid": lambda: os.setresgid(-1, 65533, -1),
     "groups": lambda: os.setgroups([4321]),
     "capabilities": _capabilities,
-    "unshare": lambda: unshare(CLONE_NEWUTS),
     "chroot": lambda: os.chroot("/usr"),
     "rlimit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)),
     "nice": lambda: os.nice(1),
@@ -141,6 +194,7 @@ CHANGES: dict[str, Callable[[], object]] = {
 }
 
 
+@requires("timens")
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
     python = user_python()
@@ -200,11 +254,34 @@ def test_a_forked_copy_of_the_owner_has_its_own() -> None:
     forked(owner)
 
 
+def fork_of_c() -> int:
+    """fork(2) by code that is not Python's, which has its own copies closed."""
+    pid: int = ctypes.PyDLL(None).fork()
+    return pid
+
+
+def test_a_copy_that_python_knows_nothing_of() -> None:
+    def owner() -> None:
+        first = server()
+        copy = fork_of_c()
+        if copy == 0:
+            try:
+                os._exit(0 if server() != first and works() else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+        assert server() == first
+        assert Path(f"/proc/{first}/stat").read_text().split()[2] != "Z"
+        assert works()
+
+    forked(owner, timeout=20)
+
+
 def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
     def owner() -> None:
         pid = server()
         reader, writer = os.pipe()
-        copy = os.fork()
+        copy = fork_of_c()
         if copy == 0:
             os.close(writer)
             os.read(reader, 1)
@@ -214,15 +291,15 @@ def test_a_copy_of_the_owner_does_not_keep_it_alive() -> None:
         os.close(writer)
         os.waitpid(copy, 0)
 
-    forked(owner)
+    forked(owner, timeout=20)
 
 
 def test_a_fork_while_another_thread_is_busy_with_it() -> None:
     def owner() -> None:
         servers._lock.acquire()  # as a thread that is not in the copy
-        forked(works)
+        forked(works, timeout=10)
 
-    forked(owner)
+    forked(owner, timeout=20)
 
 
 def test_it_ends_with_its_owner() -> None:
@@ -412,6 +489,38 @@ def test_the_owner_may_have_no_standard_streams() -> None:
         assert set(fds.values()) == {"/dev/null"}
 
     forked(body)
+
+
+def test_a_server_is_started_without_standard_streams() -> None:
+    """What it is given does not lie where it has them, nor where its owner has."""
+
+    def body() -> set[str]:
+        saved = [os.dup(fd) for fd in range(3)]
+        for fd in range(3):
+            os.close(fd)
+        try:
+            pid = server()
+            assert wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "libct:server\n")
+            links = [f"/proc/{one}/fd/{fd}" for one in (pid, "self") for fd in range(3)]
+            return {os.readlink(link) for link in links}
+        finally:
+            for fd in range(3):
+                os.dup2(saved[fd], fd)
+
+    assert forked(body) == {"/dev/null"}
+
+
+def test_it_is_started_by_the_lowest_descriptors() -> None:
+    """One of which is the number that its socket is to have."""
+    program = (
+        "from libct.bootstrap import servers\n"
+        "servers.start_server()\n"
+        "print(servers.forget(servers._server).si_status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=libct_environment(), capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 @requires("compiler")

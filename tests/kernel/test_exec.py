@@ -28,12 +28,16 @@ from libct.config import (
     Scheduler,
     TimeOffset,
 )
+from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.credentials import capget, capset
+from libct.syscalls.process import capbset_drop
 
 from ..commands import session_directory
 from ..containers import (
     PATH,
     USUAL,
     make_config,
+    run,
     run_in,
     running,
     shared_rootfs,
@@ -150,6 +154,31 @@ def test_a_directory_that_only_the_user_may_enter(tmp_path: Path) -> None:
     with running(config) as container:
         done = run_in(container, "pwd", cwd="/home/user", user="1000:1000")
         assert done.output == "/home/user\n"
+
+
+def test_a_directory_that_the_runtime_may_not_enter(tmp_path: Path) -> None:
+    """The user may, once the process is his."""
+    rootfs = busybox_rootfs(tmp_path)
+    private = rootfs / "home/user"
+    os.chown(private, 1000, 1000)
+    private.chmod(0o700)
+    state_directory()
+
+    def body() -> None:
+        have = capget()[1]
+        for name in ("CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"):
+            have &= ~(1 << CAPABILITIES[name])
+            capbset_drop(CAPABILITIES[name])  # or the server would have it again
+        capset(have, have, 0)
+        with pytest.raises(PermissionError):
+            os.chdir(private)
+        config = make_config(rootfs)
+        assert run(config, "pwd", cwd="/home/user", user="1000:1000").output == "/home/user\n"
+        with pytest.raises(libct.StepError, match="Permission denied") as caught:
+            run(config, "pwd", cwd="/home/user", user="1001:1001")
+        assert caught.value.place == "process.cwd"
+
+    forked(body)
 
 
 def test_capabilities_limits_and_privileges() -> None:

@@ -736,16 +736,18 @@ def test_what_a_hook_is_told_of_a_container_that_is_not_created_yet(tmp_path: Pa
 
 # --- killed and interrupted -----------------------------------------------------------------
 
+SLEEPS = str(40_000_000 + os.getpid())  # seconds, by which a hook is told from others
+
 
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
 def test_the_caller_is_killed_in_a_hook_of_create(kind: str, place: Path) -> None:
     name = unique()
     hooks = hooks_of(
-        **{kind: shell(f"sleep 100 & touch {place}/began; wait")},
+        **{kind: shell(f"sleep {SLEEPS} & touch {place}/began; wait")},
         poststop=reporter("poststop", place),
     )
     config = config_with(hooks, place, cgroups=Cgroup())
-    killed_in_a_hook(name, config, place, "stopped")
+    killed_in_a_hook(name, config, place, "stopped", ended=kind == "createContainer")
     assert order(place) == ["poststop"]
 
 
@@ -754,13 +756,16 @@ def test_the_caller_is_killed_in_a_hook_of_start(spaces: Any, place: Path) -> No
     for kind in ("startContainer", "poststart"):
         (place / "began").unlink(missing_ok=True)
         where = "/mnt" if kind == "startContainer" else place
-        hooks = hooks_of(**{kind: shell(f"sleep 100 & touch {where}/began; wait")})
+        hooks = hooks_of(**{kind: shell(f"sleep {SLEEPS} & touch {where}/began; wait")})
         config = config_with(hooks, place, namespaces=spaces, cgroups=Cgroup())
         status = "created" if kind == "startContainer" else "running"
         killed_in_a_hook(unique(), config, place, status)
 
 
-def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) -> None:
+def killed_in_a_hook(
+    name: str, config: libct.Config, place: Path, status: str, *, ended: bool = False
+) -> None:
+    """ended: the hook has ended by itself, before anybody removes the container."""
     shared_rootfs()
     state_directory()
 
@@ -778,12 +783,32 @@ def killed_in_a_hook(name: str, config: libct.Config, place: Path, status: str) 
         as_caller(caller)
         container = libct.load(state_directory(), name)
         assert wait_until(lambda: container.status() == status)
+        if ended:
+            assert wait_until(lambda: not processes_with(SLEEPS), patience=5)
         beside(lambda: remove(name))
         assert orphans() == []
         assert groups(name) == []
         assert not os.path.exists(f"{state_directory()}/{name}")
 
     forked(body)
+
+
+def test_a_hook_ends_with_the_first_process(place: Path) -> None:
+    """Where there is no pid namespace, which would see to it."""
+    seconds = str(30_000_000 + os.getpid())
+    hook = shell(f"echo $PPID > {place}/new; mv {place}/new {place}/began; exec sleep {seconds}")
+
+    def kill() -> None:
+        wait_until((place / "began").exists)
+        os.kill(int((place / "began").read_text()), signal.SIGKILL)
+
+    with create(config_with(hooks_of(createContainer=hook), place, namespaces=(NEWNS,))) as one:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        with pytest.raises(libct.StepError, match="its process was killed"):
+            one.run(first())
+        thread.join()
+    assert wait_until(lambda: not processes_with(seconds))
 
 
 def test_a_caller_may_be_interrupted_in_a_hook(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -14,6 +16,8 @@ import pytest
 
 import libct
 from libct.bootstrap import servers
+from libct.bootstrap.context import Context
+from libct.bootstrap.namespaces import open_root_of
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -24,10 +28,14 @@ from libct.config import (
     NEWUSER,
     NEWUTS,
     IDMap,
+    Mount,
     TimeOffset,
 )
+from libct.config.mount_flags import MS_BIND
+from libct.network import ready
+from libct.syscalls import pidfds
 from libct.syscalls.constants import CAPABILITIES
-from libct.syscalls.credentials import capget
+from libct.syscalls.credentials import capget, capset
 
 from ..containers import (
     DEV,
@@ -56,6 +64,7 @@ from ..support import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NoReturn
 
     from libct import Config
 
@@ -117,6 +126,17 @@ def test_a_hostname_of_its_own() -> None:
 
 def test_the_first_process_is_number_one() -> None:
     assert shell(make_config(), "echo $$").output == "1\n"
+
+
+def test_a_network_namespace_made_ahead_is_for_one_container() -> None:
+    """And who makes it goes back to the host's, which the next container may be in."""
+    host = namespaces("self")[NEWNET]
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(running(make_config())) for _ in range(3)]
+        found = [namespaces(each.state()["pid"])[NEWNET] for each in made]
+    assert len({host, *found}) == 4
+    others = tuple(kind for kind in USUAL if kind != NEWNET)
+    assert inside(make_config(namespaces=others))[NEWNET] == host
 
 
 # --- joined -------------------------------------------------------------------------------
@@ -200,6 +220,73 @@ def test_in_a_joined_user_namespace_it_is_root() -> None:
             ["0", "100000", "5"],
             ["5", "200000", "5"],
         ]
+
+
+@contextlib.contextmanager
+def user_namespace(**files: str) -> Iterator[str]:
+    """The path of a user namespace; files: what is written to its files, in this order."""
+    with subprocess.Popen(["unshare", "--user", "sleep", "60"]) as helper:
+        try:
+            place = f"/proc/{helper.pid}"
+            assert wait_until(
+                lambda: os.readlink(f"{place}/ns/user") != os.readlink("/proc/self/ns/user")
+            )
+            for name, text in files.items():
+                Path(place, name).write_text(text)
+            yield f"{place}/ns/user"
+        finally:
+            helper.kill()
+
+
+def groups_of(pid: int) -> list[str]:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return text.partition("Groups:")[2].splitlines()[0].split()
+
+
+def test_roots_groups_do_not_enter_where_setgroups_is_denied() -> None:
+    """They are the host's still, and nobody could give them up in there."""
+    shared_rootfs()
+    state_directory()
+
+    def body() -> None:
+        os.setgroups([0, 4321])
+        rows = "0 100000 65536"
+        with (
+            user_namespace(setgroups="deny", uid_map=rows, gid_map=rows) as path,
+            running(make_config(namespaces=(*USUAL, (NEWUSER, path)))) as container,
+        ):
+            process = libct.Process(["sleep", "60"], env=[PATH])
+            container.run(process)
+            for pid in (container.state()["pid"], process.pid):
+                assert os.readlink(f"/proc/{pid}/ns/user") == os.readlink(path)
+                assert groups_of(pid) == []
+        assert os.getgroups() == [0, 4321]
+
+    forked(body)
+
+
+def test_a_user_namespace_without_a_gid_map_is_not_joined() -> None:
+    with user_namespace(uid_map="0 100000 65536") as path:
+        config = make_config(namespaces=(*USUAL, (NEWUSER, path)))
+        with pytest.raises(libct.StepError, match="the user namespace has no gid map") as caught:
+            run(config, "true")
+    assert caught.value.op == "join"
+    assert caught.value.hint == "write /proc/PID/gid_map of a process in it first"
+
+
+def test_a_fifo_is_no_namespace_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
+    config = make_config(namespaces=(NEWNS, (NEWUTS, str(tmp_path / "fifo"))))
+
+    def body() -> None:
+        with pytest.raises(libct.StepError, match="Invalid argument") as caught:
+            run(config, "true")
+        assert caught.value.op == "join"
+
+    forked(body, timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -506,6 +593,21 @@ def test_an_ordinary_user_joins_his_own_namespaces(user_path: Path) -> None:
     assert done.returncode == 0
 
 
+def children_of_the_server() -> str:
+    assert servers._server is not None
+    info = Path(f"/proc/self/fdinfo/{servers._server.pidfd}").read_text()
+    pid = info.partition("Pid:")[2].split()[0]
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def test_who_lends_sources_has_ended_by_then() -> None:
+    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
+    with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)) as container:
+        assert container.plan is not None
+        assert "lend_sources" in [step.op for step in container.plan]
+        assert children_of_the_server() == ""
+
+
 # --- hints ---------------------------------------------------------------------------------
 
 
@@ -519,12 +621,15 @@ def test_user_namespaces_that_are_used_up() -> None:
     def body() -> str:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
         servers.stop_server()
+        # With a source that somebody else would lend, and does not wait for ever.
+        mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
         with pytest.raises(libct.StepError) as caught:
-            run(make_config(namespaces=(*USUAL, NEWUSER)), "true")
+            run(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts), "true")
         assert caught.value.errno == 28
+        assert children_of_the_server() == ""
         return caught.value.hint
 
-    hint = in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+    hint = in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body, timeout=20)
     assert hint == "/proc/sys/user/max_user_namespaces is 0: write a larger number to it"
 
 
@@ -549,3 +654,45 @@ def test_an_ordinary_user_without_a_user_namespace() -> None:
     status, lines = rootless("true", namespaces=["NEWNS", "NEWPID"], maps=[[], []])
     assert status == 99
     assert "user namespace" in lines[0]
+
+
+def test_who_could_not_come_back_does_not_leave() -> None:
+    """Root of a user namespace has no right to a network namespace of the first."""
+
+    def body() -> None:
+        before = namespaces("self")
+        with pytest.raises(PermissionError):
+            ready.Ready().take()
+        assert namespaces("self") == before
+
+    in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1", timeout=20)
+
+
+def test_who_cannot_come_back_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server in a wrong namespace would put the containers to come there."""
+
+    def give_up_the_right(*_: object) -> NoReturn:
+        have = capget()[1] & ~(1 << CAPABILITIES["CAP_SYS_ADMIN"])
+        capset(have, have, 0)
+        raise OSError(errno.EAGAIN, "no more")
+
+    monkeypatch.setattr(ready, "Netlink", give_up_the_right)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ready.Ready().take()
+        finally:
+            os._exit(0)
+    assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == os.EX_OSERR
+
+
+def test_a_root_directory_is_that_of_the_process_and_of_no_later_one() -> None:
+    """Somebody else's by the number of one that has ended."""
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        target = pidfds.open_process(ended.pid)
+        ended.kill()
+    context = Context({"target": target})
+    with pytest.raises(ProcessLookupError):
+        open_root_of(context, os.getpid())
+    for name in ("root", "target"):
+        context.release(name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
 from libct.config import MountIDMapping, TimeOffset
-from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REMOUNT
+from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
 from libct.errors import StepError
 from tests.support import (
     CLONE_NEWNS,
@@ -36,7 +37,7 @@ from .rootfs_box import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 pytestmark = requires("root", "busybox")
 
@@ -434,6 +435,26 @@ def test_a_source_that_a_joined_user_namespace_may_not_enter(rootfs: Path, share
         config = make_config(rootfs, mounts)
         config.namespaces.append(libct.Namespace("NEWUSER", f"/proc/{pid}/ns/user"))
         assert run_config(config, "cat /mnt/file").lines == ["seen"]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_source_of_a_runtime_in_a_chroot_is_from_there(rootfs: Path, shared: Path) -> None:
+    """Who opens it enters the container's mount namespace, and stays in the chroot there."""
+    inner, jail = closed_source(shared, 4321), shared / "jail"
+    jail.mkdir()
+
+    def body() -> list[str]:
+        kernel_mount("/", str(jail), "", MS_BIND | MS_REC)
+        kernel_mount("tmpfs", f"{jail}{inner}", "tmpfs")
+        Path(f"{jail}{inner}/file").write_text("of the chroot\n")
+        os.chroot(jail)
+        config = make_config(rootfs, [bind("/mnt", inner)])
+        # A new one cannot be made in a chroot.
+        config.namespaces.append(libct.Namespace("NEWUSER", f"/proc/{pid}/ns/user"))
+        return run_config(config, "cat /mnt/file").lines
+
+    with running(make_config(rootfs, user=True)) as pid:
+        assert in_namespaces(CLONE_NEWNS, body) == ["of the chroot"]
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -242,6 +242,7 @@ def test_mount_remount_and_umount() -> None:
 
 def _new_tmpfs(attrs: int = 0, **options: str) -> int:
     fs = filesystems.fsopen("tmpfs")
+    assert not os.get_inheritable(fs)
     for key, value in options.items():
         filesystems.fsconfig_set_string(fs, key, value)
     filesystems.fsconfig_create(fs)
@@ -313,6 +314,7 @@ def test_a_tree_is_copied_and_its_attributes_are_set() -> None:
         mounts.mount("tmpfs", "/mnt/below", "tmpfs")
         one = mounts.open_tree(AT_FDCWD, "/mnt", OPEN_TREE_CLONE)
         both = mounts.open_tree(AT_FDCWD, "/mnt", OPEN_TREE_CLONE | AT_RECURSIVE)
+        assert not any(map(os.get_inheritable, (one, both)))
         flags = AT_EMPTY_PATH | AT_RECURSIVE
         on = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME
         mounts.mount_setattr("", dirfd=both, flags=flags, attr_set=on, attr_clr=MOUNT_ATTR__ATIME)

@@ -97,6 +97,29 @@ def test_it_waits_without_any_directory_open(rootfs: Path, *, trace: bool) -> No
         assert process.wait(30).status == 0
 
 
+def test_descriptors_are_passed_on(rootfs: Path, tmp_path: Path, *, trace: bool) -> None:
+    """What the wait needs moves out of their way."""
+    files = [(tmp_path / str(number)).open("w") for number in range(8)]
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+        made.trace = trace
+        process = libct.Process(["sleep", "60"], env=[PATH], init=True, extra_files=files)
+        made.start(process)
+        made.exec()
+        found = {fd: os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3, 11)}
+        assert list(found.values()) == [file.name for file in files]
+        assert len(os.listdir(f"/proc/{process.pid}/fd")) == 11
+    for file in files:
+        file.close()
+
+
+def test_nothing_of_the_wait_is_left_to_the_command(rootfs: Path, *, trace: bool) -> None:
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+        process = created(made, "sleep", "60", trace=trace)
+        made.exec()
+        assert os.readlink(f"/proc/{process.pid}/exe").endswith("busybox")
+        assert sorted(os.listdir(f"/proc/{process.pid}/fd")) == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(
     ("content", "code", "hint"),
     [
@@ -167,6 +190,8 @@ def test_the_release_is_not_lost_when_who_releases_is_killed(rootfs: Path, *, tr
     """The byte is all that it takes."""
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
         process = created(made, "sh", "-c", "exit 7", trace=trace)
+        time.sleep(0.3)
+        assert made.status() == "created"
         writer = os.open(f"{state_directory()}/{made.id}/exec.fifo", os.O_WRONLY)
         os.write(writer, b"0")
         os.close(writer)

@@ -708,7 +708,7 @@ _PROCESSES = [
     Mutant(
         "groups are not kept where setting them has failed for another reason",
         "security/users.py",
-        '        if _may_set_groups(context.fds["proc"]):\n',
+        '        if may_set_groups(context.fds["proc"]):\n',
         "        if False:\n",
         (f"{_SECURITY}groups_that_cannot_be_set_are_an_error",),
     ),

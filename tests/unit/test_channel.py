@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import resource
+import select
 import signal
 import sys
 import threading
@@ -128,8 +129,13 @@ def test_the_end(ends: tuple[Channel, Channel]) -> None:
     assert ends[1].receive() == (("last",), [])
     with pytest.raises(EOFError):
         ends[1].receive()
-    with pytest.raises(BrokenPipeError):
-        ends[1].send(("x",))
+    former = signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as it is right before execve
+    try:
+        for size in (1, 3_000_000):
+            with pytest.raises(BrokenPipeError):
+                ends[1].send(("x" * size,))
+    finally:
+        signal.signal(signal.SIGPIPE, former)
 
 
 def test_an_end_in_the_middle_of_a_message(ends: tuple[Channel, Channel]) -> None:
@@ -275,19 +281,20 @@ def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> No
 
 def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
     ours, theirs = Channel.pair()
+    done = threading.Event()
     segments = [
         (INIT, performers([(1, fake("one").performer, ())])),
         (RUNTIME, []),
-        (INIT, performers([(3, fake("three").performer, ())])),
+        (INIT, performers([(3, fake("three", lambda context: done.set()).performer, ())])),
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
     (kind, records), _ = ours.hear()
     assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
-    assert thread.is_alive()
+    assert not done.wait(0.1)
     ours.send(("go",))
     thread.join(5)
-    assert not thread.is_alive()
+    assert done.is_set()
     ours.close()
     with pytest.raises(BrokenPipeError):  # and the process that performs them ends
         carry_on(segments, Context(), theirs, Trace(False))
@@ -321,7 +328,10 @@ def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
 
 
 def converse(
-    monkeypatch: pytest.MonkeyPatch, plan: Plan, *scripts: Callable[[Channel], None]
+    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan,
+    *scripts: Callable[[Channel], None],
+    patience: float = 0.05,
 ) -> client.Started:
     """Carry out a plan with others who speak as the scripts say, one for each that is asked."""
     left = list(scripts)
@@ -338,7 +348,7 @@ def converse(
         threading.Thread(target=speak).start()
 
     monkeypatch.setattr(client._Run, "_ask", ask)
-    monkeypatch.setattr(client, "_PATIENCE", 0.05)
+    monkeypatch.setattr(client, "_PATIENCE", patience)
     return client.carry_out(plan, Context(), trace=True)
 
 
@@ -470,6 +480,32 @@ def test_others_that_do_not_end_by_themselves_are_killed(
     with pytest.raises(KeyboardInterrupt):
         converse(monkeypatch, plan, script)
     assert stage.reaped()
+    assert init.reaped()
+
+
+def test_others_end_by_themselves_when_the_runtime_hangs_up(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are killed only if they do not: one may be about to tell of another."""
+
+    def fail(context: Context) -> None:
+        raise StepProblem("no")
+
+    fake("b", fail)
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    init = Sleeper()
+    alive = []
+
+    def script(channel: Channel) -> None:
+        channel.tell(("cloned", 1, init.pid), [init.pidfd])
+        channel.tell(("turn", []))
+        with pytest.raises(EOFError):
+            channel.receive()
+        alive.append(not select.select([init.pidfd], [], [], 0)[0])
+
+    with pytest.raises(StepError, match="no"):
+        converse(monkeypatch, plan, script, patience=5)
+    assert alive == [True]
     assert init.reaped()
 
 

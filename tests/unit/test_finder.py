@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -107,6 +108,12 @@ def test_other_packages_and_other_ways_of_caching_are_left_alone(copy: Path) -> 
     assert run_python(copy.parent, program, "-O") == "_frozen_importlib"
     prefix = f"pycache_prefix={copy.parent}/elsewhere"
     assert run_python(copy.parent, program, "-X", prefix) == "_frozen_importlib"
+    other = copy.parent / "other"
+    other.mkdir()
+    (other / "one.py").touch()
+    compileall.compile_file(other / "one.py", quiet=2)
+    program = "import other.one; print(type(other.one.__loader__).__module__)"
+    assert run_python(copy.parent, program) == "_frozen_importlib_external"
     program = """
 (copy,) = [one for one in sys.meta_path if one.__module__ == "libct.loading.finder"]
 print(*(copy.find_spec(name, path) for name, path in (

@@ -25,6 +25,7 @@ from libct.syscalls import (
     keys,
     mounts,
     namespaces,
+    pidfds,
     process,
     scheduling,
     seccomp,
@@ -542,6 +543,26 @@ def test_pidfds() -> None:
         with pytest.raises(ProcessLookupError, match=rf"pidfd_open\({pid}, 0\)"):
             process.pidfd_open(pid)
         os.close(writer)
+
+    forked(body)
+
+
+def test_a_pidfd_of_a_child_is_of_one_that_nobody_has_waited_for() -> None:
+    """Of one that ends without SIGCHLD, too, as first processes may."""
+
+    def body() -> None:
+        for exit_signal in (0, 17):
+            pid, pidfd = namespaces.clone3(constants.CLONE_PIDFD, exit_signal)
+            if pid == 0:
+                os._exit(7)
+            os.close(pidfds.open_child(pid))
+            ended = pidfds.wait(pidfd)
+            assert ended is not None
+            assert (ended.si_pid, ended.si_status) == (pid, 7)
+            assert pidfds.wait(pidfd) is None
+            with pytest.raises(ProcessLookupError, match="process already finished"):
+                pidfds.open_child(pid)
+            os.close(pidfd)
 
     forked(body)
 
