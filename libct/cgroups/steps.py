@@ -31,7 +31,8 @@ _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delega
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
     """Make a group and the levels above it that are missing, in context.values["ledger"].
 
-    One that is there is taken if nothing runs in it and it is not frozen.
+    One that is there is taken if nothing runs in it and it is not frozen; what a
+    container has left there is removed first.
     """
     directory = f"{mount}/{below}"
     ledger: Ledger = context.values["ledger"]
@@ -40,7 +41,8 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
             if optional and not posix.access(directory, posix.W_OK):
                 return  # another user's, and not to be had
             _refuse_used(directory)
-            ledger.take(directory)
+            if not (ledger.discard(directory) and _make(ledger, mount, directory)):
+                ledger.take(directory)
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return

@@ -354,6 +354,24 @@ def test_it_can_be_started_again() -> None:
         assert "annotations" not in container.state()
 
 
+@requires("cgroup1")
+def test_it_can_be_started_again_after_all_in_its_groups_was_killed() -> None:
+    """And has nothing of the groups it had: Linux 6.18 kills what is cloned into such a one."""
+    with create(namespaces=[NEWNS], cgroups=Cgroup()) as container:
+        for _ in range(3):
+            container.run(process := first())
+            manager = container.manager
+            assert manager is not None
+            assert manager.pids() == [process.pid]
+            below = [f"{directory}/below" for directory in manager.directories()]
+            for directory in below:
+                os.mkdir(directory)
+            container.signal(signal.SIGKILL)
+            assert process.wait().signal == signal.SIGKILL
+        container.run(first())
+        assert not any(map(os.path.exists, below))
+
+
 def test_wait_with_a_timeout() -> None:
     with create() as container:
         process = first()
