@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from ..errors import ConfigError, Error, StepError
+from ..errors import ConfigError, Error, StepError, notes
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -172,6 +172,7 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
         texts = [f"{error.strerror}{where}"]
     else:
         texts = [f"internal error: {type(error).__name__}: {error} (--debug shows where)"]
+    texts += notes(error)  # what could not be cleaned up after it
     return ["\\n".join(text.splitlines()) for text in texts]
 
 

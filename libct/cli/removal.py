@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import Error
+import sys
+
+from ..errors import Error, note, notes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def remove(arguments: Arguments, container: Container) -> None:
-    """After a failure, which is what is to be reported and not one of this."""
+    """After the failure that is being handled, which stays the one that is reported first."""
+    first = sys.exc_info()[1]
     try:
         container.destroy(force=True)
-    except Error:
-        pass
+    except Error as error:
+        if first is not None and str(error) not in notes(first):
+            note(first, str(error))
     warn(arguments, container)
 
 

@@ -536,6 +536,33 @@ def forbid_programs_below(directory: str) -> None:
     os.close(group)
 
 
+@on_both
+def test_what_cannot_be_cleaned_up_is_told_after_the_first_error(on: Any, bundle: Path) -> None:
+    def body() -> None:
+        before, name = seen(bundle), unique()
+        directory = f"{hierarchies()[0]}/{path_of(bundle)}"
+        args = ["mount", "--bind", directory, directory]
+        shell = {"path": "/bin/sh", "args": ["sh", "-c", f"{' '.join(args)}; exit 3"]}
+        change_config(bundle, hooks={"createRuntime": [shell]})
+        done = libct("run", "-b", bundle, name)
+        assert done.returncode == 1
+        first, second = done.stderr.splitlines()
+        assert "it exited with status 3" in first
+        assert first.endswith("from hooks.createRuntime[0]]")
+        assert second == (
+            f'libct: cannot remove the control group: rmdir("{directory}"):'
+            f" Device or resource busy: {directory!r}"
+        )
+        # What is left can be found and removed once nothing is in the way.
+        assert status_of(name) == "stopped"
+        assert libct("delete", name).returncode == 1
+        subprocess.run(["umount", directory], check=True)
+        libct("delete", name, check=True)
+        assert_seen(bundle, before)
+
+    on(body)
+
+
 # --- starts that are killed ---------------------------------------------------------------
 
 
