@@ -404,6 +404,31 @@ def test_a_group_that_somebody_else_has_made_anew_is_not_touched(on: Any, bundle
 
 
 @requires("user", "cgroup1")
+@pytest.mark.parametrize("alive", [True, False])
+def test_an_ordinary_user_has_a_container_of_the_same_name(
+    *, alive: bool, bundle: Path, user_path: Path
+) -> None:
+    change_config(bundle, linux={"cgroupsPath": None})
+    theirs = make_bundle(user_path, rootless=True, args=["sh", "-c", "sleep 0.2; exit 4"])
+    with started(bundle) as one:
+        if not alive:
+            libct("kill", one, "KILL", check=True)
+            assert wait_until(lambda: status_of(one) == "stopped")
+        before = seen(bundle)
+        done = libct("run", "-b", theirs, one, user=True)
+        assert (done.stderr, done.returncode) == ("", 4)
+        assert_seen(bundle, before)
+        libct("run", "-d", "-b", theirs, one, user=True, check=True)
+        assert libct("list", "-q", user=True, check=True).stdout == f"{one}\n"
+        libct("kill", "--all", one, "KILL", user=True, check=True)
+        libct("delete", "--force", one, user=True, check=True)
+        assert libct("list", "-q", user=True, check=True).stdout == ""
+        assert_seen(bundle, before)
+        assert status_of(one) == ("running" if alive else "stopped")
+        assert existing(f"libct-{one}") == hierarchies()
+
+
+@requires("user", "cgroup1")
 def test_an_ordinary_user_asks_for_a_group_of_root_s(bundle: Path, user_path: Path) -> None:
     """A limit cannot be had then, and the error says why."""
     change_config(bundle, linux={"cgroupsPath": None})
@@ -444,6 +469,29 @@ def test_control_groups_that_are_read_only(on: Any, bundle: Path, rootfs: Path) 
         assert not Path(state_directory(), container.id).exists()
 
     on(body)
+
+
+@on_both
+def test_groups_that_are_there_and_read_only(on: Any, bundle: Path) -> None:
+    path = path_of(bundle)
+
+    def body() -> None:
+        make_read_only()
+        for words in (["run", "-d"], ["run"], ["create"]):
+            assert "Read-only file system" in refused(bundle, *words)
+        assert existing(path) == hierarchies()
+
+    if on is with_v1:
+        with groups(path):
+            on(body)
+    else:
+        top = next(top for top in hierarchies() if top.endswith("/unified"))
+        os.makedirs(f"{top}/{path}")
+        try:
+            on(body)
+        finally:
+            os.rmdir(f"{top}/{path}")
+            os.rmdir(os.path.dirname(f"{top}/{path}"))
 
 
 def hook(kind: str, path: str = "/bin/false") -> dict[str, Any]:
