@@ -18,8 +18,9 @@ import pytest
 import libct
 from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
+from libct.life import releasing
 from libct.life.container import list_containers
-from libct.life.directory import default_root
+from libct.life.directory import Held, default_root
 
 from ..containers import (
     PATH,
@@ -317,6 +318,23 @@ def test_several_release_it_at_once() -> None:
             assert container.status() == "running"
 
 
+def test_a_first_process_that_dies_as_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = releasing._release
+
+    def kill_and_release(held: Held) -> bytes:
+        process.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+        return release(held)
+
+    with create() as container:
+        container.keeps_status = False  # which takes the lock
+        container.start(process := first())
+        monkeypatch.setattr(releasing, "_release", kill_and_release)
+        with pytest.raises(libct.ContainerNotRunning, match="container process is already dead"):
+            container.exec()
+        assert container.status() == "stopped"
+
+
 def test_a_first_process_that_dies_before_it_is_released() -> None:
     with create() as container:
         process = first()
@@ -478,6 +496,50 @@ def test_an_exit_status_is_not_written_to_another_container() -> None:
     with libct.create(state_directory(), former.id, make_config()) as present:
         process.wait()
         assert "annotations" not in present.state()
+
+
+def test_an_exit_status_is_not_written_to_a_later_start() -> None:
+    """Somebody else has started it again, and only then do we hear of the end."""
+    with create() as container:
+        process = first("sleep", "0.05")
+        container.run(process)
+        assert wait_until(lambda: another(container).status() == "stopped")
+        elsewhere(lambda: another(container).run(first()))
+        assert process.wait().exit_code == 0
+        assert container.status() == "running"
+        assert "annotations" not in container.state()
+
+
+@requires("cgroup1")
+def test_sigkill_ends_a_paused_container() -> None:
+    with create(cgroups=Cgroup()) as container:
+        container.run(process := first())
+        container.pause()
+        container.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+
+
+@requires("cgroup1")
+def test_limits_that_cannot_all_be_set_stay_as_they_were() -> None:
+    limits = Resources(memory=64 << 20, pids_limit=20, cpu_period=50000)
+    with create(cgroups=Cgroup(resources=limits)) as container:
+        container.run(first())
+        manager = container.manager
+        assert manager is not None
+        files = {"memory": "memory.limit_in_bytes", "pids": "pids.max", "cpu": "cpu.cfs_period_us"}
+
+        def present() -> list[int]:
+            return [int(Path(manager.paths()[of], name).read_text()) for of, name in files.items()]
+
+        assert present() == [64 << 20, 20, 50000]
+        # The memory comes first, and then a period that is too short.
+        asked = Resources(memory=128 << 20, pids_limit=30, cpu_period=1)
+        with pytest.raises(libct.CgroupError, match="Invalid argument"):
+            container.set(make_config(cgroups=Cgroup(resources=asked)))
+        assert present() == [64 << 20, 20, 50000]
+        for seen in (container, another(container)):
+            assert seen.config.cgroups is not None
+            assert seen.config.cgroups.resources.memory == 64 << 20
 
 
 def test_a_paused_container_is_destroyed() -> None:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.cgroups import files
 from libct.cgroups.devices.program import assemble
 from libct.cgroups.layout import detect
 from libct.cgroups.ledger import Ledger
-from libct.config import Cgroup
-from libct.errors import StepError
+from libct.config import Cgroup, Hook, Hooks
+from libct.errors import StepError, notes
 from libct.life.container import list_containers
 from libct.life.creating import create
 from libct.life.process import Process
@@ -266,9 +267,12 @@ def test_an_empty_group_is_taken_over_and_removed(on: Any, bundle: Path) -> None
         path = path_of(bundle)
         above = path.rpartition("/")[0]
         with groups(path):
+            inodes = [os.stat(f"{top}/{path}").st_ino for top in hierarchies()]
             with started(bundle) as one:
                 for top in hierarchies():
                     assert Path(top, path, "cgroup.procs").read_text().strip()
+                # What somebody has set for it stays.
+                assert [os.stat(f"{top}/{path}").st_ino for top in hierarchies()] == inodes
                 libct("kill", one, "KILL", check=True)
                 assert wait_until(lambda: status_of(one) == "stopped")
                 libct("delete", one, check=True)
@@ -283,9 +287,14 @@ def test_an_empty_group_stays_after_a_start_that_failed(on: Any, bundle: Path) -
     change_config(bundle, process={"args": ["/no"]})
 
     def body() -> None:
-        with groups(path_of(bundle)):
+        with groups(path_of(bundle)) as made:
+            inodes = [os.stat(directory).st_ino for directory in made]
             for words in (["run", "-d"], ["run"], ["create"]):
                 assert "no such file" in refused(bundle, *words)
+            # The next start takes them for nobody's, too.
+            change_config(bundle, process={"args": ["sleep", "1000"]})
+            with started(bundle):
+                assert [os.stat(directory).st_ino for directory in made] == inodes
 
     on(body)
 
@@ -346,6 +355,27 @@ def test_groups_made_inside_go_with_it(on: Any, end: str, bundle: Path) -> None:
                 assert wait_until(lambda: status_of(one) == "stopped")
                 libct("delete", one, check=True)
         assert_seen(bundle, before)
+
+    on(body)
+
+
+@on_both
+@pytest.mark.parametrize("end", ["delete", "delete --force"])
+def test_what_the_first_process_has_left_is_ended(on: Any, end: str, bundle: Path) -> None:
+    """Without a pid namespace it lives on; with the container it goes."""
+    args = ["sh", "-c", "sleep 1000 & sleep 1001 & exit 0"]
+    change_config(bundle, process={"args": args}, linux={"namespaces": SHARED_PIDS})
+
+    def body() -> None:
+        before = seen(bundle)
+        with started(bundle) as one:
+            assert wait_until(lambda: status_of(one) == "stopped")
+            left = json.loads(libct("ps", "-f", "json", one, check=True).stdout)
+            assert len(left) == 2
+            if end == "delete":
+                libct("delete", one, check=True)
+        assert_seen(bundle, before)
+        assert not any(os.path.exists(f"/proc/{pid}/exe") for pid in left)
 
     on(body)
 
@@ -426,6 +456,23 @@ def test_an_ordinary_user_has_a_container_of_the_same_name(
         assert_seen(bundle, before)
         assert status_of(one) == ("running" if alive else "stopped")
         assert existing(f"libct-{one}") == hierarchies()
+
+
+@requires("user", "cgroup1")
+def test_groups_that_were_not_to_be_had_are_not_looked_at(bundle: Path, user_path: Path) -> None:
+    """A container is not paused for another one of its name that is."""
+    change_config(bundle, linux={"cgroupsPath": None})
+    theirs = make_bundle(user_path, rootless=True, args=["sleep", "1000"])
+    with started(bundle) as one:
+        libct("pause", one, check=True)
+        libct("run", "-d", "-b", theirs, one, user=True, check=True)
+        try:
+            found = json.loads(libct("state", one, user=True, check=True).stdout)
+            assert (found["status"], status_of(one)) == ("running", "paused")
+            assert libct("resume", one, user=True).returncode == 1
+        finally:
+            libct("delete", "--force", one, user=True, check=True)
+        assert status_of(one) == "paused"
 
 
 @requires("user", "cgroup1")
@@ -607,6 +654,56 @@ def test_what_cannot_be_cleaned_up_is_told_after_the_first_error(on: Any, bundle
         subprocess.run(["umount", directory], check=True)
         libct("delete", name, check=True)
         assert_seen(bundle, before)
+
+    on(body)
+
+
+@on_both
+def test_a_start_that_fails_leaves_a_container_without_groups(
+    on: Any, bundle: Path, rootfs: Path
+) -> None:
+    """Before it is removed."""
+
+    def body() -> None:
+        config = make_config(rootfs, cgroups=Cgroup(path=f"/{path_of(bundle)}"))
+        with create(state_directory(), unique(), config) as container:
+            with pytest.raises(StepError, match="/no"):
+                container.start(Process(["/no"], env=[PATH], init=True))
+            assert existing(path_of(bundle).partition("/")[0]) == []
+            assert not os.path.exists(f"{state_directory()}/{container.id}/exec.fifo")
+            assert container.status() == "stopped"
+
+    on(body)
+
+
+@on_both
+def test_what_a_start_could_not_undo_is_noted_in_its_error(
+    on: Any, bundle: Path, rootfs: Path
+) -> None:
+    def body() -> None:
+        directory = f"{hierarchies()[0]}/{path_of(bundle)}"
+        script = f"mount --bind {directory} {directory}; exit 3"
+        hooks = Hooks(create_runtime=[Hook("/bin/sh", ["sh", "-c", script])])
+        config = make_config(rootfs, cgroups=Cgroup(path=f"/{path_of(bundle)}"), hooks=hooks)
+        container = create(state_directory(), unique(), config)
+        with pytest.raises(StepError, match="createRuntime") as caught:
+            container.run(Process(["true"], env=[PATH], init=True))
+        (text,) = notes(caught.value)
+        assert text.endswith(f"Device or resource busy: {directory!r}")
+        subprocess.run(["umount", directory], check=True)
+        container.destroy()
+        assert existing(path_of(bundle).partition("/")[0]) == []
+
+    on(body)
+
+
+@on_both
+def test_what_is_not_there_needs_no_removing(on: Any) -> None:
+    def body() -> None:
+        make_read_only()
+        with pytest.raises(OSError, match="Read-only file system"):
+            os.rmdir(f"{hierarchies()[0]}/{unique()}")
+        files.remove([f"{top}/{unique()}" for top in hierarchies()])
 
     on(body)
 
