@@ -214,6 +214,7 @@ def test_what_forks_away_is_frozen_before_it_is_killed(monkeypatch: pytest.Monke
     """Where it cannot be killed at once; and it is waited for until it is frozen."""
     write, read, kill = files.write, files.read, killing._kill
     said: list[str] = []  # what was read of the group since it is to be frozen
+    frozen: list[bool] = []  # whether it was, when something was to be killed
 
     def refuse(path: str, *values: str) -> None:
         if path.endswith("/cgroup.kill"):
@@ -230,20 +231,20 @@ def test_what_forks_away_is_frozen_before_it_is_killed(monkeypatch: pytest.Monke
             said.append(text)
         return text
 
-    def kill_frozen(pid: int) -> None:
-        if said:  # else it has forked away
-            assert "frozen 1" in said[-1]
+    def kill_if_frozen(pid: int) -> None:
+        frozen.append(bool(said) and "frozen 1" in said[-1])
+        if frozen[-1] or len(frozen) > 20:  # else it has forked away
             kill(pid)
 
     monkeypatch.setattr(files, "write", refuse)
     monkeypatch.setattr(files, "read", read_late)
-    monkeypatch.setattr(killing, "_kill", kill_frozen)
-    monkeypatch.setattr(killing, "_SECONDS", 2)
+    monkeypatch.setattr(killing, "_kill", kill_if_frozen)
 
     def body(manager: Manager) -> None:
         pid = sleeper(manager)
         manager.kill()
         assert answer(pid) == -signal.SIGKILL
+        assert frozen[-1]
         assert not manager.frozen()
 
     with_group(body)
