@@ -48,7 +48,10 @@ def mutated(mutant: Mutant, text: str) -> str:
 
 def lives(mutant: Mutant) -> str:
     """What its tests say where they all pass with it; "" where one fails, as it should."""
-    with tempfile.TemporaryDirectory(prefix="libct-mutant-") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="libct-mutant-") as directory,
+        tempfile.TemporaryFile() as said,
+    ):
         os.chmod(directory, 0o755)  # some tests are another user's
         for name in _COPIED:
             source, copy = CHECKOUT / name, Path(directory, name)
@@ -71,16 +74,17 @@ def lives(mutant: Mutant) -> str:
                     "LIBCT_NO_SKIP": "1",
                 },
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
+                stdout=said,  # no pipe: what is left may hold that
+                stderr=said,
                 timeout=_LONGEST,
             )
         except subprocess.TimeoutExpired:
             return ""
         finally:
             sweep(mark)
-    # 1: tests were run and some failed.  Anything else proves nothing.
-    return "" if done.returncode == 1 else done.stdout[-2000:] + done.stderr[-2000:]
+        said.seek(0)
+        # 1: tests were run and some failed.  Anything else proves nothing.
+        return "" if done.returncode == 1 else said.read().decode(errors="replace")[-4000:]
 
 
 def sweep(mark: str) -> None:
@@ -90,6 +94,10 @@ def sweep(mark: str) -> None:
         for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False)
         if mark in directory
     ]
+    for group in reversed(groups):  # what is frozen does not die
+        for name, text in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            if (group / name).exists():
+                (group / name).write_text(text)
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             if any(mark.encode() in Path("/proc", entry, name).read_bytes() for name in _TELLING):
