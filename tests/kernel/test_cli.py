@@ -192,6 +192,24 @@ def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: 
         assert sandbox.wait(30) == status
 
 
+def test_run_waits_for_what_it_has_taken(tmp_path: Path, rootfs: Path) -> None:
+    """And leaves no zombies of a container that runs for long."""
+    script = "sh -c 'sleep 0.1 & echo $!; exit 0'; read line; exit 3"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script, linux=SHARED_PIDS)
+    with subprocess.Popen(
+        libct_command("run", "-b", bundle, unique()),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        orphan = int(run.stdout.readline())
+        assert wait_until(lambda: not os.path.exists(f"/proc/{orphan}"), patience=3)
+        run.stdin.close()
+        assert run.wait(30) == 3
+
+
 def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> None:
     # The orphan waits until its parent has ended, and tells who is its parent then.
     orphan = "while [ -d /proc/$1 ]; do sleep 0.02; done; grep PPid /proc/$$/status; sleep 1000"

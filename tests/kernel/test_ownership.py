@@ -618,7 +618,7 @@ def test_device_rules_that_are_refused(on: Any, spaces: list[dict[str, str]], bu
                 Path(devices, "devices.deny").write_text("a")
             else:
                 forbid_programs_below(*made)
-            for words in (["run"], ["create"]):
+            for words in (["run", "-d"], ["create"]):
                 assert "linux.resources.devices" in refused(bundle, *words)
 
     on(body)

@@ -674,21 +674,21 @@ _COMMANDS = [
         "cli/foreground.py",
         "        _reap_orphans(process.pid)\n",
         "",
-        (_CLI + "test_run_takes_orphans_of_the_container",),
+        (_CLI + "test_run_waits_for_what_it_has_taken",),
     ),
     Mutant(
         "the process itself is waited for by who wants its status",
         "cli/foreground.py",
         "if found is None or found.si_pid == own:",
         "if found is None:",
-        (_CLI + "test_run_takes_orphans_of_the_container",),
+        ("tests/unit/test_cli_signals.py::test_orphans_are_reaped_up_to_the_process_itself",),
     ),
     Mutant(
         "a process that was started in vain is ended",
         "cli/foreground.py",
         "                end(process)\n                raise\n",
         "                raise\n",
-        (_BAD_INPUT + "test_a_pid_file_that_cannot_be_written",),
+        (_BAD_INPUT + "test_an_exec_whose_pid_file_cannot_be_written",),
     ),
     Mutant(
         "a process that handles a signal is left to it",
@@ -696,13 +696,6 @@ _COMMANDS = [
         "if mortal and number in _ENDING and not _minds(process.pid, number):",
         "if mortal and number in _ENDING:",
         (_CLI + "test_a_signal_ends_what_runs_in_a_sandbox",),
-    ),
-    Mutant(
-        "a terminal that is closed tells the command itself",
-        "cli/foreground.py",
-        "if number == _signal.SIGHUP and relay is not None and relay.is_lost():",
-        "if False:",
-        (_TERMINAL + "test_the_command_ends_in_its_own_way_when_the_terminal_is_closed",),
     ),
     Mutant(
         "a job in the background waits for the terminal",
@@ -716,7 +709,7 @@ _COMMANDS = [
         "cli/foreground.py",
         "            relay.restore()\n",
         "            pass\n",
-        (_TERMINAL + "test_the_terminal_is_restored_after_a_failure",),
+        (_TERMINAL + "test_a_shell_in_the_foreground",),
     ),
     Mutant(
         "a detached process that was started in vain is ended",
@@ -736,7 +729,7 @@ _COMMANDS = [
         "a pid file takes no device's place",
         "cli/launch.py",
         "not in (stat.S_IFREG, stat.S_IFLNK):",
-        "not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFCHR):",
+        "not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):",
         (_BAD_INPUT + "test_a_pid_file_that_cannot_be_written",),
     ),
     Mutant(

@@ -6,7 +6,10 @@ import os
 import select
 import signal
 
+from libct.cli.foreground import _reap_orphans
 from libct.cli.signals import Signals
+
+from ..support import forked
 
 
 def test_signals_are_noted_and_then_handled_as_before() -> None:
@@ -25,3 +28,18 @@ def test_signals_are_noted_and_then_handled_as_before() -> None:
         assert signal.set_wakeup_fd(-1) == -1
     finally:
         signal.signal(signal.SIGUSR1, former)
+
+
+def test_orphans_are_reaped_up_to_the_process_itself() -> None:
+    """Whose status is for who waits for it."""
+
+    def body() -> None:
+        orphan, own = (os.fork() or os._exit(3) for _ in range(2))
+        os.waitid(os.P_PID, own, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PID, orphan, os.WEXITED | os.WNOWAIT)
+        _reap_orphans(own)
+        assert os.waitpid(own, 0)[1] == 3 << 8
+        _reap_orphans(own)
+        assert not os.path.exists(f"/proc/{orphan}")
+
+    forked(body)
