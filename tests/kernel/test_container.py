@@ -201,6 +201,20 @@ def test_a_signal_reaches_the_first_process() -> None:
             os.close(fd)
 
 
+@pytest.mark.parametrize("spaces", [USUAL, (NEWNS,)])
+def test_a_signal_ends_a_container_that_waits_for_its_start(spaces: tuple[str, ...]) -> None:
+    """Process 1 of a pid namespace, too, which would not notice it."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN):
+        with create(namespaces=spaces) as container:
+            container.start(process := first())
+            for spares in (signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, 0):
+                container.signal(spares)
+            assert container.status() == "created"
+            container.signal(number)
+            assert process.wait(10).signal in (number, signal.SIGKILL)
+            assert container.status() == "stopped"
+
+
 @requires("cgroup1")
 def test_kill_without_a_pid_namespace_kills_all() -> None:
     kinds = tuple(kind for kind in USUAL if kind != NEWPID)

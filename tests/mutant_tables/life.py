@@ -371,7 +371,7 @@ _ENDS = [
         "life/container.py",
         "            elif not self._end_created(signal):\n",
         "            else:\n",
-        ("tests/kernel/test_cli_runc.py::test_signals_are_taken_and_refused_as_by_runc",),
+        (_CONTAINER + "test_a_signal_ends_a_container_that_waits_for_its_start",),
     ),
 ]
 
