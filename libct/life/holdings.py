@@ -149,6 +149,10 @@ class Holdings:
     def needed_manager(self, verb: str) -> Manager:
         manager = self.manager
         if manager is None:
+            if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
+                raise ContainerNotRunning(
+                    f"cannot {verb} container {self.id!r}: container not running"
+                )
             raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
         return manager
 

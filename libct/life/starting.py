@@ -175,13 +175,12 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(steps, context, trace=holdings.trace)
 
-        manager = holdings.manager
         try:
             started = carry_out(_asked_groups(holdings, process))
         except StepError as error:
-            if manager is None or process.sub_cgroup_paths or not _group_is_closed(error):
+            if not record.cgroup_paths or process.sub_cgroup_paths or not _group_is_closed(error):
                 raise
-            started = carry_out(manager.around(record.pid))
+            started = carry_out(_groups_of_first(holdings))
         started.finish()
     except StepError as error:
         holdings.traces += error.traces
@@ -196,10 +195,22 @@ def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:
     """The control groups that a further process is to be in."""
     manager = holdings.manager
     if not process.sub_cgroup_paths:
+        made = holdings.record.cgroup_paths
+        if made and (manager is None or manager.paths() != made):
+            return _groups_of_first(holdings)  # some of its own are gone
         return manager
     if manager is None:
         raise Error(f"container {holdings.id!r} has no control group for one to be below")
     return manager.below(process.sub_cgroup_paths)
+
+
+def _groups_of_first(holdings: Holdings) -> Manager:
+    """The control groups that the first process has gone to."""
+    from ..cgroups.choose import load
+
+    record = holdings.record
+    assert record.config.cgroups is not None
+    return load(record.config.cgroups, record.cgroup_paths or {}).around(record.pid)
 
 
 def _group_is_closed(error: StepError) -> bool:
