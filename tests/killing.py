@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import libct
 from libct.life.directory import Directory
@@ -31,6 +31,24 @@ def orphans(patience: float = 10) -> list[str]:
             children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
             return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in children]
         time.sleep(0.002)
+
+
+def kill_at(place: Any, name: str, when: str, turn: int = 1) -> None:
+    """Have this process killed before, or after, that call of a function."""
+    function = getattr(place, name)
+    calls = 0
+
+    def wrapped(*args: Any, **values: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if when == "before" and calls == turn:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **values)
+        if when == "after" and calls == turn:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(place, name, wrapped)
 
 
 def as_caller(body: Callable[[], None]) -> None:

@@ -13,14 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .mutant_tables import bootstrap, life, rootfs
+from .names import MARK
 
 if TYPE_CHECKING:
     from .mutant_tables import Mutant
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parent.parent
 MUTANTS = [*bootstrap.MUTANTS, *rootfs.MUTANTS, *life.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed
+_TELLING = ("environ", "cgroup")  # of a process: whether it is of a run of the tests
 _COPIED = ("libct", "tests", "docs", "README.md", "pyproject.toml")
 
 
@@ -43,7 +48,10 @@ def mutated(mutant: Mutant, text: str) -> str:
 
 def lives(mutant: Mutant) -> str:
     """What its tests say where they all pass with it; "" where one fails, as it should."""
-    with tempfile.TemporaryDirectory(prefix="libct-mutant-") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="libct-mutant-") as directory,
+        tempfile.TemporaryFile() as said,
+    ):
         os.chmod(directory, 0o755)  # some tests are another user's
         for name in _COPIED:
             source, copy = CHECKOUT / name, Path(directory, name)
@@ -54,20 +62,59 @@ def lives(mutant: Mutant) -> str:
         path = Path(directory, "libct", mutant.file)
         path.write_text(mutated(mutant, path.read_text()))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        mark = uuid.uuid4().hex[:8]
         try:
             done = subprocess.run(
                 [*command, *mutant.tests],
                 cwd=directory,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LIBCT_NO_SKIP": "1"},
+                env={
+                    **os.environ,
+                    MARK: mark,
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "LIBCT_NO_SKIP": "1",
+                },
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
+                stdout=said,  # no pipe: what is left may hold that
+                stderr=said,
                 timeout=_LONGEST,
             )
         except subprocess.TimeoutExpired:
             return ""
-    # 1: tests were run and some failed.  Anything else proves nothing.
-    return "" if done.returncode == 1 else done.stdout[-2000:] + done.stderr[-2000:]
+        finally:
+            sweep(mark)
+        said.seek(0)
+        # 1: tests were run and some failed.  Anything else proves nothing.
+        return "" if done.returncode == 1 else said.read().decode(errors="replace")[-4000:]
+
+
+def sweep(mark: str) -> None:
+    """End and remove what a run of the tests with that mark has left, as mutants have it."""
+    groups = [
+        Path(directory)
+        for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False)
+        if mark in directory
+    ]
+    for group in reversed(groups):  # what is frozen does not die
+        for name, text in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            if (group / name).exists():
+                (group / name).write_text(text)
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if any(mark.encode() in Path("/proc", entry, name).read_bytes() for name in _TELLING):
+                os.kill(int(entry), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended
+    for group in groups:
+        for _ in range(50):
+            try:
+                group.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.02)  # what was killed leaves it in a moment
+    for place in Path(tempfile.gettempdir()).glob(f"libct-{mark}-*"):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def main() -> int:

@@ -63,6 +63,8 @@ def cgroup_enter(context: Context, required: tuple[str, ...], optional: tuple[st
 
 def cgroup_open_directory(context: Context, directory: str, optional: int) -> None:
     """Keep a v2 group under "cgroup", for CLONE_INTO_CGROUP; without it clone without that."""
+    if optional and not posix.access(f"{directory}/cgroup.procs", posix.W_OK):
+        return  # not there, or another user's: O_PATH can be had of that, too
     try:
         fd = files.open_file(directory, posix.O_PATH | posix.O_DIRECTORY)
     except OSError as error:

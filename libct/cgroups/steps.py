@@ -31,25 +31,33 @@ _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delega
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
     """Make a group and the levels above it that are missing, in context.values["ledger"].
 
-    One that is there is taken if nothing runs in it and it is not frozen.
+    One that is there is taken if nothing runs in it and it is not frozen; what a
+    container has left there is removed first.
     """
     directory = f"{mount}/{below}"
     ledger: Ledger = context.values["ledger"]
     try:
         if not _make(ledger, mount, directory):
-            if optional and not posix.access(directory, posix.W_OK):
-                return  # another user's, and not to be had
+            # What is another user's, or read-only, can neither be entered nor removed.
+            posix.close(files.open_file(f"{directory}/cgroup.procs", posix.O_WRONLY))
             _refuse_used(directory)
-            ledger.take(directory)
+            if not (ledger.discard(directory) and _make(ledger, mount, directory)):
+                ledger.take(directory)
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return
-        failed = files.explained(error, f"mkdir({quote(directory)})", directory)
-        raise (_refused(failed) if error.errno in REFUSALS else failed) from None
+        raise (_refused(error) if error.errno in REFUSALS else error) from None
 
 
 def _make(ledger: Ledger, mount: str, directory: str) -> bool:
     """Make the group, and the levels above it; False where it is there already."""
+    try:
+        return _make_levels(ledger, mount, directory)
+    except OSError as error:
+        raise files.explained(error, f"mkdir({quote(directory)})", directory) from None
+
+
+def _make_levels(ledger: Ledger, mount: str, directory: str) -> bool:
     waiting = backoff(_LEVELS_SECONDS)
     while True:
         level = mount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import Error, note
+from ..errors import Error, note, notes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ def remove(arguments: Arguments, container: Container, error: BaseException) -> 
     try:
         container.destroy(force=True)
     except Error as failure:
-        note(error, str(failure))
+        if str(failure) not in notes(error):
+            note(error, str(failure))
     warn(arguments, container)
 
 

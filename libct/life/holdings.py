@@ -151,6 +151,10 @@ class Holdings:
         if manager is None and self.record.cgroup_paths is None and self.record.config.cgroups:
             raise ContainerNotRunning(f"cannot {verb} container {self.id!r}: container not running")
         if manager is None:
+            if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
+                raise ContainerNotRunning(
+                    f"cannot {verb} container {self.id!r}: container not running"
+                )
             raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
         return manager
 

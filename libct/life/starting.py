@@ -170,13 +170,12 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(steps, context, trace=holdings.trace)
 
-        manager = _asked_groups(holdings, process)
         try:
-            started = carry_out(manager)
+            started = carry_out(_asked_groups(holdings, process))
         except StepError as error:
-            if manager is None or process.sub_cgroup_paths or not _group_is_closed(error):
+            if not record.cgroup_paths or process.sub_cgroup_paths or not _group_is_closed(error):
                 raise
-            started = carry_out(manager.around(record.pid))
+            started = carry_out(_groups_of_first(holdings))
         started.finish()
     except StepError as error:
         holdings.traces += error.traces
@@ -189,18 +188,24 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
 
 def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:
     """The control groups that a further process is to be in."""
-    manager, paths = holdings.manager, holdings.record.cgroup_paths
-    if process.sub_cgroup_paths:
-        if manager is None:
-            raise Error(f"container {holdings.id!r} has no control group for one to be below")
-        return manager.below(process.sub_cgroup_paths)
-    if paths and (manager is None or manager.paths() != paths):
-        # Some are gone, or another's by now: where the first process is, this one is to be.
-        from ..cgroups.choose import load
+    manager = holdings.manager
+    if not process.sub_cgroup_paths:
+        made = holdings.record.cgroup_paths
+        if made and (manager is None or manager.paths() != made):
+            return _groups_of_first(holdings)  # some of its own are gone
+        return manager
+    if manager is None:
+        raise Error(f"container {holdings.id!r} has no control group for one to be below")
+    return manager.below(process.sub_cgroup_paths)
 
-        assert holdings.record.config.cgroups is not None
-        return load(holdings.record.config.cgroups, paths).around(holdings.record.pid)
-    return manager
+
+def _groups_of_first(holdings: Holdings) -> Manager:
+    """The control groups that the first process has gone to."""
+    from ..cgroups.choose import load
+
+    record = holdings.record
+    assert record.config.cgroups is not None
+    return load(record.config.cgroups, record.cgroup_paths or {}).around(record.pid)
 
 
 def _group_is_closed(error: StepError) -> bool:

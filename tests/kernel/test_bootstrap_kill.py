@@ -25,7 +25,7 @@ from libct.plan.step import OPERATIONS
 from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
-from ..killing import as_caller, beside, groups, orphans, reap, remove
+from ..killing import as_caller, beside, groups, kill_at, orphans, reap, remove
 from ..support import forked, requires, unique, wait_until
 
 if TYPE_CHECKING:
@@ -43,24 +43,6 @@ def everything() -> libct.Config:
         oom_score_adj=100,
         cgroups=Cgroup(resources=Resources(pids_limit=50)),
     )
-
-
-def kill_at(place: Any, name: str, when: str, turn: int = 1) -> None:
-    """Have this process killed before, or after, that call of a function."""
-    function = getattr(place, name)
-    calls = 0
-
-    def wrapped(*args: Any, **values: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if when == "before" and calls == turn:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **values)
-        if when == "after" and calls == turn:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(place, name, wrapped)
 
 
 def operation(name: str, when: str, turn: int = 1) -> Callable[[], None]:

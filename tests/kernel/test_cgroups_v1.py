@@ -12,7 +12,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import choose as cgroups
+from libct.cgroups import choose as cgroups, freezer, killing
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
@@ -388,6 +388,52 @@ def test_killing_gets_frozen_and_forking_processes(groups: Callable[..., Manager
     assert not manager.populated()
     assert [answer(pid) for pid in pids] == [-signal.SIGKILL] * 2
     manager.kill()
+
+
+def test_killing_gets_what_is_frozen_below(
+    groups: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may have frozen groups of its own; what v1 has frozen does not die."""
+    monkeypatch.setattr(killing, "_SECONDS", 3)
+    manager = groups()
+    pid = sleeper(manager)
+    below = Path(manager.paths()["freezer"], "below")
+    below.mkdir()
+    (below / "cgroup.procs").write_text(str(pid))
+    (below / "freezer.state").write_text("FROZEN")
+    assert wait_until(lambda: (below / "freezer.state").read_text() == "FROZEN\n")
+    manager.kill()
+    assert answer(pid) == -signal.SIGKILL
+
+
+def test_what_is_spared_lives_on(
+    groups: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(killing, "_SECONDS", 3)
+    manager = groups()
+    spared, other = sleeper(manager), sleeper(manager)
+    killing.kill(manager.directories(), spare=[spared])
+    assert answer(other) == -signal.SIGKILL
+    assert manager.pids() == [spared]
+
+
+def test_freezing_waits_until_all_have_stopped(
+    groups: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = freezer.read
+    said: list[str] = []
+
+    def read_late(path: str) -> str:
+        said.append("FREEZING" if len(said) < 2 else read(path))
+        return said[-1]
+
+    manager = groups()
+    sleeper(manager)
+    with monkeypatch.context() as patch:
+        patch.setattr(freezer, "read", read_late)
+        manager.freeze()
+    assert said == ["FREEZING", "FREEZING", "FROZEN"]
+    manager.thaw()
 
 
 def test_groups_with_processes_are_not_removed(groups: Callable[..., Manager]) -> None:

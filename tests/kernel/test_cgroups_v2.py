@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 import signal
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import choose as cgroups, files
+from libct.cgroups import choose as cgroups, files, killing
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
@@ -205,6 +206,75 @@ def test_killing_gets_forking_processes(at_once: bool, monkeypatch: pytest.Monke
         manager.kill()
         assert not manager.populated()
         assert answer(pid) == -signal.SIGKILL
+
+    with_group(body)
+
+
+def test_what_forks_away_is_frozen_before_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it cannot be killed at once; and it is waited for until it is frozen."""
+    write, read, kill = files.write, files.read, killing._kill
+    said: list[str] = []  # what was read of the group since it is to be frozen
+    frozen: list[bool] = []  # whether it was, when something was to be killed
+
+    def refuse(path: str, *values: str) -> None:
+        if path.endswith("/cgroup.kill"):
+            raise FileNotFoundError(errno.ENOENT, "no such file", path)
+        if path.endswith("/cgroup.freeze"):
+            said.clear()
+        write(path, *values)
+
+    def read_late(path: str) -> str:
+        text = read(path)
+        if path.endswith("/cgroup.events"):
+            if len(said) < 2:
+                text = text.replace("frozen 1", "frozen 0")
+            said.append(text)
+        return text
+
+    def kill_if_frozen(pid: int) -> None:
+        frozen.append(bool(said) and "frozen 1" in said[-1])
+        if frozen[-1] or len(frozen) > 20:  # else it has forked away
+            kill(pid)
+
+    monkeypatch.setattr(files, "write", refuse)
+    monkeypatch.setattr(files, "read", read_late)
+    monkeypatch.setattr(killing, "_kill", kill_if_frozen)
+
+    def body(manager: Manager) -> None:
+        pid = sleeper(manager)
+        manager.kill()
+        assert answer(pid) == -signal.SIGKILL
+        assert frozen[-1]
+        assert not manager.frozen()
+
+    with_group(body)
+
+
+def test_what_is_spared_lives_on() -> None:
+    def body(manager: Manager) -> None:
+        spared, other = sleeper(manager), sleeper(manager)
+        killing.kill(manager.directories(), spare=[spared])
+        assert answer(other) == -signal.SIGKILL
+        assert manager.pids() == [spared]
+        manager.kill()
+        answer(spared)
+
+    with_group(body)
+
+
+def test_freezing_waits_until_all_have_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    pread, said = posix.pread, [b"populated 1\nfrozen 0\n"]
+
+    def pread_late(fd: int, size: int, offset: int) -> bytes:
+        said.append(said[0] if len(said) < 2 else pread(fd, size, offset))
+        return said[-1]
+
+    monkeypatch.setattr(posix, "pread", pread_late)
+
+    def body(manager: Manager) -> None:
+        sleeper(manager)
+        manager.freeze()
+        assert b"frozen 1" in said[-1]
 
     with_group(body)
 

@@ -145,6 +145,28 @@ def test_run_forwards_signals(tmp_path: Path, rootfs: Path, number: int) -> None
         assert run.wait(30) == 42
 
 
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, rootfs: Path) -> None:
+    """As nohup(1) has it: the terminal's end is not passed on."""
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", "echo ready; read line; exit 5")
+    command = libct_command("run", "-b", bundle, unique())
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command],
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"ready\n"
+        status = Path(f"/proc/{run.pid}/status").read_text().splitlines()
+        masks = dict(line.split(":", 1) for line in status)
+        ours = [bool(int(masks[name], 16) & 1) for name in ("SigIgn", "SigCgt")]  # 1: SIGHUP
+        run.send_signal(signal.SIGHUP)
+        run.stdin.close()
+        assert run.wait(30) == 5
+    assert ours == [True, False]
+
+
 @pytest.mark.parametrize(
     ("number", "script", "status"),
     [
@@ -168,6 +190,24 @@ def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: 
         assert sandbox.stdout.readline() == b"ready\n"
         sandbox.send_signal(number)
         assert sandbox.wait(30) == status
+
+
+def test_run_waits_for_what_it_has_taken(tmp_path: Path, rootfs: Path) -> None:
+    """And leaves no zombies of a container that runs for long."""
+    script = "sh -c 'sleep 0.1 & echo $!; exit 0'; read line; exit 3"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script, linux=SHARED_PIDS)
+    with subprocess.Popen(
+        libct_command("run", "-b", bundle, unique()),
+        env={**os.environ, **libct_environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        orphan = int(run.stdout.readline())
+        assert wait_until(lambda: not os.path.exists(f"/proc/{orphan}"), patience=3)
+        run.stdin.close()
+        assert run.wait(30) == 3
 
 
 def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> None:

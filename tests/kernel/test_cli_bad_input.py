@@ -308,6 +308,18 @@ def test_a_pid_file_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None
     assert (tmp_path / "fifo").is_fifo()
 
 
+def test_an_exec_whose_pid_file_cannot_be_written(tmp_path: Path, rootfs: Path) -> None:
+    bundle, name = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"]), unique()
+    libct("run", "-d", "-b", bundle, name, check=True)
+    for command in (["exec"], ["exec", "-d"]):
+        line = refused(
+            *command, "--pid-file", tmp_path / "no" / "pid", name, "sleep", "1001", status=255
+        )
+        assert "cannot write the pid file" in line
+    assert len(json.loads(libct("ps", "-f", "json", name, check=True).stdout)) == 1
+    libct("delete", "--force", name, check=True)
+
+
 def test_a_trace_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None:
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
     line = refused("run", "--trace", tmp_path / "no" / "trace", "-b", bundle, unique())

@@ -115,8 +115,8 @@ CASES = [
         },
         {"created": "running"},
     ),
-    # runc's own process, which waits for the start, ends by a SIGTERM that process
-    # 1 of a pid namespace is otherwise spared.
+    # What waits for the start ends by a SIGTERM that process 1 of a pid namespace is
+    # otherwise spared.
     Case("kill ID", {**MISSING, **STOPPED}, {"created": "stopped"}),
     Case("kill ID TERM EXTRA", dict.fromkeys(STATES, "kill"), {}),
     Case("kill ID 0", {**MISSING, **STOPPED}, {}),

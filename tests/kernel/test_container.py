@@ -18,8 +18,9 @@ import pytest
 import libct
 from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
+from libct.life import releasing
 from libct.life.container import list_containers
-from libct.life.directory import default_root
+from libct.life.directory import Held, default_root
 
 from ..containers import (
     PATH,
@@ -200,6 +201,20 @@ def test_a_signal_reaches_the_first_process() -> None:
             os.close(fd)
 
 
+@pytest.mark.parametrize("spaces", [USUAL, (NEWNS,)])
+def test_a_signal_ends_a_container_that_waits_for_its_start(spaces: tuple[str, ...]) -> None:
+    """Process 1 of a pid namespace, too, which would not notice it."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN):
+        with create(namespaces=spaces) as container:
+            container.start(process := first())
+            for spares in (signal.SIGCHLD, signal.SIGWINCH, signal.SIGCONT, 0):
+                container.signal(spares)
+            assert container.status() == "created"
+            container.signal(number)
+            assert process.wait(10).signal in (number, signal.SIGKILL)
+            assert container.status() == "stopped"
+
+
 @requires("cgroup1")
 def test_kill_without_a_pid_namespace_kills_all() -> None:
     kinds = tuple(kind for kind in USUAL if kind != NEWPID)
@@ -317,6 +332,23 @@ def test_several_release_it_at_once() -> None:
             assert container.status() == "running"
 
 
+def test_a_first_process_that_dies_as_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = releasing._release
+
+    def kill_and_release(held: Held) -> bytes:
+        process.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+        return release(held)
+
+    with create() as container:
+        container.keeps_status = False  # which takes the lock
+        container.start(process := first())
+        monkeypatch.setattr(releasing, "_release", kill_and_release)
+        with pytest.raises(libct.ContainerNotRunning, match="container process is already dead"):
+            container.exec()
+        assert container.status() == "stopped"
+
+
 def test_a_first_process_that_dies_before_it_is_released() -> None:
     with create() as container:
         process = first()
@@ -352,6 +384,24 @@ def test_it_can_be_started_again() -> None:
             assert container.state()["annotations"]["libct.exit-status"] == str(status)
         container.run(first())
         assert "annotations" not in container.state()
+
+
+@requires("cgroup1")
+def test_it_can_be_started_again_after_all_in_its_groups_was_killed() -> None:
+    """And has nothing of the groups it had: Linux 6.18 kills what is cloned into such a one."""
+    with create(namespaces=[NEWNS], cgroups=Cgroup()) as container:
+        for _ in range(3):
+            container.run(process := first())
+            manager = container.manager
+            assert manager is not None
+            assert manager.pids() == [process.pid]
+            below = [f"{directory}/below" for directory in manager.directories()]
+            for directory in below:
+                os.mkdir(directory)
+            container.signal(signal.SIGKILL)
+            assert process.wait().signal == signal.SIGKILL
+        container.run(first())
+        assert not any(map(os.path.exists, below))
 
 
 def test_wait_with_a_timeout() -> None:
@@ -460,6 +510,50 @@ def test_an_exit_status_is_not_written_to_another_container() -> None:
     with libct.create(state_directory(), former.id, make_config()) as present:
         process.wait()
         assert "annotations" not in present.state()
+
+
+def test_an_exit_status_is_not_written_to_a_later_start() -> None:
+    """Somebody else has started it again, and only then do we hear of the end."""
+    with create() as container:
+        process = first("sleep", "0.05")
+        container.run(process)
+        assert wait_until(lambda: another(container).status() == "stopped")
+        elsewhere(lambda: another(container).run(first()))
+        assert process.wait().exit_code == 0
+        assert container.status() == "running"
+        assert "annotations" not in container.state()
+
+
+@requires("cgroup1")
+def test_sigkill_ends_a_paused_container() -> None:
+    with create(cgroups=Cgroup()) as container:
+        container.run(process := first())
+        container.pause()
+        container.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+
+
+@requires("cgroup1")
+def test_limits_that_cannot_all_be_set_stay_as_they_were() -> None:
+    limits = Resources(memory=64 << 20, pids_limit=20, cpu_period=50000)
+    with create(cgroups=Cgroup(resources=limits)) as container:
+        container.run(first())
+        manager = container.manager
+        assert manager is not None
+        files = {"memory": "memory.limit_in_bytes", "pids": "pids.max", "cpu": "cpu.cfs_period_us"}
+
+        def present() -> list[int]:
+            return [int(Path(manager.paths()[of], name).read_text()) for of, name in files.items()]
+
+        assert present() == [64 << 20, 20, 50000]
+        # The memory comes first, and then a period that is too short.
+        asked = Resources(memory=128 << 20, pids_limit=30, cpu_period=1)
+        with pytest.raises(libct.CgroupError, match="Invalid argument"):
+            container.set(make_config(cgroups=Cgroup(resources=asked)))
+        assert present() == [64 << 20, 20, 50000]
+        for seen in (container, another(container)):
+            assert seen.config.cgroups is not None
+            assert seen.config.cgroups.resources.memory == 64 << 20
 
 
 def test_a_paused_container_is_destroyed() -> None:

@@ -172,6 +172,28 @@ def test_v2_where_the_first_process_has_gone() -> None:
     on_v2(body)
 
 
+@requires("cgroup1")
+def test_v1_when_one_of_the_groups_is_gone(container: libct.Container) -> None:
+    """A further process does not stay in the caller's for want of that."""
+    own = groups(container)["pids"]
+    other = own + "-other"
+    os.mkdir(other)
+    try:
+        Path(other, "cgroup.procs").write_text(str(container.state()["pid"]))
+        os.rmdir(own)
+        process = libct.Process(["sleep", "60"], env=[PATH])
+        container.run(process)
+        assert str(process.pid) in Path(other, "cgroup.procs").read_text().split()
+        assert parse_own(Path(f"/proc/{process.pid}/cgroup").read_text()) == parse_own(
+            Path(f"/proc/{container.state()['pid']}/cgroup").read_text()
+        )
+        container.signal(signal.SIGKILL)
+        process.wait()
+        container.destroy(force=True)
+    finally:
+        os.rmdir(other)
+
+
 @requires("cgroup2")
 def test_v2_when_the_group_is_gone() -> None:
     def body(container: libct.Container, own: str) -> None:

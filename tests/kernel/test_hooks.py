@@ -22,12 +22,25 @@ from libct.bootstrap import hooks as performers
 from libct.config import NEWCGROUP, NEWNS, NEWUSER, NEWUTS, Cgroup, Hook, Hooks, Mount, Resources
 from libct.config.attributes import Rlimit
 from libct.config.mount_flags import MS_BIND
+from libct.life.directory import Directory
+from libct.life.killing import end_hook
+from libct.life.proc import start_time
 from libct.oci.names import HOOKS
 from libct.syscalls.process import set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
 from ..killing import as_caller, beside, groups, orphans, remove
-from ..support import CHECKOUT, default_spec, forked, make_bundle, requires, run, unique, wait_until
+from ..support import (
+    CHECKOUT,
+    default_spec,
+    forked,
+    libct as run_libct,
+    make_bundle,
+    requires,
+    run,
+    unique,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -830,6 +843,82 @@ def test_a_caller_may_be_interrupted_in_a_hook(place: Path) -> None:
             thread.join()
             assert container.status() == "stopped"
         assert wait_until(lambda: not processes_with(seconds)), kind  # noqa: B023
+
+
+def test_a_hook_removes_its_container(tmp_path: Path) -> None:
+    """It is ended by nobody: that is what has called for it."""
+    script = f"""
+        export PYTHONPATH={CHECKOUT} PYTHONDONTWRITEBYTECODE=1
+        id=$(sed 's/.*"id":"\\([^"]*\\)".*/\\1/')
+        {sys.executable} -m libct --root {state_directory()} delete --force $id
+        echo $? >{tmp_path}/status
+    """
+    container = create(config_with(hooks_of(poststart=shell(script, timeout=50))))
+    container.run(process := first())
+    assert (tmp_path / "status").read_text() == "0\n"
+    assert not os.path.exists(f"{state_directory()}/{container.id}")
+    assert process.wait(10).signal == signal.SIGKILL
+
+
+def test_a_later_process_of_a_hook_s_number_is_not_ended(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path), "box")
+    directory.make()
+    other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    try:
+        for start, ended in ((start_time(other.pid) - 1, False), (start_time(other.pid), True)):
+            Path(directory.path, "hook").write_text(f"0 0 {other.pid} {start}")
+            end_hook(directory)
+            time.sleep(0.02)
+            assert (other.poll() is not None) is ended
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_removal_by_force_ends_a_hook_that_hangs(place: Path) -> None:
+    """And does not wait for the lock that the caller of the hook holds; nor end the caller."""
+    script = f"echo $$ >{place}/hook; sleep 1000; exit 0"
+    config = config_with(hooks_of(createRuntime=shell(script)), cgroups=Cgroup())
+    name = unique()
+    shared_rootfs()
+    state_directory()
+
+    def caller() -> None:
+        with pytest.raises(libct.StepError) as caught:
+            libct.create(state_directory(), name, config).run(first())
+        assert caught.value.place == "hooks.createRuntime[0]"
+
+    def remove_meanwhile() -> None:
+        assert wait_until(lambda: (place / "hook").exists())
+        begun = time.monotonic()
+        done = run_libct("delete", "--force", name, timeout=20)
+        took.append(time.monotonic() - begun)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    took: list[float] = []
+    thread = threading.Thread(target=remove_meanwhile)
+    thread.start()
+    try:
+        forked(caller, timeout=20)
+        thread.join()
+    finally:
+        for pid in processes_with(str(place)):
+            os.kill(int(pid), signal.SIGKILL)
+    assert took
+    assert took[0] < 4
+    assert groups(name) == []
+    assert not os.path.exists(f"{state_directory()}/{name}")
+
+
+def test_a_container_without_a_pid_namespace_is_stopped_with_all_in_it() -> None:
+    config = config_with(
+        hooks_of(poststart=shell("sleep 0.3; exit 1")), namespaces=[NEWNS], cgroups=Cgroup()
+    )
+    with create(config) as container:
+        with pytest.raises(libct.StepError, match="poststart"):
+            container.run(first("sh", "-c", "sleep 70 & sleep 71 & wait"))
+        assert container.status() == "stopped"
+        assert container.processes() == []
 
 
 @pytest.fixture

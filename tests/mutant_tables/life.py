@@ -1,7 +1,774 @@
-"""Mutants of control groups and of the life of a container."""
+"""Mutants of control groups, of the life of a container, and of the commands about it."""
 
 from __future__ import annotations
 
 from . import Mutant
 
-MUTANTS: list[Mutant] = []
+_CONTAINER = "tests/kernel/test_container.py::"
+_OWNERSHIP = "tests/kernel/test_ownership.py::"
+_V1, _V2 = "tests/kernel/test_cgroups_v1.py::", "tests/kernel/test_cgroups_v2.py::"
+_STEPS = "tests/unit/test_cgroups_steps.py::"
+_STATE = "tests/unit/test_state.py::"
+_CLI = "tests/kernel/test_cli.py::"
+_DEVICES = "tests/kernel/test_cgroups_devices.py::"
+_SERVICES = "tests/kernel/test_cli_services.py::"
+_CALLERS = "tests/kernel/test_cli_callers.py::"
+_TERMINAL = "tests/kernel/test_cli_terminal.py::"
+_BAD_INPUT = "tests/kernel/test_cli_bad_input.py::"
+_HOOKS = "tests/kernel/test_hooks.py::"
+
+_ENTRY = '    plan.add(who, "identity", entry)\n'
+_IDENTITY = """\
+    if host.euid != 0:
+        plan.add(who, "identity", [ns.make_undumpable()])
+    early = bool(lend or maps)
+    sources = mounts.early_sources(config, lent=bool(lend)) if early else []
+    session = [] if shared else [ns.new_session()]
+    own = _identity(config, sources, bool(maps), new_user, container_id)
+    plan.add(who, "identity", [*session, *own])
+"""
+
+_RECORD = [
+    Mutant(
+        "a later process of the same number is not the container's",
+        "life/record.py",
+        "start_time(self.pid) == self.start",
+        "start_time(self.pid) > 0",
+        (_STATE + "test_a_process_is_known_by_its_start",),
+    ),
+    Mutant(
+        "a process whose start is not known is not alive",
+        "life/record.py",
+        "self.pid > 0 and self.start > 0 and",
+        "self.pid > 0 and",
+        (_STATE + "test_a_process_is_known_by_its_start",),
+    ),
+    Mutant(
+        "a pidfd is of the first process and of no later one",
+        "life/holdings.py",
+        "if pidfd < 0 or not self.record.alive:",
+        "if pidfd < 0:",
+        (_STATE + "test_a_process_is_opened_only_if_it_is_the_first",),
+    ),
+    Mutant(
+        "a handle is of the container that it was made for",
+        "life/holdings.py",
+        "if record.created != self.record.created:",
+        "if False:",
+        (_CONTAINER + "test_a_handle_of_a_former_container_does_not_touch_the_present_one",),
+    ),
+    Mutant(
+        "one whose maker is gone is not being created",
+        "life/holdings.py",
+        "return CREATING if self.directory.locked() else STOPPED",
+        "return CREATING",
+        ("tests/kernel/test_bootstrap_kill.py::test_a_caller_is_killed[recorded]",),
+    ),
+    Mutant(
+        "one whose maker works is being created",
+        "life/holdings.py",
+        "return CREATING if self.directory.locked() else STOPPED",
+        "return STOPPED",
+        (_CONTAINER + "test_while_it_is_being_created",),
+    ),
+    Mutant(
+        "a released process is running, also with the fifo still there",
+        "life/holdings.py",
+        "exists(self.directory.fifo) and name_of(record.pid) == INIT_NAME",
+        "exists(self.directory.fifo)",
+        ("tests/kernel/test_bootstrap_kill.py::test_a_caller_is_killed[released]",),
+    ),
+    Mutant(
+        "what is done to a container is done to groups of its own",
+        "life/holdings.py",
+        "if path in own}",
+        "if own is not None}",
+        (_OWNERSHIP + "test_what_was_left_and_taken_over_is_not_touched",),
+    ),
+]
+
+_DIRECTORY = [
+    Mutant(
+        "a lock is of the directory that is there now",
+        "life/directory.py",
+        "                if self._is(fd):\n                    return Held",
+        "                if True:\n                    return Held",
+        (_STATE + "test_a_lock_is_of_the_container_that_is_there",),
+    ),
+    Mutant(
+        "a directory is removed only if it is the one that was emptied",
+        "life/directory.py",
+        "                if self._is(fd):\n                    posix.rmdir",
+        "                if True:\n                    posix.rmdir",
+        (_STATE + "test_only_the_directory_that_was_emptied_is_removed",),
+    ),
+    Mutant(
+        "the record is removed last",
+        "life/directory.py",
+        "for name in sorted(names, key=STATE.__eq__):",
+        "for name in sorted(names, key=STATE.__ne__):",
+        (_STATE + "test_the_record_is_removed_last",),
+    ),
+    Mutant(
+        "a link is not followed to what is removed",
+        "life/directory.py",
+        "flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC",
+        "flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC",
+        (_STATE + "test_a_link_to_another_container_is_damage",),
+    ),
+    Mutant(
+        "a directory with anything else in it is not removed",
+        "life/directory.py",
+        "            if name not in _OURS:\n",
+        "            if not name:\n",
+        (_CLI + "test_delete_force_removes_nothing_of_others",),
+    ),
+    Mutant(
+        "no link in a container's directory of ours is followed",
+        "life/directory.py",
+        "os.fwalk(path, topdown=False, dir_fd=parent)",
+        "os.fwalk(path, topdown=False, dir_fd=parent, follow_symlinks=True)",
+        (_SERVICES + "test_whatever_a_container_leaves_in_the_directory_is_removed",),
+    ),
+    Mutant(
+        "a copy that a fork has made does not keep a lock",
+        "life/directory.py",
+        "        fcntl.flock(self._fd, fcntl.LOCK_UN)  # also for copies that a fork has made\n",
+        "",
+        (_STATE + "test_a_forked_copy_does_not_keep_a_lock",),
+    ),
+    Mutant(
+        "who holds the lock of a removed container writes to no other one's files",
+        "life/directory.py",
+        "return posix.open(name, flags | posix.O_CLOEXEC, 0o600, dir_fd=self._fd)",
+        'return posix.open(f"{self.path}/{name}", flags | posix.O_CLOEXEC, 0o600)',
+        (_STATE + "test_who_holds_a_lock_writes_to_the_directory_of_the_lock",),
+    ),
+    Mutant(
+        "who holds the lock of a removed container replaces no other one's record",
+        "life/directory.py",
+        'posix.rename(f".{STATE}", STATE, src_dir_fd=self._fd, dst_dir_fd=self._fd)',
+        'posix.rename(f"{self.path}/.{STATE}", f"{self.path}/{STATE}")',
+        (_STATE + "test_who_holds_a_lock_writes_to_the_directory_of_the_lock",),
+    ),
+    Mutant(
+        "a record is of the container that has the directory's name",
+        "life/directory.py",
+        "                if record.id != self.id:\n",
+        "                if not record.id:\n",
+        (_STATE + "test_a_link_to_another_container_is_damage",),
+    ),
+    Mutant(
+        "a fifo that a killed start has left is replaced",
+        "life/directory.py",
+        "        self.remove_fifo()  # of a start that was killed\n",
+        "",
+        (_STATE + "test_a_fifo_of_a_start_that_was_killed_is_replaced",),
+    ),
+    Mutant(
+        "a directory below /tmp is the user's own",
+        "life/directory.py",
+        "if found.st_uid != uid or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:",
+        "if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:",
+        (_STATE + "test_default_roots", _CONTAINER + "test_the_default_root_of_an_ordinary_user"),
+    ),
+]
+
+_STARTS = [
+    Mutant(
+        "what a start that fails has made of groups is undone at once",
+        "life/starting.py",
+        "for failure in ledger.undo() if ledger is not None else ():",
+        "for failure in ():",
+        (_OWNERSHIP + "test_a_start_that_fails_leaves_a_container_without_groups",),
+    ),
+    Mutant(
+        "what could not be undone is told in the error",
+        "life/starting.py",
+        "        note(error, failure)\n",
+        "        pass\n",
+        (_OWNERSHIP + "test_what_a_start_could_not_undo_is_noted_in_its_error",),
+    ),
+    Mutant(
+        "a start that fails leaves no fifo",
+        "life/starting.py",
+        "    held.remove_fifo()\n    for failure",
+        "    for failure",
+        (_OWNERSHIP + "test_a_start_that_fails_leaves_a_container_without_groups",),
+    ),
+    Mutant(
+        "a group that is not the container's is none of its groups",
+        "life/starting.py",
+        "{name: paths[name] for name in paths if paths[name] in own}",
+        "paths",
+        (_OWNERSHIP + "test_groups_that_were_not_to_be_had_are_not_looked_at",),
+    ),
+    Mutant(
+        "an exit status is written to the start that it is of",
+        "life/starting.py",
+        "            if (record.pid, record.start) == (pid, start):\n",
+        "            if pid:\n",
+        (_CONTAINER + "test_an_exit_status_is_not_written_to_a_later_start",),
+    ),
+    Mutant(
+        "a container has one first process",
+        "life/starting.py",
+        '    rules.require("start", status, holdings.id)\n',
+        "",
+        (_CONTAINER + "test_two_starts_at_once",),
+    ),
+    Mutant(
+        "a container whose poststart hook fails is stopped",
+        "life/hooks.py",
+        "    except BaseException:\n        stop(holdings)\n        raise\n",
+        "    except BaseException:\n        raise\n",
+        (_HOOKS + "test_a_hook_that_fails",),
+    ),
+    Mutant(
+        "without a pid namespace all end when a container is stopped",
+        "life/killing.py",
+        "    if not holdings.record.own_pids:\n        manager = holdings.manager\n",
+        "    if False:\n        manager = holdings.manager\n",
+        (_HOOKS + "test_a_container_without_a_pid_namespace_is_stopped_with_all_in_it",),
+    ),
+    Mutant(
+        "of two who release a container one is refused",
+        "life/releasing.py",
+        '        rules.require("exec", holdings.live_status(), holdings.id)\n',
+        "",
+        (_CONTAINER + "test_several_release_it_at_once",),
+    ),
+    Mutant(
+        "that the first process died before it was released is told",
+        "life/releasing.py",
+        '    if said in (b"", GO):\n',
+        "    if False:\n",
+        (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
+    ),
+    Mutant(
+        "a container that could not be registered leaves no directory",
+        "life/creating.py",
+        "    except BaseException:\n        directory.remove()\n        raise\n",
+        "    except BaseException:\n        raise\n",
+        (_CONTAINER + "test_a_full_state_directory",),
+    ),
+    Mutant(
+        "limits that could not be set as a whole are the old ones again",
+        "life/container.py",
+        "                manager.set(before)\n",
+        "                pass\n",
+        (_CONTAINER + "test_limits_that_cannot_all_be_set_stay_as_they_were",),
+    ),
+    Mutant(
+        "a process enters its groups while it has the rights to",
+        "plan/container.py",
+        _ENTRY + _IDENTITY,
+        _IDENTITY + _ENTRY,
+        ("tests/kernel/test_rootfs_cgroup.py::test_v1_with_a_cgroup_namespace",),
+    ),
+    Mutant(
+        "a process is cloned into its group",
+        "plan/container.py",
+        "    into = manager is not None and manager.cgroup_directory() is not None\n",
+        "    into = False\n",
+        (_OWNERSHIP + "test_an_empty_group_is_taken_over_and_removed[v2]",),
+    ),
+]
+
+_ENDS = [
+    Mutant(
+        "a hook that removes its container lives on",
+        "life/killing.py",
+        "for group in found - _groups({posix.getpid(), *spare}):",
+        "for group in found - _groups(spare):",
+        (_HOOKS + "test_a_hook_removes_its_container",),
+    ),
+    Mutant(
+        "a later process of a hook's number is not ended",
+        "life/killing.py",
+        "found = {pid} if start and start_time(pid) == start else set()",
+        "found = {pid} if start else set()",
+        (_HOOKS + "test_a_later_process_of_a_hook_s_number_is_not_ended",),
+    ),
+    Mutant(
+        "a hook that goes on is ended with its container",
+        "life/ending.py",
+        "    if directory.hook() is not None:\n        killing.end_hook(directory)\n",
+        "",
+        (_HOOKS + "test_the_caller_is_killed_in_a_hook_of_create",),
+    ),
+    Mutant(
+        "a frozen process is thawed to die",
+        "life/killing.py",
+        "        while not wait_for(pidfd, 0):\n            thaw(holdings)\n",
+        "        while not wait_for(pidfd, 0):\n",
+        (_CONTAINER + "test_a_paused_container_is_destroyed",),
+    ),
+    Mutant(
+        "a first process that ends has its others waited for",
+        "life/killing.py",
+        "            reap(holdings.children())\n",
+        "",
+        (_CONTAINER + "test_further_processes_that_nobody_waited_for",),
+    ),
+    Mutant(
+        "a container that runs is not removed without force",
+        "life/ending.py",
+        '        rules.require("destroy", status, holdings.id)\n    if holdings.started',
+        "        pass\n    if holdings.started",
+        (_CONTAINER + "test_destroy",),
+    ),
+    Mutant(
+        "removal by force waits for no lock",
+        "life/ending.py",
+        "held = _locked_by_force(holdings) if force else holdings.directory.lock()",
+        "held = holdings.directory.lock()",
+        (_HOOKS + "test_removal_by_force_ends_a_hook_that_hangs",),
+    ),
+    Mutant(
+        "removal by force ends the hook that holds it up",
+        "life/ending.py",
+        "        killing.end_hook(directory, spare=spare)\n",
+        "",
+        (_HOOKS + "test_removal_by_force_ends_a_hook_that_hangs",),
+    ),
+    Mutant(
+        "without a pid namespace a removal ends what the first process has left",
+        "life/ending.py",
+        "by_force=force or not record.own_pids",
+        "by_force=force",
+        (_OWNERSHIP + "test_what_the_first_process_has_left_is_ended",),
+    ),
+    Mutant(
+        "a container whose groups cannot be removed is still there",
+        "life/ending.py",
+        '    if failures:\n        raise CgroupError("; ".join(failures))\n    directory.remove()\n'
+        "    holdings.abandon()\n",
+        "    directory.remove()\n    holdings.abandon()\n",
+        (_OWNERSHIP + "test_what_cannot_be_cleaned_up_is_told_after_the_first_error",),
+    ),
+    Mutant(
+        "a removal by force does not touch another container of the name",
+        "life/ending.py",
+        "            if force:\n                return None\n            raise\n",
+        "            if not force:\n                raise\n",
+        (_CONTAINER + "test_a_handle_of_a_former_container_does_not_touch_the_present_one",),
+    ),
+    Mutant(
+        "without a pid namespace SIGKILL goes to all",
+        "life/container.py",
+        "manager = None if self._has.record.own_pids else self._has.manager",
+        "manager = None",
+        (_CONTAINER + "test_kill_without_a_pid_namespace_kills_all",),
+    ),
+    Mutant(
+        "what SIGKILL was sent to is thawed to die",
+        "life/container.py",
+        "        thaw(self._has)  # on cgroup v1 a frozen process does not die\n",
+        "",
+        (_CONTAINER + "test_sigkill_ends_a_paused_container",),
+    ),
+    Mutant(
+        "a signal ends a container that waits for its start",
+        "life/container.py",
+        "            elif not self._end_created(signal):\n",
+        "            else:\n",
+        (_CONTAINER + "test_a_signal_ends_a_container_that_waits_for_its_start",),
+    ),
+]
+
+_LEDGER = [
+    Mutant(
+        "a group that has another mark is another's",
+        "cgroups/ledger.py",
+        "if what in _OWN and mark == _mark_of(path, mark)",
+        "if what in _OWN",
+        (_OWNERSHIP + "test_what_was_left_and_taken_over_is_not_touched",),
+    ),
+    Mutant(
+        "that a group is about to be made is written before",
+        "cgroups/ledger.py",
+        '        self._write("intended", path)\n',
+        "",
+        (_OWNERSHIP + "test_killed_between_the_levels",),
+    ),
+    Mutant(
+        "what is in a group that was only intended is not killed",
+        "cgroups/ledger.py",
+        '_OWN = ("made", "taken")',
+        '_OWN = ("made", "taken", "intended")',
+        (_OWNERSHIP + "test_killed_between_the_levels",),
+    ),
+    Mutant(
+        "a level that was made is written down",
+        "cgroups/ledger.py",
+        '            self._write("above", path)\n',
+        '            self._write("left", path)\n',
+        (_OWNERSHIP + "test_levels_above",),
+    ),
+    Mutant(
+        "a group that was there stays after a start that fails",
+        "cgroups/ledger.py",
+        '                self._write("left", path)\n        return self.remove',
+        "                pass\n        return self.remove",
+        (_STEPS + "test_an_empty_group_is_taken_and_not_removed",),
+    ),
+    Mutant(
+        "a group that was taken and given back has no mark of ours",
+        "cgroups/ledger.py",
+        "                    _write_mark(path, self._before[path])\n",
+        "                    pass\n",
+        (_OWNERSHIP + "test_an_empty_group_stays_after_a_start_that_failed",),
+    ),
+    Mutant(
+        "the lowest levels are removed first",
+        "cgroups/ledger.py",
+        "in reversed(list(self._lines.items())):",
+        "in list(self._lines.items()):",
+        (_OWNERSHIP + "test_levels_above",),
+    ),
+    Mutant(
+        "what runs in the groups is ended by a removal by force",
+        "cgroups/ledger.py",
+        "            if by_force:\n                killing.kill(own, spare=spare)\n",
+        "",
+        (_OWNERSHIP + "test_what_the_first_process_has_left_is_ended",),
+    ),
+    Mutant(
+        "a line of the ledger that was not written to its end is none",
+        "cgroups/ledger.py",
+        'if not line.endswith("\\n") or not path.startswith("/"):',
+        'if not path.startswith("/"):',
+        (_STEPS + "test_a_line_of_the_ledger_that_was_not_written_to_its_end",),
+    ),
+    Mutant(
+        "a group that a container has left is made anew",
+        "cgroups/steps.py",
+        "if not (ledger.discard(directory) and _make(ledger, mount, directory)):",
+        "if True:",
+        (_CONTAINER + "test_it_can_be_started_again_after_all_in_its_groups_was_killed",),
+    ),
+    Mutant(
+        "a group of nobody's is not made anew",
+        "cgroups/ledger.py",
+        "        if path not in self.own() and not _read_mark(path):\n            return False\n",
+        "",
+        (_OWNERSHIP + "test_an_empty_group_is_taken_over_and_removed",),
+    ),
+    Mutant(
+        "a group with processes in it is not taken",
+        "cgroups/steps.py",
+        "    if used:\n        listed",
+        "    if False:\n        listed",
+        (_OWNERSHIP + "test_the_group_of_another_container",),
+    ),
+    Mutant(
+        "a group that is frozen is not taken",
+        "cgroups/steps.py",
+        'if files.read(f"{directory}/{file}").strip() in values:',
+        "if False:",
+        (_V1 + "test_a_frozen_group_is_not_taken", _V2 + "test_groups_in_use_are_not_taken"),
+    ),
+    Mutant(
+        "a group that cannot be written is not taken",
+        "cgroups/steps.py",
+        '            posix.close(files.open_file(f"{directory}/cgroup.procs", posix.O_WRONLY))\n',
+        "",
+        (_OWNERSHIP + "test_groups_that_are_there_and_read_only",),
+    ),
+    Mutant(
+        "a process is not cloned into a group of another user's",
+        "cgroups/entry.py",
+        'if optional and not posix.access(f"{directory}/cgroup.procs", posix.W_OK):',
+        "if False:",
+        (_OWNERSHIP + "test_an_ordinary_user_has_a_container_of_the_same_name",),
+    ),
+    Mutant(
+        "a level that another container's end has removed is made again",
+        "cgroups/steps.py",
+        "            if not next(waiting):\n                raise\n",
+        "            raise\n",
+        (_STEPS + "test_levels_are_made_again_that_go_meanwhile",),
+    ),
+]
+
+_KILLING = [
+    Mutant(
+        "what forks is frozen to be killed",
+        "cgroups/killing.py",
+        "            _freeze(directories)\n",
+        "            pass\n",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "what is frozen to be killed is waited for",
+        "cgroups/killing.py",
+        "not in files.read(file).splitlines() and next(waiting):",
+        "not in files.read(file).splitlines() and False:",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "what v1 has frozen is thawed to die",
+        "cgroups/killing.py",
+        "        thaw(directories)\n        if forks:\n",
+        "        if forks:\n",
+        (_V1 + "test_killing_gets_frozen_and_forking_processes",),
+    ),
+    Mutant(
+        "what v1 has frozen in groups below is thawed to die",
+        "cgroups/killing.py",
+        "for path in reversed(list(files.tree(directory))):",
+        "for path in [directory]:",
+        (_V1 + "test_killing_gets_what_is_frozen_below",),
+    ),
+    Mutant(
+        "what v2 has frozen to be killed is thawed",
+        "cgroups/killing.py",
+        "            _thaw_v2(directories)\n",
+        "            pass\n",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "what is spared is not killed with its group",
+        "cgroups/killing.py",
+        "    if not spared.intersection(running(directories)):\n",
+        "    if True:\n",
+        (_V2 + "test_what_is_spared_lives_on",),
+    ),
+    Mutant(
+        "what is spared is not killed one by one",
+        "cgroups/killing.py",
+        "found := [pid for pid in running(directories) if pid not in spared]",
+        "found := [pid for pid in running(directories)]",
+        (_V1 + "test_what_is_spared_lives_on",),
+    ),
+    Mutant(
+        "v1 has frozen all when it says so",
+        "cgroups/v1.py",
+        'freezer.read(f"{self._paths[\'freezer\']}/freezer.state") == "FROZEN"',
+        "freezer.read(f\"{self._paths['freezer']}/freezer.state\")",
+        (_V1 + "test_freezing_waits_until_all_have_stopped",),
+    ),
+    Mutant(
+        "v2 has frozen all when it says so",
+        "cgroups/v2.py",
+        'while b"frozen 1" not in posix.pread(fd, 4096, 0):',
+        'while b"frozen" not in posix.pread(fd, 4096, 0):',
+        (_V2 + "test_freezing_waits_until_all_have_stopped",),
+    ),
+    Mutant(
+        "a container that is about to freeze is paused",
+        "cgroups/freezer.py",
+        'in ("FREEZING", "FROZEN")',
+        'in ("FREEZING",)',
+        (_V1 + "test_a_frozen_process_does_nothing",),
+    ),
+    Mutant(
+        "a file of a control group is on a cgroup file system",
+        "cgroups/files.py",
+        "    if not on_cgroup_filesystem(fd):\n",
+        "    if False:\n",
+        (_STEPS + "test_other_file_systems_are_refused",),
+    ),
+    Mutant(
+        "no link is followed to a file of a control group",
+        "cgroups/files.py",
+        "flags | posix.O_CLOEXEC | posix.O_NOFOLLOW",
+        "flags | posix.O_CLOEXEC",
+        (_STEPS + "test_symbolic_links_are_not_followed",),
+    ),
+    Mutant(
+        "a process that is exiting is moved at another try",
+        "cgroups/files.py",
+        "if error.errno != errno.EINVAL or not next(waiting):",
+        "if True:",
+        (_STEPS + "test_an_exiting_process_is_tried_again",),
+    ),
+    Mutant(
+        "removal waits for what is about to leave a group",
+        "cgroups/files.py",
+        "        if not next(waiting):\n            raise explained(OSError(errno.EBUSY",
+        "        if True:\n            raise explained(OSError(errno.EBUSY",
+        (_V1 + "test_removal_waits_for_the_dying",),
+    ),
+    Mutant(
+        "what is not there needs no removing, whatever the kernel says",
+        "cgroups/files.py",
+        "        if not is_directory(directory):\n",
+        "        if error.errno == errno.ENOENT:\n",
+        (_OWNERSHIP + "test_what_is_not_there_needs_no_removing",),
+    ),
+    Mutant(
+        "groups below a container's go with it",
+        "cgroups/files.py",
+        "busy = [path for path in tree(directory) if not _removed(path)]",
+        "busy = [directory]",
+        (_OWNERSHIP + "test_groups_made_inside_go_with_it",),
+    ),
+    Mutant(
+        "limits that depend on each other are written in any order",
+        "cgroups/steps.py",
+        "                if error.errno != errno.EINVAL:\n",
+        "                if True:\n",
+        (_V1 + "test_limits_change_in_any_direction",),
+    ),
+    Mutant(
+        "a v2 limit below what is used is refused where that is asked for",
+        "cgroups/steps.py",
+        "    if used > limit:\n",
+        "    if False:\n",
+        (_STEPS + "test_a_limit_above_use_is_checked",),
+    ),
+    Mutant(
+        "the rules of devices are those that were written",
+        "cgroups/devices/apply_v1.py",
+        "    if not _agrees(listed, default, exceptions):\n",
+        "    if False:\n",
+        ("tests/unit/test_devices.py::test_a_new_group_is_written_and_verified",),
+    ),
+    Mutant(
+        "device programs that were there before go",
+        "cgroups/devices/apply_v2.py",
+        "            bpf.prog_detach(group, former)\n",
+        "            pass\n",
+        (_DEVICES + "test_a_v2_group_has_one_program_whatever_it_had_before",),
+    ),
+    Mutant(
+        "device rules that are refused are an error",
+        "cgroups/devices/apply_v2.py",
+        "        raise _hinted(error) from None\n    finally:",
+        "        return\n    finally:",
+        (_OWNERSHIP + "test_device_rules_that_are_refused",),
+    ),
+    Mutant(
+        "a group that must be had is an error where it cannot be",
+        "cgroups/v1.py",
+        "return any(controller == asked for asked, _ in asked_limits(self.cgroup.resources))",
+        "return False",
+        (_V1 + "test_without_delegation_a_limit_is_an_error_with_a_remedy",),
+    ),
+]
+
+_COMMANDS = [
+    Mutant(
+        "a signal that the caller ignores stays ignored",
+        "cli/signals.py",
+        "if handler is not None and handler != _signal.SIG_IGN:",
+        "if handler is not None:",
+        (_CLI + "test_a_signal_that_is_ignored_stays_ignored",),
+    ),
+    Mutant(
+        "a command puts handlers back",
+        "cli/signals.py",
+        "            _signal.signal(number, handler)\n        _signal.set_wakeup_fd",
+        "            pass\n        _signal.set_wakeup_fd",
+        ("tests/unit/test_cli_signals.py::test_signals_are_noted_and_then_handled_as_before",),
+    ),
+    Mutant(
+        "what a container leaves behind is taken",
+        "cli/foreground.py",
+        "        set_child_subreaper(True)\n",
+        "",
+        (_CLI + "test_run_takes_orphans_of_the_container",),
+    ),
+    Mutant(
+        "what was taken is waited for",
+        "cli/foreground.py",
+        "        _reap_orphans(process.pid)\n",
+        "",
+        (_CLI + "test_run_waits_for_what_it_has_taken",),
+    ),
+    Mutant(
+        "the process itself is waited for by who wants its status",
+        "cli/foreground.py",
+        "if found is None or found.si_pid == own:",
+        "if found is None:",
+        ("tests/unit/test_cli_signals.py::test_orphans_are_reaped_up_to_the_process_itself",),
+    ),
+    Mutant(
+        "a process that was started in vain is ended",
+        "cli/foreground.py",
+        "                end(process)\n                raise\n",
+        "                raise\n",
+        (_BAD_INPUT + "test_an_exec_whose_pid_file_cannot_be_written",),
+    ),
+    Mutant(
+        "a process that handles a signal is left to it",
+        "cli/foreground.py",
+        "if mortal and number in _ENDING and not _minds(process.pid, number):",
+        "if mortal and number in _ENDING:",
+        (_CLI + "test_a_signal_ends_what_runs_in_a_sandbox",),
+    ),
+    Mutant(
+        "a job in the background waits for the terminal",
+        "cli/foreground.py",
+        "Signals(but=_JOB_CONTROL if relay else ())",
+        "Signals()",
+        (_TERMINAL + "test_a_job_that_starts_in_the_background_waits_for_the_foreground",),
+    ),
+    Mutant(
+        "the terminal is restored",
+        "cli/foreground.py",
+        "            relay.restore()\n",
+        "            pass\n",
+        (_TERMINAL + "test_a_shell_in_the_foreground",),
+    ),
+    Mutant(
+        "a detached process that was started in vain is ended",
+        "cli/launch.py",
+        "    except BaseException:\n        end(process)\n        raise\n",
+        "    except BaseException:\n        raise\n",
+        (_BAD_INPUT + "test_an_exec_whose_pid_file_cannot_be_written",),
+    ),
+    Mutant(
+        "a pid file is never there without its number",
+        "cli/launch.py",
+        '    new = join(directory, "." + name)\n',
+        "    new = path\n",
+        (_CALLERS + "test_a_pid_file_is_there_with_its_number_or_not_at_all",),
+    ),
+    Mutant(
+        "a pid file takes no device's place",
+        "cli/launch.py",
+        "not in (stat.S_IFREG, stat.S_IFLNK):",
+        "not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFIFO):",
+        (_BAD_INPUT + "test_a_pid_file_that_cannot_be_written",),
+    ),
+    Mutant(
+        "sockets of another process are not passed on",
+        "cli/launch.py",
+        'if environment("LISTEN_PID") != str(posix.getpid()):',
+        "if False:",
+        (_SERVICES + "test_what_is_not_meant_for_us_is_not_passed_on",),
+    ),
+    Mutant(
+        "a container whose hook fails at its start is removed",
+        "cli/control.py",
+        "            remove(arguments, container, error)\n",
+        "            pass\n",
+        (_OWNERSHIP + "test_a_start_that_fails_after_create",),
+    ),
+    Mutant(
+        "what there is of a container without a record is removed by force",
+        "cli/control.py",
+        "        remove_remains(Directory(arguments.root or default_root(), container_id))\n",
+        "",
+        (_CLI + "test_delete_force_removes_the_leftovers_of_a_killed_create",),
+    ),
+    Mutant(
+        "a container that failed to start is removed",
+        "cli/removal.py",
+        "        container.destroy(force=True)\n",
+        "        pass\n",
+        (_OWNERSHIP + "test_a_start_that_fails[the command-own pids-v1]",),
+    ),
+    Mutant(
+        "what failed in the cleaning up is told",
+        "cli/dispatch.py",
+        "for text in notes(error)]",
+        "for text in ()]",
+        (_OWNERSHIP + "test_what_cannot_be_cleaned_up_is_told_after_the_first_error",),
+    ),
+]
+
+MUTANTS = [*_RECORD, *_DIRECTORY, *_STARTS, *_ENDS, *_LEDGER, *_KILLING, *_COMMANDS]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import choose as cgroups, entry, files, steps
+from libct.cgroups import choose as cgroups, entry, files, ledger, steps
+from libct.cgroups.ledger import parse
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
 
@@ -119,11 +120,21 @@ def test_nor_one_that_is_frozen(tree: Tree, file: str, state: str) -> None:
         make(tree, "a")
 
 
-def test_an_empty_group_is_taken_and_not_removed(tree: Tree) -> None:
+@pytest.mark.parametrize("marked", [True, False])
+def test_an_empty_group_is_taken_and_not_removed(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, *, marked: bool
+) -> None:
+    """By an ordinary user, too, who cannot mark it."""
+    if not marked:
+        monkeypatch.setattr(ledger, "_write_mark", lambda path, mark: False)
     tree.group("a", cgroup_procs="", freezer_state="THAWED\n")
     context = with_ledger()
     make(tree, "a", context=context)
+    assert ledger_of(context).own() == [f"{tree.root}/a"]
+    for file in (tree.root / "a").iterdir():  # which would keep it, as those of a group do not
+        file.unlink()
     assert ledger_of(context).undo() == []
+    assert ledger_of(context).own() == []
     assert (tree.root / "a").is_dir()
 
 
@@ -161,6 +172,32 @@ def test_levels_are_removed_when_a_lower_one_cannot_be_made(
         make(tree, "a/b/c", context=context)
     assert ledger_of(context).undo() == []
     assert os.listdir(tree.root) == []
+
+
+def test_levels_are_made_again_that_go_meanwhile(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the end of another container that has made them, too."""
+    mkdir = os.mkdir
+    gone: list[str] = []
+
+    def mkdir_without(path: str, mode: int) -> None:
+        if path.endswith("/a/b") and not gone:
+            os.rmdir(tree.root / "a")
+            gone.append(path)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(posix, "mkdir", mkdir_without)
+    context = with_ledger()
+    make(tree, "a/b", context=context)
+    assert (tree.root / "a/b").is_dir()
+    assert ledger_of(context).undo() == []
+    assert os.listdir(tree.root) == []
+
+
+def test_a_line_of_the_ledger_that_was_not_written_to_its_end() -> None:
+    text = "above - /a\nmade m1 /a/b\nmade m2 /a/c\nleft - /a/c\nabove - /x\nmade m3 /x/y"
+    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", "m1"), "/x": ("above", "-")}
 
 
 # --- cgroup_enable_controllers ---

@@ -19,10 +19,12 @@ from libct.errors import (
     ContainerDamaged,
     ContainerExists,
     ContainerNotFound,
+    ContainerNotRunning,
     Error,
     InvalidID,
 )
 from libct.life.directory import Directory, check_id, default_root
+from libct.life.holdings import Holdings
 from libct.life.proc import name_of, start_time
 from libct.life.record import Record
 from libct.syscalls import userns
@@ -232,6 +234,24 @@ def test_a_link_to_another_container_is_damage(tmp_path: Path) -> None:
     assert directory.read().id == "box"
 
 
+def test_only_the_directory_that_was_emptied_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may have removed it meanwhile, and a third one made it again."""
+    directory, _ = make(tmp_path)
+    unlink = os.unlink
+
+    def replace_and_unlink(name: str, *, dir_fd: int) -> None:
+        os.rename(directory.path, tmp_path / "former")
+        directory.make()
+        unlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(posix, "unlink", replace_and_unlink)
+    directory.remove()
+    assert os.listdir(tmp_path / "former") == []
+    assert os.path.isdir(directory.path)
+
+
 def test_a_fifo_of_a_start_that_was_killed_is_replaced(tmp_path: Path) -> None:
     directory, _ = make(tmp_path)
     with directory.lock() as held:
@@ -353,6 +373,27 @@ def test_a_lock_is_of_the_container_that_is_there(tmp_path: Path) -> None:
         directory.locked()
 
 
+def test_who_holds_a_lock_writes_to_the_directory_of_the_lock(tmp_path: Path) -> None:
+    """And not to that of another container, which has got the name meanwhile."""
+    directory, record = make(tmp_path)
+    former = tmp_path / "former"
+    with directory.lock() as held:
+        os.rename(directory.path, former)
+        directory.make()
+        Path(directory.path, ".state.json").write_text("the other's next")
+        Path(directory.path, "state.json").write_text("the other's")
+        os.close(held.make_fifo())
+        held.append("groups", "made")
+        held.note_hook(0, 0)
+        record.pid = 77
+        held.write(record)
+    assert sorted(os.listdir(former)) == ["exec.fifo", "groups", "hook", "state.json"]
+    assert json.loads((former / "state.json").read_text())["pid"] == 77
+    assert sorted(os.listdir(directory.path)) == [".state.json", "state.json"]
+    assert Path(directory.path, ".state.json").read_text() == "the other's next"
+    assert Path(directory.path, "state.json").read_text() == "the other's"
+
+
 # --- processes --------------------------------------------------------------------------------
 
 
@@ -369,6 +410,32 @@ def test_start_times() -> None:
     os.waitpid(pid, 0)
     assert start_time(pid) == 0
     assert start_time(1 << 30) == 0
+
+
+def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
+    _, record = make(tmp_path)
+    record.pid, record.start = os.getpid(), start_time(os.getpid())
+    assert record.alive
+    record.start -= 1  # of one that had the number before
+    assert not record.alive
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    record.pid, record.start = pid, 0  # it had ended before anybody could look
+    assert not record.alive
+
+
+def test_a_process_is_opened_only_if_it_is_the_first(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    holdings = Holdings(directory, record)
+    before = os.listdir("/proc/self/fd")
+    record.pid, record.start = os.getpid(), start_time(os.getpid())
+    os.close(holdings.open_init())
+    record.start -= 1
+    with pytest.raises(ContainerNotRunning):
+        holdings.open_init()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
