@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.status import CREATING
-from ..errors import Error
+from ..errors import ContainerNotFound, Error
 from ..life.container import list_containers, load
 from ..life.rules import require
 from ..loading import jsontext
@@ -32,14 +32,22 @@ def state(arguments: Arguments) -> int:
 def list_all(arguments: Arguments) -> int:
     damaged: list[ContainerDamaged] = []
     found = list_containers(arguments.root, damaged=damaged)
-    if damaged:
+    troubles = [str(error) for error in damaged]
+    states = []
+    for container in () if arguments.quiet else found:
+        try:
+            states.append(container.state())
+        except ContainerNotFound:
+            continue  # removed just now
+        except Error as error:
+            troubles.append(str(error))
+    if troubles:
         from .log import report
 
-        report(arguments, "warning", *map(str, damaged))
+        report(arguments, "warning", *troubles)
     if arguments.quiet:
         output("".join(f"{container.id}\n" for container in found))
         return 0
-    states = [container.state() for container in found]
     if arguments.format == "json":
         _output_json(states)
     else:
