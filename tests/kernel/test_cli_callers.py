@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from libct.cli.launch import write_pid_file
-from libct.errors import Error
+from libct.errors import Error, printable
 from tests.support import (
     busybox_rootfs,
     libct,
@@ -74,6 +74,50 @@ def fails(*words: str | os.PathLike[str], status: int = 1, **options: Any) -> st
 
 
 # --- texts ---
+
+EVIL = "\x1b]0;evil\x07\r\u202e\x9b"
+WRITTEN_OUT = "\\x1b]0;evil\\x07\\r\\u202e\\x9b"
+
+
+def test_no_name_tells_a_terminal_what_to_do(tmp_path: Path, rootfs: Path) -> None:
+    """Bundles, commands, paths of groups and mounts, what a hook prints, texts from inside."""
+    name, place = unique(), tmp_path / f"b{EVIL}\udcff"
+    place.mkdir()
+    make_bundle(place, rootfs=rootfs, args=["sleep", "1000"], annotations={"a": EVIL})
+    shown = f"b{WRITTEN_OUT}\\udcff"
+    libct("run", "-d", "-b", place, name, check=True)
+    try:
+        assert shown in libct("list", check=True).stdout
+        assert json.loads(libct("state", name, check=True).stdout)["bundle"] == str(place)
+        assert WRITTEN_OUT in fails("exec", name, f"/{EVIL}", status=255).replace("\\\\", "\\")
+        libct("exec", "-d", name, "sh", "-c", "sleep 1000; :", EVIL, check=True)
+        listed = libct("ps", name, check=True).stdout
+        assert printable(listed, "\n") == listed
+    finally:
+        libct("delete", "--force", name, check=True)
+    changes: list[dict[str, Any]] = [
+        {"linux": {"cgroupsPath": f"/{EVIL}/../.."}},
+        {"mounts": [{"destination": "/x", "type": "bind", "source": EVIL}]},
+        {"process": {"cwd": EVIL}},
+        {"process": {"args": [f"/{EVIL}"]}},
+        {"hooks": {"createRuntime": [{"path": f"/{EVIL}"}]}},
+        {"hostname": EVIL * 20},
+        {"root": {"path": f"/{EVIL}"}},
+    ]
+    for each in changes:
+        make_bundle(tmp_path, rootfs=rootfs, **each)
+        for command in ("run", "check", "plan"):
+            done = libct(command, "-b", tmp_path, *([name] if command == "run" else []))
+            assert done.stderr or done.stdout
+            assert printable(done.stdout, "\n") == done.stdout
+            assert printable(done.stderr, "\n") == done.stderr
+    assert WRITTEN_OUT in fails("run", "-b", f"/{EVIL}", name).replace("\\\\", "\\")
+
+
+def test_a_traceback_tells_a_terminal_nothing(tmp_path: Path) -> None:
+    done = libct("--debug", "run", "-b", f"{tmp_path}/{EVIL}", unique())
+    assert "Traceback" in done.stderr
+    assert printable(done.stderr, "\n") == done.stderr
 
 
 @pytest.mark.parametrize(

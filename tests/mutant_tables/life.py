@@ -14,7 +14,7 @@ _STATE = "tests/unit/test_state.py::test_"
 _NO_FILE = f"{_STATE}what_is_no_file_of_ours_is_damage"
 _NO_FIELD = f"{_STATE}a_field_that_no_record_has_is_damage"
 _NOT_WRITTEN = f"{_STATE}nothing_is_written_where_no_file_of_ours_is"
-_CLI = "tests/kernel/test_cli.py::test_"
+_SHOW = "tests/unit/test_cli_show.py::test_"
 
 _STATE_FILES = [
     Mutant(
@@ -135,6 +135,64 @@ _STATE_FILES = [
         "        except (ValueError, ContainerDamaged):\n",
         "        except ValueError:\n",
         (_NO_FILE,),
+    ),
+    Mutant(
+        "an error is one line, of what is written out",
+        "cli/dispatch.py",
+        "{PROGRAM}: {printable(line)}\\n",
+        "{PROGRAM}: {line}\\n",
+        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+    ),
+    Mutant(
+        "a traceback is written out",
+        "cli/dispatch.py",
+        'posix.write(2, printable(text, "\\n").encode())',
+        'posix.write(2, text.encode("utf-8", "replace"))',
+        (f"{_CALLERS}a_traceback_tells_a_terminal_nothing",),
+    ),
+    Mutant(
+        "the log is written out",
+        "cli/log.py",
+        "jsontext.dumps(printable(message))",
+        "jsontext.dumps(message)",
+        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+    ),
+    Mutant(
+        "output is written out",
+        "cli/program.py",
+        "    if not styled:\n",
+        "    if False:\n",
+        (f"{_SHOW}output_is_what_a_terminal_only_shows",),
+    ),
+    Mutant(
+        "a cell of a table is one line",
+        "cli/look.py",
+        "[printable(text) for text in row]",
+        "list(row)",
+        (f"{_SHOW}tables_keep_their_lines_and_columns",),
+    ),
+    Mutant(
+        "a step of a plan is one line",
+        "cli/show.py",
+        "(number, step, printable(step.title),",
+        "(number, step, step.title,",
+        (f"{_SHOW}a_plan_as_text_is_what_a_terminal_only_shows",),
+    ),
+    Mutant(
+        "check shows names written out",
+        "cli/check.py",
+        "{printable(line.text)}",
+        "{line.text}",
+        ("tests/unit/test_cli_check.py::test_text",),
+    ),
+    Mutant(
+        "what a hook prints is written out",
+        "bootstrap/hooks.py",
+        'printable(streams.caught.decode("utf-8", "replace").strip(), "\\n\\t")',
+        'streams.caught.decode("utf-8", "replace").strip()',
+        (
+            "tests/kernel/test_hooks.py::test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is",
+        ),
     ),
 ]
 MUTANTS += _STATE_FILES
