@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+def printable(text: str, keep: str = "") -> str:
+    """What a terminal only shows: control characters, those that change the direction of
+    writing and bytes that are no UTF-8 are written out, "\\x1b".
+
+    Names, paths and errors may come from an image, or from a process in a container.
+    keep: such characters that stay.
+    """
+    if text.isprintable():
+        return text
+    # repr() has the escapes; the codec of that purpose would have to be imported.
+    return "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
+
+
 class Error(Exception):
     """Whatever libct refuses or fails to do; str() is one line for a person."""
 

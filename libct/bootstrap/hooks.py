@@ -15,7 +15,7 @@ import posix
 import select
 import time
 
-from ..errors import StepProblem
+from ..errors import StepProblem, printable
 from ..loading.paths import exists
 from ..plan.step import HOOK_OUTPUT
 from ..syscalls import pidfds
@@ -370,15 +370,9 @@ def _judge(
         problem = f"it exited with status {ended.si_status}"
     else:
         return
-    said = _printable(streams.caught.decode("utf-8", "replace").strip())
+    # An image may have written it.  Escapes make it longer, and all of it has to fit.
+    said = printable(streams.caught.decode("utf-8", "replace").strip(), "\n\t")[-_MOST_OUTPUT:]
     raise StepProblem(f"{problem}: {said}" if said else problem)
-
-
-def _printable(text: str) -> str:
-    """An image may have written the text, to tell a terminal what to do."""
-    # repr() has the escapes; the codec of that purpose would have to be imported.
-    parts = (one if one.isprintable() or one in "\n\t" else repr(one).strip("'") for one in text)
-    return "".join(parts)[-_MOST_OUTPUT:]
 
 
 def _not_executed(kind: str, path: str, code: int) -> OSError:

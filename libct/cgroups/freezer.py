@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Not to wait, should that be no file of a group.
+_LOOKING = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOFOLLOW | posix.O_CLOEXEC
+
 
 def frozen(paths: Mapping[str, str]) -> bool:
     """Whether the groups have been frozen, or are about to be.
@@ -30,7 +33,7 @@ def frozen(paths: Mapping[str, str]) -> bool:
 def read(path: str) -> str:
     """The word in one of these files; "" where the group is not there."""
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+        fd = posix.open(path, _LOOKING)
         try:
             return posix.read(fd, 64).decode("ascii", "replace").strip()
         finally:

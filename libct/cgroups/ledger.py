@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import posix
 
-from ..errors import CgroupError
-from ..loading.paths import is_directory
+from ..errors import CgroupError, ContainerDamaged
+from ..loading.paths import is_directory, is_plain_path
 from . import files, killing
 
 TYPE_CHECKING = False
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 NAME = "groups"  # of the file
 _ATTRIBUTE = "trusted.libct"  # xattr(7): for CAP_SYS_ADMIN in the first user namespace
 _OWN = ("made", "taken")
+_KINDS = ("intended", *_OWN, "above", "left")
 
 
 class Ledger:
@@ -48,10 +49,20 @@ class Ledger:
 
     __slots__ = ("_before", "_lines", "_paper")
 
-    def __init__(self, paper: Paper) -> None:
-        """What is in it already is of an earlier start of the container."""
+    def __init__(self, paper: Paper, *, by_force: bool = False) -> None:
+        """What is in it already is of an earlier start of the container.
+
+        by_force: a file that is damaged is as good as none, and else ContainerDamaged.
+        """
         self._paper = paper
-        self._lines = parse(paper.text(NAME))  # by path: (what, mark)
+        try:
+            found = parse(paper.text(NAME))
+        except ContainerDamaged:
+            if not by_force:
+                raise
+            found = {}
+        # By path: (what, mark).  What is no group is not ours to signal, freeze or remove.
+        self._lines = {path: line for path, line in found.items() if _is_group(path)}
         self._before: dict[str, bytes] = {}  # the marks that were replaced in what was taken
 
     def own(self) -> list[str]:
@@ -150,17 +161,29 @@ class Ledger:
 
 
 def parse(text: str) -> dict[str, tuple[str, str]]:
-    """Path -> (what, mark).  A line that was not written to its end is as good as none."""
+    """Path -> (what, mark).  What is no line, or not written to its end, is as good as none."""
     found: dict[str, tuple[str, str]] = {}
     for line in text.splitlines(keepends=True):
         what, _, rest = line.partition(" ")
         mark, _, path = rest.rstrip("\n").partition(" ")
-        if not line.endswith("\n") or not path.startswith("/"):
+        if not line.endswith("\n") or what not in _KINDS or not is_plain_path(path):
             continue
         found.pop(path, None)
         if what != "left":
             found[path] = what, mark
     return found
+
+
+def _is_group(path: str) -> bool:
+    """Whether there is a directory of a cgroup file system."""
+    try:
+        fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    except (OSError, ValueError):
+        return False
+    try:
+        return files.on_cgroup_filesystem(fd)
+    finally:
+        posix.close(fd)
 
 
 def _marked(path: str) -> str:

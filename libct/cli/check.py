@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from ..errors import printable
 from ..loading import jsontext
 from . import check_bundle, check_host
 from .check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
@@ -36,7 +37,7 @@ def main(arguments: Arguments) -> int:
     if arguments.json:
         output(as_json(lines))
     else:
-        output(as_text(lines, color=_wants_color()))
+        output(as_text(lines, color=_wants_color()), styled=True)
     return 0 if is_fine(lines) else 1
 
 
@@ -57,17 +58,12 @@ def as_text(lines: Sequence[Line], *, color: bool) -> str:
         state = f"{line.state:7}"
         if color:
             state = f"\033[{_COLORS[line.state]}m{state}\033[0m"
-        text += f"  {state}  {_shown(line.name)}: {_shown(line.text)}\n"
+        text += f"  {state}  {printable(line.name)}: {printable(line.text)}\n"
         if line.remedy:
-            text += f"  {'':7}    -> {_shown(line.remedy)}\n"
+            text += f"  {'':7}    -> {printable(line.remedy)}\n"
     errors = sum(line.state == ERROR for line in lines)
     warnings = sum(line.state == WARNING for line in lines)
     return f"{text}\n{_count(errors, 'error')}, {_count(warnings, 'warning')}\n"
-
-
-def _shown(text: str) -> str:
-    """Without what a terminal would act upon: names come from files of others."""
-    return "".join(at if at.isprintable() or "\udc80" <= at <= "\udcff" else "?" for at in text)
 
 
 def _count(number: int, what: str) -> str:

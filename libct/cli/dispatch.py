@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from ..errors import ConfigError, Error, StepError, notes
+from ..errors import ConfigError, Error, StepError, notes, printable
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
         if "--debug" in words if arguments is None else arguments.debug:
             import traceback
 
-            traceback.print_exc()
+            _complain(traceback.format_exc())
         command = arguments.command if arguments is not None else None
         if arguments is None:
             log = _log_of(error)
@@ -161,7 +161,7 @@ def _log_of(error: Exception) -> Log | None:
 
 
 def _lines(error: Exception, command: Command | None) -> list[str]:
-    """What there is to say about an error, in lines without line breaks."""
+    """What there is to say about an error; line breaks in it are written out later."""
     if isinstance(error, ConfigError):
         texts = [str(finding) for finding in error.findings]
     elif isinstance(error, StepError):
@@ -174,18 +174,22 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
         texts = [f"{error.strerror}{where}"]
     else:
         texts = [f"internal error: {type(error).__name__}: {error} (--debug shows where)"]
-    return ["\\n".join(text.splitlines()) for text in texts]
+    return [text.rstrip("\n") for text in texts]
 
 
 def _report(lines: Sequence[str], later: Sequence[str], log: Log | None) -> None:
     """Say what went wrong, and what went wrong later, when it was cleaned up after that."""
     for line in (*lines, *later):
-        try:
-            posix.write(2, f"{PROGRAM}: {line}\n".encode("utf-8", "surrogateescape"))
-        except OSError:
-            pass  # nobody reads it: the exit status says it all
+        _complain(f"{PROGRAM}: {printable(line)}\n")
     if log is not None:
         # In one: engines show the last error of the log, and no other.
         log.write("error", "; ".join(lines))
         for line in later:
             log.write("warning", line)
+
+
+def _complain(text: str) -> None:
+    try:
+        posix.write(2, printable(text, "\n").encode())
+    except OSError:
+        pass  # nobody reads it: the exit status says it all

@@ -7,7 +7,7 @@ import _socket
 import posix
 
 from ..errors import Error
-from ..loading.paths import environment, exists, join, split
+from ..loading.paths import environment, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,20 +149,37 @@ def write_pid_file(path: str, pid: int) -> None:
     """Write a file that holds the number, in one moment: it is never there without it.
 
     It takes the place of a file or a link that is there, and of nothing else (/dev/full).
+    Others may write in that directory (/tmp), so what is renamed is a file that nobody
+    can have made before, and no link is followed.
     """
     directory, name = split(path)
-    new = join(directory, "." + name)
-    import stat
-
-    if exists(path) and stat.S_IFMT(posix.lstat(path).st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
-        raise Error(f"cannot write the pid file {path!r}: there is something that is no file")
+    new = f".libct-{posix.urandom(8).hex()}"  # one that is killed leaves it behind
     try:
-        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
-        fd = posix.open(new, flags, 0o666)
+        place = posix.open(directory or ".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
-            posix.write(fd, str(pid).encode())
+            _check_replaceable(name, place, path)
+            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+            fd = posix.open(new, flags, 0o666, dir_fd=place)
+            try:
+                posix.write(fd, str(pid).encode())
+                posix.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
+            except OSError:
+                posix.unlink(new, dir_fd=place)
+                raise
+            finally:
+                posix.close(fd)
         finally:
-            posix.close(fd)
-        posix.rename(new, path)
+            posix.close(place)
     except OSError as error:
         raise Error(f"cannot write the pid file {path!r}: {error.strerror}") from error
+
+
+def _check_replaceable(name: str, place: int, path: str) -> None:
+    import stat
+
+    try:
+        found = posix.stat(name, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
+        raise Error(f"cannot write the pid file {path!r}: there is something that is no file")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import Error
+from ..errors import Error, printable
 from ..loading import jsontext
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ class Log:
     def write(self, level: str, message: str) -> None:
         """Add a line; one that cannot be written is lost, for whom could we tell?"""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        quoted = jsontext.dumps(message)
+        quoted = jsontext.dumps(printable(message))  # engines show it as it was before JSON
         if self._form == "json":
             line = f'{{"level":"{level}","msg":{quoted},"time":"{now}"}}\n'
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.status import CREATING
-from ..errors import Error
+from ..errors import ContainerNotFound, Error, printable
 from ..life.container import list_containers, load
 from ..life.rules import require
 from ..loading import jsontext
@@ -32,14 +32,22 @@ def state(arguments: Arguments) -> int:
 def list_all(arguments: Arguments) -> int:
     damaged: list[ContainerDamaged] = []
     found = list_containers(arguments.root, damaged=damaged)
-    if damaged:
+    troubles = [str(error) for error in damaged]
+    states = []
+    for container in () if arguments.quiet else found:
+        try:
+            states.append(container.state())
+        except ContainerNotFound:
+            continue  # removed just now
+        except Error as error:
+            troubles.append(str(error))
+    if troubles:
         from .log import report
 
-        report(arguments, "warning", *map(str, damaged))
+        report(arguments, "warning", *troubles)
     if arguments.quiet:
         output("".join(f"{container.id}\n" for container in found))
         return 0
-    states = [container.state() for container in found]
     if arguments.format == "json":
         _output_json(states)
     else:
@@ -50,6 +58,7 @@ def list_all(arguments: Arguments) -> int:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of texts as lines, in columns."""
+    rows = [[printable(text) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "".join(
         "   ".join(f"{text:{width}}" for text, width in zip(row, widths)).rstrip() + "\n"
@@ -69,7 +78,7 @@ def ps(arguments: Arguments) -> int:
 
 def chosen_lines(text: str, pids: Sequence[int]) -> str:
     """The heading of what ps printed, and the lines of these processes."""
-    heading, *lines = text.splitlines() or [""]
+    heading, *lines = text.split("\n")
     try:
         column = heading.split().index("PID")
     except ValueError:

@@ -170,7 +170,7 @@ def _datagrams() -> _socket.socket:
 
 def _bind(sock: _socket.socket, directory: str) -> None:
     """Bind it in directory, whose path may be longer than an address may."""
-    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         try:
             os.unlink(_NAME, dir_fd=fd)  # of a start that was killed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..errors import printable
 from ..loading import jsontext
 from .program import output
 
@@ -25,18 +26,19 @@ def plan_as_text(plan: Plan) -> str:
 
     A step's place in the configuration stands on its line, at the right.
     """
-    steps = list(enumerate(plan, 1))
+    steps = [
+        (number, step, printable(step.title), [printable(call) for call in step.calls])
+        for number, step in enumerate(plan, 1)
+    ]
     digits = len(str(len(plan)))
-    width = max(
-        (len(step.title) for _, step in steps if len(step.title) <= _TITLE_WIDTH), default=0
-    )
+    width = max((len(title) for _, _, title, _ in steps if len(title) <= _TITLE_WIDTH), default=0)
     text, heading = "", ""
-    for number, step in steps:
+    for number, step, title, calls in steps:
         if heading != f"{step.process}: {step.phase}":
             heading = f"{step.process}: {step.phase}"
             text += "\n" * bool(text) + heading + "\n"
-        text += f"  {number:{digits}}  {step.title:{width}}  {step.why}".rstrip() + "\n"
-        text += "".join(f"  {'':{digits}}    {call}\n" for call in step.calls)
+        text += f"  {number:{digits}}  {title:{width}}  {printable(step.why)}".rstrip() + "\n"
+        text += "".join(f"  {'':{digits}}    {call}\n" for call in calls)
     return text
 
 

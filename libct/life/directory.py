@@ -31,6 +31,11 @@ NOTIFY = "notify"  # the directory that cli/notify.py makes
 _OURS = frozenset((STATE, f".{STATE}", GROUPS, FIFO, HOOK, NOTIFY))  # all there is in a directory
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
+_LARGEST = 16 << 20  # bytes of a file of ours; what is larger is damaged
+_REGULAR, _TYPE = 0o100000, 0o170000  # S_IFREG, S_IFMT
+# To write where there should be a file of ours: never through a link, nor waiting for the
+# reader of a FIFO.
+_WRITING = posix.O_WRONLY | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_NONBLOCK
 
 
 def default_root() -> str:
@@ -110,28 +115,29 @@ class Directory:
     def read(self, known: Record | None = None) -> Record:
         """The record; known itself when the file is still the one that known is of.
 
-        Raises ContainerNotFound when there is none.
+        Raises ContainerNotFound when there is none, ContainerDamaged when it is no record.
         """
         path = f"{self.path}/{STATE}"
         try:
-            if known is not None and known._stamp == _stamp(posix.stat(path)):
-                return known
-            with open(path, "rb", buffering=0) as file:
-                record = Record.parse(file.readall(), path)
-                if record.id != self.id:
-                    raise damaged(path, f"it is of container {record.id!r}")
-                record._stamp = _stamp(posix.fstat(file.fileno()))
-                return record
+            if known is not None:
+                found = posix.stat(path, follow_symlinks=False)
+                if known._stamp == _stamp(found):
+                    return known
+            text, found = _contents(path)
         except (FileNotFoundError, NotADirectoryError):
             raise self.not_found() from None
         except OSError as error:
             raise Error(f"cannot read {path!r}: {error.strerror}") from error
+        record = Record.parse(text, path)
+        if record.id != self.id:
+            raise damaged(path, f"it is of container {record.id!r}")
+        record._stamp = _stamp(found)
+        return record
 
     def read_prepared(self) -> Record | None:
         """What is to become the record of a container that is just being created."""
         try:
-            with open(f"{self.path}/.{STATE}", "rb", buffering=0) as file:
-                record = Record.parse(file.readall(), self.path)
+            record = Record.parse(_contents(f"{self.path}/.{STATE}")[0], self.path)
         except (OSError, ContainerDamaged):
             return None
         return record if record.id == self.id else None
@@ -140,10 +146,12 @@ class Directory:
         return ContainerNotFound(f"container does not exist: {self.id!r} in {self.root}")
 
     def text(self, name: str) -> str:
-        """All that is in a small file of ours; "" where there is none."""
+        """All that is in a small file of ours; "" where there is none.
+
+        Raises ContainerDamaged when it is not a file that libct has written.
+        """
         try:
-            with open(f"{self.path}/{name}", "rb", buffering=0) as file:
-                return file.readall().decode("utf-8", "surrogateescape")
+            return _contents(f"{self.path}/{name}")[0].decode("utf-8", "surrogateescape")
         except (FileNotFoundError, NotADirectoryError):
             return ""
 
@@ -153,7 +161,7 @@ class Directory:
 
     def _write(self, name: str, data: bytes, flags: int) -> posix.stat_result:
         try:
-            fd = self._open(name, posix.O_WRONLY | posix.O_CREAT | flags)
+            fd = self._open(name, _WRITING | flags)
             try:
                 while data:
                     data = data[posix.write(fd, data) :]
@@ -248,7 +256,7 @@ class Directory:
         found = posix.fstat(stdin)
         numbers = (found.st_dev, found.st_ino, pid, start_time(pid) if pid else 0)
         try:
-            fd = self._open(HOOK, posix.O_WRONLY | posix.O_CREAT)
+            fd = self._open(HOOK, _WRITING)
             try:
                 posix.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
             finally:
@@ -268,8 +276,8 @@ class Directory:
         """
         try:
             device, inode, pid, start = map(int, self.text(HOOK).split())
-        except ValueError:
-            return None
+        except (ValueError, ContainerDamaged):
+            return None  # not what note_hook() writes
         return device, inode, pid, start
 
     # --- removing ---
@@ -414,3 +422,27 @@ def _remove_tree(path: str, parent: int) -> None:
             except IsADirectoryError:
                 posix.rmdir(name, dir_fd=fd)
     posix.rmdir(path, dir_fd=parent)
+
+
+def _contents(path: str) -> tuple[bytes, posix.stat_result]:
+    """All that is in a file of ours, and which file that was.
+
+    It is looked at before it is opened: a FIFO would have us wait, and a device do
+    something.  A link is not ours.  Raises OSError, and ContainerDamaged.
+    """
+    place = posix.open(path, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    try:
+        found = posix.fstat(place)
+        if found.st_mode & _TYPE != _REGULAR:
+            raise damaged(path, "it is not a regular file")
+        with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
+            # As much as was there; it is replaced and not written to, or added to.
+            parts, left = [], _LARGEST + 1
+            while left and (part := file.read(left)):
+                parts.append(part)
+                left -= len(part)
+    finally:
+        posix.close(place)
+    if not left:
+        raise damaged(path, f"it is larger than {_LARGEST >> 20} MiB")
+    return b"".join(parts), found

@@ -49,7 +49,7 @@ def remove_remains(directory: Directory) -> None:
         return
     try:
         killing.end_hook(directory)
-        ledger = Ledger(held or directory)
+        ledger = Ledger(held or directory, by_force=True)
         failures = ledger.remove(by_force=True)
         if failures:
             raise CgroupError("; ".join(failures))
@@ -79,7 +79,7 @@ def _locked_by_force(holdings: Holdings) -> Held | None:
         for record in (holdings.record, directory.read_prepared()):
             if record is not None:
                 killing.kill_init(Holdings(directory, record))
-        own = holdings.ledger().own()
+        own = holdings.ledger(by_force=True).own()
         if own:
             from ..cgroups.killing import kill
 
@@ -119,7 +119,8 @@ def _end(holdings: Holdings, record: Record, directory: Directory, *, force: boo
         killing.kill_init(holdings)
     killing.kill_children(holdings, children)
     # Where the first process has ended, all others in its pid namespace have.
-    failures = holdings.ledger().remove(by_force=force or not record.own_pids)
+    ledger = holdings.ledger(by_force=force)
+    failures = ledger.remove(by_force=force or not record.own_pids)
     if failures:
         raise CgroupError("; ".join(failures))
     directory.remove()

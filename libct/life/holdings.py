@@ -126,11 +126,14 @@ class Holdings:
 
     # --- control groups ---
 
-    def ledger(self, held: Held | None = None) -> Ledger:
-        """Which control groups it has made; to be written to where its lock is held."""
+    def ledger(self, held: Held | None = None, *, by_force: bool = False) -> Ledger:
+        """Which control groups it has made; to be written to where its lock is held.
+
+        by_force: none, where that cannot be read.
+        """
         from ..cgroups.ledger import Ledger
 
-        return Ledger(held or self.directory)
+        return Ledger(held or self.directory, by_force=by_force)
 
     @property
     def manager(self) -> Manager | None:

@@ -56,7 +56,11 @@ def run_poststop(holdings: Holdings) -> None:
         context = Context()
     context.values["warnings"] = holdings.warnings
     try:
-        plan, steps = _planned(holdings, DELETER)
+        try:
+            plan, steps = _planned(holdings, DELETER)
+        except Error as error:  # its state is damaged
+            holdings.warnings.append(str(error))
+            return
         for step in steps:
             try:
                 _perform(holdings, plan, [step], context)

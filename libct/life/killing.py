@@ -62,7 +62,7 @@ def thaw(holdings: Holdings) -> None:
     if holdings.record.cgroup_paths:
         from ..cgroups import killing
 
-        killing.thaw(holdings.ledger().own())
+        killing.thaw(holdings.ledger(by_force=True).own())
 
 
 def kill_children(holdings: Holdings, children: list[Child]) -> None:

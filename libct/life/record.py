@@ -5,9 +5,10 @@ from __future__ import annotations
 import posix
 import time
 
-from ..config.status import CREATING
+from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, Error
 from ..loading import jsontext
+from ..loading.paths import is_plain_path
 from .proc import start_time
 
 TYPE_CHECKING = False
@@ -89,11 +90,16 @@ class Record:
     def config(self) -> Config:
         if self._config is None:
             from ..config import Config
+            from ..config.field_types import wrong_types
 
             try:
-                self._config = Config.from_dict(self._values)
+                config = Config.from_dict(self._values)
+                wrong = wrong_types(config)
             except (TypeError, ValueError, AttributeError) as error:
                 raise damaged(self._path, str(error)) from None
+            if wrong:
+                raise damaged(self._path, f"config.{wrong[0]}")
+            self._config = config
         return self._config
 
     @config.setter
@@ -115,6 +121,8 @@ class Record:
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
             for name in _PLAIN:
+                if not _fits(name, found[name]):
+                    raise ValueError(f"{name} cannot be {found[name]!r}")
                 setattr(record, name, found[name])
             record._values = found["config"]
             if not isinstance(record._values, dict):
@@ -125,10 +133,39 @@ class Record:
 
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
+# The largest number that a field may have.
+_LARGEST = {"pid": 2**31 - 1, "start": 2**64 - 1, "last_step": 2**31 - 1, "owner": 2**32 - 2}
+_LONGEST_REASON = 200  # characters: the file may say anything
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field may have this value."""
+    if name in _LARGEST:
+        return type(value) is int and 0 <= value <= _LARGEST[name]
+    if name == "exit_status":
+        return value is None or (type(value) is int and 0 <= value <= 255)
+    if name == "own_pids":
+        return type(value) is bool
+    if name == "status":
+        return value in (CREATING, CREATED, STOPPED)
+    if name == "hooks":
+        return type(value) is list and all(map(_is_text, value))
+    if name == "annotations":
+        return type(value) is dict and all(type(text) is str for text in value.values())
+    if name == "cgroup_paths":
+        return value is None or (type(value) is dict and all(map(is_plain_path, value.values())))
+    return _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str and "\0" not in value
 
 
 def damaged(path: str, why: object) -> ContainerDamaged:
-    return ContainerDamaged(f"{path} is damaged: {why} (delete it by force)")
+    reason = str(why)
+    if len(reason) > _LONGEST_REASON:
+        reason = reason[:_LONGEST_REASON] + "..."
+    return ContainerDamaged(f"{path} is damaged: {reason} (delete it by force)")
 
 
 def _now() -> str:

@@ -61,6 +61,13 @@ def absolute(path: str) -> str:
     return normal(path)
 
 
+def is_plain_path(path: object) -> bool:
+    """Whether it is the absolute path of a file, without ".." in it."""
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        return False
+    return ".." not in path.split("/")
+
+
 def real(path: str) -> str:
     """Without symbolic links, as the kernel follows them; absolute(path) of what is not there."""
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from libct.life.proc import start_time
 from tests.support import (
     CHECKOUT,
     as_user,
@@ -337,6 +340,100 @@ def test_list_tells_of_what_is_damaged(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
     assert f"{tmp_path}/one/state.json is damaged: state.json:1:2: " in done.stderr
     assert "delete it by force" in done.stderr
+
+
+def _damage(file: Path, kind: str, whole: str) -> None:
+    """Put something of that kind where the state was, which was this."""
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "directory":
+        file.mkdir()
+    elif kind == "device":
+        os.mknod(file, stat.S_IFCHR | 0o600, os.makedev(1, 5))  # zero
+    elif kind == "link":
+        file.symlink_to("/dev/zero")
+    elif kind == "huge":
+        file.touch()
+        os.truncate(file, 1 << 40)
+    elif kind == "type":
+        file.write_text(json.dumps({**json.loads(whole), "pid": "1"}))
+    elif kind == "deep":
+        file.write_text("[" * 1_000_000)
+    elif kind == "no UTF-8":
+        file.write_bytes(b"\xff" * 20)
+    else:
+        file.write_text(whole[:-90])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["fifo", "directory", "device", "link", "huge", "type", "deep", "no UTF-8", "cut"],
+)
+def test_a_damaged_container_hides_no_other(
+    tmp_path: Path, rootfs: Path, sleeper: str, kind: str
+) -> None:
+    bad = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("run", "-d", "-b", bundle, bad, check=True)
+    pid = state(bad)["pid"]
+    file = state_root() / bad / "state.json"
+    whole = file.read_text()
+    file.unlink()
+    _damage(file, kind, whole)
+    (state_root() / "no id!").mkdir()
+    try:
+        done = libct("list", timeout=20, check=True)
+        assert any(line.split()[0] == sleeper for line in done.stdout.splitlines())
+        assert f"/{bad}/state.json is damaged: " in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sleeper in libct("list", "-q", timeout=20, check=True).stdout.split()
+        for command in (["state"], ["kill"], ["delete"], ["ps"], ["start"], ["exec"]):
+            words = [*command, bad, *(["true"] if command == ["exec"] else [])]
+            refused = libct(*words, timeout=20)
+            assert refused.returncode != 0
+            assert refused.stderr.startswith("libct: ")
+            assert refused.stderr.count("\n") == 1
+            assert "delete it by force" in refused.stderr
+    finally:
+        (state_root() / "no id!").rmdir()
+        assert libct("delete", "--force", bad, timeout=20, check=True).stderr == ""
+    assert not file.parent.exists()
+    assert start_time(pid) == 0
+
+
+def _is_empty(group: str) -> bool:
+    return not Path(group, "cgroup.procs").read_text()
+
+
+@pytest.mark.parametrize("name", ["groups", "hook", ".state.json"])
+def test_a_damaged_file_beside_the_state_keeps_nothing_from_being_removed(
+    tmp_path: Path, rootfs: Path, name: str
+) -> None:
+    container = unique()
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"])
+    libct("run", "-d", "-b", bundle, container, check=True)
+    pid, file = state(container)["pid"], state_root() / container / name
+    groups = [
+        line.split(" ", 2)[2]
+        for line in (state_root() / container / "groups").read_text().splitlines()
+        if line.startswith("made ")
+    ]
+    assert groups
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    try:
+        assert state(container)["status"] == "running"
+        if name == "groups":  # no process is put beside its groups
+            done = libct("exec", container, "true", timeout=20)
+            assert "groups is damaged: it is not a regular file" in done.stderr
+    finally:
+        libct("delete", "--force", container, timeout=20, check=True)
+        for path in groups if name == "groups" else ():
+            wait_until(functools.partial(_is_empty, path))
+            os.rmdir(path)
+    assert not file.parent.exists()
+    assert start_time(pid) == 0
+    assert not any(map(os.path.exists, groups))
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 import re
 import select
 import shutil
@@ -20,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from libct.cli.launch import write_pid_file
+from libct.errors import Error, printable
 from tests.support import (
     busybox_rootfs,
     libct,
@@ -71,6 +74,50 @@ def fails(*words: str | os.PathLike[str], status: int = 1, **options: Any) -> st
 
 
 # --- texts ---
+
+EVIL = "\x1b]0;evil\x07\r\u202e\x9b"
+WRITTEN_OUT = "\\x1b]0;evil\\x07\\r\\u202e\\x9b"
+
+
+def test_no_name_tells_a_terminal_what_to_do(tmp_path: Path, rootfs: Path) -> None:
+    """Bundles, commands, paths of groups and mounts, what a hook prints, texts from inside."""
+    name, place = unique(), tmp_path / f"b{EVIL}\udcff"
+    place.mkdir()
+    make_bundle(place, rootfs=rootfs, args=["sleep", "1000"], annotations={"a": EVIL})
+    shown = f"b{WRITTEN_OUT}\\udcff"
+    libct("run", "-d", "-b", place, name, check=True)
+    try:
+        assert shown in libct("list", check=True).stdout
+        assert json.loads(libct("state", name, check=True).stdout)["bundle"] == str(place)
+        assert WRITTEN_OUT in fails("exec", name, f"/{EVIL}", status=255).replace("\\\\", "\\")
+        libct("exec", "-d", name, "sh", "-c", "sleep 1000; :", EVIL, check=True)
+        listed = libct("ps", name, check=True).stdout
+        assert printable(listed, "\n") == listed
+    finally:
+        libct("delete", "--force", name, check=True)
+    changes: list[dict[str, Any]] = [
+        {"linux": {"cgroupsPath": f"/{EVIL}/../.."}},
+        {"mounts": [{"destination": "/x", "type": "bind", "source": EVIL}]},
+        {"process": {"cwd": EVIL}},
+        {"process": {"args": [f"/{EVIL}"]}},
+        {"hooks": {"createRuntime": [{"path": f"/{EVIL}"}]}},
+        {"hostname": EVIL * 20},
+        {"root": {"path": f"/{EVIL}"}},
+    ]
+    for each in changes:
+        make_bundle(tmp_path, rootfs=rootfs, **each)
+        for command in ("run", "check", "plan"):
+            done = libct(command, "-b", tmp_path, *([name] if command == "run" else []))
+            assert done.stderr or done.stdout
+            assert printable(done.stdout, "\n") == done.stdout
+            assert printable(done.stderr, "\n") == done.stderr
+    assert WRITTEN_OUT in fails("run", "-b", f"/{EVIL}", name).replace("\\\\", "\\")
+
+
+def test_a_traceback_tells_a_terminal_nothing(tmp_path: Path) -> None:
+    done = libct("--debug", "run", "-b", f"{tmp_path}/{EVIL}", unique())
+    assert "Traceback" in done.stderr
+    assert printable(done.stderr, "\n") == done.stderr
 
 
 @pytest.mark.parametrize(
@@ -270,8 +317,55 @@ def test_a_pid_file_is_there_with_its_number_or_not_at_all(sleeper: str, tmp_pat
     libct("exec", "-d", "--pid-file", path, sleeper, "sleep", "5", check=True)
     assert int(path.read_text()) in json.loads(libct("ps", "-f", "json", sleeper).stdout)
     assert path.stat().st_ino != before  # replaced, and not written to
-    assert os.listdir(tmp_path).count(".pid") == 0
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_pid_file_leads_to_no_file_of_somebody_else(sleeper: str, tmp_path: Path) -> None:
+    """Who else may write in its directory has put something there, under the names in question."""
+    victim, place = tmp_path / "victim", tmp_path / "place"
+    place.mkdir()
+    victim.write_text("as it was")
+    path = place / "pid"
+    path.symlink_to(victim)
+    os.link(victim, place / ".pid")  # as good as a link where those are not followed
+    for _ in range(2):
+        libct("exec", "-d", "--pid-file", path, sleeper, "sleep", "5", check=True)
+        assert int(path.read_text()) in json.loads(libct("ps", "-f", "json", sleeper).stdout)
+        assert not path.is_symlink()
+    assert victim.read_text() == "as it was"
+    assert sorted(os.listdir(place)) == [".pid", "pid"]
+
+
+def test_the_new_pid_file_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with its name guessed: what is there by that name is not written to."""
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    monkeypatch.setattr(posix, "urandom", bytes)  # zeros
+    os.link(victim, tmp_path / f".libct-{bytes(8).hex()}")
+    with pytest.raises(Error, match=r"cannot write the pid file .*: File exists"):
+        write_pid_file(str(tmp_path / "pid"), 7)
+    assert victim.read_text() == "as it was"
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_nobody_can_guess_the_name_of_a_new_pid_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+    rename = posix.rename
+
+    def noted(old: str, new: str, **places: int) -> None:
+        names.add(old)
+        rename(old, new, **places)
+
+    monkeypatch.setattr(posix, "rename", noted)
+    for pid in range(10):
+        write_pid_file(str(tmp_path / "pid"), pid)
+    assert len(names) == 10
+    assert all(len(name) >= 16 for name in names)
+    assert os.listdir(tmp_path) == ["pid"]
+    assert (tmp_path / "pid").read_text() == "9"
 
 
 @pytest.mark.parametrize("command", ["create", "run", "exec"])

@@ -777,13 +777,6 @@ _HOOK = [
         "    elif ended is None:\n        return\n    elif not in_time:\n",
         (_HOOKS + "test_a_program_that_has_its_children_reaped_by_the_kernel",),
     ),
-    Mutant(
-        "what a hook says does not reach the terminal as it is",
-        "bootstrap/hooks.py",
-        "(one if one.isprintable() or one in ",
-        "(one if one or one in ",
-        (_HOOKS + "test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is",),
-    ),
 ]
 
 # --- system calls ---

@@ -226,7 +226,7 @@ def test_text() -> None:
         "  ok       clone3: works\n"
         "\n"
         "bundle\n"
-        "  error    mounts[0]: not?[1m there?\n"
+        "  error    mounts[0]: not\\x1b[1m there\\n\n"
         "             -> make it\n"
         "  warning  x: odd\n"
         "\n"

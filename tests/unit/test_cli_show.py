@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from libct.cli.look import chosen_lines, table
+from libct.cli.program import output
 from libct.cli.show import plan_as_json, plan_as_text
 from libct.cli.trace import lines
 from libct.config import Config, Mount, Namespace
+from libct.errors import printable
 from libct.life.host import Host
 from libct.life.process import Process
 from libct.plan.container import plan_start
@@ -103,3 +108,39 @@ def test_trace() -> None:
 
 def test_a_trace_of_nothing_is_empty() -> None:
     assert lines(Plan(), []) == ""
+
+
+EVIL = "a\x1b]0;evil\x07\r\u202e\n\x9b\udcff\x00\u2028b"
+ESCAPED = "a\\x1b]0;evil\\x07\\r\\u202e\\n\\x9b\\udcff\\x00\\u2028b"
+
+
+def test_what_a_terminal_acts_upon_is_written_out() -> None:
+    assert printable(EVIL) == ESCAPED
+    assert printable("caf\u00e9 'x' \\ \U0001f600") == "caf\u00e9 'x' \\ \U0001f600"
+    assert printable("a\n\tb\r", "\n\t") == "a\n\tb\\r"
+
+
+def test_a_plan_as_text_is_what_a_terminal_only_shows() -> None:
+    plan = Plan()
+    plan.add(RUNTIME, "prepare", [put_for_a_test(EVIL, EVIL, why=EVIL)])
+    text = plan_as_text(plan)
+    assert text.count("\n") == 4
+    assert printable(text, "\n") == text
+    assert json.loads(plan_as_json(plan))[0]["args"][0] == EVIL
+
+
+def test_tables_keep_their_lines_and_columns() -> None:
+    assert table([["ID", "BUNDLE", "X"], ["1", EVIL, "y"]]).splitlines() == [
+        f"ID   {'BUNDLE':{len(ESCAPED)}}   X",
+        f"1    {ESCAPED}   y",
+    ]
+
+
+def test_ps_shows_no_line_that_is_of_no_process() -> None:
+    text = "PID CMD\n1 a\u20287 b\x1c7 c\n7 d\n"
+    assert chosen_lines(text, [7]) == "PID CMD\n7 d\n"
+
+
+def test_output_is_what_a_terminal_only_shows(capfd: pytest.CaptureFixture[str]) -> None:
+    output(f"{EVIL}\n\tx\n")
+    assert capfd.readouterr().out == ESCAPED.replace("\\n", "\n") + "\n\tx\n"

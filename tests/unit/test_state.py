@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.cgroups.ledger import Ledger, parse
 from libct.config import Cgroup, Config, Mount, Namespace, Resources
 from libct.errors import (
     ContainerDamaged,
@@ -172,6 +173,182 @@ def test_a_damaged_record(tmp_path: Path, text: str) -> None:
         directory.read()
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("pid", ["1", "9" * 100_000, -1, 1.0, True, None, 2**31, 10**400, [1]]),
+        ("start", ["1", -1, 1.5, False, 2**64]),
+        ("last_step", ["1", -1, None, 2**31]),
+        ("owner", ["root", -1, None, 2**32 - 1, True]),
+        ("exit_status", ["0", -1, 256, True, [0]]),
+        ("status", ["", "gone", 1, None, [], {}]),
+        ("own_pids", [0, 1, None, "yes"]),
+        ("hooks", ["poststop", None, {}, [1], [["poststop"]]]),
+        ("annotations", [None, [], "a=b", {"a": 1}]),
+        ("bundle", [None, 1, ["/"], "a\0b"]),
+        ("rootfs", [None, 1, {}]),
+        ("created", [None, 0]),
+        ("version", [None, 1.0]),
+        ("id", [None, 7, "box2", "../box"]),
+        ("config", [None, [], "config", 7]),
+        (
+            "cgroup_paths",
+            [
+                ["/sys/fs/cgroup/a"],
+                "/sys/fs/cgroup/a",
+                {"": "sys/fs/cgroup/a"},
+                {"": "/sys/fs/cgroup/../../tmp"},
+                {"": "/sys/fs/cgroup/a\0"},
+                {"": 7},
+                {"": None},
+            ],
+        ),
+    ],
+)
+def test_a_field_that_no_record_has_is_damage(
+    tmp_path: Path, field: str, values: list[Any]
+) -> None:
+    directory, record = make(tmp_path)
+    document = json.loads(record.dump())
+    for value in values:
+        Path(directory.path, "state.json").write_text(json.dumps({**document, field: value}))
+        with pytest.raises(
+            ContainerDamaged, match=r"state\.json is damaged: .* by force"
+        ) as caught:
+            directory.read()
+        assert len(str(caught.value)) < 600 + len(str(tmp_path))
+    Path(directory.path, "state.json").write_text(json.dumps(document))
+    assert directory.read().id == "box"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe",
+        b'{"id": "\xff"}',
+        b"[" * 1_000_000,
+        b'{"config":' * 100_000,
+        b'{"pid": ' + b"9" * 10_000 + b"}",
+        b" " * (16 << 20) + b"{}",
+    ],
+)
+def test_a_text_that_no_record_has_is_damage(tmp_path: Path, text: bytes) -> None:
+    directory, _ = make(tmp_path)
+    Path(directory.path, "state.json").write_bytes(text)
+    with pytest.raises(ContainerDamaged, match=r"state\.json is damaged: .* by force") as caught:
+        directory.read()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_usual_values_is_read(tmp_path: Path) -> None:
+    """None of the checks keeps out what a container may have."""
+    directory, record = make(tmp_path)
+    record.pid, record.start, record.last_step, record.exit_status = 2**22, 2**63, 61, 255
+    record.cgroup_paths = {"": "/sys/fs/cgroup/a b/..c"}
+    record.annotations = {"a": "\0\ud800", "": ""}
+    record.hooks, record.owner, record.status = ["poststop"], 4_000_000_000, "stopped"
+    write(directory, record)
+    found = directory.read()
+    for name in ("pid", "start", "cgroup_paths", "annotations", "hooks", "owner", "exit_status"):
+        assert getattr(found, name) == getattr(record, name)
+    assert found.config == record.config
+
+
+def _a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _a_link(path: Path) -> None:
+    other = path.with_name("elsewhere")
+    other.write_text("made - /\n")
+    path.symlink_to(other)
+
+
+def _a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _a_huge_one(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize("made", [_a_fifo, _a_link, _a_directory, _a_huge_one])
+@pytest.mark.parametrize("name", ["state.json", ".state.json", "groups", "hook"])
+def test_what_is_no_file_of_ours_is_damage(
+    tmp_path: Path, name: str, made: Callable[[Path], None]
+) -> None:
+    def body() -> str:
+        signal.alarm(20)  # what waits for the writer of a FIFO is killed
+        directory, record = make(tmp_path)
+        Path(directory.path, name).unlink(missing_ok=True)
+        made(Path(directory.path, name))
+        if name == "state.json":
+            for known in (None, record):
+                with pytest.raises(ContainerDamaged, match=r"regular file|larger than 16 MiB"):
+                    directory.read(known)
+        elif name == ".state.json":
+            assert directory.read_prepared() is None
+        elif name == "hook":
+            assert directory.hook() is None
+        else:
+            with pytest.raises(ContainerDamaged, match=r"regular file|larger than 16 MiB"):
+                Ledger(directory)
+            assert Ledger(directory, by_force=True).own() == []
+        return "read"
+
+    assert forked(body) == "read"
+
+
+@pytest.mark.parametrize("made", [_a_fifo, _a_link, _a_directory])
+@pytest.mark.parametrize("name", [".state.json", "groups", "hook"])
+def test_nothing_is_written_where_no_file_of_ours_is(
+    tmp_path: Path, name: str, made: Callable[[Path], None]
+) -> None:
+    def body() -> str:
+        signal.alarm(20)
+        directory, record = make(tmp_path)
+        made(Path(directory.path, name))
+        with directory.lock() as held:
+            write: dict[str, Callable[[], None]] = {
+                "hook": lambda: held.note_hook(0, 0),
+                "groups": lambda: held.append(name, "made - /sys/fs/cgroup/a\n"),
+                ".state.json": lambda: held.write(record),
+            }
+            with pytest.raises(Error, match="cannot write"):
+                write[name]()
+        other = Path(directory.path, "elsewhere")
+        return other.read_text() if other.exists() else "made - /\n"
+
+    assert forked(body) == "made - /\n"
+
+
+def test_lines_that_are_none_are_left_out_of_a_ledger() -> None:
+    good = "made ab12 /sys/fs/cgroup/a b\n"
+    bad = ["", "\n", "made\n", "made - \n", "made - a\n", "made - /a/../b\n", "bought - /a\n"]
+    bad += ["made - /a\0b\n", "\ud800 - /a\n"]
+    for line in bad:
+        assert parse(line + good) == {"/sys/fs/cgroup/a b": ("made", "ab12")}, line
+    assert parse(good + "made - /c") == {"/sys/fs/cgroup/a b": ("made", "ab12")}
+
+
+def test_a_ledger_is_of_control_groups_alone(tmp_path: Path) -> None:
+    """What runs in any other directory's cgroup.procs is not killed, nor that removed."""
+    directory, _ = make(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    kinds = ("made", "taken", "above", "intended")
+    lines = [f"{kind} inode-{other.stat().st_ino} {other}\n" for kind in kinds]
+    (tmp_path / "link").symlink_to("/sys/fs/cgroup")
+    lines += ["made - relative\n", f"made - {tmp_path}/link/../x\n", "bought - /sys/fs/cgroup\n"]
+    for line in [*lines, "no line\n", "\0\xff\n", "made - /sys/fs/cgroup/\0\n"]:
+        Path(directory.path, "groups").write_text(line)
+        ledger = Ledger(directory)
+        assert ledger.own() == []
+        assert ledger.remove(by_force=True) == []
+        assert other.is_dir(), line
+
+
 def test_fields_of_wrong_types_are_damage(tmp_path: Path) -> None:
     directory, record = make(tmp_path)
     document = json.loads(record.dump())
@@ -181,6 +358,16 @@ def test_fields_of_wrong_types_are_damage(tmp_path: Path) -> None:
     assert found.rootfs == record.rootfs  # of which who only looks at the container knows nothing
     with pytest.raises(ContainerDamaged):
         _ = found.config
+
+
+def test_a_configuration_of_wrong_types_is_damage(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    document = json.loads(record.dump())
+    for field, value in (("rootfs", 7), ("cgroups", {"resources": {"pids_limit": "x"}})):
+        damage = {**document, "config": {**document["config"], field: value}}
+        Path(directory.path, "state.json").write_text(json.dumps(damage))
+        with pytest.raises(ContainerDamaged, match=f"config.{field}"):
+            _ = directory.read().config
 
 
 def test_no_record(tmp_path: Path) -> None:

@@ -1,0 +1,198 @@
+"""Mutants of what is read from a container's directory, and of what is printed."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+MUTANTS: list[Mutant] = []
+
+# --- files of a container's state, and of its callers ---
+
+_CALLERS = "tests/kernel/test_cli_callers.py::test_"
+
+_STATE = "tests/unit/test_state.py::test_"
+_NO_FILE = f"{_STATE}what_is_no_file_of_ours_is_damage"
+_NO_FIELD = f"{_STATE}a_field_that_no_record_has_is_damage"
+_NOT_WRITTEN = f"{_STATE}nothing_is_written_where_no_file_of_ours_is"
+_SHOW = "tests/unit/test_cli_show.py::test_"
+
+_STATE_FILES = [
+    Mutant(
+        "a pid file's new file is not one that was there",
+        "cli/launch.py",
+        "            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC\n",
+        "            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC\n",
+        (f"{_CALLERS}the_new_pid_file_is_nobody_elses",),
+    ),
+    Mutant(
+        "nobody can guess the name of a pid file's new file",
+        "cli/launch.py",
+        '".libct-{posix.urandom(8).hex()}"',
+        '".{name}"',
+        (f"{_CALLERS}nobody_can_guess_the_name_of_a_new_pid_file",),
+    ),
+    Mutant(
+        "a pid file takes the place of files and links alone",
+        "cli/launch.py",
+        "            _check_replaceable(name, place, path)\n",
+        "",
+        ("tests/kernel/test_cli_bad_input.py::test_a_pid_file_that_cannot_be_written",),
+    ),
+    Mutant(
+        "a state file is a regular one",
+        "life/directory.py",
+        "        if found.st_mode & _TYPE != _REGULAR:\n",
+        "        if False:\n",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "a state file is no link",
+        "life/directory.py",
+        "posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC)",
+        "posix.O_PATH | posix.O_CLOEXEC)",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "a state file is bounded",
+        "life/directory.py",
+        "    if not left:\n",
+        "    if False:\n",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "what is written to is no link and no FIFO",
+        "life/directory.py",
+        " | posix.O_NOFOLLOW | posix.O_NONBLOCK\n",
+        "\n",
+        (_NOT_WRITTEN,),
+    ),
+    Mutant(
+        "fields of a record have their types",
+        "life/record.py",
+        "                if not _fits(name, found[name]):\n",
+        "                if False:\n",
+        (_NO_FIELD,),
+    ),
+    Mutant(
+        "numbers in a record are bounded",
+        "life/record.py",
+        "type(value) is int and 0 <= value <= _LARGEST[name]",
+        "type(value) is int",
+        (_NO_FIELD,),
+    ),
+    Mutant(
+        "control groups in a record are absolute and plain",
+        "life/record.py",
+        "all(map(is_plain_path, value.values()))",
+        "all(map(_is_text, value.values()))",
+        (_NO_FIELD,),
+    ),
+    Mutant(
+        "a configuration in a record has its types",
+        "life/record.py",
+        "            if wrong:\n",
+        "            if False:\n",
+        (f"{_STATE}a_configuration_of_wrong_types_is_damage",),
+    ),
+    Mutant(
+        "an error about a state does not repeat all of it",
+        "life/record.py",
+        "    if len(reason) > _LONGEST_REASON:\n",
+        "    if False:\n",
+        (_NO_FIELD,),
+    ),
+    Mutant(
+        "a ledger is of control groups alone",
+        "cgroups/ledger.py",
+        " if _is_group(path)}",
+        "}",
+        (f"{_STATE}a_ledger_is_of_control_groups_alone",),
+    ),
+    Mutant(
+        "what is no line of a ledger is left out",
+        "cgroups/ledger.py",
+        " or what not in _KINDS or not is_plain_path(path):\n",
+        ":\n",
+        (f"{_STATE}lines_that_are_none_are_left_out_of_a_ledger",),
+    ),
+    Mutant(
+        "a damaged ledger keeps nothing from being removed by force",
+        "cgroups/ledger.py",
+        "            if not by_force:\n                raise\n",
+        "            raise\n",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "no process is put beside the groups of a damaged ledger",
+        "cgroups/ledger.py",
+        "            if not by_force:\n                raise\n",
+        "",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "a damaged note of a hook keeps nothing from being removed",
+        "life/directory.py",
+        "        except (ValueError, ContainerDamaged):\n",
+        "        except ValueError:\n",
+        (_NO_FILE,),
+    ),
+    Mutant(
+        "an error is one line, of what is written out",
+        "cli/dispatch.py",
+        "{PROGRAM}: {printable(line)}\\n",
+        "{PROGRAM}: {line}\\n",
+        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+    ),
+    Mutant(
+        "a traceback is written out",
+        "cli/dispatch.py",
+        'posix.write(2, printable(text, "\\n").encode())',
+        'posix.write(2, text.encode("utf-8", "replace"))',
+        (f"{_CALLERS}a_traceback_tells_a_terminal_nothing",),
+    ),
+    Mutant(
+        "the log is written out",
+        "cli/log.py",
+        "jsontext.dumps(printable(message))",
+        "jsontext.dumps(message)",
+        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+    ),
+    Mutant(
+        "output is written out",
+        "cli/program.py",
+        "    if not styled:\n",
+        "    if False:\n",
+        (f"{_SHOW}output_is_what_a_terminal_only_shows",),
+    ),
+    Mutant(
+        "a cell of a table is one line",
+        "cli/look.py",
+        "[printable(text) for text in row]",
+        "list(row)",
+        (f"{_SHOW}tables_keep_their_lines_and_columns",),
+    ),
+    Mutant(
+        "a step of a plan is one line",
+        "cli/show.py",
+        "(number, step, printable(step.title),",
+        "(number, step, step.title,",
+        (f"{_SHOW}a_plan_as_text_is_what_a_terminal_only_shows",),
+    ),
+    Mutant(
+        "check shows names written out",
+        "cli/check.py",
+        "{printable(line.text)}",
+        "{line.text}",
+        ("tests/unit/test_cli_check.py::test_text",),
+    ),
+    Mutant(
+        "what a hook prints is written out",
+        "bootstrap/hooks.py",
+        'printable(streams.caught.decode("utf-8", "replace").strip(), "\\n\\t")',
+        'streams.caught.decode("utf-8", "replace").strip()',
+        (
+            "tests/kernel/test_hooks.py::test_what_a_failed_hook_says_does_not_reach_the_terminal_as_it_is",
+        ),
+    ),
+]
+MUTANTS += _STATE_FILES
