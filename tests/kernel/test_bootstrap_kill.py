@@ -170,19 +170,19 @@ def test_a_caller_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception out of the blue, at each time that the runtime waits for the others."""
     for turn in range(1, 6):
         calls = 0
-        receive = Channel.receive
+        hear = Channel.hear
 
-        def receive_or_not(channel: Channel, turn: int = turn) -> Any:
+        def hear_or_not(channel: Channel, turn: int = turn) -> Any:
             nonlocal calls
             calls += 1
             if calls == turn:
                 raise KeyboardInterrupt
-            return receive(channel)  # noqa: B023  # called before the next round
+            return hear(channel)  # noqa: B023  # called before the next round
 
         name = unique()
         container = libct.create(state_directory(), name, everything())
         with monkeypatch.context() as patch:
-            patch.setattr(Channel, "receive", receive_or_not)
+            patch.setattr(Channel, "hear", hear_or_not)
             process = libct.Process(["sleep", "60"], env=[PATH], init=True)
             try:
                 container.run(process)
