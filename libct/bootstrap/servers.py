@@ -1,8 +1,9 @@
 """The bootstrap servers of this process: started, kept, and replaced.
 
-A server belongs to the process that started it, and to what that process was
-then: its namespaces, root, credentials and limits.  It is asked for a start
-only while all these are the same, and replaced otherwise (DESIGN.md 3).
+A server belongs to the process that started it, and to what the calling
+thread was then: its namespaces, rights, limits and all else that a container could see
+(inherited.py).  It is asked for a start only while all these are the same, and replaced
+otherwise (DESIGN.md 3).
 
 A command line starts its server before it does anything else, so this module
 loads little.
@@ -27,17 +28,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
-# Those that children are in, which for pid and time need not be our own.
-_NAMESPACES = (
-    "user",
-    "mnt",
-    "pid_for_children",
-    "net",
-    "ipc",
-    "uts",
-    "cgroup",
-    "time_for_children",
-)
 
 # The package as the server is to find it: by the place that this copy was
 # loaded from, whatever it is called there.  Now, before somebody changes the
@@ -105,7 +95,10 @@ def start_server(*, single: bool = False, further: bool = False) -> None:
 
 
 def stop_server() -> None:
-    """End the server, if one runs; the next start makes another."""
+    """End the server, if one runs; the next start makes another.
+
+    For a program that has put itself under rules that libct cannot see (landlock(7)).
+    """
     with _lock:
         _forget(_server)
 
@@ -173,31 +166,12 @@ def _current() -> Server:
 
 
 def _identity() -> tuple[Any, ...]:
-    """What a server inherits from its owner and a container may see; compared, not used."""
+    """Whose server it is, what it inherits from him, and what it runs; compared, not used."""
     if _single:
         return (posix.getpid(),)
-    import resource
+    from .inherited import inherited
 
-    from ..syscalls.credentials import capget
-
-    limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-    found: list[Any] = [posix.getpid()]
-    for name in _NAMESPACES:
-        try:
-            found.append(posix.stat(f"/proc/thread-self/ns/{name}").st_ino)
-        except OSError:
-            found.append(None)  # a kernel without this kind
-    root = posix.stat("/")
-    found += [root.st_dev, root.st_ino, posix.getresuid(), posix.getresgid()]
-    found += [posix.getgroups(), capget()]
-    found += [resource.getrlimit(getattr(resource, name)) for name in limits]
-    found += [posix.getpriority(posix.PRIO_PROCESS, 0), posix.sched_getaffinity(0), _interpreter()]
-    try:
-        with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
-            found.append(file.read())
-    except OSError as error:
-        raise ServerError(f"cannot read {error.filename!r}: mount proc on /proc") from error
-    return tuple(found)
+    return (posix.getpid(), _interpreter(), *inherited())
 
 
 def _interpreter() -> str:
