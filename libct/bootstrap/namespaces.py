@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..config.namespace import CLONE_FLAGS, PROC_NAMES
 from ..config.status import INIT_NAME
 from ..errors import StepProblem
 from ..syscalls.credentials import setgroups, setresgid, setresuid
@@ -32,6 +33,11 @@ from .door import close_the_door
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
+
+
+_OWN_NAMES = {
+    CLONE_FLAGS[kind]: name.replace("pid", "pid_for_children") for kind, name in PROC_NAMES.items()
+}
 
 
 def clone_stage(context: Context, into_cgroup: bool) -> None:
@@ -111,9 +117,17 @@ def _join(fd: int, flag: int, path: str) -> None:
         raise
 
 
-def join_process(context: Context, flags: int) -> None:
-    """setns(2) to all of them at once, by the pidfd of the container's first process."""
+def join_process(context: Context, flags: int, inodes: tuple[tuple[int, int], ...]) -> None:
+    """setns(2) to all of them at once, by the pidfd of the container's first process.
+
+    inodes: CLONE_NEW* flags, and the numbers that the namespaces have in the host's /proc.
+    The process may have gone on to others since they were looked at.
+    """
     setns(context.fds["target"], flags)
+    for flag, inode in inodes:
+        name = _OWN_NAMES[flag]
+        if posix.stat(f"self/ns/{name}", dir_fd=context.fds["proc"]).st_ino != inode:
+            raise StepProblem(f"the first process has left the container's namespace ({name})")
     if flags & CLONE_NEWUSER:
         become_root(context)
 

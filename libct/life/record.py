@@ -29,6 +29,8 @@ class Record:
         hooks are the fields of Hooks that have any.
     last_step: the number, in the plan of the start, of the one that executes
         the command.
+    namespaces: of the first process, by their names in /proc/PID/ns: device and inode
+        number, as its start has made or joined them; those that are known.
     cgroup_paths: its own control groups, by controller; None where it has none
         (yet).  What else its start has made of groups, cgroups/ledger.py knows.
     """
@@ -47,6 +49,7 @@ class Record:
         "hooks",
         "id",
         "last_step",
+        "namespaces",
         "own_pids",
         "owner",
         "pid",
@@ -73,6 +76,7 @@ class Record:
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
+        self.namespaces: dict[str, list[int]] = {}
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
@@ -114,6 +118,7 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
+            found = {"namespaces": {}, **found}  # of a version that did not look at them
             for name in _PLAIN:
                 setattr(record, name, found[name])
             record._values = found["config"]

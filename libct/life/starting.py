@@ -13,15 +13,15 @@ import posix
 from ..bootstrap import client
 from ..bootstrap.context import Context
 from ..bootstrap.servers import fill_standard_streams
-from ..config.namespace import CLONE_FLAGS, PROC_NAMES
+from ..config.namespace import CLONE_FLAGS, NEWCGROUP, NEWNET, PROC_NAMES, SPEC_NAMES
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
-from ..plan.step import INIT, STDIO
+from ..plan.step import INIT, RUNTIME, STDIO
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import start_time
+from .proc import namespaces_of, start_time
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .directory import Held
     from .holdings import Holdings
     from .process import HasFileno
+
+
+_LATE = (NEWNET, NEWCGROUP)
 
 
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
@@ -89,11 +92,17 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     holdings.plan, holdings.traces = steps, []
     context = Context()
     ledger = holdings.ledger(held) if manager is not None else None
+    # What the process enters only after it has been cloned.
+    spaces = record.config.namespaces
+    late = [PROC_NAMES[one.type] for one in spaces if one.type in _LATE and not one.path]
+    waits = any(step.op == "record_created" and step.process == RUNTIME for step in steps)
 
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
         record.status, record.exit_status = CREATED, None
+        found = namespaces_of(context.pid)
+        record.namespaces = {name: found[name] for name in found if name not in late}
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
         )
@@ -103,8 +112,15 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
         held.prepare(record)
 
+    def created() -> None:
+        found = namespaces_of(context.pid) if waits and late else {}
+        if found:  # an ordinary user may look at it no longer
+            record.namespaces = found
+            held.prepare(record)
+        held.publish()
+
     context.values["cloned"] = cloned
-    context.values["created"] = held.publish
+    context.values["created"] = created
     context.values["ledger"] = ledger
     try:
         if record.hooks:
@@ -160,12 +176,12 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     context = Context()
     try:
         context.fds["target"] = holdings.open_init()
-        flags = _namespaces(holdings)
+        joined = _namespaces(holdings)
         _lend(context, process)
 
         def carry_out(manager: Manager | None) -> client.Started:
             steps = plan_exec(
-                holdings.record.config, process, host(), manager, holdings.id, flags, record.pid
+                holdings.record.config, process, host(), manager, holdings.id, joined, record.pid
             )
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(steps, context, trace=holdings.trace)
@@ -221,10 +237,10 @@ def _become(holdings: Holdings, process: Process, started: client.Started) -> Ch
     return child
 
 
-def _namespaces(holdings: Holdings) -> int:
-    """CLONE_NEW* of the namespaces that a further process has to join."""
+def _namespaces(holdings: Holdings) -> dict[int, int]:
+    """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
     try:
-        return _other_namespaces(holdings.record.pid)
+        return _other_namespaces(holdings)
     except PermissionError:
         # It has not executed its command yet, and hides what it has open.
         raise Error(
@@ -280,14 +296,34 @@ def _close_own(context: Context) -> None:
     context.values.clear()  # what is called back refers to the context
 
 
-def _other_namespaces(pid: int) -> int:
-    """CLONE_NEW* of the namespaces that pid is in and this thread is not."""
-    flags = 0
+def _other_namespaces(holdings: Holdings) -> dict[int, int]:
+    """Those of the container that this thread is not in.
+
+    The first process may have gone on to others, which are not the container's: of whoever
+    is its user, who would see what root executes in there.
+    """
+    pid, known = holdings.record.pid, holdings.record.namespaces
+    found, left = {}, []
     for kind, name in PROC_NAMES.items():
         try:
-            ours = posix.stat(f"/proc/thread-self/ns/{name}").st_ino
+            at = posix.stat(f"/proc/thread-self/ns/{name}")
         except FileNotFoundError:
             continue  # a kernel without this kind
-        if posix.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
-            flags |= CLONE_FLAGS[kind]
-    return flags
+        ours, at = at.st_ino, posix.stat(f"/proc/{pid}/ns/{name}")
+        wanted = known.get(name, [at.st_dev, at.st_ino])
+        if wanted != [at.st_dev, at.st_ino]:
+            left.append(name)
+        if wanted[1] != ours:
+            found[CLONE_FLAGS[kind]] = wanted[1]
+    # Some are not known of a process that did not wait to be started.  Without rights over
+    # the container it leaves those by a user namespace only.
+    unknown = any(
+        CLONE_FLAGS[kind] in found for kind, name in PROC_NAMES.items() if name not in known
+    )
+    for kind, name in PROC_NAMES.items():
+        if name in left and (CLONE_FLAGS[kind] in found or unknown):
+            raise Error(
+                f"cannot enter container {holdings.id!r}: its first process has left the"
+                f" container's {SPEC_NAMES[kind]} namespace"
+            )
+    return found

@@ -108,7 +108,7 @@ def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "join the container's namespaces")
-def join_process(flags: int) -> list[str]:
+def join_process(flags: int, inodes: tuple[tuple[int, int], ...]) -> list[str]:
     return [f"setns({clone_names(flags)})"]
 
 
