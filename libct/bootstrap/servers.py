@@ -47,12 +47,16 @@ _further = False  # whether that is for a further process in a container
 
 
 class Server:
-    """A running server: its pidfd, the socket of requests, and what its owner was."""
+    """A running server: its pidfd, the socket of requests, and what its owner was.
 
-    __slots__ = ("_file", "channel", "identity", "pid", "pidfd")
+    served: the one container that it has been asked for; "" none yet, None for several.
+    """
+
+    __slots__ = ("_file", "channel", "identity", "pid", "pidfd", "served")
 
     def __init__(self, pid: int, channel: Channel, identity: tuple[Any, ...]) -> None:
         self.pid, self.channel, self.identity = pid, channel, identity
+        self.served: str | None = ""
         self.pidfd = pidfds.open_process(pid)
         self._file = pidfds.identity(self.pidfd)
 
@@ -114,13 +118,21 @@ def end_server() -> None:
         _forget(_server)
 
 
-def ask(message: tuple[Any, ...], fds: list[int]) -> Server:
+def ask(
+    message: tuple[Any, ...], fds: list[int], container: str = "", *, alone: bool = False
+) -> Server:
     """Send a request to the server for what this process is now, and return it.
 
+    container: that it is for, by a name that no other one has.
+    alone: the server must have been asked for no other, for its memory is shown in there.
     One that has ended is not noticed here: the channel that was sent along will tell.
     """
     with _lock:
         server = _current()
+        if alone and server.served not in ("", container):
+            _forget(server)
+            server = _current()
+        server.served = container if server.served in ("", container) else None
         try:
             server.channel.send(message, fds)
         except ConnectionError:

@@ -29,6 +29,7 @@ class Record:
         hooks are the fields of Hooks that have any.
     last_step: the number, in the plan of the start, of the one that executes
         the command.
+    tracers: a process in it was given CAP_SYS_PTRACE, which the configuration may not give.
     namespaces: of the first process, by their names in /proc/PID/ns: device and inode
         number, as its start has made or joined them; those that are known.
     cgroup_paths: its own control groups, by controller; None where it has none
@@ -56,6 +57,7 @@ class Record:
         "rootfs",
         "start",
         "status",
+        "tracers",
         "version",
     )
 
@@ -77,6 +79,7 @@ class Record:
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
         self.namespaces: dict[str, list[int]] = {}
+        self.tracers = False
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
@@ -118,7 +121,7 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
-            found = {"namespaces": {}, **found}  # of a version that did not look at them
+            found = {"namespaces": {}, "tracers": False, **found}  # of an earlier version
             for name in _PLAIN:
                 setattr(record, name, found[name])
             record._values = found["config"]

@@ -13,7 +13,15 @@ import posix
 from ..bootstrap import client
 from ..bootstrap.context import Context
 from ..bootstrap.servers import fill_standard_streams
-from ..config.namespace import CLONE_FLAGS, NEWCGROUP, NEWNET, PROC_NAMES, SPEC_NAMES
+from ..config.namespace import (
+    CLONE_FLAGS,
+    NEWCGROUP,
+    NEWNET,
+    NEWPID,
+    NEWUSER,
+    PROC_NAMES,
+    SPEC_NAMES,
+)
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..plan.step import INIT, RUNTIME, STDIO
@@ -29,9 +37,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
+    from ..config import Capabilities
     from .directory import Held
     from .holdings import Holdings
     from .process import HasFileno
+    from .record import Record
 
 
 _LATE = (NEWNET, NEWCGROUP)
@@ -103,6 +113,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.status, record.exit_status = CREATED, None
         found = namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
+        record.tracers = _may_trace(process.capabilities)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
         )
@@ -132,7 +143,15 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         if hold:
             context.fds["fifo"] = held.make_fifo()
         _lend(context, process)
-        started = client.carry_out(steps, context, trace=holdings.trace)
+        # Who is in a pid namespace that it joins, and what he may do, is not known.
+        joins = any(one.type == NEWPID and one.path for one in spaces)
+        started = client.carry_out(
+            steps,
+            context,
+            trace=holdings.trace,
+            container=_unique_name(record, holdings.directory.path),
+            alone=joins and not _has_users(record),
+        )
         if not hold:
             started.finish()
     except BaseException as error:
@@ -178,13 +197,20 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         context.fds["target"] = holdings.open_init()
         joined = _namespaces(holdings)
         _lend(context, process)
+        tracers = _has_tracers(holdings, process)
 
         def carry_out(manager: Manager | None) -> client.Started:
             steps = plan_exec(
                 holdings.record.config, process, host(), manager, holdings.id, joined, record.pid
             )
             holdings.plan, holdings.traces = steps, []
-            return client.carry_out(steps, context, trace=holdings.trace)
+            return client.carry_out(
+                steps,
+                context,
+                trace=holdings.trace,
+                container=_unique_name(record, holdings.directory.path),
+                alone=tracers and CLONE_FLAGS[NEWPID] in joined,
+            )
 
         manager = _asked_groups(holdings, process)
         try:
@@ -201,6 +227,39 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         _close_own(context)
     holdings.traces += started.traces
     _become(holdings, process, started)
+
+
+def _has_tracers(holdings: Holdings, process: Process) -> bool:
+    """Whether somebody inside may trace what enters; also this process what enters after it.
+
+    What he would see is the memory that it has before it executes its command: its server's.
+    """
+    record = holdings.record
+    if _has_users(record):
+        return False  # the rights are over what is in that user namespace alone
+    if record.tracers or _may_trace(record.config.capabilities):
+        return True
+    if not _may_trace(process.capabilities):
+        return False
+    with holdings.directory.lock() as held:
+        record = holdings.refresh()
+        record.tracers = True
+        held.write(record)
+    return True
+
+
+def _may_trace(capabilities: Capabilities | None) -> bool:
+    sets = capabilities.to_dict().values() if capabilities is not None else ()
+    return any("CAP_SYS_PTRACE" in names for names in sets)
+
+
+def _has_users(record: Record) -> bool:
+    return any(space.type == NEWUSER for space in record.config.namespaces)
+
+
+def _unique_name(record: Record, path: str) -> str:
+    """Also unlike that of an earlier container of the same id."""
+    return f"{path} {record.created}"
 
 
 def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:

@@ -4,9 +4,47 @@ from __future__ import annotations
 
 from . import Mutant
 
+_MEMORY = (
+    "tests/kernel/test_attacks.py::test_what_enters_where_it_may_be_traced_knows_no_other_container"
+)
 _EXEC = "tests/kernel/test_exec.py::test_"
 
 MUTANTS = [
+    Mutant(
+        "what may be traced in a container comes from a server that knows no other",
+        "bootstrap/servers.py",
+        '        if alone and server.served not in ("", container):\n',
+        "        if False:\n",
+        (_MEMORY,),
+    ),
+    Mutant(
+        "a server that has been asked for several containers is none of one's",
+        "bootstrap/servers.py",
+        '        server.served = container if server.served in ("", container) else None\n',
+        "        server.served = container\n",
+        (_MEMORY,),
+    ),
+    Mutant(
+        "who may trace by the configuration sees no other container",
+        "life/starting.py",
+        "    if record.tracers or _may_trace(record.config.capabilities):\n",
+        "    if record.tracers:\n",
+        (f"{_MEMORY}[by its configuration]",),
+    ),
+    Mutant(
+        "a further process that may trace is remembered",
+        "life/starting.py",
+        "        record.tracers = True\n        held.write(record)\n",
+        "        pass\n",
+        (f"{_MEMORY}[to a further process]",),
+    ),
+    Mutant(
+        "who joins a pid namespace shows those in it no other container",
+        "life/starting.py",
+        "            alone=joins and not _has_users(record),\n",
+        "            alone=False,\n",
+        (f"{_MEMORY}[to a pod's]",),
+    ),
     Mutant(
         "a namespace that the first process has left is not entered",
         "life/starting.py",
