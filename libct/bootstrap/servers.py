@@ -21,6 +21,7 @@ from ..errors import ServerError
 from ..loading.paths import real
 from ..syscalls import pidfds
 from .channel import REQUESTS, Channel
+from .origin import library_path
 from .seal import sealed_interpreter
 
 TYPE_CHECKING = False
@@ -247,12 +248,11 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
         f"from {package}.loading import finder;finder.install();"
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
-    # To the dynamic linker $ORIGIN is where the sealed copy is.
-    libraries = place.rsplit("/", 2)[0] + "/lib"
+    libraries = library_path(place)
     return posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
         [program, "-I", "-S", "-X", "utf8", "-c", code],
-        {"LD_LIBRARY_PATH": libraries},
+        {"LD_LIBRARY_PATH": libraries} if libraries else {},
         file_actions=[
             (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
             (posix.POSIX_SPAWN_DUP2, 0, 1),

@@ -15,6 +15,27 @@ def _uncompared(change: str, old: str, new: str = "") -> Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "the environment does not choose the interpreter of a command line",
+        "cli/__init__.py",
+        "        _name_interpreter()\n",
+        "        pass\n",
+        ("tests/kernel/test_cli.py::test_the_environment_chooses_no_interpreter",),
+    ),
+    Mutant(
+        "the server has no variable that it does not need",
+        "bootstrap/servers.py",
+        " if libraries else {},\n",
+        ",\n",
+        (f"{_SERVER}it_holds_nothing_of_its_owner",),
+    ),
+    Mutant(
+        "an interpreter that finds its library by $ORIGIN finds it when it is sealed",
+        "bootstrap/servers.py",
+        "    libraries = library_path(place)\n",
+        '    libraries = ""\n',
+        (f"{_SERVER}an_interpreter_that_finds_its_library_by_origin",),
+    ),
     _uncompared("real user", '    b"Uid:",\n'),
     _uncompared("real group", '    b"Gid:",\n'),
     _uncompared("groups", '    b"Groups:",\n'),
