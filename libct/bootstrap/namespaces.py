@@ -13,14 +13,18 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..config.namespace import CLONE_FLAGS, PROC_NAMES
 from ..config.status import INIT_NAME
 from ..errors import StepProblem
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
+    CLONE_NEWUTS,
     CLONE_PARENT,
     CLONE_PIDFD,
     clone3,
@@ -35,8 +39,16 @@ if TYPE_CHECKING:
     from .context import Context
 
 
+# In /proc/self/ns, of what setns(2) has joined.
 _OWN_NAMES = {
-    CLONE_FLAGS[kind]: name.replace("pid", "pid_for_children") for kind, name in PROC_NAMES.items()
+    CLONE_NEWUSER: "user",
+    CLONE_NEWIPC: "ipc",
+    CLONE_NEWUTS: "uts",
+    CLONE_NEWNET: "net",
+    CLONE_NEWPID: "pid_for_children",
+    CLONE_NEWNS: "mnt",
+    CLONE_NEWCGROUP: "cgroup",
+    CLONE_NEWTIME: "time",
 }
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import posix
 
-from ..config.namespace import PROC_NAMES
-
 
 def name_of(pid: int) -> str:
     """What a process calls itself, at most 15 bytes of it; "" if it has ended."""
@@ -24,21 +22,6 @@ def start_time(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
-def namespaces_of(pid: int) -> dict[str, list[int]]:
-    """Device and inode number of each namespace of pid, by its name in /proc/PID/ns.
-
-    None at all of one that has ended, or is not ours to look at.
-    """
-    found = {}
-    for name in PROC_NAMES.values():
-        try:
-            at = posix.stat(f"/proc/{pid}/ns/{name}")
-        except OSError:
-            continue  # or a kernel without this kind
-        found[name] = [at.st_dev, at.st_ino]
-    return found
 
 
 def in_pid_namespace_of(pid: int) -> list[int]:

@@ -29,7 +29,7 @@ from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import namespaces_of, start_time
+from .proc import start_time
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -111,7 +111,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
         record.status, record.exit_status = CREATED, None
-        found = namespaces_of(context.pid)
+        found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
         record.tracers = _may_trace(process.capabilities)
         record.last_step = max(
@@ -124,7 +124,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         held.prepare(record)
 
     def created() -> None:
-        found = namespaces_of(context.pid) if waits and late else {}
+        found = _namespaces_of(context.pid) if waits and late else {}
         if found:  # an ordinary user may look at it no longer
             record.namespaces = found
             held.prepare(record)
@@ -166,6 +166,21 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     child = _become(holdings, process, started)
     if holdings.keeps_status:
         child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+
+
+def _namespaces_of(pid: int) -> dict[str, list[int]]:
+    """Device and inode number of each namespace of pid, by its name in /proc/PID/ns.
+
+    None at all of one that has ended, or is not ours to look at.
+    """
+    found = {}
+    for name in PROC_NAMES.values():
+        try:
+            at = posix.stat(f"/proc/{pid}/ns/{name}")
+        except OSError:
+            continue  # or a kernel without this kind
+        found[name] = [at.st_dev, at.st_ino]
+    return found
 
 
 def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
