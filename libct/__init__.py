@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .bootstrap.servers import stop_server as stop_server
     from .cgroups.devices import (
         ALLOWED_DEVICES as ALLOWED_DEVICES,
     )
@@ -89,6 +90,7 @@ __version__ = "0.1.0"
 interpreter = ""
 
 _HOMES = {
+    "bootstrap.servers": ("stop_server",),
     "cgroups.devices": ("ALLOWED_DEVICES",),
     "cgroups.statistics.records": ("CgroupStats", "Stats"),
     "config": (

@@ -131,14 +131,23 @@ class Started:
             self.channel = None
 
 
-def carry_out(plan: Plan, context: Context, *, trace: bool = False) -> Started:
+def carry_out(
+    plan: Plan,
+    context: Context,
+    *,
+    trace: bool = False,
+    container: str = "",
+    alone: bool = False,
+) -> Started:
     """Perform a plan up to the moment when its process needs the runtime no more.
 
     context.fds are passed along and stay the caller's.  On failure the process
     is killed and reaped, and StepError raised, or ServerError; what the
     runtime's own steps did is the caller's to undo.
+
+    container, alone: as of servers.ask().
     """
-    run = _Run(plan, context, trace)
+    run = _Run(plan, context, trace, container, alone)
     try:
         run.perform()
     except Failure as failure:
@@ -155,8 +164,10 @@ class _Run:
     """One plan in the course of being performed."""
 
     __slots__ = (
+        "alone",
         "asked",
         "asked_again",
+        "container",
         "context",
         "early",
         "own",
@@ -168,8 +179,11 @@ class _Run:
         "trace",
     )
 
-    def __init__(self, plan: Plan, context: Context, trace: bool) -> None:
+    def __init__(
+        self, plan: Plan, context: Context, trace: bool, container: str, alone: bool
+    ) -> None:
         self.plan, self.context = plan, context
+        self.container, self.alone = container, alone
         self.trace = Trace(trace)
         self.segments = plan.segments()
         self.started = Started(plan)
@@ -221,7 +235,7 @@ class _Run:
         fds = [theirs.fileno(), *self.context.fds.values()]
         self.asked = index
         try:
-            self.server = servers.ask(message, fds)
+            self.server = servers.ask(message, fds, self.container, alone=self.alone)
         finally:
             theirs.close()
 

@@ -19,9 +19,13 @@ from ..security.users import may_set_groups
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 from ..syscalls.namespaces import (
     CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
+    CLONE_NEWUTS,
     CLONE_PARENT,
     CLONE_PIDFD,
     clone3,
@@ -34,6 +38,19 @@ from .door import close_the_door
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
+
+
+# In /proc/self/ns, of what setns(2) has joined.
+_OWN_NAMES = {
+    CLONE_NEWUSER: "user",
+    CLONE_NEWIPC: "ipc",
+    CLONE_NEWUTS: "uts",
+    CLONE_NEWNET: "net",
+    CLONE_NEWPID: "pid_for_children",
+    CLONE_NEWNS: "mnt",
+    CLONE_NEWCGROUP: "cgroup",
+    CLONE_NEWTIME: "time",
+}
 
 
 def clone_stage(context: Context, into_cgroup: bool) -> None:
@@ -131,11 +148,19 @@ def unshare_others(context: Context, flags: int) -> None:
     unshare(flags)
 
 
-def join_process(context: Context, flags: int) -> None:
-    """setns(2) to all of them at once, by the pidfd of the container's first process."""
+def join_process(context: Context, flags: int, inodes: tuple[tuple[int, int], ...]) -> None:
+    """setns(2) to all of them at once, by the pidfd of the container's first process.
+
+    inodes: CLONE_NEW* flags, and the numbers that the namespaces have in the host's /proc.
+    The process may have gone on to others since they were looked at.
+    """
     if flags & CLONE_NEWUSER:
         _leave_groups(context)
     setns(context.fds["target"], flags)
+    for flag, inode in inodes:
+        name = _OWN_NAMES[flag]
+        if posix.stat(f"self/ns/{name}", dir_fd=context.fds["proc"]).st_ino != inode:
+            raise StepProblem(f"the first process has left the container's namespace ({name})")
     if flags & CLONE_NEWUSER:
         become_root(context)
 

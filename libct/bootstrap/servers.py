@@ -1,8 +1,9 @@
 """The bootstrap servers of this process: started, kept, and replaced.
 
-A server belongs to the process that started it, and to what that process was
-then: its namespaces, root, credentials and limits.  It is asked for a start
-only while all these are the same, and replaced otherwise (DESIGN.md 3).
+A server belongs to the process that started it, and to what the calling
+thread was then: its namespaces, rights, limits and all else that a container could see
+(inherited.py).  It is asked for a start only while all these are the same, and replaced
+otherwise (DESIGN.md 3).
 
 A command line starts its server before it does anything else, so this module
 loads little.
@@ -20,6 +21,7 @@ from ..errors import ServerError
 from ..loading.paths import real
 from ..syscalls import pidfds
 from .channel import REQUESTS, Channel
+from .origin import library_path
 from .seal import sealed_interpreter
 
 TYPE_CHECKING = False
@@ -27,17 +29,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
-# Those that children are in, which for pid and time need not be our own.
-_NAMESPACES = (
-    "user",
-    "mnt",
-    "pid_for_children",
-    "net",
-    "ipc",
-    "uts",
-    "cgroup",
-    "time_for_children",
-)
 
 # The package as the server is to find it: by the place that this copy was
 # loaded from, whatever it is called there.  Now, before somebody changes the
@@ -57,12 +48,16 @@ _further = False  # whether that is for a further process in a container
 
 
 class Server:
-    """A running server: its pidfd, the socket of requests, and what its owner was."""
+    """A running server: its pidfd, the socket of requests, and what its owner was.
 
-    __slots__ = ("_file", "channel", "identity", "pid", "pidfd")
+    served: the one container that it has been asked for; "" none yet, None for several.
+    """
+
+    __slots__ = ("_file", "channel", "identity", "pid", "pidfd", "served")
 
     def __init__(self, pid: int, channel: Channel, identity: tuple[Any, ...]) -> None:
         self.pid, self.channel, self.identity = pid, channel, identity
+        self.served: str | None = ""
         self.pidfd = pidfds.open_process(pid)
         self._file = pidfds.identity(self.pidfd)
 
@@ -105,7 +100,10 @@ def start_server(*, single: bool = False, further: bool = False) -> None:
 
 
 def stop_server() -> None:
-    """End the server, if one runs; the next start makes another."""
+    """End the server, if one runs; the next start makes another.
+
+    For a program that has put itself under rules that libct cannot see (landlock(7)).
+    """
     with _lock:
         _forget(_server)
 
@@ -121,13 +119,21 @@ def end_server() -> None:
         _forget(_server)
 
 
-def ask(message: tuple[Any, ...], fds: list[int]) -> Server:
+def ask(
+    message: tuple[Any, ...], fds: list[int], container: str = "", *, alone: bool = False
+) -> Server:
     """Send a request to the server for what this process is now, and return it.
 
+    container: that it is for, by a name that no other one has.
+    alone: the server must have been asked for no other, for its memory is shown in there.
     One that has ended is not noticed here: the channel that was sent along will tell.
     """
     with _lock:
         server = _current()
+        if alone and server.served not in ("", container):
+            _forget(server)
+            server = _current()
+        server.served = container if server.served in ("", container) else None
         try:
             server.channel.send(message, fds)
         except ConnectionError:
@@ -173,31 +179,12 @@ def _current() -> Server:
 
 
 def _identity() -> tuple[Any, ...]:
-    """What a server inherits from its owner and a container may see; compared, not used."""
+    """Whose server it is, what it inherits from him, and what it runs; compared, not used."""
     if _single:
         return (posix.getpid(),)
-    import resource
+    from .inherited import inherited
 
-    from ..syscalls.credentials import capget
-
-    limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-    found: list[Any] = [posix.getpid()]
-    for name in _NAMESPACES:
-        try:
-            found.append(posix.stat(f"/proc/thread-self/ns/{name}").st_ino)
-        except OSError:
-            found.append(None)  # a kernel without this kind
-    root = posix.stat("/")
-    found += [root.st_dev, root.st_ino, posix.getresuid(), posix.getresgid()]
-    found += [posix.getgroups(), capget()]
-    found += [resource.getrlimit(getattr(resource, name)) for name in limits]
-    found += [posix.getpriority(posix.PRIO_PROCESS, 0), posix.sched_getaffinity(0), _interpreter()]
-    try:
-        with open("/proc/self/oom_score_adj", "rb", buffering=0) as file:
-            found.append(file.read())
-    except OSError as error:
-        raise ServerError(f"cannot read {error.filename!r}: mount proc on /proc") from error
-    return tuple(found)
+    return (posix.getpid(), _interpreter(), *inherited())
 
 
 def _interpreter() -> str:
@@ -261,12 +248,11 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
         f"from {package}.loading import finder;finder.install();"
         f"from {package}.bootstrap import server;server.main(further={_further})"
     )
-    # To the dynamic linker $ORIGIN is where the sealed copy is.
-    libraries = place.rsplit("/", 2)[0] + "/lib"
+    libraries = library_path(place)
     return posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
         [program, "-I", "-S", "-X", "utf8", "-c", code],
-        {"LD_LIBRARY_PATH": libraries},
+        {"LD_LIBRARY_PATH": libraries} if libraries else {},
         file_actions=[
             (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),
             (posix.POSIX_SPAWN_DUP2, 0, 1),

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ..loading import finder
 
         finder.install()
+        _name_interpreter()
     from .dispatch import main as run
 
     status = run(sys.argv[1:] if argv is None else argv)
@@ -45,3 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (OSError, ValueError):
             pass  # nobody reads it
     posix._exit(status)
+
+
+def _name_interpreter() -> None:
+    """Have the server run by what runs us, unless somebody has said by what.
+
+    sys.executable may be what a variable of the environment says (PYTHONEXECUTABLE).
+    """
+    names = vars(sys.modules[_PACKAGE])
+    if not names["interpreter"]:
+        try:
+            names["interpreter"] = posix.readlink("/proc/self/exe")
+        except OSError:
+            pass  # no /proc: a command that needs it will say so

@@ -30,6 +30,9 @@ class Record:
         hooks are the fields of Hooks that have any.
     last_step: the number, in the plan of the start, of the one that executes
         the command.
+    tracers: a process in it was given CAP_SYS_PTRACE, which the configuration may not give.
+    namespaces: of the first process, by their names in /proc/PID/ns: device and inode
+        number, as its start has made or joined them; those that are known.
     cgroup_paths: its own control groups, by controller; None where it has none
         (yet).  What else its start has made of groups, cgroups/ledger.py knows.
     """
@@ -48,12 +51,14 @@ class Record:
         "hooks",
         "id",
         "last_step",
+        "namespaces",
         "own_pids",
         "owner",
         "pid",
         "rootfs",
         "start",
         "status",
+        "tracers",
         "version",
     )
 
@@ -74,6 +79,8 @@ class Record:
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
+        self.namespaces: dict[str, list[int]] = {}
+        self.tracers = False
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
@@ -120,6 +127,7 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
+            found = {"namespaces": {}, "tracers": False, **found}  # of an earlier version
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")
@@ -144,8 +152,10 @@ def _fits(name: str, value: Any) -> bool:
         return type(value) is int and 0 <= value <= _LARGEST[name]
     if name == "exit_status":
         return value is None or (type(value) is int and 0 <= value <= 255)
-    if name == "own_pids":
+    if name in ("own_pids", "tracers"):
         return type(value) is bool
+    if name == "namespaces":
+        return type(value) is dict and all(map(_is_inode, value.values()))
     if name == "status":
         return value in (CREATING, CREATED, STOPPED)
     if name == "hooks":
@@ -155,6 +165,15 @@ def _fits(name: str, value: Any) -> bool:
     if name == "cgroup_paths":
         return value is None or (type(value) is dict and all(map(is_plain_path, value.values())))
     return _is_text(value)
+
+
+def _is_inode(value: object) -> bool:
+    """Device and number."""
+    return (
+        type(value) is list
+        and len(value) == 2
+        and all(type(one) is int and 0 <= one < 2**64 for one in value)
+    )
 
 
 def _is_text(value: object) -> bool:

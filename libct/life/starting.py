@@ -13,10 +13,18 @@ import posix
 from ..bootstrap import client
 from ..bootstrap.context import Context
 from ..bootstrap.servers import fill_standard_streams
-from ..config.namespace import CLONE_FLAGS, PROC_NAMES
+from ..config.namespace import (
+    CLONE_FLAGS,
+    NEWCGROUP,
+    NEWNET,
+    NEWPID,
+    NEWUSER,
+    PROC_NAMES,
+    SPEC_NAMES,
+)
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
-from ..plan.step import INIT, STDIO
+from ..plan.step import INIT, RUNTIME, STDIO
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
@@ -29,9 +37,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
+    from ..config import Capabilities
     from .directory import Held
     from .holdings import Holdings
     from .process import HasFileno
+    from .record import Record
+
+
+_LATE = (NEWNET, NEWCGROUP)
 
 
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
@@ -89,11 +102,18 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     holdings.plan, holdings.traces = steps, []
     context = Context()
     ledger = holdings.ledger(held) if manager is not None else None
+    # What the process enters only after it has been cloned.
+    spaces = record.config.namespaces
+    late = [PROC_NAMES[one.type] for one in spaces if one.type in _LATE and not one.path]
+    waits = any(step.op == "record_created" and step.process == RUNTIME for step in steps)
 
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
         record.status, record.exit_status = CREATED, None
+        found = _namespaces_of(context.pid)
+        record.namespaces = {name: found[name] for name in found if name not in late}
+        record.tracers = _may_trace(process.capabilities)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
         )
@@ -103,8 +123,15 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
         held.prepare(record)
 
+    def created() -> None:
+        found = _namespaces_of(context.pid) if waits and late else {}
+        if found:  # an ordinary user may look at it no longer
+            record.namespaces = found
+            held.prepare(record)
+        held.publish()
+
     context.values["cloned"] = cloned
-    context.values["created"] = held.publish
+    context.values["created"] = created
     context.values["ledger"] = ledger
     try:
         if record.hooks:
@@ -116,7 +143,15 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         if hold:
             context.fds["fifo"] = held.make_fifo()
         _lend(context, process)
-        started = client.carry_out(steps, context, trace=holdings.trace)
+        # Who is in a pid namespace that it joins, and what he may do, is not known.
+        joins = any(one.type == NEWPID and one.path for one in spaces)
+        started = client.carry_out(
+            steps,
+            context,
+            trace=holdings.trace,
+            container=_unique_name(record, holdings.directory.path),
+            alone=joins and not _has_users(record),
+        )
         if not hold:
             started.finish()
     except BaseException as error:
@@ -131,6 +166,21 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     child = _become(holdings, process, started)
     if holdings.keeps_status:
         child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+
+
+def _namespaces_of(pid: int) -> dict[str, list[int]]:
+    """Device and inode number of each namespace of pid, by its name in /proc/PID/ns.
+
+    None at all of one that has ended, or is not ours to look at.
+    """
+    found = {}
+    for name in PROC_NAMES.values():
+        try:
+            at = posix.stat(f"/proc/{pid}/ns/{name}")
+        except OSError:
+            continue  # or a kernel without this kind
+        found[name] = [at.st_dev, at.st_ino]
+    return found
 
 
 def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
@@ -160,15 +210,22 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     context = Context()
     try:
         context.fds["target"] = holdings.open_init()
-        flags = _namespaces(holdings)
+        joined = _namespaces(holdings)
         _lend(context, process)
+        tracers = _has_tracers(holdings, process)
 
         def carry_out(manager: Manager | None) -> client.Started:
             steps = plan_exec(
-                holdings.record.config, process, host(), manager, holdings.id, flags, record.pid
+                holdings.record.config, process, host(), manager, holdings.id, joined, record.pid
             )
             holdings.plan, holdings.traces = steps, []
-            return client.carry_out(steps, context, trace=holdings.trace)
+            return client.carry_out(
+                steps,
+                context,
+                trace=holdings.trace,
+                container=_unique_name(record, holdings.directory.path),
+                alone=tracers and CLONE_FLAGS[NEWPID] in joined,
+            )
 
         try:
             started = carry_out(_asked_groups(holdings, process))
@@ -184,6 +241,39 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         _close_own(context)
     holdings.traces += started.traces
     _become(holdings, process, started)
+
+
+def _has_tracers(holdings: Holdings, process: Process) -> bool:
+    """Whether somebody inside may trace what enters; also this process what enters after it.
+
+    What he would see is the memory that it has before it executes its command: its server's.
+    """
+    record = holdings.record
+    if _has_users(record):
+        return False  # the rights are over what is in that user namespace alone
+    if record.tracers or _may_trace(record.config.capabilities):
+        return True
+    if not _may_trace(process.capabilities):
+        return False
+    with holdings.directory.lock() as held:
+        record = holdings.refresh()
+        record.tracers = True
+        held.write(record)
+    return True
+
+
+def _may_trace(capabilities: Capabilities | None) -> bool:
+    sets = capabilities.to_dict().values() if capabilities is not None else ()
+    return any("CAP_SYS_PTRACE" in names for names in sets)
+
+
+def _has_users(record: Record) -> bool:
+    return any(space.type == NEWUSER for space in record.config.namespaces)
+
+
+def _unique_name(record: Record, path: str) -> str:
+    """Also unlike that of an earlier container of the same id."""
+    return f"{path} {record.created}"
 
 
 def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:
@@ -226,10 +316,10 @@ def _become(holdings: Holdings, process: Process, started: client.Started) -> Ch
     return child
 
 
-def _namespaces(holdings: Holdings) -> int:
-    """CLONE_NEW* of the namespaces that a further process has to join."""
+def _namespaces(holdings: Holdings) -> dict[int, int]:
+    """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
     try:
-        return _other_namespaces(holdings.record.pid)
+        return _other_namespaces(holdings)
     except PermissionError:
         # It has not executed its command yet, and hides what it has open.
         raise Error(
@@ -285,14 +375,34 @@ def _close_own(context: Context) -> None:
     context.values.clear()  # what is called back refers to the context
 
 
-def _other_namespaces(pid: int) -> int:
-    """CLONE_NEW* of the namespaces that pid is in and this thread is not."""
-    flags = 0
+def _other_namespaces(holdings: Holdings) -> dict[int, int]:
+    """Those of the container that this thread is not in.
+
+    The first process may have gone on to others, which are not the container's: of whoever
+    is its user, who would see what root executes in there.
+    """
+    pid, known = holdings.record.pid, holdings.record.namespaces
+    found, left = {}, []
     for kind, name in PROC_NAMES.items():
         try:
-            ours = posix.stat(f"/proc/thread-self/ns/{name}").st_ino
+            at = posix.stat(f"/proc/thread-self/ns/{name}")
         except FileNotFoundError:
             continue  # a kernel without this kind
-        if posix.stat(f"/proc/{pid}/ns/{name}").st_ino != ours:
-            flags |= CLONE_FLAGS[kind]
-    return flags
+        ours, at = at.st_ino, posix.stat(f"/proc/{pid}/ns/{name}")
+        wanted = known.get(name, [at.st_dev, at.st_ino])
+        if wanted != [at.st_dev, at.st_ino]:
+            left.append(name)
+        if wanted[1] != ours:
+            found[CLONE_FLAGS[kind]] = wanted[1]
+    # Some are not known of a process that did not wait to be started.  Without rights over
+    # the container it leaves those by a user namespace only.
+    unknown = any(
+        CLONE_FLAGS[kind] in found for kind, name in PROC_NAMES.items() if name not in known
+    )
+    for kind, name in PROC_NAMES.items():
+        if name in left and (CLONE_FLAGS[kind] in found or unknown):
+            raise Error(
+                f"cannot enter container {holdings.id!r}: its first process has left the"
+                f" container's {SPEC_NAMES[kind]} namespace"
+            )
+    return found

@@ -30,14 +30,17 @@ def plan_exec(
     host: Host,
     manager: Manager | None,
     container_id: str,
-    flags: int,
+    joined: dict[int, int],
     pid: int,
 ) -> Plan:
     """A further process in a running container.
 
-    flags: CLONE_NEW* of the namespaces that its first process, pid, is in and
-        the runtime is not.
+    joined: CLONE_NEW* of the namespaces of the container, and of its first process, pid,
+        that the runtime is not in: and their inode numbers.
     """
+    flags = 0
+    for flag in joined:
+        flags |= flag
     plan = Plan()
     entry: list[Step] = []
     into = False
@@ -61,7 +64,7 @@ def plan_exec(
     plan.add(who, "join", [*early, *users.group_steps(config)])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
     plan.add(who, "join", [ns.make_undumpable()] if host.euid != 0 else [])
-    plan.add(who, "join", [ns.join_process(flags)] if flags else [])
+    plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
     plan.add(who, "identity", [enter])
     if not config.no_new_keyring:

@@ -132,7 +132,7 @@ def unshare_others(flags: int) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "join the container's namespaces")
-def join_process(flags: int) -> list[str]:
+def join_process(flags: int, inodes: tuple[tuple[int, int], ...]) -> list[str]:
     return [f"setns({clone_names(flags)})"]
 
 

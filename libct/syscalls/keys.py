@@ -1,4 +1,4 @@
-"""Session keyrings: three operations of keyctl(2).  Document: keyrings(7)."""
+"""Session keyrings: four operations of keyctl(2).  Document: keyrings(7)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .constants import (
     KEY_USR_VIEW as KEY_USR_VIEW,
     KEY_USR_WRITE as KEY_USR_WRITE,
     KEYCTL_DESCRIBE as KEYCTL_DESCRIBE,
+    KEYCTL_GET_KEYRING_ID as KEYCTL_GET_KEYRING_ID,
     KEYCTL_JOIN_SESSION_KEYRING as KEYCTL_JOIN_SESSION_KEYRING,
     KEYCTL_SETPERM as KEYCTL_SETPERM,
 )
@@ -31,6 +32,24 @@ _NR_KEYCTL = number("keyctl")
 _keyctl_name = bind_syscall(c_int, c_char_p)
 _keyctl_buffer = bind_syscall(c_int, c_int, c_void_p, c_size_t)
 _keyctl_number = bind_syscall(c_int, c_int, c_uint)
+
+
+def keyctl_get_keyring_id(keyring: int) -> int:
+    """The number of a keyring that is named by what it is to us (KEY_SPEC_*).
+
+    A thread without a session keyring has that of its user then.
+
+    Raises OSError with errno
+        EDQUOT  the user's is to be made, and /proc/sys/kernel/keys/maxkeys reached;
+        EKEYREVOKED, EKEYEXPIRED  the keyring is no longer usable;
+        ENOSYS  the kernel has no keys, or a seccomp filter hides them.
+
+    Source: KEYCTL_GET_KEYRING_ID(2const).
+    """
+    key: int = _keyctl_number(_NR_KEYCTL, KEYCTL_GET_KEYRING_ID, keyring, 0)
+    if key == -1:
+        fail(f"keyctl(KEYCTL_GET_KEYRING_ID, {keyring}, 0)")
+    return key
 
 
 def keyctl_join_session_keyring(name: str | None = None) -> int:

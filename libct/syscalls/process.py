@@ -43,6 +43,9 @@ from .constants import (
     PR_GET_NO_NEW_PRIVS,
     PR_GET_PDEATHSIG,
     PR_GET_SECUREBITS,
+    PR_GET_TSC,
+    PR_SCHED_CORE,
+    PR_SCHED_CORE_GET,
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS,
@@ -75,6 +78,35 @@ _prctl = bind(
     c_ulong,
     c_ulong,
 )
+
+
+def get_setting(option: int, word: int = 0) -> int | None:
+    """What an operation of prctl(2) that only asks returns, PR_GET_TIMERSLACK for one.
+
+    None where this kernel or machine has no such setting, or does not tell us.
+    """
+    value: int = _prctl(option, word, 0, 0, 0)
+    return None if value == -1 else value
+
+
+def get_time_stamps() -> int | None:
+    """Whether rdtsc can be executed, 1, or is a SIGSEGV, 2; None where there is no such choice.
+
+    Source: PR_GET_TSC(2const).
+    """
+    value = c_int()
+    return None if _prctl(PR_GET_TSC, addressof(value), 0, 0, 0) == -1 else value.value
+
+
+def core_cookie() -> int | None:
+    """With whom this thread may share a core (0: all without one); None where that is no matter.
+
+    Source: prctl(2), PR_SCHED_CORE; core-scheduling.rst of the kernel.
+    """
+    cookie = c_uint64()
+    # Of PIDTYPE_PID 0, thread 0: this one.
+    status = _prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0, addressof(cookie))
+    return None if status == -1 else cookie.value
 
 
 def set_pdeathsig(signal: int) -> None:

@@ -224,5 +224,8 @@ def get_mempolicy() -> tuple[int, list[int]]:
     status = _get_mempolicy(_NR_GET_MEMPOLICY, byref(mode), mask, _MAX_NODES + 1, None, 0)
     if status == -1:
         fail("get_mempolicy()")
-    nodes = [n for n in range(_MAX_NODES) if mask[n // _WORD_BITS] >> n % _WORD_BITS & 1]
+    nodes = []
+    for index, word in enumerate(mask):
+        if word:
+            nodes += [index * _WORD_BITS + n for n in range(_WORD_BITS) if word >> n & 1]
     return mode.value, nodes

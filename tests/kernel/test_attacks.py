@@ -17,10 +17,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import NEWIPC, NEWNS, NEWPID, NEWUTS, Capabilities, Mount
+from libct.bootstrap import servers
+from libct.config import NEWIPC, NEWNS, NEWPID, NEWUSER, NEWUTS, Capabilities, Mount
 from libct.config.mount_flags import MS_BIND
 
-from ..containers import DEV, NULL, PATH, PROC, PTS, make_config, state_directory
+from ..containers import (
+    DEV,
+    NULL,
+    PATH,
+    PROC,
+    PTS,
+    USUAL,
+    make_config,
+    run,
+    run_in,
+    running,
+    state_directory,
+)
 from ..leaks import wait_until
 from ..support import copy_of_libct, libct_environment, requires, session_directory, unique
 
@@ -157,6 +170,71 @@ def privileged(watcher: Path, **changes: Any) -> Any:
     capabilities = Capabilities(bounding=names, effective=names, permitted=names)
     mounts = [PROC, DEV, PTS, Mount("/attack", str(watcher.parent), "bind", MS_BIND)]
     return make_config(capabilities=capabilities, mounts=mounts, devices=[NULL], **changes)
+
+
+def memory_of(pid: int) -> bytes:
+    """All that can be read of a process's memory, as a tracer could."""
+    found = b""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            start, end = (int(one, 16) for one in line.split()[0].split("-"))
+            if line.split()[1].startswith("rw"):
+                memory.seek(start)
+                found += memory.read(end - start) or b""
+    return found
+
+
+@pytest.mark.parametrize("given", ["by its configuration", "to a further process", "to a pod's"])
+def test_what_enters_where_it_may_be_traced_knows_no_other_container(
+    watcher: Path, given: str
+) -> None:
+    """What enters is cloned by the server, and has its memory until it executes its command."""
+    word = "LIBCT_SECRET_OF_ANOTHER"
+
+    def served() -> int:
+        assert servers._server is not None
+        return servers._server.pid
+
+    with running(make_config(), "sleep", "60") as plain:
+        assert run_in(plain, "true", env=[PATH, f"{word}={word}"]).state.success
+        warm = served()
+        config = privileged(watcher)
+        tracing = config.capabilities
+        if given == "to a further process":
+            config.capabilities = None
+        with running(config) as container:
+            if given == "to a pod's":
+                pid = container.state()["pid"]
+                spaces = (NEWNS, (NEWPID, f"/proc/{pid}/ns/pid"))
+                assert run(make_config(namespaces=spaces), "true").state.success
+            else:
+                assert word.encode() in memory_of(warm)
+                asked = None if config.capabilities else tracing
+                assert run_in(container, "true", capabilities=asked).state.success
+                first = served()
+                assert run_in(container, "true").state.success
+                assert served() == first  # which knows this one alone
+            assert served() != warm
+            assert word.encode() not in memory_of(served())
+            assert run_in(plain, "true", env=[PATH, f"{word}={word}"]).state.success
+            warm = served()
+            loaded = libct.load(state_directory(), container.id)
+            if given != "to a pod's":
+                assert run_in(loaded, "true").state.success
+                assert served() != warm
+
+
+def test_elsewhere_the_same_server_goes_on() -> None:
+    names = ["CAP_SYS_PTRACE"]
+    tracing = Capabilities(bounding=names, effective=names, permitted=names)
+    apart = make_config(namespaces=(*USUAL, NEWUSER), capabilities=tracing)
+    with running(make_config()) as plain, running(apart) as container:
+        assert run_in(plain, "true").state.success
+        assert servers._server is not None
+        warm = servers._server.pid
+        assert run_in(container, "true").state.success
+        assert run_in(plain, "true").state.success
+        assert servers._server.pid == warm
 
 
 def lines_of(output: Path, what: str) -> list[list[str]]:

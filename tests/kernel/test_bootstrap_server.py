@@ -7,6 +7,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -19,8 +20,27 @@ import pytest
 
 import libct
 from libct.bootstrap import servers
+from libct.bootstrap.origin import library_path
 from libct.errors import ServerError
 from libct.syscalls.credentials import capget, capset
+from libct.syscalls.keys import keyctl_join_session_keyring
+from libct.syscalls.process import (
+    SECBIT_NO_SETUID_FIXUP,
+    cap_ambient_raise,
+    capbset_drop,
+    personality,
+    prlimit,
+    set_no_new_privs,
+    set_securebits,
+)
+from libct.syscalls.scheduling import (
+    IOPRIO_CLASS_IDLE,
+    IOPRIO_WHO_PROCESS,
+    ioprio_set,
+    sched_setattr,
+    set_mempolicy,
+)
+from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from ..containers import (
     PATH,
@@ -119,7 +139,7 @@ def test_it_holds_nothing_of_its_owner(tmp_path: Path) -> None:
         info = Path(f"/proc/{pid}/fdinfo/3").read_text()
         assert int(info.partition("flags:")[2].split()[0], 8) & os.O_CLOEXEC
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
-        assert [one.partition("=")[0] for one in variables if one] == ["LD_LIBRARY_PATH"]
+        assert [one for one in variables if one] == []
 
     forked(body)
 
@@ -176,12 +196,35 @@ NAMESPACES = {
     "NEWCGROUP": CLONE_NEWCGROUP,
     "NEWTIME": CLONE_NEWTIME,
 }
+
+
+def _ambient() -> None:
+    effective, permitted, inheritable = capget()
+    capset(effective, permitted, inheritable | 1 << 25)
+    cap_ambient_raise(25)
+
+
+def _group() -> None:
+    GROUP.mkdir()
+    (GROUP / "cgroup.procs").write_text("0")
+
+
+def _prctl(option: int, word: int) -> None:
+    assert _libc_prctl(option, word, 0, 0, 0) == 0
+
+
+GROUP = Path(f"/sys/fs/cgroup/pids/libct-test-{os.getpid()}")
+ALLOW = struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)  # BPF_RET, SECCOMP_RET_ALLOW
+_libc_prctl = ctypes.CDLL(None).prctl
+_libc_prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 CHANGES: dict[str, Callable[[], object]] = {
     **{name: partial(unshare, flag) for name, flag in NAMESPACES.items()},
     "NEWUSER": _user_namespace,
     "real uid": lambda: os.setresuid(65533, -1, -1),
     "setuid": lambda: os.setresuid(-1, 65533, -1),
     "setgid": lambda: os.setresgid(-1, 65533, -1),
+    "real user": lambda: os.setresuid(65533, -1, -1),
+    "real group": lambda: os.setresgid(65533, -1, -1),
     "groups": lambda: os.setgroups([4321]),
     "capabilities": _capabilities,
     "chroot": lambda: os.chroot("/usr"),
@@ -189,6 +232,20 @@ CHANGES: dict[str, Callable[[], object]] = {
     "nice": lambda: os.nice(1),
     "affinity": _affinity,
     "oom score": _oom_score,
+    "bounding set": lambda: capbset_drop(25),
+    "ambient set": _ambient,
+    "no new privileges": set_no_new_privs,
+    "securebits": lambda: set_securebits(SECBIT_NO_SETUID_FIXUP),
+    "session keyring": keyctl_join_session_keyring,
+    "scheduling": lambda: sched_setattr(os.SCHED_BATCH),
+    "I/O priority": lambda: ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << 13),
+    "control group": _group,
+    "personality": lambda: personality(0x0040000),  # ADDR_NO_RANDOMIZE
+    "memory policy": lambda: set_mempolicy(2, [0]),  # MPOL_BIND
+    "timer slack": lambda: _prctl(29, 77),
+    "machine checks": lambda: _prctl(33, 1 | 0 << 8),  # PR_MCE_KILL_SET, late
+    "huge pages": lambda: _prctl(41, 1),
+    "limit of real time": lambda: prlimit(0, 15, 10**6, 10**6),
     # The same by another name, which everybody may enter, too.
     "interpreter": lambda: setattr(libct, "interpreter", f"/proc/self/root{libct.interpreter}"),
 }
@@ -213,7 +270,57 @@ def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
             assert servers._identity() != identity
             assert server() != first
 
+    try:
+        forked(body)
+    finally:
+        if GROUP.exists():
+            assert wait_until(lambda: not (GROUP / "cgroup.procs").read_text())
+            GROUP.rmdir()
+
+
+def test_what_its_owner_has_given_up_the_next_container_lacks() -> None:
+    def body() -> None:
+        shown = ("grep", "NoNewPrivs", "/proc/self/status")
+        assert run(make_config(), *shown).lines == ["NoNewPrivs:\t0"]
+        set_no_new_privs()
+        assert run(make_config(), *shown).lines == ["NoNewPrivs:\t1"]
+
     forked(body)
+
+
+def test_a_thread_with_filters_has_its_own() -> None:
+    """They cannot be compared; the same thread with as many has the same ones."""
+
+    def filtered(count: int) -> list[int]:
+        found: list[int] = []
+
+        def thread() -> None:
+            for _ in range(count):
+                seccomp_set_mode_filter(Filter(ALLOW))
+                assert works()
+                found.append(server())
+                assert works()
+                assert server() == found[-1]
+
+        started = threading.Thread(target=thread)
+        started.start()
+        started.join()
+        return found
+
+    def body() -> None:
+        first = server()
+        found = [first, *filtered(1), *filtered(2), server()]
+        assert len(found) == len(set(found)) == 5
+
+    forked(body)
+
+
+def test_the_owner_may_have_another_one_made() -> None:
+    """As one does who has restricted himself by what cannot be compared."""
+    first = server()
+    libct.stop_server()
+    assert not Path(f"/proc/{first}").exists()
+    assert works()
 
 
 def test_a_changed_limit_is_that_of_the_next_container() -> None:
@@ -532,13 +639,16 @@ def test_an_interpreter_that_finds_its_library_by_origin(
         (tmp_path / name).mkdir()
     library, program = tmp_path / "lib/libone.so", tmp_path / "bin/python"
     source = "int one(void) { return 1; }"
-    compile_c(source, "-shared", "-fPIC", "-o", library)
+    # Its soname, or the program would be linked to where it is now.
+    compile_c(source, "-shared", "-fPIC", "-Wl,-soname,libone.so", "-o", library)
     source = f'''#include <unistd.h>
         int one(void);
         int main(int n, char **args) {{ return execv("{sys.executable}", args) + one(); }}'''
     compile_c(source, "-o", program, "-x", "none", library, "-Wl,-rpath,$ORIGIN/../lib")
     monkeypatch.setattr(libct, "interpreter", str(program))
     assert works()
+    assert library_path(str(program)) == f"{tmp_path}/bin/../lib"
+    assert library_path("/bin/busybox") == library_path(__file__) == ""
 
 
 def compile_c(source: str, *args: str | Path) -> None:

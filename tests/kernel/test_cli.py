@@ -280,6 +280,25 @@ def test_preserved_descriptors(tmp_path: Path, rootfs: Path) -> None:
 # --- create, start, and what can be asked meanwhile ---
 
 
+def test_the_environment_chooses_no_interpreter(tmp_path: Path, rootfs: Path) -> None:
+    """Python takes PYTHONEXECUTABLE for its own name, also with -I."""
+    marker = tmp_path / "ran"
+    chosen = tmp_path / "python"
+    chosen.write_text(f'#!/bin/sh\ntouch {marker}\nexec {sys.executable} "$@"\n')
+    chosen.chmod(0o755)
+    bundle = bundle_of(tmp_path, rootfs, "echo", "here")
+    done = subprocess.run(
+        libct_command("run", "-b", bundle, unique()),
+        env={**libct_environment(), "PYTHONEXECUTABLE": str(chosen)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "here\n"
+    assert not marker.exists()
+
+
 def test_the_life_of_a_container(tmp_path: Path, rootfs: Path) -> None:
     name, pid_file = unique(), tmp_path / "pid"
     bundle = bundle_of(tmp_path, rootfs, "sleep", "1000")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import select
 import signal
@@ -9,13 +11,15 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
 from libct.config import (
     NEWCGROUP,
+    NEWIPC,
+    NEWNET,
     NEWNS,
     NEWPID,
     NEWTIME,
@@ -23,11 +27,13 @@ from libct.config import (
     NEWUTS,
     Capabilities,
     Cgroup,
+    Config,
     IDMap,
     Rlimit,
     Scheduler,
     TimeOffset,
 )
+from libct.life import starting
 from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.process import capbset_drop
@@ -53,6 +59,9 @@ from ..support import (
     user_python,
     wait_until,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -93,6 +102,85 @@ def test_it_is_in_all_namespaces_of_the_first(kind: str) -> None:
         assert run_in(container, "ls", "/bin/busybox").state.success
         process.signal(signal.SIGKILL)
         assert process.wait().signal == signal.SIGKILL
+
+
+ADMIN = Capabilities(*[["CAP_SYS_ADMIN"]] * 3)  # bounding, effective, permitted
+LEAVES = {  # kind: (an option of unshare(1), the namespace's name)
+    NEWUTS: ("-u", "uts"),
+    NEWIPC: ("-i", "ipc"),
+    NEWNET: ("-n", "network"),
+    NEWNS: ("-m", "mount"),
+    NEWUSER: ("-U", "user"),
+}
+
+
+@contextlib.contextmanager
+def left(option: str, config: Config, *, hold: bool, user: str = "") -> Iterator[libct.Container]:
+    """A container whose first process has left a namespace for one of its own."""
+    with libct.create(state_directory(), unique(), config) as container:
+        command = ["unshare", *option.split(), "sleep", "60"]
+        process = libct.Process(command, init=True, env=[PATH], user=user)
+        container.start(process, hold=hold)
+        if hold:
+            container.exec()
+        comm = Path(f"/proc/{process.pid}/comm")
+        assert wait_until(lambda: comm.read_text() == "sleep\n")
+        yield container
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_a_namespace_that_the_first_process_has_left(kind: str) -> None:
+    option, name = LEAVES[kind]
+    config = make_config(namespaces=(*USUAL, NEWUSER), capabilities=ADMIN)
+    with left(option, config, hold=True) as container:
+        expected = f"its first process has left the container's {name} namespace$"
+        with pytest.raises(libct.Error, match=expected):
+            run_in(container, "true")
+
+
+def test_namespaces_that_a_user_inside_has_made_are_not_entered() -> None:
+    """They are his: of root in there, he could read the memory."""
+    for hold in (True, False):
+        with (
+            left("-U -n", make_config(), hold=hold, user="1000") as container,
+            pytest.raises(libct.Error, match=r"left the container's (user|net|network) namespace$"),
+        ):
+            run_in(container, "true", user="0:0")
+
+
+def test_a_user_namespace_is_none_of_the_containers() -> None:
+    with left("-U", make_config(), hold=True, user="1000") as container:
+        done = run_in(container, "readlink", "/proc/self/ns/user", user="0:0")
+        assert done.lines == [os.readlink("/proc/self/ns/user")]
+
+
+def test_a_namespace_that_it_leaves_while_somebody_enters(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(namespaces=(*USUAL, NEWUSER))
+    looked_at = starting._other_namespaces
+
+    def leave_then(holdings: Any) -> dict[int, int]:
+        found = looked_at(holdings)
+        pid = holdings.record.pid
+        os.kill(pid, signal.SIGUSR1)
+        assert wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+        return found
+
+    monkeypatch.setattr(starting, "_other_namespaces", leave_then)
+    script = "trap 'exec unshare -U sleep 60' USR1; while :; do :; done"
+    with (
+        running(config, "sh", "-c", script, user="1000") as container,
+        pytest.raises(libct.StepError, match=r"left the container's namespace \(user\)"),
+    ):
+        run_in(container, "true", user="0:0")
+
+
+def test_a_state_without_the_namespaces_is_entered_as_before() -> None:
+    with running(make_config()) as container:
+        state = Path(container._has.directory.path) / "state.json"
+        values = json.loads(state.read_text())
+        assert set(values.pop("namespaces")) == {*NAMES} - {"net"}
+        state.write_text(json.dumps(values))
+        assert run_in(libct.load(state_directory(), container.id), "true").state.success
 
 
 @requires("cgroup1")

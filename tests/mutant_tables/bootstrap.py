@@ -107,13 +107,6 @@ _DOOR = [
         (_WAITING + "test_a_command_that_cannot_be_executed",),
     ),
     Mutant(
-        "the server has none of its owner's environment",
-        "bootstrap/servers.py",
-        '        {"LD_LIBRARY_PATH": libraries},\n',
-        '        {**posix.environ, b"LD_LIBRARY_PATH": libraries},\n',
-        (_SERVER + "test_it_holds_nothing_of_its_owner",),
-    ),
-    Mutant(
         "no signal is blocked in the server",
         "bootstrap/servers.py",
         "        setsigmask=(),\n",
@@ -175,8 +168,8 @@ _DOOR = [
     Mutant(
         "a copy of the owner that Python knows nothing of has a server of its own",
         "bootstrap/servers.py",
-        "found: list[Any] = [posix.getpid()]",
-        "found: list[Any] = [0]",
+        "    return (posix.getpid(), _interpreter(), *inherited())",
+        "    return (0, _interpreter(), *inherited())",
         (_SERVER + "test_a_copy_that_python_knows_nothing_of",),
     ),
     Mutant(
@@ -194,7 +187,7 @@ _REPLACED = _SERVER + "test_it_is_replaced_when_its_owner_becomes_another"
 def _identity(element: str, old: str, new: str, change: str) -> Mutant:
     return Mutant(
         f"a server is compared with its owner: {element}",
-        "bootstrap/servers.py",
+        "bootstrap/inherited.py",
         old,
         new,
         (f"{_REPLACED}[{change}]",),
@@ -208,21 +201,13 @@ _OWNER = [
     _identity("the network namespace", '    "net",\n', "", "NEWNET"),
     _identity("the ipc namespace", '    "ipc",\n', "", "NEWIPC"),
     _identity("the uts namespace", '    "uts",\n', "", "NEWUTS"),
-    _identity("the cgroup namespace", '    "cgroup",\n', "", "NEWCGROUP"),
+    _identity(
+        "the cgroup namespace",
+        '    "cgroup",\n    "time_for_children",\n',
+        '    "time_for_children",\n',
+        "NEWCGROUP",
+    ),
     _identity("the time namespace of children", '    "time_for_children",\n', "", "NEWTIME"),
-    _identity("the user", "posix.getresuid()", "posix.geteuid()", "real uid"),
-    _identity("the group", "posix.getresgid()", "posix.getgid()", "setgid"),
-    _identity("the groups", "[posix.getgroups(), capget()]", "[capget()]", "groups"),
-    _identity(
-        "the capabilities", "[posix.getgroups(), capget()]", "[posix.getgroups()]", "capabilities"
-    ),
-    _identity("the limits", 'if name.startswith("RLIMIT_")', "if not name", "rlimit"),
-    _identity("the nice value", "posix.getpriority(posix.PRIO_PROCESS, 0)", "0", "nice"),
-    _identity("the processors", "posix.sched_getaffinity(0)", "0", "affinity"),
-    _identity("the interpreter", ", _interpreter()]", "]", "interpreter"),
-    _identity(
-        "the OOM score", "            found.append(file.read())", "            pass", "oom score"
-    ),
 ]
 
 # --- the sealed interpreter (CVE-2019-5736) ---

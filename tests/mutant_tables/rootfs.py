@@ -65,7 +65,9 @@ _ENTRY = (
     '        plan.add(who, "identity", [ns.make_undumpable()])\n'
 )
 _CLONE = '        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])\n'
-_JOIN = '    plan.add(who, "join", [ns.join_process(flags)] if flags else [])\n'
+_JOIN = (
+    '    plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])\n'
+)
 _RUNTIME_SCORE = (
     "        # A lower score than the runtime's needs rights that a user namespace takes.\n"
     '        plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))\n'

@@ -103,7 +103,8 @@ def further(config: Config, host: Host, flags: int, **process: Any) -> Plan:
     manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
     if manager is not None and made.sub_cgroup_paths:
         manager = manager.below(made.sub_cgroup_paths)
-    return plan_exec(config, made, host, manager, "box", flags, 4321)
+    joined = {flag: 0 for flag in CLONE_FLAGS.values() if flags & flag}
+    return plan_exec(config, made, host, manager, "box", joined, 4321)
 
 
 def from_spec(*, rootless: bool = False, **changes: Any) -> Config:

@@ -44,6 +44,7 @@ COMPUTED = {
     ("libct.__main__", "__import__(f'{name}.cli')"): "the same",
     ("libct.bootstrap.performer", "sys.modules[name]"): "what it has just imported",
     ("libct.bootstrap.servers", "sys.modules[_PACKAGE]"): "where we are; libct.interpreter",
+    ("libct.cli", "sys.modules[_PACKAGE]"): "for libct.interpreter",
     ("libct.config.record", "sys.modules[__package__]"): "types of fields, once all are there",
     ("libct.plan", "sys.modules[__name__]"): "itself: it can be called,",
     ("libct.plan", "sys.modules[__name__.rpartition('.')[0]]"): "as the function of that name",

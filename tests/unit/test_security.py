@@ -140,7 +140,7 @@ def test_a_plan_holds_what_is_granted(joined: bool) -> None:
     spaces = [Namespace(NEWUSER, "/proc/1/ns/user")] if joined else []
     config = Config(rootfs="/r", namespaces=spaces, capabilities=BOTH)
     host = Host(capabilities=Grantable(permitted=KILL, bounding=KILL))
-    flags = CLONE_NEWUSER if joined else 0
+    flags = {CLONE_NEWUSER: 0} if joined else {}
     first = Process(["true"], init=True)
     for plan in (
         plan_start(config, first, host, None, "one"),
