@@ -64,7 +64,7 @@ def mount_filesystem(
             tree = make_filesystem(fstype, source, options, flags, attr_set)
         try:
             if copy_up:
-                copyup.copy_tree(place, tree)
+                copyup.copy_tree(place, tree, context.fds["proc"])
             if not by_mount:
                 attach(context, tree, place, target)
             finish(context, tree, rec_set, rec_clr, propagation)

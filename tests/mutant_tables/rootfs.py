@@ -382,6 +382,22 @@ _MOUNTS_AND_DEVICES = [
         (f"{_COPYUP}too_deep_a_tree",),
     ),
     Mutant(
+        "tmpcopyup copies only what still is a file",
+        "rootfs/copyup.py",
+        "    if read < 0:\n        return False\n",
+        "    if read < 0:\n"
+        "        flags |= posix.O_NONBLOCK\n"
+        "        read = posix.open(name, posix.O_RDONLY | flags, dir_fd=source)\n",
+        (f"{_COPYUP}a_file_that_changes_while_it_is_copied",),
+    ),
+    Mutant(
+        "tmpcopyup copies no more of a file than it had",
+        "rootfs/copyup.py",
+        "posix.SEEK_HOLE), size)",
+        "posix.SEEK_HOLE), end + (1 << 40))",
+        (f"{_COPYUP}a_file_that_grows_without_end_is_copied_as_it_was",),
+    ),
+    Mutant(
         "tmpcopyup enters no other file system",
         "rootfs/copyup.py",
         "            if found.st_dev != device:\n",
@@ -628,13 +644,8 @@ _PROCESSES = [
     Mutant(
         "a number is a user's and never a name (CVE-2016-3697)",
         "security/users.py",
-        '    uid = 0 if person == "" else _number(person)\n'
-        "    entry: list[bytes] | None = None\n"
-        "    if uid is None:\n"
-        "        entry = _find(users, person)\n",
-        "    entry = _find(users, person)\n"
-        '    uid = None if entry else 0 if person == "" else _number(person)\n'
-        "    if uid is None:\n",
+        "    if uid is None:\n        entry = _find(users, person)\n",
+        "    if _find(users, person):\n        entry = _find(users, person)\n",
         (f"{_USERS}users",),
     ),
     Mutant(
@@ -675,16 +686,51 @@ _PROCESSES = [
     Mutant(
         "files of users are of a bounded size",
         "security/users.py",
-        "while size <= _MOST_BYTES:",
-        "while True:",
+        "    if len(text) > _MOST_BYTES:\n",
+        "    if False:\n",
         (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
     ),
     Mutant(
-        "files of users are regular files",
+        "what is in the place of the users refuses no number",
         "security/users.py",
-        "if not stat.S_ISREG(posix.fstat(fd).st_mode):",
-        "if False:",
+        "        if uid is None:\n            raise\n",
+        "        raise\n",
         (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
+    ),
+    Mutant(
+        "only regular files of an image are read",
+        "rootfs/files.py",
+        "if not stat.S_ISREG(posix.fstat(place).st_mode) or ",
+        "if ",
+        (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
+    ),
+    Mutant(
+        "no file of procfs is read for one of the image",
+        "rootfs/files.py",
+        " or fstatfs(place).type == PROC_SUPER_MAGIC:",
+        ":",
+        (f"{_EXEC}the_head_of_a_program_is_that_of_a_file",),
+    ),
+    Mutant(
+        "a file of an image is read up to a bound",
+        "rootfs/files.py",
+        "            most -= len(part)\n",
+        "",
+        (f"{_EXEC}the_head_of_a_program_is_that_of_a_file",),
+    ),
+    Mutant(
+        "a command is a regular file",
+        "bootstrap/execute.py",
+        "    if not stat.S_ISREG(found.st_mode):\n        return errno.EACCES",
+        "    if False:\n        return errno.EACCES",
+        (f"{_EXEC}a_fifo_or_a_device_as_the_command_holds_nobody_up",),
+    ),
+    Mutant(
+        "check -b executes regular files alone",
+        "cli/check_command.py",
+        "if not (stat.S_ISREG(found.st_mode) and found.st_mode & 0o111):",
+        "if not found.st_mode & 0o111:",
+        (f"{_KERNEL}cli_check.py::test_what_would_keep_it_from_starting",),
     ),
     Mutant(
         "the caller's supplementary groups are given up",
