@@ -18,6 +18,7 @@ from . import (
     cgroup_mounts,
     devices,
     execute,
+    held,
     idmapped,
     keyring,
     limits,
@@ -125,6 +126,9 @@ def plan_start(
     plan.add(INIT, "identity", _identity(config, sources, bool(maps), flags, container_id))
     plan.add(INIT, "network", network.network_steps(config, ready=ready))
     plan.add(INIT, "rootfs", root.prepare_steps(config))
+    # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
+    read_only = mounts.read_only_steps(config.mounts)
+    plan.add(INIT, "rootfs", held.hold_steps(config, [step.args[0] for step in read_only]))
     # While the host's files can still be sources of mounts.
     plan.add(INIT, "rootfs", _mounts(config, host, manager, early=early))
     plan.add(INIT, "rootfs", devices.device_steps(config))
@@ -143,7 +147,7 @@ def plan_start(
 
         plan.add(INIT, "enter", [control_terminal(why="process.terminal")])
     # All that fills them has been made.
-    plan.add(INIT, "system", mounts.read_only_steps(config.mounts))
+    plan.add(INIT, "system", read_only)
     if config.readonlyfs:
         plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])
     plan.add(INIT, "system", uts.uts_steps(config))
@@ -151,8 +155,8 @@ def plan_start(
         from .sysctl import sysctl_steps
 
         plan.add(INIT, "system", sysctl_steps(config))
-    plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))
-    plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))
+    plan.add(INIT, "system", masks.read_only_path_steps(config))
+    plan.add(INIT, "system", masks.masked_path_steps(config))
     late = process_steps(plan, config, process, host, new_user or _joins_user(config))
     plan.add(INIT, "process", death_signal_steps(config))
     # A process that waits for its start is created when all of this has succeeded.

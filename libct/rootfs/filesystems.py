@@ -16,6 +16,7 @@ from ..syscalls.filesystems import (
 from . import copyup
 from .attach import attach, check_place, finish, mount_on, path_of
 from .flags import attributes, superblock_options, takes_mount
+from .held import hold
 from .paths import find_in_root, make_in_root, open_in_root
 
 TYPE_CHECKING = False
@@ -134,6 +135,7 @@ def _mount_by_path(
     if path_of(context, tree) != path_of(context, place):
         posix.close(tree)
         raise StepProblem(f"{target} leads elsewhere since it was mounted on")
+    hold(context, target, tree)
     return tree
 
 

@@ -38,15 +38,13 @@ def _earlier(lines: str, op: str) -> str:
 
 _CWD = '    plan.add(INIT, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])\n'
 _ENTER = '    plan.add(INIT, "enter", root.enter_steps(config))\n'
-_READ_ONLY = '    plan.add(INIT, "system", mounts.read_only_steps(config.mounts))\n'
+_READ_ONLY = '    plan.add(INIT, "system", read_only)\n'
 _READ_ONLY_ROOT = (
     "    if config.readonlyfs:\n"
     '        plan.add(INIT, "system", [root.make_root_read_only(why="root.readonly")])\n'
 )
-_READ_ONLY_PATHS = (
-    '    plan.add(INIT, "system", masks.read_only_path_steps(config.readonly_paths))\n'
-)
-_MASKED_PATHS = '    plan.add(INIT, "system", masks.masked_path_steps(config.mask_paths))\n'
+_READ_ONLY_PATHS = '    plan.add(INIT, "system", masks.read_only_path_steps(config))\n'
+_MASKED_PATHS = '    plan.add(INIT, "system", masks.masked_path_steps(config))\n'
 _CREATE_HOOKS = (
     '    plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])\n'
 )
@@ -147,6 +145,20 @@ _MASKS = [
         "        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != posix.makedev(1, 3):\n",
         "        if stat.S_ISCHR(found.st_mode) and found.st_rdev != posix.makedev(1, 3):\n",
         (f"{_DEVICES}a_false_null_device_masks_nothing",),
+    ),
+    Mutant(
+        "a masked path is believed missing on the mount alone that was made for it",
+        "rootfs/held.py",
+        "    if base:\n        resolve =",
+        "    if False:\n        resolve =",
+        (f"{_DEVICES}a_proc_that_is_exchanged_during_the_start_is_masked",),
+    ),
+    Mutant(
+        "a link out of a mount does not keep a path from being masked",
+        "rootfs/held.py",
+        "                raise\n    return find_in_root",
+        "                raise\n            return -1\n    return find_in_root",
+        (f"{_DEVICES}links_of_masked_paths_lead_from_one_mount_to_another",),
     ),
     Mutant(
         "a mask of the root itself is refused",
@@ -352,6 +364,71 @@ _MOUNTS_AND_DEVICES = [
         'is_bind(mount) and inside(mount.destination) == "/dev" for',
         "False for",
         (f"{_DEVICES}a_dev_of_the_user_s_own_stays_as_it_is",),
+    ),
+    Mutant(
+        "no device is made on a bind",
+        "plan/devices.py",
+        "        if below is not None and is_bind(below):\n",
+        "        if False:\n",
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "devices and links are made in the /dev that was mounted",
+        "rootfs/held.py",
+        '        top = context.fds[_slot(base) if base else "root"]\n',
+        '        top, base = context.fds["root"], ""\n',
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "no link of the image leads a device to another mount",
+        "rootfs/held.py",
+        "directory=True, mounts=False)",
+        "directory=True)",
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "the owner of a node is given to what was made",
+        "rootfs/devices.py",
+        "        if (stat.S_IFMT(found.st_mode), found.st_rdev) != (kind, number):\n",
+        "        if False:\n",
+        (f"{_DEVICES}a_node_that_is_exchanged_while_it_is_made",),
+    ),
+    Mutant(
+        "and to nothing that is mounted there",
+        "rootfs/devices.py",
+        '    if made < 0:\n        raise StepProblem(f"{name} was covered',
+        "    if made < 0:\n"
+        "        made = posix.open(name, posix.O_PATH, dir_fd=parent)\n"
+        '    if made < 0:\n        raise StepProblem(f"{name} was covered',
+        (f"{_DEVICES}a_node_that_is_exchanged_while_it_is_made",),
+    ),
+    Mutant(
+        "directories that are missing are not made on another mount",
+        "rootfs/paths.py",
+        ', flags, mounts=allowed["mounts"])',
+        ", flags)",
+        (f"{_PATHS}nothing_is_made_on_another_mount",),
+    ),
+    Mutant(
+        "what lies on a node of /dev is not bound over",
+        "rootfs/held.py",
+        "return open_in_root(parent, name, flags, mounts=False)",
+        "return open_in_root(parent, name, flags)",
+        (f"{_DEVICES}mounts_of_the_user_on_device_nodes_stay",),
+    ),
+    Mutant(
+        "the last mount on a path is the one that it lies on",
+        "plan/held.py",
+        "            found = mount\n",
+        "            found = found or mount\n",
+        ("tests/unit/test_rootfs.py::test_which_mount_a_path_lies_on",),
+    ),
+    Mutant(
+        "what is read-only at the end is the mount that was made",
+        "rootfs/mounts.py",
+        "posix.dup(mount) if mount >= 0 else open_in_root",
+        "open_in_root",
+        (f"{_DEVICES}what_is_read_only_at_the_end_is_what_was_mounted",),
     ),
     Mutant(
         "without a mount namespace nothing is made in /dev",
