@@ -54,12 +54,13 @@ def _copy_directory(
             posix.link(linked[inode], name, src_dir_fd=top, dst_dir_fd=copy, follow_symlinks=False)
             continue
         if stat.S_ISDIR(found.st_mode):
-            # Only a directory tells: the files of an overlay have other devices.
-            if found.st_dev != device:
-                continue
-            posix.mkdir(name, 0o700, dir_fd=copy)
             inner = posix.open(name, _READ_DIRECTORY, dir_fd=source)
             try:
+                found = posix.fstat(inner)  # of what it is by now
+                # Only a directory tells: the files of an overlay have other devices.
+                if found.st_dev != device:
+                    continue
+                posix.mkdir(name, 0o700, dir_fd=copy)
                 made = posix.open(name, _READ_DIRECTORY, dir_fd=copy)
                 try:
                     _copy_directory(inner, made, proc, top, f"{path}{name}/", depth + 1, linked)

@@ -131,6 +131,25 @@ def test_a_dev_of_the_user_s_own_stays_as_it_is(rootfs: Path, tmp_path: Path) ->
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("what", ["fifo", "device", "file", "link", "missing"])
+def test_what_is_no_null_device_is_not_opened_for_one(what: str) -> None:
+    """The command has the host's then, as it was given it."""
+    with new_rootfs() as rootfs:
+        null = rootfs / "dev/null"
+        if what == "fifo":
+            os.mkfifo(null)
+        elif what == "device":
+            os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(4095, 0))  # opening it fails
+        elif what == "file":
+            null.write_text("")
+        elif what == "link":
+            null.symlink_to("/proc/version")
+        mounts = [mount("/proc", "proc"), bind("/dev", rootfs / "dev")]
+        config = make_config(rootfs, mounts, base=False)
+        run = run_config(config, "/bin/busybox", "stat", "-L", "-c", "%t:%T", "/proc/self/fd/0")
+        assert run.lines == ["1:3"]
+
+
 def test_what_the_image_has_in_dev_is_replaced() -> None:
     with new_rootfs() as rootfs:
         dev = rootfs / "dev"

@@ -477,8 +477,8 @@ _MOUNTS_AND_DEVICES = [
     Mutant(
         "tmpcopyup enters no other file system",
         "rootfs/copyup.py",
-        "            if found.st_dev != device:\n",
-        "            if False:\n",
+        "                if found.st_dev != device:\n",
+        "                if False:\n",
         (f"{_COPYUP}a_copy_is_like_the_original",),
     ),
     Mutant(
@@ -787,6 +787,14 @@ _PROCESSES = [
         " or fstatfs(place).type == PROC_SUPER_MAGIC:",
         ":",
         (f"{_EXEC}the_head_of_a_program_is_that_of_a_file",),
+    ),
+    Mutant(
+        "what is no null device is not opened for one",
+        "bootstrap/descriptors.py",
+        "            if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:\n"
+        "                return\n",
+        "",
+        (f"{_DEVICES}what_is_no_null_device_is_not_opened_for_one",),
     ),
     Mutant(
         "a file of an image is read up to a bound",
