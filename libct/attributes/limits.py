@@ -29,6 +29,13 @@ def set_own_rlimit(context: Context, name: str, number: int, soft: int, hard: in
     _set_rlimit(0, number, soft, hard)
 
 
+def make_room(context: Context, name: str, number: int, hard: int) -> None:
+    """Raise a hard limit alone, and only if it is lower."""
+    soft, present = prlimit(0, number)
+    if hard > present:
+        _set_rlimit(0, number, soft, hard)
+
+
 def _set_rlimit(pid: int, number: int, soft: int, hard: int) -> None:
     try:
         prlimit(pid, number, soft, hard)

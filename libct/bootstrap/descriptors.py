@@ -7,7 +7,7 @@ import fcntl
 import posix
 
 from ..plan.step import HOOK_OUTPUT, STDIO
-from ..rootfs.paths import open_in_root
+from ..rootfs.paths import find_in_root
 from ..syscalls.files import close_range
 from .context import Context
 
@@ -37,20 +37,27 @@ def install_descriptors(context: Context, extra: int) -> None:
 
 
 def reopen_null(context: Context) -> None:
-    """A standard descriptor on /dev/null would otherwise hold the host's /dev open."""
+    """A standard descriptor on /dev/null would otherwise hold the host's /dev open.
+
+    The container's may be anything else, which is not opened (as in rootfs/files.py).
+    """
     for number in range(3):
         found = posix.fstat(number)
         if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
             continue
-        try:
-            null = open_in_root(context.fds["root"], "/dev/null", posix.O_RDWR | posix.O_NOCTTY)
-        except FileNotFoundError:
+        place = find_in_root(context.fds["root"], "/dev/null")
+        if place < 0:
             return
         try:
-            if posix.fstat(null).st_rdev == _NULL:
-                posix.dup2(null, number, inheritable=True)
+            found = posix.fstat(place)
+            if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:
+                return
+            flags = posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC
+            null = posix.open(f"self/fd/{place}", flags, dir_fd=context.fds["proc"])
         finally:
-            posix.close(null)
+            posix.close(place)
+        posix.dup2(null, number, inheritable=True)
+        posix.close(null)
 
 
 def close_descriptors(context: Context, kept: int) -> None:

@@ -10,6 +10,7 @@ import posix
 from ..config.status import EXECUTES
 from ..errors import StepProblem
 from ..loading.paths import exists, fsdecode
+from ..rootfs.files import read_regular
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
 from .failure import Failure
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HEAD = 256  # bytes of a program, which hold its #! line
 IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
@@ -60,7 +62,7 @@ def find_command(context: Context, name: str, search: str) -> None:
             if problem == errno.EISDIR:
                 text = "permission denied: it is a directory"  # EACCES is what execve would give
             raise StepProblem(f'exec: "{name}": {verb} {name}: {text}')
-        context.values["program"] = name
+        _take(context, name)
         return
     denied = False
     for directory in (search or _DEFAULT_PATH).split(":"):
@@ -71,13 +73,19 @@ def find_command(context: Context, name: str, search: str) -> None:
         path = f"{directory}/{name}"
         problem = _why_not(path)
         if not problem:
-            context.values["program"] = path
+            _take(context, path)
             return
         # A directory of PATH that this user may not enter has nothing for him.
         denied = denied or (problem == errno.EACCES and exists(path))
     if denied:
         raise StepProblem(f'exec: "{name}": permission denied')
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
+
+
+def _take(context: Context, program: str) -> None:
+    """It is the one; and what ENOENT of execve(2) will mean, for later nothing can be read."""
+    head = read_head(context.fds["proc"], program)
+    context.values.update(program=program, hint=missing_loader(head))
 
 
 def _why_not(path: str) -> int:
@@ -88,6 +96,8 @@ def _why_not(path: str) -> int:
         return error.errno or errno.ENOENT
     if stat.S_ISDIR(found.st_mode):
         return errno.EISDIR
+    if not stat.S_ISREG(found.st_mode):
+        return errno.EACCES  # as execve would say
     return 0 if posix.access(path, posix.X_OK, effective_ids=True) else errno.EACCES
 
 
@@ -111,8 +121,8 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     for number in IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     if "wait" in context.values:
-        call, hint = f"execve({quote(program)}, ...)", missing_loader(program)
-        failure = Failure(context.step, None, call, "", program, hint)
+        call = f"execve({quote(program)}, ...)"
+        failure = Failure(context.step, None, call, "", program, context.values["hint"])
         context.values["wait"].execute(context.fds["start"], program, args, env, failure)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
@@ -125,7 +135,7 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     try:
         execve(prepared)
     except OSError as error:
-        error.hint = missing_loader(program)  # type: ignore[attr-defined]
+        error.hint = context.values["hint"]  # type: ignore[attr-defined]
         raise
 
 
@@ -143,13 +153,23 @@ def _value(env: tuple[str, ...], name: str) -> str:
     return ""
 
 
-def missing_loader(program: str, where: str = "in the rootfs") -> str:
-    """What ENOENT of execve(2) says of a program that was there a moment ago."""
+def read_head(proc: int, program: str) -> bytes:
+    """The first bytes of a program; none of what may not be read, or is no file.
+
+    proc: a descriptor of the host's /proc.
+    """
     try:
-        with open(program, "rb", buffering=0) as file:
-            head = file.read(256)
+        place = posix.open(program, posix.O_PATH | posix.O_CLOEXEC)
+        try:
+            return read_regular(proc, place, _HEAD) or b""
+        finally:
+            posix.close(place)
     except OSError:
-        head = b""
+        return b""
+
+
+def missing_loader(head: bytes, where: str = "in the rootfs") -> str:
+    """What ENOENT of execve(2) says of a program that begins so, and was there a moment ago."""
     if head.startswith(b"#!"):
         interpreter = fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
         return f"its interpreter {interpreter!r} is not {where}"

@@ -15,6 +15,7 @@ import posix
 import select
 import time
 
+from ..attributes.procfs import is_whole_proc
 from ..errors import StepProblem, printable
 from ..loading.paths import exists
 from ..plan.step import HOOK_OUTPUT
@@ -24,7 +25,7 @@ from ..syscalls.flags import quote
 from ..syscalls.interrupts import allowed
 from ..syscalls.process import pidfd_open, set_pdeathsig
 from ..syscalls.spawn import posix_spawn
-from .execute import IGNORED_BY_PYTHON, missing_loader, with_home
+from .execute import IGNORED_BY_PYTHON, missing_loader, read_head, with_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -375,13 +376,27 @@ def _judge(
     raise StepProblem(f"{problem}: {said}" if said else problem)
 
 
+def _head(path: str) -> bytes:
+    """The first bytes of a hook; of the container's, too, when the host's /proc is closed."""
+    try:
+        proc = posix.open("/proc", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return read_head(proc, path) if is_whole_proc(proc) else b""
+    finally:
+        posix.close(proc)
+
+
 def _not_executed(kind: str, path: str, code: int) -> OSError:
     error = OSError(code, f"execve({quote(path)}, ...): {posix.strerror(code)}", path)
     where = "in the rootfs" if kind == "startContainer" else "on the host"
     there = exists(path)
     hint = ""
     if code == errno.ENOENT:
-        hint = missing_loader(path, where) if there else f"{kind} hooks are looked for {where}"
+        hint = (
+            missing_loader(_head(path), where) if there else f"{kind} hooks are looked for {where}"
+        )
     elif code == errno.EACCES and there:
         hint = "it is no file that may be executed (chmod +x; a mount with noexec)"
     elif code == errno.EACCES:

@@ -6,7 +6,8 @@ import errno
 import os
 import stat
 
-from ..syscalls.files import RESOLVE_IN_ROOT, openat2
+from ..rootfs.files import read_regular
+from ..rootfs.paths import open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..life.process import Process
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_HEAD = 1 << 16  # bytes: where the headers of an ELF file are
 _MOST_LINKS = 8  # scripts that name scripts
 
 
@@ -33,11 +35,11 @@ def find_command(config: Config, process: Process) -> tuple[str, str]:
     else:
         candidates = [f"{at}/{name}" for at in search.split(":") if at.startswith("/")]
         missing = f'exec: "{name}": executable file not found in $PATH'
-    root = os.open(config.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root, proc = (os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (config.rootfs, "/proc"))
     try:
         problem = missing
         for candidate in candidates:
-            found = _why_not_executable(root, candidate, _MOST_LINKS)
+            found = _why_not_executable(root, proc, candidate, _MOST_LINKS)
             if not found:
                 return "", ""
             if found != "missing":
@@ -45,6 +47,7 @@ def find_command(config: Config, process: Process) -> tuple[str, str]:
                 break
     finally:
         os.close(root)
+        os.close(proc)
     for index, mount in enumerate(config.mounts):
         if any(_is_below(path, mount.destination) for path in candidates):
             return problem, f"mounts[{index}]"
@@ -55,42 +58,31 @@ def _is_below(path: str, directory: str) -> bool:
     return os.path.normpath(path).startswith(os.path.normpath(directory).rstrip("/") + "/")
 
 
-def _why_not_executable(root: int, path: str, links: int) -> str:
+def _why_not_executable(root: int, proc: int, path: str, links: int) -> str:
     """Why a file below root cannot be executed: "missing", or a text; "" if it can."""
     try:
-        fd = openat2(path, os.O_RDONLY | os.O_NONBLOCK, dirfd=root, resolve=RESOLVE_IN_ROOT)
+        place = open_in_root(root, path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return "missing"
-        if error.errno == errno.EACCES:
-            return _mode_problem(root, path)
         return (error.strerror or str(error)).lower()
     try:
-        found = os.fstat(fd)
+        found = os.fstat(place)
         if stat.S_ISDIR(found.st_mode):
             return "is a directory"
-        if not found.st_mode & 0o111:
+        if not (stat.S_ISREG(found.st_mode) and found.st_mode & 0o111):
             return "permission denied"
-        needed = interpreter_of(os.pread(fd, 1 << 16, 0)) if stat.S_ISREG(found.st_mode) else ""
+        try:
+            needed = interpreter_of(read_regular(proc, place, _HEAD) or b"")
+        except PermissionError:
+            return ""  # it may be executed, as far as its mode tells, and not read
     finally:
-        os.close(fd)
+        os.close(place)
     if not needed or not links:
         return ""
-    if _why_not_executable(root, needed, links - 1):
+    if _why_not_executable(root, proc, needed, links - 1):
         return f"no such file or directory: it needs {needed!r}, which the rootfs does not have"
     return ""
-
-
-def _mode_problem(root: int, path: str) -> str:
-    """For a file that we may not read: whether it may be executed, as far as its mode tells."""
-    try:
-        fd = openat2(path, os.O_PATH, dirfd=root, resolve=RESOLVE_IN_ROOT)
-    except OSError:
-        return "permission denied"
-    try:
-        return "" if os.fstat(fd).st_mode & 0o111 else "permission denied"
-    finally:
-        os.close(fd)
 
 
 def interpreter_of(head: bytes) -> str:

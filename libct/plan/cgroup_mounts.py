@@ -84,7 +84,7 @@ def _v1_steps(
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
-                steps.append(make_link(f"{target}/{alias}", name, why=why))
+                steps.append(make_link(f"{target}/{alias}", name, target, why=why))
     # Now that all is in its place.
     attr_set &= MOUNT_ATTR_RDONLY
     if attr_set or after(mount) != _NOTHING:

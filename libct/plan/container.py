@@ -18,6 +18,7 @@ from . import (
     cgroup_mounts,
     devices,
     execute,
+    held,
     idmapped,
     keyring,
     limits,
@@ -139,6 +140,9 @@ def plan_start(
     plan.add(who, "identity", [*session, *own])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
+    # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
+    read_only = mounts.read_only_steps(config.mounts)
+    plan.add(who, "rootfs", held.hold_steps(config, [step.args[0] for step in read_only]))
     # While the host's files can still be sources of mounts.
     plan.add(who, "rootfs", _mounts(config, host, manager, early=early))
     plan.add(who, "rootfs", devices.device_steps(config))
@@ -155,7 +159,7 @@ def plan_start(
         plan.add(who, "enter", console_steps(process, mounted=apart))
         plan.add(who, "enter", [] if shared else control_steps(process))
     # All that fills them has been made.
-    plan.add(who, "system", mounts.read_only_steps(config.mounts))
+    plan.add(who, "system", read_only)
     if config.readonlyfs:
         plan.add(who, "system", [root.make_root_read_only(why="root.readonly")])
     plan.add(who, "system", uts.uts_steps(config))
@@ -163,8 +167,8 @@ def plan_start(
         from .sysctl import sysctl_steps
 
         plan.add(who, "system", sysctl_steps(config))
-    plan.add(who, "system", masks.read_only_path_steps(config.readonly_paths))
-    plan.add(who, "system", masks.masked_path_steps(config.mask_paths))
+    plan.add(who, "system", masks.read_only_path_steps(config))
+    plan.add(who, "system", masks.masked_path_steps(config))
     # From here on nothing is forked but the command.  A new user namespace has had it earlier.
     enter = [ns.enter_pids(why="linux.namespaces")] if shared and not new_user else []
     plan.add(STAGE, "process", enter)
@@ -174,7 +178,7 @@ def plan_start(
     if shared:
         plan.add(STAGE, "clone", [execute.prepare_wait(bool(start_hooks))] if hold else [])
         plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
-        plan.add(INIT, "identity", session_steps(config, process))
+        plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         plan.add(INIT, "process", death_signal_steps(config))
     # A process that waits for its start is created when all of this has succeeded.

@@ -8,6 +8,8 @@ from .chroot import change_root, open_root
 from .process import (
     close_steps,
     console_steps,
+    control_steps,
+    death_signal_steps,
     execute_step,
     pidfd_steps,
     process_steps,
@@ -74,7 +76,11 @@ def plan_exec(
     late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)
     if staged:
         plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
-    plan.add(INIT, "identity", session_steps(config, process))
+    if staged:
+        plan.add(INIT, "identity", session_steps(config, process, in_user))
+    else:
+        own = [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
+        plan.add(INIT, "identity", own)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])

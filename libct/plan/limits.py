@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RLIMIT_NAMES = {number: name for name, number in RLIMITS.items()}
 
 
-def rlimit_steps(rlimits: list[Rlimit], *, own: bool) -> list[Step]:
+def rlimit_steps(rlimits: list[Rlimit], *, own: bool = True) -> list[Step]:
     """own: for the process itself; else for the runtime, on the process cloned last.
 
     Only a process with CAP_SYS_RESOURCE in the first user namespace can raise a
@@ -29,6 +29,19 @@ def rlimit_steps(rlimits: list[Rlimit], *, own: bool) -> list[Step]:
         arguments = (name, limit.type, limit.soft, limit.hard)
         steps.append(make(*arguments, why=f"process.rlimits[{index}]"))
     return steps
+
+
+def room_steps(rlimits: list[Rlimit]) -> list[Step]:
+    """For who clones a process that sets these itself, when it has no rights left."""
+    return [
+        make_room(
+            RLIMIT_NAMES.get(limit.type, f"resource limit {limit.type}"),
+            limit.type,
+            limit.hard,
+            why=f"process.rlimits[{index}]",
+        )
+        for index, limit in enumerate(rlimits)
+    ]
 
 
 def oom_score_steps(value: int | None, *, own: bool = True) -> list[Step]:
@@ -54,6 +67,12 @@ def set_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
 @operation("attributes.limits", "set the own {0} to {2} (hard limit {3})")
 def set_own_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
     return [_prlimit_call(name, number, soft, hard)]
+
+
+@operation("attributes.limits", "raise the hard limit of {0} to {2} if it is lower")
+def make_room(name: str, number: int, hard: int) -> list[str]:
+    known = name if number in RLIMIT_NAMES else str(number)
+    return [f"prlimit64({known}, NULL)"]
 
 
 def _prlimit_call(name: str, number: int, soft: int, hard: int) -> str:

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from .held import base_of
 from .paths import inside
 from .step import Step, operation
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config import Config
 
-def read_only_path_steps(paths: list[str]) -> list[Step]:
+
+def read_only_path_steps(config: Config) -> list[Step]:
     return [
-        make_read_only(inside(path), why=f"linux.readonlyPaths[{index}]")
-        for index, path in enumerate(paths)
+        make_read_only(path, base_of(config.mounts, path), why=f"linux.readonlyPaths[{index}]")
+        for index, path in enumerate(map(inside, config.readonly_paths))
     ]
 
 
-def masked_path_steps(paths: list[str]) -> list[Step]:
+def masked_path_steps(config: Config) -> list[Step]:
     return [
-        mask(inside(path), why=f"linux.maskedPaths[{index}]") for index, path in enumerate(paths)
+        mask(path, base_of(config.mounts, path), why=f"linux.maskedPaths[{index}]")
+        for index, path in enumerate(map(inside, config.mask_paths))
     ]
 
 
 @operation("rootfs.masks", "make {0} read-only")
-def make_read_only(path: str) -> list[str]:
-    return _sure_calls(path)
+def make_read_only(path: str, base: str) -> list[str]:
+    return _sure_calls(path, base)
 
 
 @operation("rootfs.masks", "mask {0}")
-def mask(path: str) -> list[str]:
-    return _sure_calls(path)
+def mask(path: str, base: str) -> list[str]:
+    return _sure_calls(path, base)
 
 
-def _sure_calls(path: str) -> list[str]:
+def _sure_calls(path: str, base: str) -> list[str]:
     """A path that is not there has no mount made on it."""
+    if base:
+        below = path[len(base) :].lstrip("/") or "."
+        return [f'openat2("{below}", O_PATH, RESOLVE_BENEATH)']
     return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']

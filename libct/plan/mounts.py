@@ -165,9 +165,8 @@ def remount(
     rec_clr: int,
     propagation: tuple[int, ...],
 ) -> list[str]:
-    calls = [f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)']
-    if attr_set or attr_clr:
-        calls.append(setattr_call(attr_set, attr_clr))
+    # It may be held already.
+    calls = [setattr_call(attr_set, attr_clr)] if attr_set or attr_clr else []
     return calls + finish_calls(rec_set, rec_clr, propagation)
 
 

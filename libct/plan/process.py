@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..syscalls.constants import RLIMITS
 from . import capabilities, descriptors, execute, limits, namespaces as ns, users
 from .step import INIT, STAGE, STDIO, Plan, Step, operation
 
@@ -31,17 +30,12 @@ def process_steps(
     rlimits = process.rlimits or config.rlimits
     late: list[Step] = limits.rlimit_steps(rlimits, own=False) if in_user else []
     scheduler = process.scheduler or config.scheduler
-    if who == STAGE:
-        # Not inherited by the one cloned, or kept from cloning by them.
-        count = [limit for limit in rlimits if limit.type == RLIMITS["RLIMIT_NPROC"]]
-        late = late or limits.rlimit_steps(count, own=False)
-        rlimits = [limit for limit in rlimits if limit not in count]
-        if scheduler is not None:
-            from .scheduling import is_inherited, scheduler_of_steps
+    if who == STAGE and scheduler is not None:
+        from .scheduling import is_inherited, scheduler_of_steps
 
-            if not is_inherited(scheduler):
-                late = [*scheduler_of_steps(scheduler), *late]
-                scheduler = None
+        if not is_inherited(scheduler):
+            late = [*scheduler_of_steps(scheduler), *late]
+            scheduler = None
     privileges = process.no_new_privileges
     if privileges is None:
         privileges = config.no_new_privileges
@@ -59,7 +53,8 @@ def process_steps(
         from .scheduling import scheduling_steps
 
         plan.add(who, "process", scheduling_steps(*scheduling))
-    plan.add(who, "process", [] if in_user else limits.rlimit_steps(rlimits, own=True))
+    own_limits = limits.rlimit_steps if who == INIT else limits.room_steps
+    plan.add(who, "process", [] if in_user else own_limits(rlimits))
     if privileges:
         plan.add(who, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
     asked = process.capabilities or config.capabilities
@@ -91,9 +86,18 @@ def console_steps(process: Process, *, mounted: bool) -> list[Step]:
     return [make_console(*size, mounted, why="process.terminal")]
 
 
-def session_steps(config: Config, process: Process) -> list[Step]:
-    """What a process has to do itself: a stage could not do it for the one that it clones."""
-    return [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
+def session_steps(config: Config, process: Process, in_user: bool) -> list[Step]:
+    """What a process has to do itself: a stage could not do it for the one that it clones.
+
+    Limits of processes or open files, say, might keep it from cloning.
+    """
+    rlimits = [] if in_user else process.rlimits or config.rlimits
+    return [
+        ns.new_session(),
+        *control_steps(process),
+        *death_signal_steps(config),
+        *limits.rlimit_steps(rlimits),
+    ]
 
 
 def control_steps(process: Process) -> list[Step]:

@@ -35,6 +35,7 @@ from ..syscalls.constants import (
 from ..syscalls.filesystems import fstatfs
 from ..syscalls.mounts import mount, mount_setattr, move_mount
 from .flags import ATTRIBUTES
+from .held import hold
 from .paths import same_file
 
 TYPE_CHECKING = False
@@ -69,6 +70,7 @@ def attach(
     move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     if late:
         remount_attached(context, tree, attr_set, attr_clr)
+    hold(context, target, tree)
 
 
 def check_place(context: Context, place: int, target: str, tree: int = -1) -> None:

@@ -7,6 +7,7 @@ import errno
 import posix
 
 from ..errors import StepProblem
+from .files import open_regular
 
 _CHUNK = 1 << 24  # bytes asked of one copy, for signals are served only between two
 _DEEPEST = 256  # levels: two descriptors are open for each
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
     Linked = dict[tuple[int, int], str]
 
 
-def copy_tree(source: int, tree: int) -> None:
+def copy_tree(source: int, tree: int, proc: int) -> None:
     """Copy what is in the directory source (a descriptor) into tree, which nobody else has yet.
 
     Modes, owners, times, holes, symbolic and hard links, fifos and device nodes
     are kept, extended attributes are not.  Nothing is followed, and no other
-    file system entered: the image decides what is there.
+    file system entered: the image decides what is there, and while it is copied, too.
+    proc: a descriptor of the host's /proc.
     """
     # O_PATH descriptors can be neither listed nor read: open "." of them.
     below = posix.open(".", _READ_DIRECTORY, dir_fd=source)
     try:
         copy = posix.open(".", _READ_DIRECTORY, dir_fd=tree)
         try:
-            _copy_directory(below, copy, copy, "", 0, {})
+            _copy_directory(below, copy, proc, copy, "", 0, {})
             _keep_times(posix.fstat(below), copy)
         finally:
             posix.close(copy)
@@ -39,7 +41,7 @@ def copy_tree(source: int, tree: int) -> None:
 
 
 def _copy_directory(
-    source: int, copy: int, top: int, path: str, depth: int, linked: Linked
+    source: int, copy: int, proc: int, top: int, path: str, depth: int, linked: Linked
 ) -> None:
     """path: of the directory copy, from the directory top of the whole copy."""
     if depth > _DEEPEST:
@@ -52,31 +54,33 @@ def _copy_directory(
             posix.link(linked[inode], name, src_dir_fd=top, dst_dir_fd=copy, follow_symlinks=False)
             continue
         if stat.S_ISDIR(found.st_mode):
-            # Only a directory tells: the files of an overlay have other devices.
-            if found.st_dev != device:
-                continue
-            posix.mkdir(name, 0o700, dir_fd=copy)
             inner = posix.open(name, _READ_DIRECTORY, dir_fd=source)
             try:
+                found = posix.fstat(inner)  # of what it is by now
+                # Only a directory tells: the files of an overlay have other devices.
+                if found.st_dev != device:
+                    continue
+                posix.mkdir(name, 0o700, dir_fd=copy)
                 made = posix.open(name, _READ_DIRECTORY, dir_fd=copy)
                 try:
-                    _copy_directory(inner, made, top, f"{path}{name}/", depth + 1, linked)
+                    _copy_directory(inner, made, proc, top, f"{path}{name}/", depth + 1, linked)
                 finally:
                     posix.close(made)
             finally:
                 posix.close(inner)
             keep_attributes(copy, name, found)
-        elif copy_entry(source, copy, name, found) and found.st_nlink > 1:
+        elif copy_entry(source, copy, proc, name, found) and found.st_nlink > 1:
             linked[inode] = f"{path}{name}"
 
 
-def copy_entry(source: int, copy: int, name: str, found: posix.stat_result) -> bool:
+def copy_entry(source: int, copy: int, proc: int, name: str, found: posix.stat_result) -> bool:
     """Copy anything but a directory; False for what makes no sense to copy."""
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFLNK:
         posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=copy)
     elif kind == stat.S_IFREG:
-        _copy_file(source, copy, name, found.st_size)
+        if not _copy_file(source, copy, proc, name):
+            return False  # it is no file any more
     elif kind == stat.S_IFSOCK:
         return False  # it means nothing without its server
     else:
@@ -88,33 +92,40 @@ def copy_entry(source: int, copy: int, name: str, found: posix.stat_result) -> b
     return True
 
 
-def _copy_file(source: int, copy: int, name: str, size: int) -> None:
+def _copy_file(source: int, copy: int, proc: int, name: str) -> bool:
     flags = posix.O_NOFOLLOW | posix.O_CLOEXEC
-    # O_NONBLOCK: should the file have been replaced by a fifo meanwhile.
-    read = posix.open(name, posix.O_RDONLY | posix.O_NONBLOCK | flags, dir_fd=source)
+    place = posix.open(name, posix.O_PATH | flags, dir_fd=source)
+    try:
+        read = open_regular(proc, place)
+    finally:
+        posix.close(place)
+    if read < 0:
+        return False
     try:
         flags |= posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL
         write = posix.open(name, flags, 0o600, dir_fd=copy)
         try:
-            _copy_data(read, write)
+            size = posix.fstat(read).st_size
+            _copy_data(read, write, size)
             posix.ftruncate(write, size)  # a hole at the end
         finally:
             posix.close(write)
     finally:
         posix.close(read)
+    return True
 
 
-def _copy_data(read: int, write: int) -> None:
-    """Copy all that is no hole, each part to the offset it has."""
+def _copy_data(read: int, write: int, size: int) -> None:
+    """Copy all that is no hole, each part to the offset it has; what is added now is left."""
     end = 0
-    while True:
+    while end < size:
         try:
             start = posix.lseek(read, end, posix.SEEK_DATA)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
             return  # no data from there on
-        end = posix.lseek(read, start, posix.SEEK_HOLE)
+        end = min(posix.lseek(read, start, posix.SEEK_HOLE), size)
         posix.lseek(write, start, 0)
         while start < end:
             copied = posix.sendfile(write, read, start, min(end - start, _CHUNK))

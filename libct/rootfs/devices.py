@@ -9,7 +9,7 @@ import posix
 from ..errors import StepProblem
 from .attach import attach
 from .binds import clone_tree
-from .paths import make_in_root, parent_in_root
+from .held import open_made, parent_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
 
 def make_device(
-    context: Context, path: str, mode: int, major: int, minor: int, uid: int, gid: int
+    context: Context, path: str, mode: int, major: int, minor: int, uid: int, gid: int, base: str
 ) -> None:
     """mode holds type and permissions, as st_mode does; what is in the way is replaced.
 
     But for a mount of the configuration: it is left as it is.
+    base: the mount that path lies on, or "" for the rootfs; see parent_below().
     """
-    parent, name = parent_in_root(context, path)
+    parent, name = parent_below(context, path, base)
     number = posix.makedev(major, minor)
     try:
-        _make_node(parent, name, mode, number, uid, gid)
+        _make_node(context, parent, name, mode, number, uid, gid)
     except PermissionError:
         # Some parent of ours forbids mknod; the host's node does as well.
-        _bind_host_device(context, path, stat.S_IFMT(mode), number)
+        _bind_host_device(context, path, stat.S_IFMT(mode), number, base)
 
 
-def _make_node(parent: int, name: str, mode: int, number: int, uid: int, gid: int) -> None:
+def _make_node(
+    context: Context, parent: int, name: str, mode: int, number: int, uid: int, gid: int
+) -> None:
     try:
         posix.mknod(name, mode, number, dir_fd=parent)
     except FileExistsError:
@@ -44,7 +47,23 @@ def _make_node(parent: int, name: str, mode: int, number: int, uid: int, gid: in
             return
         posix.mknod(name, mode, number, dir_fd=parent)
     if uid or gid:
-        posix.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
+        _give(context, parent, name, stat.S_IFMT(mode), number, uid, gid)
+
+
+def _give(
+    context: Context, parent: int, name: str, kind: int, number: int, uid: int, gid: int
+) -> None:
+    """The owner of what was made, and of nothing that has taken its name meanwhile."""
+    made = open_made(parent, name)
+    if made < 0:
+        raise StepProblem(f"{name} was covered while it was made")
+    try:
+        found = posix.fstat(made)
+        if (stat.S_IFMT(found.st_mode), found.st_rdev) != (kind, number):
+            raise StepProblem(f"{name} was exchanged while it was made")
+        posix.chown(f"self/fd/{made}", uid, gid, dir_fd=context.fds["proc"])
+    finally:
+        posix.close(made)
 
 
 def _unlink(parent: int, name: str) -> bool:
@@ -58,12 +77,12 @@ def _unlink(parent: int, name: str) -> bool:
     return True
 
 
-def bind_device(context: Context, path: str, kind: int, major: int, minor: int) -> None:
+def bind_device(context: Context, path: str, kind: int, major: int, minor: int, base: str) -> None:
     """kind: S_IFCHR or S_IFBLK.  Mode and owner are those that the host's node has."""
-    _bind_host_device(context, path, kind, posix.makedev(major, minor))
+    _bind_host_device(context, path, kind, posix.makedev(major, minor), base)
 
 
-def _bind_host_device(context: Context, path: str, kind: int, number: int) -> None:
+def _bind_host_device(context: Context, path: str, kind: int, number: int, base: str) -> None:
     tree = clone_tree(path, recursive=False)
     try:
         found = posix.fstat(tree)
@@ -73,23 +92,39 @@ def _bind_host_device(context: Context, path: str, kind: int, number: int) -> No
                 f"{path} of the host is not the device {device}",
                 "where device nodes cannot be made, the host's of the same name are taken",
             )
-        place = make_in_root(context.fds["root"], path, directory=False)
-        try:
-            attach(context, tree, place, path)
-        finally:
-            posix.close(place)
+        place = _make_place(*parent_below(context, path, base))
+        if place >= 0:
+            try:
+                attach(context, tree, place, path)
+            finally:
+                posix.close(place)
     finally:
         posix.close(tree)
 
 
-def make_link(context: Context, path: str, target: str) -> None:
+def _make_place(parent: int, name: str) -> int:
+    """A file to mount a device on; -1 for a mount, which is left as it is."""
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    for _ in range(2):
+        try:
+            posix.close(posix.open(name, flags, 0o644, dir_fd=parent))
+        except FileExistsError:
+            place = open_made(parent, name)
+            if place < 0 or not stat.S_ISLNK(posix.fstat(place).st_mode):
+                return place
+            posix.close(place)
+            posix.unlink(name, dir_fd=parent)
+    return open_made(parent, name)
+
+
+def make_link(context: Context, path: str, target: str, base: str) -> None:
     """A link of /dev; one that is there already is left as it is, but /dev/ptmx is ours.
 
     /dev/core is made where the kernel has a /proc/kcore.
     """
     if path == "/dev/core" and not _has_kcore(context):
         return
-    parent, name = parent_in_root(context, path)
+    parent, name = parent_below(context, path, base)
     try:
         posix.symlink(target, name, dir_fd=parent)
     except FileExistsError:

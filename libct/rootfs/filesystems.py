@@ -18,6 +18,7 @@ from ..syscalls.filesystems import (
 from . import copyup
 from .attach import attach, check_place, finish, mount_on, path_of
 from .flags import attributes, superblock_options, takes_mount
+from .held import hold
 from .paths import find_in_root, make_in_root, open_in_root
 from .pidfs import made_inside
 
@@ -68,7 +69,7 @@ def mount_filesystem(
             tree = make_filesystem(fstype, source, options, flags, attr_set, pids=pids)
         try:
             if copy_up:
-                copyup.copy_tree(place, tree)
+                copyup.copy_tree(place, tree, context.fds["proc"])
             if not by_mount:
                 attach(context, tree, place, target)
             finish(context, tree, rec_set, rec_clr, propagation)
@@ -155,6 +156,7 @@ def _mount_by_path(
     if path_of(context, tree) != path_of(context, place):
         posix.close(tree)
         raise StepProblem(f"{target} leads elsewhere since it was mounted on")
+    hold(context, target, tree)
     return tree
 
 

@@ -12,7 +12,8 @@ from ..syscalls.mounts import move_mount
 from .attach import remount_attached, set_attributes
 from .binds import clone_tree
 from .filesystems import make_filesystem
-from .paths import find_in_root, open_in_root, same_file
+from .held import find_below, held
+from .paths import same_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 _ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 
 
-def make_read_only(context: Context, path: str) -> None:
-    """Bind path on itself, read-only; a path that is not there needs no protection."""
-    place = find_in_root(context.fds["root"], path)
+def make_read_only(context: Context, path: str, base: str) -> None:
+    """Bind path on itself, read-only; a path that is not there needs no protection.
+
+    base: the mount that it lies on, or ""; see find_below().
+    """
+    place = find_below(context, path, base)
     if place < 0:
         return
     try:
@@ -42,13 +46,13 @@ def make_read_only(context: Context, path: str) -> None:
         posix.close(place)
 
 
-def mask(context: Context, path: str) -> None:
+def mask(context: Context, path: str, base: str) -> None:
     """Cover a directory with an empty read-only tmpfs, anything else with /dev/null.
 
     All directories share one tmpfs.  /dev/null is the container's, taken by
-    descriptor and checked to be device 1:3 (CVE-2025-31133).
+    descriptor and checked to be device 1:3 (CVE-2025-31133).  base: as above.
     """
-    place = find_in_root(context.fds["root"], path)
+    place = find_below(context, path, base)
     if place < 0:
         return
     try:
@@ -76,10 +80,10 @@ def _is_root(context: Context, place: int) -> bool:
 def _null(context: Context) -> int:
     """The container's /dev/null, verified, open for all the masks."""
     if "null" not in context.fds:
-        try:
-            null = open_in_root(context.fds["root"], "/dev/null", posix.O_PATH | posix.O_NOFOLLOW)
-        except FileNotFoundError:
-            raise StepProblem("the container has no /dev/null to mask files with") from None
+        base = "/dev" if held(context, "/dev") >= 0 else ""
+        null = find_below(context, "/dev/null", base, posix.O_PATH | posix.O_NOFOLLOW)
+        if null < 0:
+            raise StepProblem("the container has no /dev/null to mask files with")
         context.keep("null", null)
         found = posix.fstat(null)
         if not stat.S_ISCHR(found.st_mode) or found.st_rdev != posix.makedev(1, 3):

@@ -8,6 +8,7 @@ from ..syscalls.constants import FSPICK_EMPTY_PATH
 from ..syscalls.filesystems import fsconfig_reconfigure, fspick
 from .attach import finish, remount_attached, set_attributes
 from .filesystems import configure
+from .held import held
 from .paths import open_in_root
 
 TYPE_CHECKING = False
@@ -25,7 +26,8 @@ def remount(
     rec_clr: int,
     propagation: tuple[int, ...],
 ) -> None:
-    place = open_in_root(context.fds["root"], target)
+    mount = held(context, target)
+    place = posix.dup(mount) if mount >= 0 else open_in_root(context.fds["root"], target)
     try:
         if not set_attributes(place, attr_set, attr_clr):
             remount_attached(context, place, attr_set, attr_clr)

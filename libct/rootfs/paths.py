@@ -12,13 +12,14 @@ import _stat as stat
 import errno
 import posix
 
-from ..errors import StepProblem
-from ..syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from ..syscalls.files import (
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
+    openat2,
+)
 from ..syscalls.flags import quote
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ..bootstrap.context import Context
 
 MAX_LINKS = 40  # as many as the kernel follows; path_resolution(7)
 
@@ -29,63 +30,76 @@ def open_in_root(
     flags: int = posix.O_PATH,
     *,
     symlinks: bool = True,
+    mounts: bool = True,
     missing_ok: bool = False,
 ) -> int:
     """Open path as if root (a descriptor) were the root directory; close-on-exec.
 
     symlinks: False refuses any symbolic link on the way, with ELOOP.
+    mounts: False refuses to enter any mount but that of root, with EXDEV.
     missing_ok: True gives -1 where there is nothing.
     """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
     if not symlinks:
         resolve |= RESOLVE_NO_SYMLINKS
+    if not mounts:
+        resolve |= RESOLVE_NO_XDEV
     return openat2(path, flags, dirfd=root, resolve=resolve, missing_ok=missing_ok)
 
 
-def find_in_root(root: int, path: str, *, symlinks: bool = True) -> int:
-    """An O_PATH descriptor of path in root, or -1 where there is nothing."""
+def find_in_root(root: int, path: str, flags: int = posix.O_PATH) -> int:
+    """A descriptor of path in root, or -1 where there is nothing."""
     try:
-        return open_in_root(root, path, symlinks=symlinks, missing_ok=True)
+        return open_in_root(root, path, flags, missing_ok=True)
     except NotADirectoryError:
         return -1
 
 
 def make_in_root(
-    root: int, path: str, *, directory: bool, mode: int = 0o755, symlinks: bool = True
+    root: int,
+    path: str,
+    *,
+    directory: bool,
+    mode: int = 0o755,
+    symlinks: bool = True,
+    mounts: bool = True,
 ) -> int:
     """Open path in root with O_PATH, making what is missing of it.
 
     Missing parents become directories of mode 0755; the last component a
     directory or an empty file.  A link that points nowhere is followed, inside
     the root, and its target made, as container images with an /etc/resolv.conf
-    into an empty /run expect it.
+    into an empty /run expect it.  symlinks, mounts: as of open_in_root.
     """
-    fd = open_in_root(root, path, symlinks=symlinks, missing_ok=True)
+    allowed = {"symlinks": symlinks, "mounts": mounts}
+    fd = open_in_root(root, path, **allowed, missing_ok=True)
     if fd < 0:
-        fd = _make_last(root, path, mode, directory=directory, symlinks=symlinks)
-    return fd if fd >= 0 else _make_all(root, path, mode, directory=directory, symlinks=symlinks)
+        fd = _make_last(root, path, mode, allowed, directory=directory)
+    return fd if fd >= 0 else _make_all(root, path, mode, allowed, directory=directory)
 
 
-def _make_last(root: int, path: str, mode: int, *, directory: bool, symlinks: bool) -> int:
+def _make_last(
+    root: int, path: str, mode: int, allowed: dict[str, bool], *, directory: bool
+) -> int:
     """make_in_root where the last component alone is missing, as it mostly is; -1 where not."""
     above, _, name = path.rstrip("/").rpartition("/")
     if name in ("", ".", ".."):
         return -1
     try:
         flags = posix.O_PATH | posix.O_DIRECTORY
-        parent = open_in_root(root, above or "/", flags, symlinks=symlinks)
+        parent = open_in_root(root, above or "/", flags, **allowed)
     except FileNotFoundError:
         return -1
     try:
         _make(parent, name, mode, directory=directory)
-        return posix.open(name, posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=parent)
+        return open_in_root(parent, name, posix.O_PATH | posix.O_NOFOLLOW, **allowed)
     except FileExistsError:
         return -1  # a link to nowhere
     finally:
         posix.close(parent)
 
 
-def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: bool) -> int:
+def _make_all(root: int, path: str, mode: int, allowed: dict[str, bool], *, directory: bool) -> int:
     """make_in_root one component at a time, following links by hand."""
     done: list[str] = []
     todo = _components(path)
@@ -95,7 +109,8 @@ def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: boo
         if name == "..":
             del done[-1:]
             continue
-        parent = open_in_root(root, "/".join(done) or ".", posix.O_PATH | posix.O_DIRECTORY)
+        flags = posix.O_PATH | posix.O_DIRECTORY
+        parent = open_in_root(root, "/".join(done) or ".", flags, mounts=allowed["mounts"])
         try:
             target = _link_or_make(parent, name, mode, directory=directory or bool(todo))
         finally:
@@ -104,12 +119,12 @@ def _make_all(root: int, path: str, mode: int, *, directory: bool, symlinks: boo
             done.append(name)
             continue
         links += 1
-        if links > MAX_LINKS or not symlinks:
+        if links > MAX_LINKS or not allowed["symlinks"]:
             raise OSError(errno.ELOOP, posix.strerror(errno.ELOOP), path)
         if target.startswith("/"):
             done = []
         todo += _components(target)
-    return open_in_root(root, "/".join(done) or ".", symlinks=symlinks)
+    return open_in_root(root, "/".join(done) or ".", **allowed)
 
 
 def _components(path: str) -> list[str]:
@@ -145,21 +160,6 @@ def _make(parent: int, name: str, mode: int, *, directory: bool) -> None:
         error.strerror = f"{call}: {error.strerror}"
         error.hint = "it is not in the rootfs, and cannot be made there"  # type: ignore[attr-defined]
         raise
-
-
-def parent_in_root(context: Context, path: str) -> tuple[int, str]:
-    """(descriptor of the directory that holds path, made when missing; last name).
-
-    The descriptor stays the context's, which has it at hand for the next path
-    in the same directory.
-    """
-    parent, _, name = path.rstrip("/").rpartition("/")
-    if not name or name in (".", ".."):
-        raise StepProblem(f"{path!r} names no file")
-    if context.values.get("parent") != parent:
-        context.keep("parent", make_in_root(context.fds["root"], parent or "/", directory=True))
-        context.values["parent"] = parent
-    return context.fds["parent"], name
 
 
 def same_file(first: int, second: int) -> bool:

@@ -151,8 +151,8 @@ class _View:
     ) -> None:
         if self.overlay and stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST_COPY:
             try:
-                copy_entry(source, place, name, found)
-                return
+                if copy_entry(source, place, self.context.fds["proc"], name, found):
+                    return
             except PermissionError:
                 pass  # not readable for us, and not in the sandbox either
         flags = posix.O_CREAT | posix.O_EXCL | posix.O_WRONLY | posix.O_CLOEXEC

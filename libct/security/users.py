@@ -1,7 +1,8 @@
 """The user that a process becomes: found in the container's own files, without NSS.
 
 NSS would load libraries that the image chooses (CVE-2019-14271).  The files are
-the image's, so their size is bounded, and what is no plain entry is skipped.
+the image's, so only regular ones are read, of a bounded size, and what is no plain
+entry is skipped.
 A user or group written as a number is that number, whatever entries are called
 (CVE-2016-3697); it is read strictly (CVE-2026-30892).
 
@@ -17,7 +18,8 @@ import posix
 from ..attributes.procfs import open_proc_file
 from ..errors import StepProblem
 from ..loading.paths import fsdecode, fsencode
-from ..rootfs.paths import open_in_root
+from ..rootfs.files import read_regular
+from ..rootfs.paths import find_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
 
 TYPE_CHECKING = False
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 _MOST_BYTES = 1 << 20
-_CHUNK = 1 << 15
 _MOST_ID = (1 << 32) - 2  # the number above means "leave as it is" to setresuid(2)
 
 
@@ -36,7 +37,7 @@ def keep_groups(context: Context) -> None:
 
 def resolve_user(context: Context, user: str, groups: tuple[int | str, ...]) -> None:
     """Sets "uid", "gid", "groups" (a list) and "home" in context.values; see resolve()."""
-    uid, gid, found, home = resolve(context.fds["root"], user, groups)
+    uid, gid, found, home = resolve(context.fds["root"], context.fds["proc"], user, groups)
     context.values.update(uid=uid, gid=gid, groups=found, home=home)
 
 
@@ -109,26 +110,32 @@ def _refuse_unmapped(error: OSError, what: str, number: object) -> None:
 
 
 def resolve(
-    root: int, user: str, additional_groups: tuple[int | str, ...] = ()
+    root: int, proc: int, user: str, additional_groups: tuple[int | str, ...] = ()
 ) -> tuple[int, int, list[int], str]:
     """(uid, gid, supplementary groups, home directory) of a user in the container.
 
-    root: a descriptor of its root directory, borrowed.
+    root, proc: descriptors of its root directory, and of the host's /proc; borrowed.
     user: "" (root), "uid", "uid:gid", "name", "name:group", "uid:group" or "name:gid".
         Without a group it is that of the user's entry in /etc/passwd, or 0.  A
         name without a group also brings the groups that list it as a member;
         a number does not, it says nothing about who is meant.
     additional_groups: numbers and names.
 
-    The home directory is that of the first entry with the uid, or "/".
+    The home directory is that of the first entry with the uid, or "/".  A number
+    needs no entry, so whatever is in the place of /etc/passwd refuses none.
     StepProblem: a name or a group is not there, or a number is out of range.
     """
     person, _, group = user.partition(":")
     if ":" in group:
         raise StepProblem(f"not a user: {user!r}", "write it as user, or as user:group")
-    users = _entries(root, "/etc/passwd", 7)
     uid = 0 if person == "" else _number(person)
     entry: list[bytes] | None = None
+    users: list[list[bytes]] = []
+    try:
+        users = _entries(root, proc, "/etc/passwd", 7)
+    except StepProblem:
+        if uid is None:
+            raise
     if uid is None:
         entry = _find(users, person)
         uid = _id_of(entry, 2) if entry else None
@@ -138,14 +145,14 @@ def resolve(
     groups: list[int] = []
     gid: int | None = 0
     if group:
-        gid = _group(root, group)
+        gid = _group(root, proc, group)
     elif entry is not None:
         gid = _id_of(entry, 3)
-        groups = _groups_of(root, person)
+        groups = _groups_of(root, proc, person)
     elif person and by_uid is not None:
         gid = _id_of(by_uid, 3)
     for one in additional_groups:
-        groups.append(_group(root, one))
+        groups.append(_group(root, proc, one))
     home = fsdecode(by_uid[5]) if by_uid is not None else ""
     return uid, gid or 0, list(dict.fromkeys(groups)), home or "/"
 
@@ -163,7 +170,7 @@ def _number(text: str) -> int | None:
     return int(digits)
 
 
-def _group(root: int, group: int | str) -> int:
+def _group(root: int, proc: int, group: int | str) -> int:
     """The number of a group that is given by number or by name."""
     if isinstance(group, int):
         if not 0 <= group <= _MOST_ID:
@@ -171,18 +178,18 @@ def _group(root: int, group: int | str) -> int:
         return group
     number = _number(group)
     if number is None:
-        entry = _find(_entries(root, "/etc/group", 4), group)
+        entry = _find(_entries(root, proc, "/etc/group", 4), group)
         number = _id_of(entry, 2) if entry else None
     if number is None:
         raise StepProblem(f"no group {group!r} in the container's /etc/group", _HINT)
     return number
 
 
-def _groups_of(root: int, name: str) -> list[int]:
+def _groups_of(root: int, proc: int, name: str) -> list[int]:
     """The groups that list name as a member."""
     wanted = fsencode(name)
     found = []
-    for entry in _entries(root, "/etc/group", 4):
+    for entry in _entries(root, proc, "/etc/group", 4):
         number = _id_of(entry, 2)
         if number is not None and wanted in entry[3].split(b","):
             found.append(number)
@@ -202,31 +209,23 @@ def _id_of(entry: list[bytes], index: int) -> int | None:
         return None
 
 
-def _entries(root: int, path: str, fields: int) -> list[list[bytes]]:
+def _entries(root: int, proc: int, path: str, fields: int) -> list[list[bytes]]:
     """The lines of a file like passwd(5) that have a name and this many fields."""
-    split = [line.split(b":") for line in _read(root, path).split(b"\n")]
+    split = [line.split(b":") for line in _read(root, proc, path).split(b"\n")]
     return [entry for entry in split if len(entry) == fields and entry[0]]
 
 
-def _read(root: int, path: str) -> bytes:
+def _read(root: int, proc: int, path: str) -> bytes:
     """The contents of a file of the container; none where it does not exist."""
-    # Not to block on a FIFO, nor to get a terminal for our own.
-    flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY
-    try:
-        fd = open_in_root(root, path, flags)
-    except (FileNotFoundError, NotADirectoryError):
+    place = find_in_root(root, path)
+    if place < 0:
         return b""
     try:
-        if not stat.S_ISREG(posix.fstat(fd).st_mode):
-            raise StepProblem(f"the container's {path} is not a regular file")
-        parts: list[bytes] = []
-        size = 0
-        while size <= _MOST_BYTES:
-            part = posix.read(fd, _CHUNK)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-            size += len(part)
+        text = read_regular(proc, place, _MOST_BYTES + 1)
     finally:
-        posix.close(fd)
-    raise StepProblem(f"the container's {path} is larger than {_MOST_BYTES} bytes")
+        posix.close(place)
+    if text is None:
+        raise StepProblem(f"the container's {path} is not a regular file")
+    if len(text) > _MOST_BYTES:
+        raise StepProblem(f"the container's {path} is larger than {_MOST_BYTES} bytes")
+    return text

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -30,7 +31,10 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 
 @pytest.fixture(scope="module")
 def rootfs() -> Path:
-    return busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+    made = busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+    os.mkfifo(made / "bin/fifo", 0o755)
+    os.mknod(made / "bin/zero", 0o755 | stat.S_IFCHR, os.makedev(1, 5))
+    return made
 
 
 def check(*words: str | os.PathLike[str], status: int = 0, **options: Any) -> list[dict[str, str]]:
@@ -98,6 +102,9 @@ def test_a_good_bundle_runs(tmp_path: Path, rootfs: Path) -> None:
         ({"process": {"args": ["/etc/passwd"]}}, "process.args[0]", "permission denied"),
         ({"process": {"args": ["/no"]}}, "process.args[0]", "no such file or directory"),
         ({"process": {"args": ["needs-it"]}}, "process.args[0]", "/lib/no-such-loader"),
+        # Nothing is read of what only looks like a file.
+        ({"process": {"args": ["fifo"]}}, "process.args[0]", "permission denied"),
+        ({"process": {"args": ["zero"]}}, "process.args[0]", "permission denied"),
         ({"process": {"cwd": "relative"}}, "process.cwd", ""),
         (
             {"mounts": [{"destination": "/mnt", "source": "/no/such", "options": ["bind"]}]},

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
+from libct.bootstrap.execute import read_head
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -444,6 +446,42 @@ def test_commands_that_cannot_be_executed(name: str, way: str, tmp_path: Path) -
         assert bool(hint) == bool(caught.value.hint)
         assert caught.value.place == "process.args"
         assert container.status() == ("running" if way == "further" else "stopped")
+
+
+@pytest.mark.parametrize("way", ["first", "held", "further"])
+def test_a_fifo_or_a_device_as_the_command_holds_nobody_up(way: str, tmp_path: Path) -> None:
+    rootfs = busybox_rootfs(tmp_path)
+    os.mkfifo(rootfs / "bin/fifo", 0o755)
+    os.mknod(rootfs / "bin/zero", 0o777 | stat.S_IFCHR, os.makedev(1, 5))
+    (rootfs / "bin/a-link").symlink_to("/bin/fifo")
+
+    def body() -> None:
+        for name in ("/bin/fifo", "fifo", "/bin/zero", "/bin/a-link"):
+            process = libct.Process([name], env=[PATH], init=way != "further")
+            with libct.create(state_directory(), unique(), make_config(rootfs)) as container:
+                if way == "further":
+                    container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
+                with pytest.raises(libct.StepError, match="permission denied"):
+                    container.start(process) if way == "held" else container.run(process)
+
+    forked(body, timeout=20)
+
+
+def test_the_head_of_a_program_is_that_of_a_file(tmp_path: Path) -> None:
+    """It is looked at when others may have exchanged it already."""
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "zero", 0o777 | stat.S_IFCHR, os.makedev(1, 5))
+    (tmp_path / "script").write_text("#!/no/shell\n" + "x" * 1000)
+    (tmp_path / "link").symlink_to("/proc/version")
+
+    def body() -> list[bytes]:
+        proc = os.open("/proc", os.O_PATH)
+        names = ("script", "fifo", "zero", "link", "missing")
+        return [read_head(proc, str(tmp_path / name)) for name in names]
+
+    script, *others = forked(body, timeout=20)
+    assert script == b"#!/no/shell\n" + b"x" * 244
+    assert others == [b""] * 4
 
 
 def test_commands_are_looked_up_in_path(tmp_path: Path) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import signal
 import socket
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
 from libct.config import MountIDMapping
 from libct.errors import StepError, StepProblem
+from libct.rootfs import copyup
 from libct.rootfs.copyup import copy_tree
 from tests.support import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
+    forked,
     in_namespaces,
     mount as kernel_mount,
     requires,
@@ -86,7 +90,7 @@ def described(directory: Path) -> dict[str, tuple[object, ...]]:
 
 
 def copied(source: Path, place: Path) -> dict[str, tuple[object, ...]]:
-    fds = [os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (source, place)]
+    fds = [os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (source, place, "/proc")]
     try:
         copy_tree(*fds)
     finally:
@@ -190,6 +194,58 @@ def test_too_deep_a_tree(tmp_path: Path) -> None:
     os.close(fd)
     with pytest.raises(StepProblem, match="nested deeper than"):
         copied(tmp_path / "source", tmp_path / "copy")
+
+
+def test_a_file_that_changes_while_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has become since it was looked at decides: a device would never end."""
+    places = [tmp_path / name for name in ("source", "copy")]
+    for place in places:
+        place.mkdir()
+    for name in ("zero", "fifo", "directory", "grows", "new"):
+        (places[0] / name).write_text("a file\n")
+
+    def change(name: str) -> None:
+        path = places[0] / name
+        if name == "grows":
+            path.write_text("a file\nand more\n")
+            return
+        path.unlink()
+        if name == "zero":
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+        elif name == "fifo":
+            os.mkfifo(path)
+        elif name == "directory":
+            path.mkdir()
+        else:
+            path.write_text("another\n")
+
+    # Between the look and the copy, where somebody's rename has to hit.
+    copy_entry = copyup.copy_entry
+
+    def exchange(*args: Any) -> bool:
+        change(args[-2])
+        return copy_entry(*args)
+
+    def body() -> list[str]:
+        signal.alarm(20)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        monkeypatch.setattr(copyup, "copy_entry", exchange)
+        return sorted(copied(*places))
+
+    assert forked(body) == [".", "grows", "new"]
+    assert (places[1] / "grows").read_text() == "a file\nand more\n"
+    assert (places[1] / "new").read_text() == "another\n"
+
+
+def test_a_file_that_grows_without_end_is_copied_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    with open(tmp_path / "file", "rb") as read, open(tmp_path / "copy", "wb") as write:
+        with open(tmp_path / "file", "ab") as more:
+            more.write(b"y" * 1000)
+        copyup._copy_data(read.fileno(), write.fileno(), 1000)
+    assert (tmp_path / "copy").read_bytes() == b"x" * 1000
 
 
 @pytest.mark.parametrize("user", [False, True])

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
+import signal
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 import libct
-from libct.errors import StepError
-from tests.support import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, in_namespaces, requires
+from libct.bootstrap.context import Context
+from libct.config.mount_flags import MS_BIND
+from libct.errors import StepError, StepProblem
+from libct.rootfs.devices import make_device
+from tests.support import (
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    in_namespaces,
+    mount as kernel_mount,
+    requires,
+    session_directory,
+    state_root,
+    unique,
+)
 
 from .rootfs_box import (
+    PATH,
+    base_mounts,
     bind,
     make_config,
     mount,
@@ -23,6 +41,7 @@ from .rootfs_box import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = requires("root", "busybox")
@@ -112,6 +131,25 @@ def test_a_dev_of_the_user_s_own_stays_as_it_is(rootfs: Path, tmp_path: Path) ->
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("what", ["fifo", "device", "file", "link", "missing"])
+def test_what_is_no_null_device_is_not_opened_for_one(what: str) -> None:
+    """The command has the host's then, as it was given it."""
+    with new_rootfs() as rootfs:
+        null = rootfs / "dev/null"
+        if what == "fifo":
+            os.mkfifo(null)
+        elif what == "device":
+            os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(4095, 0))  # opening it fails
+        elif what == "file":
+            null.write_text("")
+        elif what == "link":
+            null.symlink_to("/proc/version")
+        mounts = [mount("/proc", "proc"), bind("/dev", rootfs / "dev")]
+        config = make_config(rootfs, mounts, base=False)
+        run = run_config(config, "/bin/busybox", "stat", "-L", "-c", "%t:%T", "/proc/self/fd/0")
+        assert run.lines == ["1:3"]
+
+
 def test_what_the_image_has_in_dev_is_replaced() -> None:
     with new_rootfs() as rootfs:
         dev = rootfs / "dev"
@@ -151,9 +189,13 @@ def test_mounts_of_the_user_on_device_nodes_stay(rootfs: Path, tmp_path: Path) -
         bind("/dev/tty", tmp_path / "tty"),
         bind("/dev/ptmx", tmp_path / "tty"),
     ]
+    (tmp_path / "null").chmod(0o606)
+    tmp_path.chmod(0o755)
     script = "stat -c %t:%T /dev/random /dev/null; cat /dev/tty /dev/ptmx; stat -c %a /dev/null"
-    assert run_box(rootfs, script, mounts).lines == ["1:9", "1:3", "a file", "a file", "600"]
-    assert stat.S_IMODE((tmp_path / "null").stat().st_mode) == 0o600
+    for user in (False, True):
+        run = run_box(rootfs, script, mounts, user=user)
+        assert run.lines == ["1:9", "1:3", "a file", "a file", "606"]
+    assert stat.S_IMODE((tmp_path / "null").stat().st_mode) == 0o606
     assert (tmp_path / "tty").read_text() == "a file\n"
 
 
@@ -163,6 +205,139 @@ def test_a_place_outside_by_another_name(rootfs: Path) -> None:
     run = run_box(rootfs, "stat -c %t:%T /mnt/node", devices=[device])
     assert run.lines == ["1:3"]
     (rootfs / "mnt/node").unlink()
+
+
+@pytest.mark.parametrize("what", ["hard link", "link", "bind"])
+def test_a_node_that_is_exchanged_while_it_is_made(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is given to it alone, and to no file of the host that has got its name."""
+    (tmp_path / "root/dev").mkdir(parents=True)
+    host = tmp_path / "host"
+    os.mkfifo(host) if what == "bind" else host.touch()
+    node = tmp_path / "root/dev/fifo"
+
+    def mknod(name: str, mode: int, device: int, *, dir_fd: int) -> None:
+        if what == "hard link":
+            os.link(host, node)
+        elif what == "link":
+            node.symlink_to(host)
+        else:
+            node.touch()
+            kernel_mount(str(host), str(node), flags=MS_BIND)
+
+    def body() -> None:
+        context = Context()
+        context.keep("proc", os.open("/proc", os.O_PATH))
+        context.keep("root", os.open(tmp_path / "root", os.O_PATH))
+        monkeypatch.setattr("posix.mknod", mknod)
+        with pytest.raises(StepProblem, match="while it was made"):
+            make_device(context, "/dev/fifo", 0o600 | stat.S_IFIFO, 0, 0, 1000, 1000, "")
+
+    in_namespaces(CLONE_NEWNS, body)
+    assert (host.stat().st_uid, host.stat().st_gid) == (0, 0)
+
+
+@pytest.fixture
+def played_dev() -> Iterator[Path]:
+    """A directory that plays the host's /dev."""
+    place = session_directory() / unique("dev")
+    place.mkdir(mode=0o755)
+    os.mknod(place / "ptmx", 0o620 | stat.S_IFCHR, os.makedev(5, 2))
+    os.mknod(place / "tty", 0o620 | stat.S_IFCHR, os.makedev(5, 1))
+    os.mknod(place / "null", 0o666 | stat.S_IFCHR, NULL)
+    (place / "null").chmod(0o666)
+    (place / "fd").symlink_to("of-the-host")
+    (place / "sub").mkdir()
+    yield place
+    shutil.rmtree(place)
+
+
+def described(directory: Path) -> dict[str, tuple[object, ...]]:
+    return {
+        str(path): (at.st_mode, at.st_rdev, at.st_uid, at.st_ino, at.st_mtime_ns, at.st_nlink)
+        for path in [directory, *directory.rglob("*")]
+        for at in [path.lstat()]
+    }
+
+
+# What is in the image, the mounts besides /proc, the devices' directory; is it refused?
+TMPFS = ("/dev", "tmpfs")
+HOST = ("/hostdev", "the host's")
+REDIRECTIONS: dict[str, tuple[dict[str, str], list[tuple[str, str]], str, bool]] = {
+    "bind onto /dev": ({"hostdev": "/dev"}, [TMPFS, HOST], "/dev", False),
+    "bind onto /dev, relative": ({"hostdev": "dev"}, [TMPFS, HOST], "/dev", False),
+    "bind onto the image's /dev": ({"hostdev": "/dev"}, [HOST], "/dev", True),
+    "/dev leads to the bind": ({"dev": "/hostdev"}, [HOST], "/dev", True),
+    "/dev leads below the bind": ({"dev": "hostdev/sub"}, [HOST], "/dev", True),
+    "/dev leads to the bind, and is mounted": ({"dev": "/hostdev"}, [HOST, TMPFS], "/dev", False),
+    "/dev leads to the bind, mounted first": ({"dev": "/hostdev"}, [TMPFS, HOST], "/dev", False),
+    "/dev twice, the bind between": ({"hostdev": "/dev"}, [TMPFS, HOST, TMPFS], "/dev", False),
+    "a device on the bind": ({}, [TMPFS, HOST], "/hostdev", False),
+    "a device below the bind": ({}, [TMPFS, HOST], "/hostdev/sub/deeper", False),
+    "dots": ({}, [TMPFS, HOST], "/dev/../hostdev/./sub", False),
+    "a link to the bind": ({"lib": "/hostdev"}, [TMPFS, HOST], "/lib", True),
+    "a link on the way": ({"opt": "/hostdev/sub"}, [TMPFS, HOST], "/opt/new/deep", True),
+    "a bind onto the devices' directory": ({"hostdev": "/srv"}, [TMPFS, HOST], "/srv", True),
+    "/dev leads elsewhere in the image": ({"dev": "/srv"}, [HOST], "/dev", False),
+    "the bind is /dev": ({}, [("/dev", "the host's")], "/dev", False),
+    "/dev leads to another tmpfs": ({"dev": "/run"}, [("/run", "tmpfs")], "/dev", True),
+}
+
+
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("name", REDIRECTIONS)
+def test_no_device_or_link_gets_onto_a_bind_of_the_host(
+    name: str, user: bool, played_dev: Path
+) -> None:
+    """By no link of the image, and no order of mounts: ptmx was replaced, tty made anew."""
+    links, places, directory, refused = REDIRECTIONS[name]
+    before = described(played_dev)
+    kinds = {"ptmx": (5, 2), "tty": (5, 0), "null": (1, 3)}
+    # /dev/ptmx itself is passed over: the default link has its place.
+    devices = [libct.Device(f"{directory}/{at}", "c", *kinds[at]) for at in kinds]
+    if directory != "/dev":
+        null = libct.Device("/dev/null", "c", 1, 3)
+        fifo = libct.Device(f"{directory}/fifo", "p", file_mode=0o600, uid=3)
+        devices = [null, fifo] if user else [null, fifo, *devices]
+    with new_rootfs() as rootfs:
+        for path, target in links.items():
+            shutil.rmtree(rootfs / path, ignore_errors=True)
+            (rootfs / path).symlink_to(target)
+        mounts = [mount("/proc", "proc")]
+        for place, kind in places:
+            if kind == "tmpfs":
+                mounts.append(mount(place, "tmpfs", "tmpfs", "mode=755"))
+            else:
+                mounts.append(bind(place, played_dev))
+        for target in ("/hostdev", "/run", "/srv"):
+            if not (rootfs / target[1:]).is_symlink():
+                (rootfs / target[1:]).mkdir(exist_ok=True)
+                os.chown(rootfs / target[1:], 100_000, 100_000)  # root of the user namespace
+        config = make_config(rootfs, mounts, base=False, devices=devices, user=user)
+        if refused:
+            with pytest.raises(StepError, match="leads to another mount"):
+                run_config(config, "true")
+        else:
+            assert run_config(config, "/bin/busybox", "true").status == 0
+    assert described(played_dev) == before
+
+
+def test_devices_and_links_are_in_the_dev_that_was_mounted(played_dev: Path) -> None:
+    """Wherever the image's /dev leads, and whatever covers it later."""
+    with new_rootfs() as rootfs:
+        shutil.rmtree(rootfs / "dev", ignore_errors=True)
+        (rootfs / "dev").symlink_to("/srv/devices")
+        (rootfs / "srv/devices").mkdir(parents=True)
+        run = run_box(rootfs, f"stat -c %t:%T /srv/devices/null; {SHOW_LINKS}; ls /srv/devices")
+        assert run.lines[:6] == ["1:3", *LINKS.values()]
+        assert os.listdir(rootfs / "srv/devices") == []
+        (rootfs / "dev").unlink()
+        (rootfs / "dev").mkdir()
+        (rootfs / "hostdev").symlink_to("/dev")
+        script = "readlink /dev/fd; umount -l /hostdev; stat -c %t:%T /dev/null; readlink /dev/ptmx"
+        run = run_box(rootfs, script, [bind("/hostdev", played_dev)], full=True)
+        assert run.lines == ["of-the-host", "1:3", "pts/ptmx"]
 
 
 # --- masked and read-only paths ---
@@ -214,6 +389,31 @@ def test_links_of_masked_paths_stay_inside(rootfs: Path) -> None:
         (rootfs / "leads-away").unlink()
 
 
+def test_links_of_masked_paths_lead_from_one_mount_to_another(rootfs: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "away").symlink_to("/etc/passwd")
+    (tmp_path / "relative").symlink_to("../etc/group")
+    (tmp_path / "within").symlink_to("file")
+    (tmp_path / "file").write_text("within\n")
+    paths = [f"/mnt/{name}" for name in ("away", "relative", "within", "missing", "file/x")]
+    script = "cat /etc/passwd /etc/group /mnt/file | wc -c; cat /proc/self/mountinfo"
+    run = run_box(rootfs, script, [bind("/mnt", tmp_path)], mask_paths=paths)
+    assert run.lines[0] == "0"
+    assert {"/etc/passwd", "/etc/group", "/mnt/file"} <= set(mounted(run.text))
+
+
+def test_what_is_read_only_at_the_end_is_what_was_mounted(tmp_path: Path) -> None:
+    """A bind that a link of the image leads onto it is not changed in its place."""
+    with new_rootfs() as image:
+        (image / "run").mkdir(exist_ok=True)
+        (image / "link").symlink_to("/run")
+        mounts = [mount("/run", "tmpfs", "tmpfs", "ro"), bind("/link", tmp_path)]
+        script = "touch /run/x; umount -l /run; touch /run/y; ls /run"
+        run = run_box(image, script, mounts, full=True)
+        assert run.lines == ["touch: /run/y: Read-only file system"]
+        assert os.listdir(tmp_path) == ["x"]
+
+
 @pytest.mark.parametrize("what", ["link", "file", "other device", "missing", "directory"])
 def test_a_false_null_device_masks_nothing(what: str, tmp_path: Path) -> None:
     """CVE-2025-31133."""
@@ -236,6 +436,70 @@ def test_a_false_null_device_masks_nothing(what: str, tmp_path: Path) -> None:
             # Directories need none.
             config.mask_paths = ["/proc/tty"]
             assert run_config(config, "ls -A /proc/tty").lines == []
+
+
+def exchanging(first: Path, second: Path) -> int:
+    """A child that exchanges the names of two files again and again, until it is killed."""
+    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    names = (-100, os.fsencode(first), -100, os.fsencode(second), 2)  # AT_FDCWD, RENAME_EXCHANGE
+    pid = os.fork()
+    if pid == 0:
+        try:
+            while renameat2(*names) == 0:
+                pass
+        finally:
+            os._exit(1)
+    return pid
+
+
+ROUNDS = 300 * int(os.environ.get("LIBCT_ATTACKS", "1"))
+
+
+def test_a_proc_that_is_exchanged_during_the_start_is_masked() -> None:
+    """By somebody who may rename in the rootfs: 44 of 146 containers had no mask."""
+    masked, read_only = ["/proc/version", "/proc/tty"], ["/proc/sys", "/sys/kernel"]
+    null = os.open(os.devnull, os.O_RDWR)
+    with new_rootfs() as rootfs:
+        for name in ("proc", "sys", "other"):
+            (rootfs / name).mkdir(exist_ok=True)
+        for name in ("version", "sys", "tty"):
+            (rootfs / "other" / name).mkdir()
+        mounts = [*base_mounts(), mount("/sys", "sysfs")]
+        config = make_config(
+            rootfs, mounts, base=False, mask_paths=masked, readonly_paths=read_only
+        )
+        config.devices = list(libct.ALLOWED_DEVICES)
+        pids = [exchanging(rootfs / "proc", rootfs / "other")]
+        failed = 0
+        try:
+            for _ in range(ROUNDS):
+                process = libct.Process(["/bin/sleep", "60"], env=[PATH], init=True)
+                process.stdin = process.stdout = process.stderr = null
+                with libct.create(str(state_root()), unique("box"), config) as container:
+                    try:
+                        container.start(process)
+                    except StepError:
+                        failed += 1
+                        continue
+                    with open(f"/proc/{process.pid}/mountinfo") as file:
+                        lines = [line.split() for line in file]
+                    # On the file system of /proc and of /sys, and not on what stood in for it.
+                    kinds = {line[0]: line[line.index("-") + 1] for line in lines}
+                    found = {
+                        (line[4].rpartition("/")[2], "ro" in line[5].split(","), kinds[line[1]])
+                        for line in lines
+                        if line[1] in kinds
+                    }
+                    assert ("version", False, "proc") in found
+                    assert ("tty", True, "proc") in found
+                    assert ("sys", True, "proc") in found
+                    assert ("kernel", True, "sysfs") in found
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                assert os.waitpid(pid, 0)[1] == signal.SIGKILL  # it has worked up to now
+            os.close(null)
+    assert failed < ROUNDS // 2
 
 
 def test_the_root_can_be_neither_masked_nor_made_read_only_by_path(rootfs: Path) -> None:

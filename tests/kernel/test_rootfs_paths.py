@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.rootfs.paths import find_in_root, make_in_root, open_in_root, parent_in_root
+from libct.rootfs.held import parent_below
+from libct.rootfs.paths import find_in_root, make_in_root, open_in_root
 from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires
 
 if TYPE_CHECKING:
@@ -141,6 +142,28 @@ def test_magic_links_are_not_followed(root: int, tmp_path: Path) -> None:
     in_namespaces(CLONE_NEWNS, body)
 
 
+def test_nothing_is_made_on_another_mount(root: int, tmp_path: Path) -> None:
+    """mounts=False: neither by a name, nor by a link to where there is nothing yet."""
+    base = tmp_path / "root"
+    (base / "host").mkdir()
+    (base / "link").symlink_to("host/deep/er")
+    (base / "own").symlink_to("mine/deep/er")
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(base / "host"), "tmpfs")
+        inner = os.open(base, os.O_PATH)
+        for path in ("/host", "/host/x", "/host/x/y", "/link", "/link/x", "/own/../../../host/x"):
+            for directory in (True, False):
+                with pytest.raises(OSError, match="cross-device") as caught:
+                    make_in_root(inner, path, directory=directory, mounts=False)
+                assert caught.value.errno == errno.EXDEV
+        assert list((base / "host").iterdir()) == []
+        os.close(make_in_root(inner, "/own/x", directory=True, mounts=False))
+        assert (base / "mine/deep/er/x").is_dir()
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
 def test_find_and_parent(root: int, tmp_path: Path) -> None:
     base = tmp_path / "root"
     (base / "file").touch()
@@ -149,7 +172,7 @@ def test_find_and_parent(root: int, tmp_path: Path) -> None:
     assert place_of(find_in_root(root, "/file")) == f"{base}/file"
     context = Context({"root": root})
     for path, directory in (("/dev/deep/node", "/dev/deep"), ("/dev/x", "/dev"), ("/top", "")):
-        parent, name = parent_in_root(context, path)
+        parent, name = parent_below(context, path, "")
         assert name == os.path.basename(path)
         assert os.readlink(f"/proc/self/fd/{parent}") == f"{base}{directory}"
     context.release("parent")

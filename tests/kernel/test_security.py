@@ -288,6 +288,7 @@ def test_a_process_becomes_the_user_of_the_containers_files(tmp_path: Path) -> N
     def body() -> None:
         context = Context()
         context.keep("root", os.open(tmp_path, os.O_PATH))
+        context.keep("proc", os.open("/proc", os.O_PATH))
         perform([resolve_user("web", (7,)), become_user()], context)
         assert os.getresuid() == (33, 33, 33)
         assert os.getresgid() == (34, 34, 34)
@@ -311,6 +312,7 @@ def test_ids_without_a_mapping_are_refused(
     def body() -> None:
         context = Context()
         context.keep("root", os.open("/proc", os.O_PATH))  # a root without /etc
+        context.keep("proc", os.open("/proc", os.O_PATH))
         with pytest.raises(StepProblem) as caught:
             perform([resolve_user(user, groups), become_user()], context)
         assert message in caught.value.message
@@ -323,6 +325,7 @@ def test_groups_stay_where_the_namespace_denies_to_set_them() -> None:
     def body() -> None:
         context = Context()
         context.keep("root", os.open("/proc", os.O_PATH))  # a root without /etc
+        context.keep("proc", os.open("/proc", os.O_PATH))
         perform([resolve_user("0:0", ()), become_user()], context)
         with pytest.raises(StepProblem, match="setgroups is denied"):
             perform([resolve_user("0:0", (0,)), become_user()], context)

@@ -38,15 +38,13 @@ def _earlier(lines: str, op: str) -> str:
 
 _CWD = '    plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])\n'
 _ENTER = '    plan.add(who, "enter", root.enter_steps(config))\n'
-_READ_ONLY = '    plan.add(who, "system", mounts.read_only_steps(config.mounts))\n'
+_READ_ONLY = '    plan.add(who, "system", read_only)\n'
 _READ_ONLY_ROOT = (
     "    if config.readonlyfs:\n"
     '        plan.add(who, "system", [root.make_root_read_only(why="root.readonly")])\n'
 )
-_READ_ONLY_PATHS = (
-    '    plan.add(who, "system", masks.read_only_path_steps(config.readonly_paths))\n'
-)
-_MASKED_PATHS = '    plan.add(who, "system", masks.masked_path_steps(config.mask_paths))\n'
+_READ_ONLY_PATHS = '    plan.add(who, "system", masks.read_only_path_steps(config))\n'
+_MASKED_PATHS = '    plan.add(who, "system", masks.masked_path_steps(config))\n'
 _CREATE_HOOKS = (
     '    plan.add(RUNTIME, "hooks", [*hook_steps("prestart"), *hook_steps("createRuntime")])\n'
 )
@@ -147,6 +145,20 @@ _MASKS = [
         "        if not stat.S_ISCHR(found.st_mode) or found.st_rdev != posix.makedev(1, 3):\n",
         "        if stat.S_ISCHR(found.st_mode) and found.st_rdev != posix.makedev(1, 3):\n",
         (f"{_DEVICES}a_false_null_device_masks_nothing",),
+    ),
+    Mutant(
+        "a masked path is believed missing on the mount alone that was made for it",
+        "rootfs/held.py",
+        "    if base:\n        resolve =",
+        "    if False:\n        resolve =",
+        (f"{_DEVICES}a_proc_that_is_exchanged_during_the_start_is_masked",),
+    ),
+    Mutant(
+        "a link out of a mount does not keep a path from being masked",
+        "rootfs/held.py",
+        "                raise\n    return find_in_root",
+        "                raise\n            return -1\n    return find_in_root",
+        (f"{_DEVICES}links_of_masked_paths_lead_from_one_mount_to_another",),
     ),
     Mutant(
         "a mask of the root itself is refused",
@@ -354,6 +366,71 @@ _MOUNTS_AND_DEVICES = [
         (f"{_DEVICES}a_dev_of_the_user_s_own_stays_as_it_is",),
     ),
     Mutant(
+        "no device is made on a bind",
+        "plan/devices.py",
+        "        if below is not None and is_bind(below):\n",
+        "        if False:\n",
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "devices and links are made in the /dev that was mounted",
+        "rootfs/held.py",
+        '        top = context.fds[_slot(base) if base else "root"]\n',
+        '        top, base = context.fds["root"], ""\n',
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "no link of the image leads a device to another mount",
+        "rootfs/held.py",
+        "directory=True, mounts=False)",
+        "directory=True)",
+        (f"{_DEVICES}no_device_or_link_gets_onto_a_bind_of_the_host",),
+    ),
+    Mutant(
+        "the owner of a node is given to what was made",
+        "rootfs/devices.py",
+        "        if (stat.S_IFMT(found.st_mode), found.st_rdev) != (kind, number):\n",
+        "        if False:\n",
+        (f"{_DEVICES}a_node_that_is_exchanged_while_it_is_made",),
+    ),
+    Mutant(
+        "and to nothing that is mounted there",
+        "rootfs/devices.py",
+        '    if made < 0:\n        raise StepProblem(f"{name} was covered',
+        "    if made < 0:\n"
+        "        made = posix.open(name, posix.O_PATH, dir_fd=parent)\n"
+        '    if made < 0:\n        raise StepProblem(f"{name} was covered',
+        (f"{_DEVICES}a_node_that_is_exchanged_while_it_is_made",),
+    ),
+    Mutant(
+        "directories that are missing are not made on another mount",
+        "rootfs/paths.py",
+        ', flags, mounts=allowed["mounts"])',
+        ", flags)",
+        (f"{_PATHS}nothing_is_made_on_another_mount",),
+    ),
+    Mutant(
+        "what lies on a node of /dev is not bound over",
+        "rootfs/held.py",
+        "return open_in_root(parent, name, flags, mounts=False)",
+        "return open_in_root(parent, name, flags)",
+        (f"{_DEVICES}mounts_of_the_user_on_device_nodes_stay",),
+    ),
+    Mutant(
+        "the last mount on a path is the one that it lies on",
+        "plan/held.py",
+        "            found = mount\n",
+        "            found = found or mount\n",
+        ("tests/unit/test_rootfs.py::test_which_mount_a_path_lies_on",),
+    ),
+    Mutant(
+        "what is read-only at the end is the mount that was made",
+        "rootfs/mounts.py",
+        "posix.dup(mount) if mount >= 0 else open_in_root",
+        "open_in_root",
+        (f"{_DEVICES}what_is_read_only_at_the_end_is_what_was_mounted",),
+    ),
+    Mutant(
         "without a mount namespace nothing is made in /dev",
         "plan/devices.py",
         "    if not any(namespace.type == NEWNS for namespace in config.namespaces):\n",
@@ -382,10 +459,26 @@ _MOUNTS_AND_DEVICES = [
         (f"{_COPYUP}too_deep_a_tree",),
     ),
     Mutant(
+        "tmpcopyup copies only what still is a file",
+        "rootfs/copyup.py",
+        "    if read < 0:\n        return False\n",
+        "    if read < 0:\n"
+        "        flags |= posix.O_NONBLOCK\n"
+        "        read = posix.open(name, posix.O_RDONLY | flags, dir_fd=source)\n",
+        (f"{_COPYUP}a_file_that_changes_while_it_is_copied",),
+    ),
+    Mutant(
+        "tmpcopyup copies no more of a file than it had",
+        "rootfs/copyup.py",
+        "posix.SEEK_HOLE), size)",
+        "posix.SEEK_HOLE), end + (1 << 40))",
+        (f"{_COPYUP}a_file_that_grows_without_end_is_copied_as_it_was",),
+    ),
+    Mutant(
         "tmpcopyup enters no other file system",
         "rootfs/copyup.py",
-        "            if found.st_dev != device:\n",
-        "            if False:\n",
+        "                if found.st_dev != device:\n",
+        "                if False:\n",
         (f"{_COPYUP}a_copy_is_like_the_original",),
     ),
     Mutant(
@@ -628,13 +721,8 @@ _PROCESSES = [
     Mutant(
         "a number is a user's and never a name (CVE-2016-3697)",
         "security/users.py",
-        '    uid = 0 if person == "" else _number(person)\n'
-        "    entry: list[bytes] | None = None\n"
-        "    if uid is None:\n"
-        "        entry = _find(users, person)\n",
-        "    entry = _find(users, person)\n"
-        '    uid = None if entry else 0 if person == "" else _number(person)\n'
-        "    if uid is None:\n",
+        "    if uid is None:\n        entry = _find(users, person)\n",
+        "    if _find(users, person):\n        entry = _find(users, person)\n",
         (f"{_USERS}users",),
     ),
     Mutant(
@@ -675,16 +763,59 @@ _PROCESSES = [
     Mutant(
         "files of users are of a bounded size",
         "security/users.py",
-        "while size <= _MOST_BYTES:",
-        "while True:",
+        "    if len(text) > _MOST_BYTES:\n",
+        "    if False:\n",
         (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
     ),
     Mutant(
-        "files of users are regular files",
+        "what is in the place of the users refuses no number",
         "security/users.py",
-        "if not stat.S_ISREG(posix.fstat(fd).st_mode):",
-        "if False:",
+        "        if uid is None:\n            raise\n",
+        "        raise\n",
         (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
+    ),
+    Mutant(
+        "only regular files of an image are read",
+        "rootfs/files.py",
+        "if not stat.S_ISREG(posix.fstat(place).st_mode) or ",
+        "if ",
+        (f"{_USERS}only_regular_files_of_a_bounded_size_are_read",),
+    ),
+    Mutant(
+        "no file of procfs is read for one of the image",
+        "rootfs/files.py",
+        " or fstatfs(place).type == PROC_SUPER_MAGIC:",
+        ":",
+        (f"{_EXEC}the_head_of_a_program_is_that_of_a_file",),
+    ),
+    Mutant(
+        "what is no null device is not opened for one",
+        "bootstrap/descriptors.py",
+        "            if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL:\n"
+        "                return\n",
+        "",
+        (f"{_DEVICES}what_is_no_null_device_is_not_opened_for_one",),
+    ),
+    Mutant(
+        "a file of an image is read up to a bound",
+        "rootfs/files.py",
+        "            most -= len(part)\n",
+        "",
+        (f"{_EXEC}the_head_of_a_program_is_that_of_a_file",),
+    ),
+    Mutant(
+        "a command is a regular file",
+        "bootstrap/execute.py",
+        "    if not stat.S_ISREG(found.st_mode):\n        return errno.EACCES",
+        "    if False:\n        return errno.EACCES",
+        (f"{_EXEC}a_fifo_or_a_device_as_the_command_holds_nobody_up",),
+    ),
+    Mutant(
+        "check -b executes regular files alone",
+        "cli/check_command.py",
+        "if not (stat.S_ISREG(found.st_mode) and found.st_mode & 0o111):",
+        "if not found.st_mode & 0o111:",
+        (f"{_KERNEL}cli_check.py::test_what_would_keep_it_from_starting",),
     ),
     Mutant(
         "the caller's supplementary groups are given up",

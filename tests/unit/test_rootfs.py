@@ -39,6 +39,7 @@ from libct.config.mount_flags import (
 from libct.life.host import Host
 from libct.plan.cgroup_mounts import cgroup_mount_steps
 from libct.plan.devices import device_steps
+from libct.plan.held import base_of, hold_steps
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
 from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_steps, split_options
@@ -289,20 +290,20 @@ def test_devices_are_made_or_bound() -> None:
     ]
     made = device_steps(config(devices=devices))
     assert brief(made)[:4] == [
-        ("make_device", "/dev/null", 0o20666, 1, 3, 0, 0),
-        ("make_device", "/dev/sda", 0o60640, 8, 0, 1, 6),
-        ("make_device", "/dev/fifo", 0o10600, 0, 0, 0, 0),
-        ("make_link", "/dev/fd", "/proc/self/fd"),
+        ("make_device", "/dev/null", 0o20666, 1, 3, 0, 0, ""),
+        ("make_device", "/dev/sda", 0o60640, 8, 0, 1, 6, ""),
+        ("make_device", "/dev/fifo", 0o10600, 0, 0, 0, 0, ""),
+        ("make_link", "/dev/fd", "/proc/self/fd", ""),
     ]
     assert made[0].calls == ['mknodat("null", S_IFCHR|0666, makedev(0x1, 0x3))']
-    assert made[1].calls[-1] == 'fchownat("sda", 1, 6, AT_SYMLINK_NOFOLLOW)'
+    assert made[1].calls[-1] == "fchownat(1, 6)"
     assert made[2].calls == ['mknodat("fifo", S_IFIFO|0600)']
     links = {step.args[0]: step.args[1] for step in made[3:]}
     assert links["/dev/ptmx"] == "pts/ptmx"
     assert links["/dev/core"] == "/proc/kcore"
     bound = device_steps(config("NEWNS", "NEWUSER", devices=devices))
     assert [step.op for step in bound[:3]] == ["bind_device", "bind_device", "make_device"]
-    assert bound[1].args == ("/dev/sda", 0o60000, 8, 0)
+    assert bound[1].args == ("/dev/sda", 0o60000, 8, 0, "")
     assert bound[1].why == "linux.devices[1]"
 
 
@@ -312,15 +313,65 @@ def test_a_dev_that_is_bound_is_left_alone() -> None:
 
 
 def test_paths_have_their_places() -> None:
-    read_only = read_only_path_steps(["/proc/sys", "proc/../irq"])
-    assert [(step.args, step.why) for step in read_only] == [
-        (("/proc/sys",), "linux.readonlyPaths[0]"),
-        (("/irq",), "linux.readonlyPaths[1]"),
+    mounts = [libct.Mount("proc/", "proc", "proc")]
+    made = config(readonly_paths=["/proc/sys", "proc/../irq"], mask_paths=["/proc/kcore"])
+    made.mounts = mounts
+    assert [(step.args, step.why) for step in read_only_path_steps(made)] == [
+        (("/proc/sys", "/proc"), "linux.readonlyPaths[0]"),
+        (("/irq", ""), "linux.readonlyPaths[1]"),
     ]
-    (masked,) = masked_path_steps(["/proc/kcore"])
+    (masked,) = masked_path_steps(made)
     assert (masked.op, masked.args, masked.why) == (
-        *("mask", ("/proc/kcore",), "linux.maskedPaths[0]"),
+        *("mask", ("/proc/kcore", "/proc"), "linux.maskedPaths[0]"),
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        ("/proc", "/proc"),
+        ("/proc/sys/x", "/proc"),
+        ("/process", ""),
+        ("/a/b/c", "/a"),  # what covers /a, covers /a/b
+        ("/dev/null", "/dev"),
+        ("/dev/shm/x", "/dev/shm"),
+        ("/tmp/x", ""),  # a remount makes none
+    ],
+)
+def test_which_mount_a_path_lies_on(path: str, base: str) -> None:
+    places = ("proc", "/a/b", "/a/", "/dev", "/x/../dev/shm")
+    mounts = [libct.Mount(place, "x", "tmpfs") for place in places]
+    mounts.append(libct.Mount("/tmp", "x", "none", MS_REMOUNT))
+    assert base_of(mounts, path) == base
+
+
+def test_the_mounts_that_are_held() -> None:
+    places = ("/proc", "/sys", "/dev", "/dev/pts", "/run", "/srv", "/tmp")
+    made = config(
+        mounts=[libct.Mount(place, "x", "tmpfs") for place in places],
+        mask_paths=["/proc/kcore", "/etc/x"],
+        readonly_paths=["/sys"],
+        devices=[libct.Device("/srv/null", "c", 1, 3)],
+    )
+    (step,) = hold_steps(made, ["/tmp"])
+    assert step.args == (("/dev", "/proc", "/srv", "/sys", "/tmp"),)
+    assert hold_steps(config(), []) == []
+
+
+def test_no_device_is_made_on_a_bind() -> None:
+    mounts = [
+        libct.Mount("/dev", "tmpfs", "tmpfs"),
+        libct.Mount("/dev/snd", "/dev/snd", "bind", MS_BIND),
+        libct.Mount("/hostdev", "/dev", "none", MS_BIND),
+        libct.Mount("/srv", "tmpfs", "tmpfs"),
+    ]
+    paths = ("/dev/snd/x", "/dev/../hostdev/deep/x", "/srv/x", "/x")
+    for kinds in (("NEWNS",), ("NEWNS", "NEWUSER")):
+        devices = [libct.Device(path, "c", 1, 3) for path in paths]
+        steps = device_steps(config(*kinds, mounts=mounts, devices=devices))
+        made = [(step.args[0], step.args[-1]) for step in steps if step.op != "make_link"]
+        assert made == [("/srv/x", "/srv"), ("/x", "")]
+        assert {step.args[-1] for step in steps if step.op == "make_link"} == {"/dev"}
 
 
 V1 = Layout(
@@ -365,8 +416,8 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
     assert brief(steps) == [
         ("mount_filesystem", *tmpfs),
         fs("cpu,cpuacct", ("cpu", None), ("cpuacct", None)),
-        ("make_link", "/sys/fs/cgroup/cpu", "cpu,cpuacct"),
-        ("make_link", "/sys/fs/cgroup/cpuacct", "cpu,cpuacct"),
+        ("make_link", "/sys/fs/cgroup/cpu", "cpu,cpuacct", "/sys/fs/cgroup"),
+        ("make_link", "/sys/fs/cgroup/cpuacct", "cpu,cpuacct", "/sys/fs/cgroup"),
         fs("pids", ("pids", None)),
         fs("systemd", ("name", "systemd")),
         ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, *NOTHING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,7 @@ from libct.plan.container import plan_start
 from libct.plan.further import plan_exec
 from libct.plan.keyring import keyring_steps
 from libct.plan.users import become_user, resolve_user
-from libct.security.users import resolve
+from libct.security.users import resolve as resolve_in
 from libct.syscalls.constants import CLONE_NEWUSER
 
 if TYPE_CHECKING:
@@ -244,6 +245,16 @@ def root(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
+def resolve(
+    root: int, user: str, groups: tuple[int | str, ...] = ()
+) -> tuple[int, int, list[int], str]:
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    try:
+        return resolve_in(root, proc, user, groups)
+    finally:
+        os.close(proc)
+
+
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
@@ -323,15 +334,33 @@ def test_links_lead_to_the_containers_own_files(root: int, tmp_path: Path) -> No
     assert resolve(root, "web")[0] == 33
 
 
-def test_only_regular_files_of_a_bounded_size_are_read(root: int, tmp_path: Path) -> None:
-    (tmp_path / "etc/passwd").unlink()
-    os.mkfifo(tmp_path / "etc/passwd")
-    with pytest.raises(StepProblem, match="not a regular file"):
-        resolve(root, "web")
-    (tmp_path / "etc/passwd").unlink()
-    (tmp_path / "etc/passwd").write_bytes(b"x" * ((1 << 20) + 1))
-    with pytest.raises(StepProblem, match="larger than"):
-        resolve(root, "web")
+@pytest.mark.parametrize("what", ["fifo", "device", "directory", "larger"])
+def test_only_regular_files_of_a_bounded_size_are_read(
+    root: int, tmp_path: Path, what: str
+) -> None:
+    """And whatever else is there refuses no number, for which HOME alone is looked up."""
+    if what == "device":
+        if os.geteuid() != 0:
+            pytest.skip("this user may make no device")
+        os.mknod(tmp_path / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    for path in (tmp_path / "etc/passwd", tmp_path / "etc/group"):
+        text = path.read_bytes()
+        path.unlink()
+        if what == "fifo":
+            os.mkfifo(path)
+        elif what == "device":
+            path.symlink_to("/zero")
+        elif what == "directory":
+            path.mkdir()
+        else:
+            path.write_bytes(text + b"x" * (2 << 20))
+    message = "larger than" if what == "larger" else "not a regular file"
+    for user in ("web", "0:audio"):
+        with pytest.raises(StepProblem, match=message):
+            resolve(root, user)
+    assert resolve(root, "") == (0, 0, [], "/")
+    assert resolve(root, "33:34", (7,)) == (33, 34, [7], "/")
+    assert resolve(root, "1000") == (1000, 0, [], "/")
 
 
 def test_names_need_not_be_text(root: int, tmp_path: Path) -> None:
