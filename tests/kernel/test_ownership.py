@@ -645,7 +645,7 @@ def test_what_cannot_be_cleaned_up_is_told_after_the_first_error(on: Any, bundle
         assert "it exited with status 3" in first
         assert first.endswith("from hooks.createRuntime[0]]")
         assert second == (
-            f'libct: cannot remove the control group: rmdir("{directory}"):'
+            f'libct: while cleaning up: cannot remove the control group: rmdir("{directory}"):'
             f" Device or resource busy: {directory!r}"
         )
         # What is left can be found and removed once nothing is in the way.
