@@ -31,7 +31,7 @@ def plan_as_text(plan: Plan) -> str:
         for number, step in enumerate(plan, 1)
     ]
     digits = len(str(len(plan)))
-    width = max((len(title) for _, _, title, _ in steps if len(title) <= _TITLE_WIDTH), default=0)
+    width = max((len(title) for _, _, title, _ in steps if len(title) <= _TITLE_WIDTH), default=1)
     text, heading = "", ""
     for number, step, title, calls in steps:
         if heading != f"{step.process}: {step.phase}":

@@ -6,11 +6,15 @@ times (LIBCT_ATTACKS says how many times as often; `tox -e attacks`).
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -365,3 +369,35 @@ with running(make_config(), "sleep", "600") as pod:
     number, *shown = processes.split()
     assert set(shown) == {"/proc/1", f"/proc/{number}"}
     assert own == pods
+
+
+def test_random_bytes_in_the_fifo_of_a_created_container() -> None:
+    """Whoever could trace the process that waits could write there."""
+    chance = random.Random(7)
+    for _ in range(40 * TIMES):
+        with libct.create(state_directory(), unique(), make_config()) as container:
+            process = libct.Process(["sh", "-c", "exit 42"], init=True, env=[PATH])
+            container.start(process)
+            path = f"{state_directory()}/{container.id}/exec.fifo"
+            fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            stop = threading.Event()
+
+            def write(fifo: int = fifo, stop: threading.Event = stop) -> None:
+                while not stop.is_set():
+                    with contextlib.suppress(OSError):
+                        os.write(fifo, chance.randbytes(chance.randrange(1, 300)))
+                    time.sleep(0.0005)
+                os.close(fifo)
+
+            writer = threading.Thread(target=write)
+            timer = threading.Timer(0.05, stop.set)  # the end of the fifo is when nobody has it
+            writer.start()
+            timer.start()
+            try:
+                container.exec()
+            except libct.Error:
+                pass  # whatever the bytes said
+            finally:
+                timer.join()
+                writer.join()
+            assert process.wait(30).status in (42, 137)

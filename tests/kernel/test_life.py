@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -406,3 +407,58 @@ def test_a_start_that_has_failed_is_not_running(namespaces: Any) -> None:
                 container.run(libct.Process(["/bin/nothing-there"], init=True, env=[PATH]))
             assert container.status() == "stopped"
             container.destroy()
+
+
+# --- killed before the command --------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def killer() -> Iterator[list[int]]:
+    """Kills what is on its way to become a command, whose numbers it gives."""
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        chance = random.Random(3)
+        while not stop.is_set():
+            for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                try:
+                    name = Path(f"/proc/{pid}/comm").read_text().strip()
+                    if name == "libct:init" and chance.random() < 0.2:
+                        os.kill(int(pid), signal.SIGKILL)
+                        killed.append(int(pid))
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("way", ["run", "start", "exec"])
+def test_a_command_that_was_not_executed_is_no_success(way: str) -> None:
+    config, outcomes = make_config(), set()
+    with running(make_config()) as target, killer() as killed:
+        for _ in range(60):
+            process = libct.Process(["sh", "-c", "exit 42"], init=way != "exec", env=[PATH])
+            with contextlib.ExitStack() as stack:
+                container = target
+                if way != "exec":
+                    made = libct.create(state_directory(), unique(), config)
+                    container = stack.enter_context(made)
+                try:
+                    (container.start if way == "start" else container.run)(process)
+                    if way == "start":
+                        container.exec()
+                except (libct.StepError, libct.ContainerNotRunning):
+                    outcomes.add("refused")
+                    continue
+                status = process.wait(30).status
+                assert status in (42, 128 + signal.SIGKILL)
+                outcomes.add("done" if status == 42 else "killed")
+    assert killed
+    assert "refused" in outcomes
