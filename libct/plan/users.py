@@ -28,7 +28,7 @@ def keep_groups() -> list[str]:
 @operation("security.users", "look up the user {0!r}")
 def resolve_user(user: str, groups: tuple[int | str, ...]) -> list[str]:
     # /etc/group is read only where a name asks for it; HOME is always looked up.
-    return ['openat2("/etc/passwd", O_NONBLOCK|O_CLOEXEC, RESOLVE_IN_ROOT)']
+    return ['openat2("/etc/passwd", O_PATH, RESOLVE_IN_ROOT)']
 
 
 @operation("security.users", "make the standard streams the user's")
