@@ -18,6 +18,7 @@ from _signal import SIGKILL
 
 from ..errors import CgroupError
 from ..loading.clock import backoff
+from ..loading.paths import split
 from . import files
 
 TYPE_CHECKING = False
@@ -76,6 +77,27 @@ def thaw(directories: Collection[str]) -> None:
         for path in reversed(list(files.tree(directory))):
             if not _write(f"{path}/{_V1}", "THAWED"):
                 break  # of another controller
+
+
+def frozen_above(directories: Collection[str]) -> str:
+    """The group above one of these that v1 has frozen, and these with it; "" where none is.
+
+    What is in them dies only when that one runs on, which is for its own container to decide.
+    """
+    for directory in directories:
+        path = directory
+        while _reads(f"{path}/freezer.parent_freezing", "1"):
+            path = split(path)[0]
+            if _reads(f"{path}/freezer.self_freezing", "1"):
+                return path
+    return ""
+
+
+def _reads(path: str, text: str) -> bool:
+    try:
+        return files.read(path).strip() == text
+    except OSError:
+        return False  # of another controller, or gone
 
 
 def _thaw_v2(directories: Collection[str]) -> None:

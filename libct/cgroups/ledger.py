@@ -8,7 +8,7 @@ failed start, and removed with the container.
     intended - PATH  about to be made: removed if it is there and empty; nothing in it is killed
     made MARK PATH   the container's own group
     taken MARK PATH  was there, empty, and is the container's from here on, as with runc
-    above - PATH     a missing level above it, made too: removed when it is empty
+    above - PATH     a level above it that libct has made: removed when it is empty
     left - PATH      not the container's, or not any more
 
 The mark says whether the group is still the one that the line is about: another
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 NAME = "groups"  # of the file
 _ATTRIBUTE = "trusted.libct"  # xattr(7): for CAP_SYS_ADMIN in the first user namespace
+_BYTES = 8  # of a mark
 _OWN = ("made", "taken")
-_KINDS = ("intended", *_OWN, "above", "left")
+_UNMARKED = ("intended", "above", "left")
+_ABOVE = b"above"  # the mark of a level: whoever leaves it last removes it
 
 
 class Ledger:
@@ -81,6 +83,8 @@ class Ledger:
         Raises OSError: then it has not been made.
         """
         if is_directory(path):
+            if above and _read_mark(path) == _ABOVE:
+                self._write("above", path)
             return False
         self._write("intended", path)
         try:
@@ -92,6 +96,7 @@ class Ledger:
             raise
         if above:
             self._write("above", path)
+            _write_mark(path, _ABOVE)
         else:
             self._write("made", path, _marked(path))
         return True
@@ -166,7 +171,8 @@ def parse(text: str) -> dict[str, tuple[str, str]]:
     for line in text.splitlines(keepends=True):
         what, _, rest = line.partition(" ")
         mark, _, path = rest.rstrip("\n").partition(" ")
-        if not line.endswith("\n") or what not in _KINDS or not is_plain_path(path):
+        known = _is_mark(mark) if what in _OWN else what in _UNMARKED and mark == "-"
+        if not line.endswith("\n") or not known or not is_plain_path(path):
             continue
         found.pop(path, None)
         if what != "left":
@@ -174,21 +180,36 @@ def parse(text: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+def _is_mark(mark: str) -> bool:
+    """Whether it is one that _marked() gives.  "" is that of every group that nobody marked."""
+    if mark.startswith("inode-"):
+        digits, alphabet = mark[len("inode-") :], "0123456789"
+    else:
+        digits, alphabet = mark if len(mark) == 2 * _BYTES else "", "0123456789abcdef"
+    return bool(digits) and not digits.strip(alphabet)
+
+
 def _is_group(path: str) -> bool:
-    """Whether there is a directory of a cgroup file system."""
+    """Whether there is a directory of a cgroup file system, and not where one is mounted.
+
+    No container has made the root of a hierarchy, and all processes of the host are in it.
+    """
     try:
         fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     except (OSError, ValueError):
         return False
     try:
-        return files.on_cgroup_filesystem(fd)
+        above = posix.stat("..", dir_fd=fd)
+        return files.on_cgroup_filesystem(fd) and posix.fstat(fd).st_dev == above.st_dev
+    except OSError:
+        return False
     finally:
         posix.close(fd)
 
 
 def _marked(path: str) -> str:
     """Mark a group as nobody else's; how it is marked."""
-    mark = posix.urandom(8).hex().encode()
+    mark = posix.urandom(_BYTES).hex().encode()
     if _write_mark(path, mark):
         return mark.decode()
     return f"inode-{posix.stat(path).st_ino}"

@@ -51,6 +51,7 @@ def kill_init(holdings: Holdings) -> None:
             # Process 1 of a pid namespace ends when all others in it have
             # been waited for.
             reap(holdings.children())
+            _refuse_frozen(holdings)
             if not wait_for(pidfd, 1) and not next(waiting):
                 raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")
     finally:
@@ -63,6 +64,18 @@ def thaw(holdings: Holdings) -> None:
         from ..cgroups import killing
 
         killing.thaw(holdings.ledger(by_force=True).own())
+
+
+def _refuse_frozen(holdings: Holdings) -> None:
+    if holdings.record.cgroup_paths:
+        from ..cgroups import killing
+
+        frozen = killing.frozen_above(holdings.ledger(by_force=True).own())
+        if frozen:
+            raise Error(
+                f"container {holdings.id!r}: its process cannot end, as the control group"
+                f" {frozen!r} above its own is frozen; resume what is in that one first"
+            )
 
 
 def kill_children(holdings: Holdings, children: list[Child]) -> None:

@@ -323,6 +323,26 @@ def test_levels_above(on: Any, bundle: Path) -> None:
 
 
 @on_both
+def test_a_level_of_two_containers(on: Any, bundle: Path) -> None:
+    """The one that leaves it last removes it, whichever of them has made it."""
+    top_level = unique()
+
+    def body() -> None:
+        before = seen(bundle)
+        change_config(bundle, linux={"cgroupsPath": f"/{top_level}/a/first"})
+        with contextlib.ExitStack() as second:
+            with started(bundle):
+                change_config(bundle, linux={"cgroupsPath": f"/{top_level}/a/second"})
+                second.enter_context(started(bundle))
+            assert existing(f"{top_level}/a/first") == []
+            assert existing(f"{top_level}/a/second") == hierarchies()
+        assert_seen(bundle, before)
+        assert existing(top_level) == []
+
+    on(body)
+
+
+@on_both
 @pytest.mark.parametrize("end", ["delete", "delete --force"])
 def test_groups_made_inside_go_with_it(on: Any, end: str, bundle: Path) -> None:
     script = (
@@ -473,6 +493,24 @@ def test_groups_that_were_not_to_be_had_are_not_looked_at(bundle: Path, user_pat
         finally:
             libct("delete", "--force", one, user=True, check=True)
         assert status_of(one) == "paused"
+
+
+@requires("cgroup1")
+def test_one_below_the_group_of_another_that_is_paused(bundle: Path) -> None:
+    """v1 lets nothing die in there until it is resumed, and that is the other's to do."""
+    top_level = unique()
+    change_config(bundle, linux={"cgroupsPath": f"/{top_level}"})
+    with started(bundle) as above:
+        change_config(bundle, linux={"cgroupsPath": f"/{top_level}/below"})
+        with started(bundle) as below:
+            libct("pause", above, check=True)
+            try:
+                done = libct("delete", "--force", below)
+            finally:
+                libct("resume", above, check=True)
+            assert done.returncode == 1
+            assert f"/{top_level}' above its own is frozen; resume" in done.stderr
+            assert status_of(below) in ("running", "stopped")  # killed, as soon as it can be
 
 
 @requires("user", "cgroup1")

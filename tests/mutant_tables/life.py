@@ -379,6 +379,13 @@ _ENDS = [
 
 _LEDGER = [
     Mutant(
+        "what another container has frozen is not waited for",
+        "life/killing.py",
+        "            _refuse_frozen(holdings)\n",
+        "",
+        (_OWNERSHIP + "test_one_below_the_group_of_another_that_is_paused",),
+    ),
+    Mutant(
         "a group that has another mark is another's",
         "cgroups/ledger.py",
         "if what in _OWN and mark == _mark_of(path, mark)",
@@ -402,9 +409,16 @@ _LEDGER = [
     Mutant(
         "a level that was made is written down",
         "cgroups/ledger.py",
-        '            self._write("above", path)\n',
-        '            self._write("left", path)\n',
+        '            self._write("above", path)\n            _write',
+        '            self._write("left", path)\n            _write',
         (_OWNERSHIP + "test_levels_above",),
+    ),
+    Mutant(
+        "who leaves a level last removes it, whoever has made it",
+        "cgroups/ledger.py",
+        "            if above and _read_mark(path) == _ABOVE:\n",
+        "            if False:\n",
+        (_OWNERSHIP + "test_a_level_of_two_containers",),
     ),
     Mutant(
         "a group that was there stays after a start that fails",
@@ -437,8 +451,8 @@ _LEDGER = [
     Mutant(
         "a line of the ledger that was not written to its end is none",
         "cgroups/ledger.py",
-        'if not line.endswith("\\n") or what',
-        "if what",
+        'if not line.endswith("\\n") or not known',
+        "if not known",
         (_STEPS + "test_a_line_of_the_ledger_that_was_not_written_to_its_end",),
     ),
     Mutant(

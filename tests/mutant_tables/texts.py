@@ -111,9 +111,23 @@ _STATE_FILES = [
     Mutant(
         "what is no line of a ledger is left out",
         "cgroups/ledger.py",
-        " or what not in _KINDS or not is_plain_path(path):\n",
+        " or not is_plain_path(path):\n",
         ":\n",
         (f"{_STATE}lines_that_are_none_are_left_out_of_a_ledger",),
+    ),
+    Mutant(
+        "a line without a mark is no line",
+        "cgroups/ledger.py",
+        "known = _is_mark(mark) if",
+        "known = True if",
+        (f"{_STATE}what_no_mark_is_of_is_not_the_containers",),
+    ),
+    Mutant(
+        "the root of a hierarchy is nobody's",
+        "cgroups/ledger.py",
+        " and posix.fstat(fd).st_dev == above.st_dev\n",
+        "\n",
+        (f"{_STATE}where_a_hierarchy_is_mounted_is_nobodys",),
     ),
     Mutant(
         "a damaged ledger keeps nothing from being removed by force",

@@ -196,8 +196,9 @@ def test_levels_are_made_again_that_go_meanwhile(
 
 
 def test_a_line_of_the_ledger_that_was_not_written_to_its_end() -> None:
-    text = "above - /a\nmade m1 /a/b\nmade m2 /a/c\nleft - /a/c\nabove - /x\nmade m3 /x/y"
-    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", "m1"), "/x": ("above", "-")}
+    text = "above - /a\nmade inode-1 /a/b\nmade inode-2 /a/c\nleft - /a/c\nabove - /x\n"
+    text += "made inode-3 /x/y"
+    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", "inode-1"), "/x": ("above", "-")}
 
 
 # --- cgroup_enable_controllers ---

@@ -324,12 +324,43 @@ def test_nothing_is_written_where_no_file_of_ours_is(
 
 
 def test_lines_that_are_none_are_left_out_of_a_ledger() -> None:
-    good = "made ab12 /sys/fs/cgroup/a b\n"
-    bad = ["", "\n", "made\n", "made - \n", "made - a\n", "made - /a/../b\n", "bought - /a\n"]
-    bad += ["made - /a\0b\n", "\ud800 - /a\n"]
+    mark = "0123456789abcdef"
+    good = f"made {mark} /sys/fs/cgroup/a b\n"
+    found = {"/sys/fs/cgroup/a b": ("made", mark)}
+    bad = ["", "\n", "made\n", f"made {mark} \n", f"made {mark} a\n", f"made {mark} /a/../b\n"]
+    bad += [f"made {mark} /a\0b\n", f"bought {mark} /a\n", f"\ud800 {mark} /a\n", "above  /a\n"]
     for line in bad:
-        assert parse(line + good) == {"/sys/fs/cgroup/a b": ("made", "ab12")}, line
-    assert parse(good + "made - /c") == {"/sys/fs/cgroup/a b": ("made", "ab12")}
+        assert parse(line + good) == found, line
+    assert parse(good + f"made {mark} /c") == found
+    assert parse(f"taken inode-12 /c\nabove - /d\n{good}") == {
+        "/c": ("taken", "inode-12"),
+        "/d": ("above", "-"),
+        **found,
+    }
+
+
+NO_MARKS = ["", "-", "0", "0123456789abcde", "0123456789ABCDEF", "0123456789abcde\u0661"]
+NO_MARKS += ["inode-", "inode--1", "inode-1a", "inode-\u0661", "inode-+1", "above", "0" * 17]
+
+
+@pytest.mark.parametrize("mark", NO_MARKS)
+@pytest.mark.parametrize("what", ["made", "taken"])
+def test_what_no_mark_is_of_is_not_the_containers(what: str, mark: str) -> None:
+    """A group that nobody has marked has none: it is not that of a line without one."""
+    assert parse(f"{what} {mark} /sys/fs/cgroup/a\n") == {}
+
+
+def test_where_a_hierarchy_is_mounted_is_nobodys(tmp_path: Path) -> None:
+    """Every process of the host is in it; this looks, and ends nothing."""
+    directory, _ = make(tmp_path)
+    with open("/proc/self/mountinfo") as table:
+        mounts = [line.split()[4] for line in table if " - cgroup" in line]
+    assert mounts
+    for mount in mounts:
+        line = f"made inode-{os.stat(mount).st_ino} {mount}\n"
+        assert parse(line)
+        Path(directory.path, "groups").write_text(line)
+        assert Ledger(directory).own() == []
 
 
 def test_a_ledger_is_of_control_groups_alone(tmp_path: Path) -> None:
@@ -340,8 +371,8 @@ def test_a_ledger_is_of_control_groups_alone(tmp_path: Path) -> None:
     kinds = ("made", "taken", "above", "intended")
     lines = [f"{kind} inode-{other.stat().st_ino} {other}\n" for kind in kinds]
     (tmp_path / "link").symlink_to("/sys/fs/cgroup")
-    lines += ["made - relative\n", f"made - {tmp_path}/link/../x\n", "bought - /sys/fs/cgroup\n"]
-    for line in [*lines, "no line\n", "\0\xff\n", "made - /sys/fs/cgroup/\0\n"]:
+    lines += ["made inode-1 relative\n", f"made inode-1 {tmp_path}/link/../x\n"]
+    for line in [*lines, "no line\n", "\0\xff\n", "made inode-1 /sys/fs/cgroup/\0\n"]:
         Path(directory.path, "groups").write_text(line)
         ledger = Ledger(directory)
         assert ledger.own() == []
