@@ -428,7 +428,17 @@ class Container:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        begun: list[bool] = []
+        try:
+            self._leave(error, begun)
+        except BaseException:
+            if not begun:  # a handler has raised before it was deferred, and nobody calls us again
+                self._leave(error, begun)
+            raise
+
+    def _leave(self, error: BaseException | None, begun: list[bool]) -> None:
         with deferred():
+            begun.append(True)
             try:
                 self.destroy(force=True)
             except Error as failure:

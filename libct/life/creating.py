@@ -40,12 +40,13 @@ def create(
             warnings = check(config, process)
             made.append(_make(directory, Record(id, config, bundle)))
             made[0].warnings += warnings
+            container = Container(made[0])
     except BaseException:
         if made:  # a signal has come that is to keep it from being made
             with deferred():
                 made[0].directory.remove()
         raise
-    return Container(made[0])
+    return container
 
 
 def _make(directory: Directory, record: Record) -> Holdings:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ import pytest
 
 import libct
 from libct.config import Cgroup, Hook, Hooks
-from libct.life import creating as creating_module
+from libct.life import container as container_module, creating as creating_module
+from libct.syscalls.interrupts import deferred
 
 from ..bundles import busybox_rootfs, make_bundle
 from ..containers import PATH, make_config, running, state_directory
@@ -215,6 +217,42 @@ class Over(Exception):
 
 def raise_over(*_: Any) -> None:
     raise Over
+
+
+def where(error: BaseException) -> str:
+    """The function of container.py that a handler has interrupted; "" for any other."""
+    code = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-2]
+    return code.co_name if code.co_filename == container_module.__file__ else ""
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_end_of_a_block_is_interrupted(begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before handlers are deferred, or when they are: nobody leaves the block a second time."""
+    pending = [None]
+
+    class Interrupted(deferred):
+        def __enter__(self) -> None:
+            if begun:
+                super().__enter__()
+            if pending:
+                pending.pop()
+                signal.raise_signal(signal.SIGUSR1)
+            if not begun:
+                super().__enter__()
+
+    name = unique()
+    restored = signal.signal(signal.SIGUSR1, raise_over)
+    try:
+        container = libct.create(state_directory(), name, make_config(cgroups=Cgroup()))
+        container.run(libct.Process(["sleep", "1000"], init=True, env=[PATH]))
+        monkeypatch.setattr(container_module, "deferred", Interrupted)
+        with pytest.raises(Over):
+            container.__exit__(None, None, None)
+    finally:
+        signal.signal(signal.SIGUSR1, restored)
+    assert not pending
+    assert groups_of(name) == []
+    assert name not in os.listdir(state_directory())
 
 
 @pytest.mark.parametrize("namespaces", [None, SHARED_PIDS], ids=["own pids", "shared pids"])

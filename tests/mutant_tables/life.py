@@ -375,6 +375,13 @@ _ENDS = [
         "            else:\n",
         (_CONTAINER + "test_a_signal_ends_a_container_that_waits_for_its_start",),
     ),
+    Mutant(
+        "the end of a block that is interrupted as it begins is gone through again",
+        "life/container.py",
+        "            if not begun:",
+        "            if False:",
+        ("tests/kernel/test_life.py::test_the_end_of_a_block_is_interrupted",),
+    ),
 ]
 
 _LEDGER = [
