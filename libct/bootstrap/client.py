@@ -13,6 +13,7 @@ import time
 
 from ..errors import StepError
 from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME, Plan
+from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed
 from . import servers
 from .channel import Channel, close_all
@@ -276,7 +277,7 @@ class _Run:
             except Garbled:
                 raise self.started._garbled() from None
             if message[0] == "cloned":
-                message = (*message, fds[0])
+                message = self._checked(message, fds[0])
             elif message[0] == "failed":
                 raise self.started._failure(message)
             else:
@@ -286,6 +287,18 @@ class _Run:
             self.early.append(message)
             if len(self.early) > _MOST_EARLY:
                 raise self.started._garbled()
+
+    def _checked(self, message: tuple[Any, ...], pidfd: int) -> tuple[Any, ...]:
+        """A "cloned" with its descriptor, which is to be of the child that it names.
+
+        Who may trace the clone can take its end of the channel, and say in its
+        name that some other process is the container's.
+        """
+        number = pidfds.child_number(pidfd)
+        if number not in (message[2], pidfds.NOBODY):
+            posix.close(pidfd)
+            raise self.started._garbled()
+        return (*message[:2], number, pidfd)
 
     def _is_told(self, kind: str) -> bool:
         """Wait for a message; False when who clones has ended without one.
@@ -334,22 +347,29 @@ class _Run:
         that is killed after it has cloned and before it tells would leave a
         process that nobody knows of.
         """
-        pidfds = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
-        pidfds += [message[3] for message in self.early if message[0] == "cloned"]
+        found = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
+        found += [message[3] for message in self.early if message[0] == "cloned"]
         self.stage = self.started.pidfd = -1
         self.early.clear()
         channel = self.started.channel
         if channel is not None:
             channel.hang_up()
             more, over = channel.rest(_PATIENCE)
+            found += _of_children(more)
             if not over:
-                for pidfd in pidfds + more:
+                for pidfd in found:
                     kill(pidfd)
-                more += channel.rest(_PATIENCE)[0]
-            pidfds += more
+                found += _of_children(channel.rest(_PATIENCE)[0])
             self.started.close()
-        for pidfd in pidfds:
+        for pidfd in found:
             end(pidfd)
+
+
+def _of_children(fds: list[int]) -> list[int]:
+    """Those that are of children of ours, to be ended; the others are closed."""
+    ours = [fd for fd in fds if pidfds.child_number(fd) > 0]
+    close_all([fd for fd in fds if fd not in ours])
+    return ours
 
 
 def _readable(*fds: int, seconds: float | None = None) -> list[int]:

@@ -5,7 +5,8 @@ is made and another one after that, so whatever instant the runtime is killed at
 what it has made can be told from what was there.  Only that is undone after a
 failed start, and removed with the container.
 
-    intended - PATH  about to be made: removed if it is there and empty; nothing in it is killed
+    intended MARK PATH  about to be made: removed if it is there, empty and not another's;
+                     nothing in it is killed
     made MARK PATH   the container's own group
     taken MARK PATH  was there, empty, and is the container's from here on, as with runc
     above - PATH     a level above it that libct has made: removed when it is empty
@@ -42,7 +43,7 @@ NAME = "groups"  # of the file
 _ATTRIBUTE = "trusted.libct"  # xattr(7): for CAP_SYS_ADMIN in the first user namespace
 _BYTES = 8  # of a mark
 _OWN = ("made", "taken")
-_UNMARKED = ("intended", "above", "left")
+_UNMARKED = ("above", "left")
 _ABOVE = b"above"  # the mark of a level: whoever leaves it last removes it
 
 
@@ -86,7 +87,8 @@ class Ledger:
             if above and _read_mark(path) == _ABOVE:
                 self._write("above", path)
             return False
-        self._write("intended", path)
+        mark = _new_mark()
+        self._write("intended", path, mark)
         try:
             posix.mkdir(path, 0o755)
         except OSError as error:
@@ -98,7 +100,7 @@ class Ledger:
             self._write("above", path)
             _write_mark(path, _ABOVE)
         else:
-            self._write("made", path, _marked(path))
+            self._write("made", path, _marked(path, mark))
         return True
 
     def discard(self, path: str) -> bool:
@@ -108,10 +110,14 @@ class Ledger:
         been killed (cgroup.kill), Linux 6.18 kills whatever is cloned into it from a
         group that has not: cgroup_css_set_fork() counts the kills of that one.
         """
-        if path not in self.own() and not _read_mark(path):
+        own = path in self.own()
+        if not own and _read_mark(path) in (b"", _ABOVE):
             return False
         try:
-            files.remove([path])
+            if own:
+                files.remove([path])
+            else:
+                posix.rmdir(path)  # with groups below, whoever's these are, it stays
         except OSError:
             return False
         return True
@@ -120,7 +126,7 @@ class Ledger:
         """It was there, with nothing in it, and is the container's now."""
         if path not in self.own():
             self._before[path] = _read_mark(path)
-            self._write("taken", path, _marked(path))
+            self._write("taken", path, _marked(path, _new_mark()))
 
     def undo(self) -> list[str]:
         """After a failed start: remove what it has made; what could not be is returned, as text."""
@@ -149,8 +155,9 @@ class Ledger:
             failures.append(str(error))
         except OSError as error:
             failures.append(str(files.failure("remove the control group", error)))
-        for path, (what, _) in reversed(list(self._lines.items())):
-            if what not in _OWN:
+        for path, (what, mark) in reversed(list(self._lines.items())):
+            # One that was only intended may be another's, who has made it meanwhile.
+            if what == "above" or (what == "intended" and _mark_of(path, mark) in ("", mark)):
                 try:
                     posix.rmdir(path)
                 except OSError:
@@ -171,7 +178,7 @@ def parse(text: str) -> dict[str, tuple[str, str]]:
     for line in text.splitlines(keepends=True):
         what, _, rest = line.partition(" ")
         mark, _, path = rest.rstrip("\n").partition(" ")
-        known = _is_mark(mark) if what in _OWN else what in _UNMARKED and mark == "-"
+        known = _is_mark(mark) if what in (*_OWN, "intended") else what in _UNMARKED and mark == "-"
         if not line.endswith("\n") or not known or not is_plain_path(path):
             continue
         found.pop(path, None)
@@ -207,11 +214,14 @@ def _is_group(path: str) -> bool:
         posix.close(fd)
 
 
-def _marked(path: str) -> str:
+def _new_mark() -> str:
+    return posix.urandom(_BYTES).hex()
+
+
+def _marked(path: str, mark: str) -> str:
     """Mark a group as nobody else's; how it is marked."""
-    mark = posix.urandom(_BYTES).hex().encode()
-    if _write_mark(path, mark):
-        return mark.decode()
+    if _write_mark(path, mark.encode()):
+        return mark
     return f"inode-{posix.stat(path).st_ino}"
 
 

@@ -10,6 +10,8 @@ from .holdings import Holdings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .directory import Directory, Held
     from .record import Record
 
@@ -26,7 +28,8 @@ def destroy(holdings: Holdings, *, force: bool) -> None:
         try:
             record = _doomed(holdings, force=force)
             if record is not None:
-                _end(holdings, record, held or holdings.directory, force=force)
+                spare = holdings.directory.holders() if held is None else ()
+                _end(holdings, record, held or holdings.directory, force=force, spare=spare)
         finally:
             if held is not None:
                 held.release()
@@ -103,7 +106,15 @@ def _doomed(holdings: Holdings, *, force: bool) -> Record | None:
     return holdings.record  # removed halfway, or damaged: what we know of it has to do
 
 
-def _end(holdings: Holdings, record: Record, directory: Directory, *, force: bool) -> None:
+def _end(
+    holdings: Holdings,
+    record: Record,
+    directory: Directory,
+    *,
+    force: bool,
+    spare: Collection[int],
+) -> None:
+    """spare: processes that are not to be ended, as they hold the lock and do not let go of it."""
     status = STOPPED if record.status == CREATING else holdings.live_status()
     if not force and status != CREATED:
         rules.require("destroy", status, holdings.id)
@@ -114,13 +125,13 @@ def _end(holdings: Holdings, record: Record, directory: Directory, *, force: boo
     for child in children:
         child.on_exit = None  # which would want our lock
     if directory.hook() is not None:
-        killing.end_hook(directory)
+        killing.end_hook(directory, spare=spare)
     if status != STOPPED:
         killing.kill_init(holdings)
     killing.kill_children(holdings, children)
     # Where the first process has ended, all others in its pid namespace have.
     ledger = holdings.ledger(by_force=force)
-    failures = ledger.remove(by_force=force or not record.own_pids)
+    failures = ledger.remove(by_force=force or not record.own_pids, spare=spare)
     if failures:
         raise CgroupError("; ".join(failures))
     directory.remove()

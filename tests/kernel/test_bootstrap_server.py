@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
-from libct.bootstrap import servers
+from libct.bootstrap import client, servers
+from libct.bootstrap.channel import Channel
+from libct.bootstrap.context import Context
+from libct.bootstrap.failure import Failure
 from libct.bootstrap.origin import library_path
 from libct.errors import ServerError
+from libct.life.creating import plan
+from libct.syscalls import pidfds
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.keys import keyctl_join_session_keyring
 from libct.syscalls.process import (
@@ -653,3 +658,75 @@ def test_an_interpreter_that_finds_its_library_by_origin(
 
 def compile_c(source: str, *args: str | Path) -> None:
     subprocess.run(["cc", "-x", "c", "-", *args], input=source, text=True, check=True)
+
+
+# --- a channel that somebody else speaks on -----------------------------------------------
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """A process that is no child of ours."""
+    script = "sleep 1000 >/dev/null 2>&1 & echo $!"
+    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    number = int(shell.stdout)
+    pidfd = os.pidfd_open(number)
+    yield number
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+
+
+def begun() -> tuple[client._Run, Channel]:
+    run = client._Run(plan(make_config()), Context(), False, "", False)
+    run.started.channel, theirs = Channel.pair()
+    return run, theirs
+
+
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_another_process_is_said_to_be_the_clone(stranger: int) -> None:
+    """By who has taken the other end: one that is no child, and a child by another's number."""
+    child = subprocess.Popen(["sleep", "1000"])
+    try:
+        for process, number in ((stranger, stranger), (child.pid, stranger), (os.getpid(),) * 2):
+            run, theirs = begun()
+            pidfd = os.pidfd_open(process)
+            theirs.tell(("cloned", 5, number), [pidfd])
+            os.close(pidfd)
+            with pytest.raises(Failure):
+                run._take_clone(5)
+            theirs.close()
+            run.abandon()
+            assert (run.started.pid, run.started.pidfd) == (0, -1)
+            assert runs(process)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_what_others_have_sent_is_not_ended(stranger: int) -> None:
+    run, theirs = begun()
+    pidfd = os.pidfd_open(stranger)
+    theirs.tell(("cloned", 5, stranger), [pidfd])
+    theirs.close()
+    run.abandon()
+    os.close(pidfd)
+    assert not wait_until(lambda: not runs(stranger), patience=0.2)
+
+
+def test_the_number_of_a_child() -> None:
+    child = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(child.pid)
+    assert pidfds.child_number(pidfd) == child.pid
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert pidfds.child_number(pidfd) == child.pid  # until it is reaped
+    child.wait()
+    assert pidfds.child_number(pidfd) == pidfds.NOBODY
+    os.close(pidfd)
+    assert pidfds.child_number(pidfd) == -1
+    own = os.pidfd_open(os.getpid())
+    reader, writer = os.pipe()
+    for fd in (own, reader, writer):
+        assert pidfds.child_number(fd) == -1
+        os.close(fd)

@@ -29,6 +29,7 @@ from libct.syscalls import bpf
 
 from ..containers import PATH, make_config, state_directory, with_v2
 from ..killing import as_caller, kill_at
+from ..ledgers import Paper
 from ..support import (
     CLONE_NEWNS,
     Snapshot,
@@ -731,6 +732,42 @@ def test_what_a_start_could_not_undo_is_noted_in_its_error(
         subprocess.run(["umount", directory], check=True)
         container.destroy()
         assert existing(path_of(bundle).partition("/")[0]) == []
+
+    on(body)
+
+
+@on_both
+def test_a_group_that_another_has_made_since(on: Any) -> None:
+    """One start was killed before it made a group, and another one has made it."""
+
+    def body() -> None:
+        path = f"{hierarchies()[0]}/{unique()}"
+        killed, other = Paper(f"intended {'0' * 16} {path}\n"), Ledger(Paper())
+        assert other.make(path)
+        try:
+            assert Ledger(killed).remove(by_force=True) == []
+            assert other.own() == [path]
+        finally:
+            os.rmdir(path)
+
+    on(body)
+
+
+@on_both
+def test_groups_below_one_that_is_made_anew(on: Any) -> None:
+    """What a container has left is replaced, but not with what is another's in it."""
+
+    def body() -> None:
+        path = f"{hierarchies()[0]}/{unique()}"
+        assert Ledger(Paper()).make(path)
+        os.mkdir(f"{path}/theirs")
+        try:
+            assert not Ledger(Paper()).discard(path)
+            assert os.path.isdir(f"{path}/theirs")
+        finally:
+            os.rmdir(f"{path}/theirs")
+            assert Ledger(Paper()).discard(path)
+            assert not os.path.exists(path)
 
     on(body)
 

@@ -386,6 +386,34 @@ _ENDS = [
 
 _LEDGER = [
     Mutant(
+        "a group that another has made since it was intended stays",
+        "cgroups/ledger.py",
+        ' and _mark_of(path, mark) in ("", mark)):',
+        "):",
+        (_OWNERSHIP + "test_a_group_that_another_has_made_since",),
+    ),
+    Mutant(
+        "groups below one that is made anew are others'",
+        "cgroups/ledger.py",
+        "            if own:\n                files.remove",
+        "            if True:\n                files.remove",
+        (_OWNERSHIP + "test_groups_below_one_that_is_made_anew",),
+    ),
+    Mutant(
+        "the process that a clone is said to be is a child of ours",
+        "bootstrap/client.py",
+        "        if number not in (message[2], pidfds.NOBODY):\n",
+        "        if False:\n",
+        ("tests/kernel/test_bootstrap_server.py::test_another_process_is_said_to_be_the_clone",),
+    ),
+    Mutant(
+        "what others have sent is not killed with the rest",
+        "bootstrap/client.py",
+        "if pidfds.child_number(fd) > 0]",
+        "]",
+        ("tests/kernel/test_bootstrap_server.py::test_what_others_have_sent_is_not_ended",),
+    ),
+    Mutant(
         "what another container has frozen is not waited for",
         "life/killing.py",
         "            _refuse_frozen(holdings)\n",
@@ -402,7 +430,7 @@ _LEDGER = [
     Mutant(
         "that a group is about to be made is written before",
         "cgroups/ledger.py",
-        '        self._write("intended", path)\n',
+        '        self._write("intended", path, mark)\n',
         "",
         (_OWNERSHIP + "test_killed_between_the_levels",),
     ),
@@ -472,7 +500,7 @@ _LEDGER = [
     Mutant(
         "a group of nobody's is not made anew",
         "cgroups/ledger.py",
-        "        if path not in self.own() and not _read_mark(path):\n            return False\n",
+        '        if not own and _read_mark(path) in (b"", _ABOVE):\n            return False\n',
         "",
         (_OWNERSHIP + "test_an_empty_group_is_taken_over_and_removed",),
     ),
