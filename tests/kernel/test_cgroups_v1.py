@@ -376,8 +376,12 @@ def test_killing_gets_frozen_and_forking_processes(groups: Callable[..., Manager
     def fork_forever() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
-            if os.fork() == 0:
-                time.sleep(0.01)
+            try:
+                child = os.fork()
+            except OSError:  # as many as the limit lets it have
+                continue
+            if child == 0:
+                time.sleep(0.1)
                 os._exit(0)
 
     manager.set(Resources(pids_limit=200))

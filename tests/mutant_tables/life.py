@@ -293,7 +293,7 @@ _ENDS = [
     Mutant(
         "a hook that goes on is ended with its container",
         "life/ending.py",
-        "    if directory.hook() is not None:\n        killing.end_hook(directory)\n",
+        "    if directory.hook() is not None:\n        killing.end_hook(directory, spare=spare)\n",
         "",
         (_HOOKS + "test_the_caller_is_killed_in_a_hook_of_create",),
     ),
@@ -328,8 +328,8 @@ _ENDS = [
     Mutant(
         "removal by force ends the hook that holds it up",
         "life/ending.py",
-        "        killing.end_hook(directory, spare=spare)\n",
-        "",
+        "        spare = directory.holders()\n        killing.end_hook(directory, spare=spare)\n",
+        "        spare = directory.holders()\n",
         (_HOOKS + "test_removal_by_force_ends_a_hook_that_hangs",),
     ),
     Mutant(
