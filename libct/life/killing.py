@@ -47,30 +47,36 @@ def kill_init(holdings: Holdings) -> None:
             return
         waiting = backoff(_SECONDS)
         while not wait_for(pidfd, 0):
-            thaw(holdings)
+            groups = thaw(holdings)
             # Process 1 of a pid namespace ends when all others in it have
             # been waited for.
             reap(holdings.children())
-            _refuse_frozen(holdings)
+            _refuse_frozen(holdings, groups)
             if not wait_for(pidfd, 1) and not next(waiting):
                 raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")
     finally:
         posix.close(pidfd)
 
 
-def thaw(holdings: Holdings) -> None:
-    """Let those run on that are frozen, in groups below the container's, too: to die."""
-    if holdings.record.cgroup_paths:
+def thaw(holdings: Holdings) -> list[str]:
+    """Let those run on that are frozen, in groups below the container's, too: to die.
+
+    Returns the container's own groups.
+    """
+    if not holdings.record.cgroup_paths:
+        return []
+    from ..cgroups import killing
+
+    own = holdings.ledger(by_force=True).own()
+    killing.thaw(own)
+    return own
+
+
+def _refuse_frozen(holdings: Holdings, groups: list[str]) -> None:
+    if groups:
         from ..cgroups import killing
 
-        killing.thaw(holdings.ledger(by_force=True).own())
-
-
-def _refuse_frozen(holdings: Holdings) -> None:
-    if holdings.record.cgroup_paths:
-        from ..cgroups import killing
-
-        frozen = killing.frozen_above(holdings.ledger(by_force=True).own())
+        frozen = killing.frozen_above(groups)
         if frozen:
             raise Error(
                 f"container {holdings.id!r}: its process cannot end, as the control group"

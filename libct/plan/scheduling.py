@@ -27,9 +27,7 @@ def scheduling_steps(
     """For the process itself, while it has the capabilities of the runtime (CAP_SYS_NICE)."""
     steps = []
     if scheduler is not None:
-        at = scheduler
-        values = (at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period)
-        steps.append(set_scheduler(*values, why="process.scheduler"))
+        steps.append(set_scheduler(*_values(scheduler), why="process.scheduler"))
     if io_priority is not None:
         arguments = (io_priority.class_, io_priority.priority)
         steps.append(set_io_priority(*arguments, why="process.ioPriority"))
@@ -48,9 +46,11 @@ def is_inherited(scheduler: Scheduler) -> bool:
 
 def scheduler_of_steps(scheduler: Scheduler) -> list[Step]:
     """For the runtime, on the process cloned last."""
-    at = scheduler
-    values = (at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period)
-    return [set_scheduler_of(*values, why="process.scheduler")]
+    return [set_scheduler_of(*_values(scheduler), why="process.scheduler")]
+
+
+def _values(at: Scheduler) -> tuple[int, int, int, int, int, int, int]:
+    return at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period
 
 
 def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:

@@ -300,8 +300,8 @@ _ENDS = [
     Mutant(
         "a frozen process is thawed to die",
         "life/killing.py",
-        "        while not wait_for(pidfd, 0):\n            thaw(holdings)\n",
-        "        while not wait_for(pidfd, 0):\n",
+        "        while not wait_for(pidfd, 0):\n            groups = thaw(holdings)\n",
+        "        while not wait_for(pidfd, 0):\n            groups = []\n",
         (_CONTAINER + "test_a_paused_container_is_destroyed",),
     ),
     Mutant(
@@ -416,7 +416,7 @@ _LEDGER = [
     Mutant(
         "what another container has frozen is not waited for",
         "life/killing.py",
-        "            _refuse_frozen(holdings)\n",
+        "            _refuse_frozen(holdings, groups)\n",
         "",
         (_OWNERSHIP + "test_one_below_the_group_of_another_that_is_paused",),
     ),
