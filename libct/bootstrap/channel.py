@@ -44,10 +44,16 @@ MARSHAL = 4  # the version of the format, known to all versions of Python since 
 REQUESTS = 3  # the server's descriptor of the socket that requests come by
 _LENGTH = 8  # bytes, little-endian
 _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
+# For descriptors, and struct ucred of unix(7).
+_ROOM = _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS) + _socket.CMSG_SPACE(12)
+_SECONDS = 10.0  # that a message takes at most, once it has begun
 
 
 class Channel:
-    """One end of the conversation; owns its descriptor."""
+    """One end of the conversation; owns its descriptor.
+
+    The first end of a pair is told by the kernel who speaks (unix(7), SO_PASSCRED).
+    """
 
     __slots__ = ("_identity", "_socket")
 
@@ -63,6 +69,7 @@ class Channel:
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
         ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
+        ends[0].setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
         return cls(ends[0]), cls(ends[1])
 
     def fileno(self) -> int:
@@ -114,23 +121,23 @@ class Channel:
 
         Raises EOFError when the other side has gone.
         """
-        header, fds = self._header()
+        header, fds, _ = self._header()
         try:
             return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
         except BaseException:
             close_all(fds)
             raise
 
-    def _header(self) -> tuple[bytes, list[int]]:
-        """The length of the next message, and its descriptors."""
-        header, fds, lost = self._receive(_LENGTH)
+    def _header(self, seconds: float | None = None) -> tuple[bytes, list[int], int]:
+        """The length of the next message, its descriptors, and who has sent it."""
+        header, fds, lost, speaker = self._receive(_LENGTH)
         try:
             if lost:
                 text = "descriptors were lost on the way: RLIMIT_NOFILE is too low"
                 raise OSError(errno.EMFILE, text)
             if not header:
                 raise EOFError
-            return header + self._exactly(_LENGTH - len(header)), fds
+            return header + self._exactly(_LENGTH - len(header), seconds), fds, speaker
         except BaseException:
             close_all(fds)
             raise
@@ -139,20 +146,26 @@ class Channel:
         """send(), for the side that performs."""
         self._send(encode(message), fds)
 
-    def hear(self) -> tuple[tuple[Any, ...], list[int]]:
-        """receive(), of what the other side tells.  Raises Garbled for what is no such message."""
-        header, fds = self._header()
+    def hear(self) -> tuple[tuple[Any, ...], list[int], int]:
+        """receive(), of what the other side tells, and the pid of who does.
+
+        Who holds a copy of that side may tell something too, but not as another process
+        that it does not see.
+
+        Raises Garbled for what is no such message, or not told to its end.
+        """
+        header, fds, speaker = self._header(_SECONDS)
         try:
             size = int.from_bytes(header, "little")
             if size > LARGEST:
                 raise Garbled
-            return checked(decode(self._exactly(size)), len(fds)), fds
+            return checked(decode(self._exactly(size, _SECONDS)), len(fds)), fds, speaker
         except BaseException:
             close_all(fds)
             raise
 
-    def rest(self, patience: float) -> tuple[list[int], bool]:
-        """The descriptors of all that is still to come, and whether the other side has gone.
+    def rest(self, patience: float) -> tuple[list[tuple[int, int]], bool]:
+        """(pid, descriptor) of all that is still sent, and whether the other side has gone.
 
         The messages are not looked at: one of them may have been received in part.
         patience: seconds to wait for it, however much comes.
@@ -160,35 +173,50 @@ class Channel:
         end = time.monotonic() + patience
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
-        found: list[int] = []
+        found: list[tuple[int, int]] = []
         while (left := end - time.monotonic()) > 0 and poll.poll(left * 1000):
             try:
-                data, fds, _ = self._receive(1 << 16)
+                data, fds, _, speaker = self._receive(1 << 16)
             except ConnectionError:
                 return found, True
-            found += fds
+            found += [(speaker, fd) for fd in fds]
             if not data:
                 return found, True
         return found, False
 
-    def _receive(self, size: int) -> tuple[bytes, list[int], bool]:
-        """(data, descriptors, whether there was no room for some)."""
-        room = _socket.CMSG_LEN(4 * _MOST_DESCRIPTORS)
-        data, rights, flags, _ = self._socket.recvmsg(size, room, _socket.MSG_CMSG_CLOEXEC)
-        fds = [
-            int.from_bytes(packed[at : at + 4], sys.byteorder)
-            for _, _, packed in rights
-            for at in range(0, len(packed) - 3, 4)
-        ]
-        return data, fds, bool(flags & _socket.MSG_CTRUNC)
+    def _receive(self, size: int) -> tuple[bytes, list[int], bool, int]:
+        """(data, descriptors, whether there was no room for some, the pid of the sender).
+
+        What several have sent is not received at once.
+        """
+        data, more, flags, _ = self._socket.recvmsg(size, _ROOM, _socket.MSG_CMSG_CLOEXEC)
+        fds: list[int] = []
+        speaker = 0
+        for _, kind, packed in more:
+            numbers = [
+                int.from_bytes(packed[at : at + 4], sys.byteorder)
+                for at in range(0, len(packed) - 3, 4)
+            ]
+            if kind == _socket.SCM_RIGHTS:
+                fds += numbers
+            elif kind == _socket.SCM_CREDENTIALS:
+                speaker = numbers[0]
+        return data, fds, bool(flags & _socket.MSG_CTRUNC), speaker
 
     def waiting(self) -> bool:
         """Is there anything to receive, be it the end?"""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def _exactly(self, size: int) -> bytes:
+    def _exactly(self, size: int, seconds: float | None = None) -> bytes:
+        """The next bytes; Garbled if they do not come within seconds."""
         parts = []
+        end = None if seconds is None else time.monotonic() + seconds
         while size:
+            if end is not None:
+                poll = select.poll()
+                poll.register(self._socket.fileno(), select.POLLIN)
+                if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                    raise Garbled
             part = self._socket.recv(min(size, 1 << 20))
             if not part:
                 raise EOFError

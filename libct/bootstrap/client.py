@@ -15,7 +15,7 @@ from ..errors import StepError
 from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed
-from . import servers
+from . import becoming, servers
 from .channel import Channel, close_all
 from .context import Context
 from .failure import Failure
@@ -51,18 +51,14 @@ class Started:
         self.channel: Channel | None = None
         self.traces: list[tuple[int, int, int, str]] = []
 
-    def finish(self, *, executing: bool = False) -> None:
-        """Wait until the process executes its command.
-
-        executing: it has said that it does, by exec.fifo.
+    def finish(self) -> None:
+        """Wait until the process has executed its command.
 
         StepError when it cannot; the process is gone then, as it is when
         somebody interrupts the waiting.
         """
-        if self.channel is not None and not self.channel.is_intact():
-            self.close()  # somebody has closed it; what there is to say, exec.fifo has as well
         try:
-            self._listen(executing)
+            self._listen()
         except Failure as failure:
             self._end()
             raise step_error(self.plan, failure, self.traces) from None
@@ -71,12 +67,16 @@ class Started:
             raise
         self.close()
 
-    def _listen(self, executing: bool) -> None:
-        last, told = (0, 0), False
-        while self.channel is not None:
-            _readable(self.channel.fileno())
+    def _listen(self) -> None:
+        last: tuple[Any, ...] = ()  # the message of that
+        channel = self.channel
+        assert channel is not None
+        while True:
+            seen = becoming.wait(self.pidfd, channel.fileno(), select.POLLIN)
+            if seen != becoming.HEARD:
+                break
             try:
-                message, fds = self.channel.hear()
+                message, fds, _ = channel.hear()
             except (EOFError, ConnectionError):
                 break
             except Garbled:
@@ -84,17 +84,31 @@ class Started:
             close_all(fds)
             if message[0] == "failed":
                 raise self._failure(message)
-            if message[0] != "traced" or told:
+            if message[0] != "traced" or last:
                 raise self._garbled()
-            executing = told = True
             self.traces += message[1]
-            last = message[2:]
-        if not executing:
+            last = message
+        if not last or not becoming.has_executed(self.pidfd):
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self._death(self.ahead or last_of_all)
-        if last[0]:
-            # The end of the channel is all that is seen of an execve that succeeds.
-            self.traces.append((*last, time.time_ns() - last[1], "ok"))
+        if last[2]:
+            self.traces.append(_executed(last))
+
+    def close_executed(self) -> None:
+        """The process has executed its command: take what it has said of it before that."""
+        channel = self.channel
+        if channel is not None and channel.is_intact() and _readable(channel.fileno(), seconds=0):
+            try:
+                message, fds, _ = channel.hear()
+            except (EOFError, ConnectionError, Garbled):
+                pass
+            else:
+                close_all(fds)
+                if message[0] == "traced":
+                    self.traces += message[1]
+                    if message[2]:
+                        self.traces.append(_executed(message))
+        self.close()
 
     def _death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
@@ -130,6 +144,12 @@ class Started:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
+
+
+def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
+    """The record of the execve that was announced; that it succeeds is seen from here alone."""
+    _, _, number, start = traced
+    return number, start, time.time_ns() - start, "ok"
 
 
 def carry_out(
@@ -241,11 +261,16 @@ class _Run:
             theirs.close()
 
     def _take_clone(self, number: int) -> None:
-        message = self._expect("cloned", number)
+        _, _, pid, pidfd, speaker = self._expect("cloned", number)
+        assert self.server is not None
+        if speaker != (self.started.pid or self.server.pid):
+            # Who may trace the clone can take its end of the channel, and say that
+            # some other process is the container's.
+            posix.close(pidfd)
+            raise self.started._garbled()
         if self.started.pidfd >= 0:
             self.stage = self.started.pidfd
-        self.context.pid = self.started.pid = message[2]
-        self.started.pidfd = message[3]
+        self.context.pid, self.started.pid, self.started.pidfd = pid, pid, pidfd
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()
@@ -266,9 +291,9 @@ class _Run:
             channel = self.started.channel
             assert channel is not None
             try:
-                if not self._is_told(kind):
+                if not self._is_told():
                     raise EOFError
-                message, fds = channel.hear()
+                message, fds, speaker = channel.hear()
             except (EOFError, ConnectionError):
                 if self.started.pidfd >= 0 or self.early:
                     raise self.started._death(number) from None
@@ -277,7 +302,7 @@ class _Run:
             except Garbled:
                 raise self.started._garbled() from None
             if message[0] == "cloned":
-                message = self._checked(message, fds[0])
+                message = (*message, fds[0], speaker)
             elif message[0] == "failed":
                 raise self.started._failure(message)
             else:
@@ -285,33 +310,21 @@ class _Run:
             if message[: len(wanted)] == wanted:
                 return message
             self.early.append(message)
-            if len(self.early) > _MOST_EARLY:
+            if len(self.early) > _MOST_EARLY or kind != "cloned" == message[0]:
                 raise self.started._garbled()
 
-    def _checked(self, message: tuple[Any, ...], pidfd: int) -> tuple[Any, ...]:
-        """A "cloned" with its descriptor, which is to be of the child that it names.
+    def _is_told(self) -> bool:
+        """Wait for a message; False when whose turn it is has ended without one.
 
-        Who may trace the clone can take its end of the channel, and say in its
-        name that some other process is the container's.
+        Others may hold the other end, and wait for ever as we would: its clone, or who
+        has taken a copy.
         """
-        number = pidfds.child_number(pidfd)
-        if number not in (message[2], pidfds.NOBODY):
-            posix.close(pidfd)
-            raise self.started._garbled()
-        return (*message[:2], number, pidfd)
-
-    def _is_told(self, kind: str) -> bool:
-        """Wait for a message; False when who clones has ended without one.
-
-        Its clone would hold the other end, and wait for ever as we would.
-        """
-        channel, cloner = self.started.channel, self.started.pidfd
+        channel, performing = self.started.channel, self.started.pidfd
         assert channel is not None
-        if cloner < 0 and self.server is not None:
-            cloner = self.server.pidfd
-        if kind != "cloned" or cloner < 0:
-            return channel.fileno() in _readable(channel.fileno())
-        return channel.fileno() in _readable(channel.fileno(), cloner)
+        if performing < 0 and self.server is not None:
+            performing = self.server.pidfd
+        fds = [channel.fileno(), performing] if performing >= 0 else [channel.fileno()]
+        return channel.fileno() in _readable(*fds)
 
     def _send_go(self, number: int) -> None:
         channel = self.started.channel
@@ -348,28 +361,36 @@ class _Run:
         process that nobody knows of.
         """
         found = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
-        found += [message[3] for message in self.early if message[0] == "cloned"]
+        cloners = {self.started.pid, self.server.pid if self.server is not None else 0}
+        told = [(message[4], message[3]) for message in self.early if message[0] == "cloned"]
+        found += _from(cloners, told)
         self.stage = self.started.pidfd = -1
         self.early.clear()
         channel = self.started.channel
         if channel is not None:
             channel.hang_up()
             more, over = channel.rest(_PATIENCE)
-            found += _of_children(more)
+            found += _from(cloners, more)
             if not over:
                 for pidfd in found:
                     kill(pidfd)
-                found += _of_children(channel.rest(_PATIENCE)[0])
+                found += _from(cloners, channel.rest(_PATIENCE)[0])
             self.started.close()
         for pidfd in found:
             end(pidfd)
 
 
-def _of_children(fds: list[int]) -> list[int]:
-    """Those that are of children of ours, to be ended; the others are closed."""
-    ours = [fd for fd in fds if pidfds.child_number(fd) > 0]
-    close_all([fd for fd in fds if fd not in ours])
-    return ours
+def _from(cloners: set[int], sent: list[tuple[int, int]]) -> list[int]:
+    """The pidfds that cloners have sent, (pid, descriptor) each; the others are closed.
+
+    What they have cloned is added to them: it may clone, too.
+    """
+    found: list[int] = []
+    while known := [fd for pid, fd in sent if pid in cloners and fd not in found]:
+        found += known
+        cloners.update(map(pidfds.number_in_proc, known))
+    close_all([fd for _, fd in sent if fd not in found])
+    return found
 
 
 def _readable(*fds: int, seconds: float | None = None) -> list[int]:

@@ -6,7 +6,6 @@ import posix
 
 from ..config.status import CREATING, EXECUTES, GO
 from ..errors import ContainerNotRunning
-from ..syscalls.interrupts import allowed
 from . import rules
 
 TYPE_CHECKING = False
@@ -25,7 +24,11 @@ def release(holdings: Holdings) -> None:
     with holdings.directory.lock() as held:  # of two who release it, one would wait for ever
         holdings.refresh()
         rules.require("exec", holdings.live_status(), holdings.id)
-        said = _release(held)
+        pidfd = holdings.open_init()
+        try:
+            said = _release(held, pidfd)
+        finally:
+            posix.close(pidfd)
         held.remove_fifo()
         if said != EXECUTES:
             _see_end(holdings)
@@ -41,7 +44,7 @@ def release(holdings: Holdings) -> None:
         raise _exec_failure(holdings.record, started, said.removeprefix(EXECUTES))
     if started is not None:
         before = len(started.traces)
-        started.finish(executing=True)
+        started.close_executed()
         holdings.traces += started.traces[before:]
     if "poststart" in holdings.record.hooks:
         from .hooks import run_poststart
@@ -49,27 +52,36 @@ def release(holdings: Holdings) -> None:
         run_poststart(holdings)  # without the lock, for they may use the container
 
 
-def _release(held: Held) -> bytes:
+def _release(held: Held, pidfd: int) -> bytes:
     """Write the word that the first process waits for into its fifo; what is in there at the end.
 
     The end is when the process, which has it open for writing, executes its
     command or is gone.  Then there is its answer, and perhaps why there was no
     execve; or nothing, or the word itself: it was gone before.
     """
-    import select
+    from ..bootstrap import becoming
 
     reader = held.open_fifo(posix.O_RDONLY | posix.O_NONBLOCK)
     try:
         writer = held.open_fifo(posix.O_WRONLY)
         posix.write(writer, GO)
         posix.close(writer)
-        poll = select.poll()
-        poll.register(reader, 0)  # for POLLHUP alone, which always counts
-        with allowed():
-            poll.poll()
-        return posix.read(reader, 65536)
+        # Of the fifo, POLLHUP alone counts, which is always told.
+        if becoming.wait(pidfd, reader, 0) == becoming.EXECUTED:
+            return EXECUTES  # whatever else others have written
+        said = _read(reader)
+        if said == EXECUTES and not becoming.has_executed(pidfd):
+            return GO  # it was about to
+        return said
     finally:
         posix.close(reader)
+
+
+def _read(reader: int) -> bytes:
+    try:
+        return posix.read(reader, 65536)
+    except BlockingIOError:
+        return b""  # others keep it open, and have written nothing
 
 
 def _see_end(holdings: Holdings) -> None:

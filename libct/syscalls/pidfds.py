@@ -15,9 +15,8 @@ try:
 except ImportError:  # pragma: no cover - not here
     from .process import pidfd_open as open_process, pidfd_send_signal as send
 
-__all__ = ["NOBODY", "child_number", "identity", "open_child", "open_process", "send", "wait"]
+__all__ = ["identity", "number_in_proc", "open_child", "open_process", "send", "wait"]
 
-NOBODY = 1 << 22  # PID_MAX_LIMIT, include/linux/threads.h: no process has this number
 _P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
 _WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
 
@@ -34,31 +33,18 @@ def wait(pidfd: int) -> posix.waitid_result | None:
         return None
 
 
-def child_number(pidfd: int) -> int:
-    """The number of our child that this descriptor is of, whoever has sent it.
+def number_in_proc(pidfd: int) -> int:
+    """The number that /proc knows the process by; -1 once it is gone and has been waited for.
 
-    -1 where it is of no child of ours, or no pidfd; NOBODY where the process is gone, as
-    a child is that ends while SIGCHLD is ignored.
+    0 where /proc is that of a pid namespace which the process is not in.
     Source: proc(5), /proc/pid/fdinfo.
     """
-    number = -1
+    fd = posix.open(f"/proc/self/fdinfo/{pidfd}", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        fd = posix.open(f"/proc/self/fdinfo/{pidfd}", posix.O_RDONLY | posix.O_CLOEXEC)
-        try:
-            for line in posix.read(fd, 4096).splitlines():
-                if line.startswith(b"Pid:"):
-                    number = int(line[4:])
-                    break
-            else:
-                return -1
-        finally:
-            posix.close(fd)
-        if number == -1:
-            return NOBODY
-        posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | _WALL)
-    except OSError:
-        return -1
-    return number or -1  # 0: in no pid namespace of ours
+        text = posix.read(fd, 4096)
+    finally:
+        posix.close(fd)
+    return int(text.partition(b"\nPid:")[2].split()[0])
 
 
 def identity(fd: int) -> tuple[int, int]:

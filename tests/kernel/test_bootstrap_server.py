@@ -14,19 +14,19 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import libct
-from libct.bootstrap import client, servers
+from libct.bootstrap import channel, client, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.origin import library_path
 from libct.errors import ServerError
 from libct.life.creating import plan
-from libct.syscalls import pidfds
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.keys import keyctl_join_session_keyring
 from libct.syscalls.process import (
@@ -678,6 +678,7 @@ def stranger() -> Iterator[int]:
 def begun() -> tuple[client._Run, Channel]:
     run = client._Run(plan(make_config()), Context(), False, "", False)
     run.started.channel, theirs = Channel.pair()
+    run.server = cast("servers.Server", SimpleNamespace(pid=os.getpid(), pidfd=-1))
     return run, theirs
 
 
@@ -685,48 +686,64 @@ def runs(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
-def test_another_process_is_said_to_be_the_clone(stranger: int) -> None:
-    """By who has taken the other end: one that is no child, and a child by another's number."""
+def said_by_another(end: Channel, process: int) -> None:
+    """A "cloned" by a process that has taken the other end, which nobody has asked to clone."""
+    pidfd = os.pidfd_open(process)
+    pid = os.fork()
+    if pid == 0:
+        end.tell(("cloned", 5, process), [pidfd])
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(pidfd)
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["in time", "before its time"])
+@pytest.mark.parametrize("is_child", [False, True], ids=["another's", "a child of the runtime's"])
+def test_another_process_is_said_to_be_the_clone(
+    stranger: int, early: bool, is_child: bool
+) -> None:
+    """By who has taken the other end; a child would be that of an earlier start."""
     child = subprocess.Popen(["sleep", "1000"])
     try:
-        for process, number in ((stranger, stranger), (child.pid, stranger), (os.getpid(),) * 2):
-            run, theirs = begun()
-            pidfd = os.pidfd_open(process)
-            theirs.tell(("cloned", 5, number), [pidfd])
-            os.close(pidfd)
+        said = child.pid if is_child else stranger
+        run, theirs = begun()
+        said_by_another(theirs, said)
+        if early:
+            theirs.tell(("turn", []))
+            with pytest.raises(Failure):
+                run._expect("turn", 5)
+        else:
             with pytest.raises(Failure):
                 run._take_clone(5)
-            theirs.close()
-            run.abandon()
-            assert (run.started.pid, run.started.pidfd) == (0, -1)
-            assert runs(process)
+        theirs.close()
+        run.abandon()
+        assert (run.started.pid, run.started.pidfd) == (0, -1)
+        assert runs(said)
     finally:
         child.kill()
         child.wait()
 
 
-def test_what_others_have_sent_is_not_ended(stranger: int) -> None:
+def test_what_others_have_sent_is_not_ended() -> None:
+    """When a start fails for another reason, and what is still said is gone through."""
+    child = subprocess.Popen(["sleep", "1000"])
     run, theirs = begun()
-    pidfd = os.pidfd_open(stranger)
-    theirs.tell(("cloned", 5, stranger), [pidfd])
+    said_by_another(theirs, child.pid)
+    before = len(os.listdir("/proc/self/fd"))
     theirs.close()
     run.abandon()
-    os.close(pidfd)
-    assert not wait_until(lambda: not runs(stranger), patience=0.2)
-
-
-def test_the_number_of_a_child() -> None:
-    child = subprocess.Popen(["true"])
-    pidfd = os.pidfd_open(child.pid)
-    assert pidfds.child_number(pidfd) == child.pid
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert pidfds.child_number(pidfd) == child.pid  # until it is reaped
+    assert len(os.listdir("/proc/self/fd")) == before - 2  # the channel, and no descriptor more
+    assert not wait_until(lambda: not runs(child.pid), patience=0.2)
+    child.kill()
     child.wait()
-    assert pidfds.child_number(pidfd) == pidfds.NOBODY
-    os.close(pidfd)
-    assert pidfds.child_number(pidfd) == -1
-    own = os.pidfd_open(os.getpid())
-    reader, writer = os.pipe()
-    for fd in (own, reader, writer):
-        assert pidfds.child_number(fd) == -1
-        os.close(fd)
+
+
+def test_who_says_half_a_message_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "_SECONDS", 0.1)
+    for data in (b"\0", (100).to_bytes(8, "little"), (100).to_bytes(8, "little") + b"i"):
+        run, theirs = begun()
+        theirs._socket.sendall(data)
+        with pytest.raises(Failure):
+            run._take_clone(5)
+        theirs.close()
+        run.abandon()

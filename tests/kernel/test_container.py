@@ -335,10 +335,10 @@ def test_several_release_it_at_once() -> None:
 def test_a_first_process_that_dies_as_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     release = releasing._release
 
-    def kill_and_release(held: Held) -> bytes:
+    def kill_and_release(held: Held, pidfd: int) -> bytes:
         process.signal(signal.SIGKILL)
         assert process.wait(10).signal == signal.SIGKILL
-        return release(held)
+        return release(held, pidfd)
 
     with create() as container:
         container.keeps_status = False  # which takes the lock

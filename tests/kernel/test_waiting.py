@@ -177,11 +177,13 @@ def test_a_signal_ends_the_wait_where_it_would_end_the_command(
 def test_one_that_has_ended_before_it_is_started(rootfs: Path, *, trace: bool) -> None:
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
         process = created(made, "true", trace=trace)
+        pidfd = os.pidfd_open(process.pid)
         process.signal(signal.SIGKILL)
         process.wait(30)
         # As if it ended between the look at the status and the release.
         with Directory(state_directory(), made.id).lock() as held:
-            assert releasing._release(held) == b"0"
+            assert releasing._release(held, pidfd) == b"0"
+        os.close(pidfd)
         with pytest.raises(libct.ContainerNotRunning):
             made.exec()
 

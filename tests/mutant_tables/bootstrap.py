@@ -473,8 +473,8 @@ _MESSAGES = [
     Mutant(
         "descriptors of a message that cannot be taken are closed",
         "bootstrap/channel.py",
-        "(_LENGTH - len(header)), fds\n        except BaseException:\n            close_all(fds)\n",
-        "(_LENGTH - len(header)), fds\n        except BaseException:\n",
+        "seconds), fds, speaker\n        except BaseException:\n            close_all(fds)\n",
+        "seconds), fds, speaker\n        except BaseException:\n",
         (_CHANNEL + "test_descriptors_that_there_is_no_room_for",),
     ),
     Mutant(
@@ -515,7 +515,7 @@ _MESSAGES = [
     Mutant(
         "the processes of messages that nobody has read are known",
         "bootstrap/channel.py",
-        "            found += fds\n",
+        "            found += [(speaker, fd) for fd in fds]\n",
         "            pass\n",
         (_CHANNEL + "test_the_rest_of_a_conversation",),
     ),
@@ -536,8 +536,8 @@ _MESSAGES = [
     Mutant(
         "a cloner that ends without a word is noticed",
         "bootstrap/client.py",
-        '        if kind != "cloned" or cloner < 0:\n',
-        "        if cloner:\n",
+        "[channel.fileno(), performing] if performing >= 0 else",
+        "[channel.fileno()] if performing >= 0 else",
         (_INVARIANTS + "test_a_cloner_that_ends_without_a_word",),
     ),
 ]

@@ -400,17 +400,17 @@ _LEDGER = [
         (_OWNERSHIP + "test_groups_below_one_that_is_made_anew",),
     ),
     Mutant(
-        "the process that a clone is said to be is a child of ours",
+        "who announces a clone is who was to make it",
         "bootstrap/client.py",
-        "        if number not in (message[2], pidfds.NOBODY):\n",
+        "        if speaker != (self.started.pid or self.server.pid):\n",
         "        if False:\n",
         ("tests/kernel/test_bootstrap_server.py::test_another_process_is_said_to_be_the_clone",),
     ),
     Mutant(
         "what others have sent is not killed with the rest",
         "bootstrap/client.py",
-        "if pidfds.child_number(fd) > 0]",
-        "]",
+        " if pid in cloners and fd not in found",
+        " if fd not in found",
         ("tests/kernel/test_bootstrap_server.py::test_what_others_have_sent_is_not_ended",),
     ),
     Mutant(

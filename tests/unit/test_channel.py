@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -172,12 +172,12 @@ def test_the_rest_of_a_conversation(ends: tuple[Channel, Channel]) -> None:
     os.read(ends[1].fileno(), 3)  # interrupted in the middle of it, whose descriptor is lost
     ends[0].send(("other",), [reader])
     ends[0].send(("last",), [writer, reader])
-    fds, over = ends[1].rest(0.01)
-    assert (len(fds), over) == (3, False)
+    found, over = ends[1].rest(0.01)
+    assert (len(found), over) == (3, False)
     ends[0].close()
     more, over = ends[1].rest(5)
     assert (more, over) == ([], True)
-    for fd in (reader, writer, *fds):
+    for fd in (reader, writer, *(fd for _, fd in found)):
         os.close(fd)
 
 
@@ -289,7 +289,8 @@ def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Ste
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
-    (kind, records), _ = ours.hear()
+    (kind, records), _, speaker = ours.hear()
+    assert speaker == os.getpid()
     assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
     assert not done.wait(0.1)
     ours.send(("go",))
@@ -320,6 +321,30 @@ class Sleeper:
         return False
 
 
+class Stage(Sleeper):
+    """A child that says, when it is to, that it has cloned another one."""
+
+    def __init__(self, channel: Channel, number: int, clone: Sleeper) -> None:
+        cue, self._cue = os.pipe()
+        self._done, done = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.read(cue, 1)
+            channel.tell(("cloned", number, clone.pid), [clone.pidfd])
+            os.write(done, b"1")
+            while True:
+                signal.pause()
+        os.close(cue)
+        os.close(done)
+        self.pidfd = pidfd_open(self.pid)
+
+    def tell(self) -> None:
+        os.write(self._cue, b"1")
+        os.read(self._done, 1)
+        os.close(self._cue)
+        os.close(self._done)
+
+
 def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
     plan = Plan()
     for process, name in steps:
@@ -333,11 +358,12 @@ def converse(
     *scripts: Callable[[Channel], None],
     patience: float = 0.05,
 ) -> client.Started:
-    """Carry out a plan with others who speak as the scripts say, one for each that is asked."""
+    """Carry out a plan with a server that speaks as the scripts say, one for each request."""
     left = list(scripts)
 
     def ask(run: client._Run, index: int) -> None:
         run.asked = index
+        run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
         run.started.channel, theirs = Channel.pair()
         script = left.pop(0)
 
@@ -360,17 +386,23 @@ def test_messages_about_two_clones_may_come_in_either_order(
         fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
     )
     for order in ((1, 2), (2, 1)):
-        stage, init = Sleeper(), Sleeper()
-        people = {1: stage, 2: init}
+        init = Sleeper()
+        stages: list[Stage] = []
 
         def script(
             channel: Channel,
             order: tuple[int, ...] = order,
-            people: dict[int, Sleeper] = people,
+            init: Sleeper = init,
+            stages: list[Stage] = stages,
         ) -> None:
+            stage = Stage(channel, 2, init)
+            stages.append(stage)
             for number in order:
-                channel.tell(("cloned", number, people[number].pid), [people[number].pidfd])
-            os.kill(people[1].pid, signal.SIGKILL)  # the stage leaves when it has cloned
+                if number == 1:
+                    channel.tell(("cloned", 1, stage.pid), [stage.pidfd])
+                else:
+                    stage.tell()
+            os.kill(stage.pid, signal.SIGKILL)  # it leaves when it has cloned
             channel.tell(("turn", [(3, 0, 0, "ok")]))
             assert channel.receive()[0] == ("go",)
             channel.tell(("traced", [], 0, 0))
@@ -378,7 +410,7 @@ def test_messages_about_two_clones_may_come_in_either_order(
         started = converse(monkeypatch, plan, script)
         assert started.pid == init.pid
         started.finish()
-        assert stage.reaped()
+        assert stages[0].reaped()
         servers.end(started.pidfd)
         assert init.reaped()
 
@@ -468,18 +500,21 @@ def test_others_that_do_not_end_by_themselves_are_killed(
     plan = plan_of(
         fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
     )
-    stage, init = Sleeper(), Sleeper()
+    init = Sleeper()
+    stages: list[Stage] = []
 
     def script(channel: Channel) -> None:
+        stage = Stage(channel, 2, init)
+        stages.append(stage)
         channel.tell(("cloned", 1, stage.pid), [stage.pidfd])
-        channel.tell(("cloned", 2, init.pid), [init.pidfd])
+        stage.tell()
         os.kill(stage.pid, signal.SIGKILL)
         channel.tell(("turn", []))
         os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED | os.WNOWAIT)
 
     with pytest.raises(KeyboardInterrupt):
         converse(monkeypatch, plan, script)
-    assert stage.reaped()
+    assert stages[0].reaped()
     assert init.reaped()
 
 
