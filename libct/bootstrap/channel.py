@@ -164,25 +164,28 @@ class Channel:
             close_all(fds)
             raise
 
-    def rest(self, patience: float) -> tuple[list[tuple[int, int]], bool]:
-        """(pid, descriptor) of all that is still sent, and whether the other side has gone.
+    def drain(self, patience: float, pidfd: int = -1) -> bool:
+        """Take no notice of what is still told; whether the other side has gone.
 
-        The messages are not looked at: one of them may have been received in part.
-        patience: seconds to wait for it, however much comes.
+        patience: seconds to wait for that, however much comes.
+        pidfd: of the process that is there, as far as we know.
         """
         end = time.monotonic() + patience
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
-        found: list[tuple[int, int]] = []
-        while (left := end - time.monotonic()) > 0 and poll.poll(left * 1000):
+        if pidfd >= 0:
+            poll.register(pidfd, select.POLLIN)
+        while (left := end - time.monotonic()) > 0 and (ready := poll.poll(left * 1000)):
+            if any(fd == pidfd for fd, _ in ready):
+                return True  # others may have copies
             try:
-                data, fds, _, speaker = self._receive(1 << 16)
+                data, fds, _, _ = self._receive(1 << 16)
             except ConnectionError:
-                return found, True
-            found += [(speaker, fd) for fd in fds]
+                return True
+            close_all(fds)
             if not data:
-                return found, True
-        return found, False
+                return True
+        return False
 
     def _receive(self, size: int) -> tuple[bytes, list[int], bool, int]:
         """(data, descriptors, whether there was no room for some, the pid of the sender).

@@ -15,13 +15,13 @@ from ..errors import StepError
 from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed
-from . import becoming, servers
+from . import becoming, clones, servers
 from .channel import Channel, close_all
 from .context import Context
 from .failure import Failure
 from .message import Garbled
 from .performer import Trace, perform, performers
-from .servers import Server, end, kill, reap
+from .servers import Server, end, reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class _Run:
         "alone",
         "asked",
         "asked_again",
+        "clones",
         "container",
         "context",
         "early",
@@ -196,6 +197,7 @@ class _Run:
         "segments",
         "server",
         "stage",
+        "stage_pid",
         "started",
         "trace",
     )
@@ -210,6 +212,8 @@ class _Run:
         self.started = Started(plan)
         self.server: Server | None = None  # the one that was asked
         self.asked, self.asked_again = 0, False  # for the plan from which segment on
+        self.clones = -1  # the file of the numbers of what has been cloned
+        self.stage_pid = 0
         self.stage = -1  # pidfd of the stage, while there is one
         self.early: list[tuple[Any, ...]] = []  # what came before its time
         self.own: list[Any] = []  # the runtime's steps that are still to come, the last one first
@@ -233,10 +237,13 @@ class _Run:
                 self._expect("turn", self.segments[index - 1][1][0][0])
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
+        if self.early:  # a clone that nobody has asked for
+            raise self.started._garbled()
         if self.stage >= 0:  # not before, for the others would wait for its end, too
             stage, self.stage = self.stage, -1
             reap(stage)
         self.started.traces += self.trace.take()
+        self.close()
 
     def _prepare(self, index: int) -> None:
         """Load what performs the runtime's steps from this segment on, while the server works."""
@@ -252,10 +259,11 @@ class _Run:
             (process, [] if process.startswith(RUNTIME) else steps)
             for process, steps in self.segments[index:]
         ]
-        message = ("perform", list(self.context.fds), segments, self.trace.on)
-        fds = [theirs.fileno(), *self.context.fds.values()]
+        message = ("perform", ["clones", *self.context.fds], segments, self.trace.on)
         self.asked = index
         try:
+            self.clones = clones.make_file()
+            fds = [theirs.fileno(), self.clones, *self.context.fds.values()]
             self.server = servers.ask(message, fds, self.container, alone=self.alone)
         finally:
             theirs.close()
@@ -269,7 +277,7 @@ class _Run:
             posix.close(pidfd)
             raise self.started._garbled()
         if self.started.pidfd >= 0:
-            self.stage = self.started.pidfd
+            self.stage, self.stage_pid = self.started.pidfd, self.started.pid
         self.context.pid, self.started.pid, self.started.pidfd = pid, pid, pidfd
         cloned = self.context.values.get("cloned")
         if cloned is not None:
@@ -346,51 +354,51 @@ class _Run:
     def _ask_again(self) -> None:
         """The server has gone: somebody may have ended it, which costs a start and no more."""
         ended = servers.forget(self.server)
+        self._end_all()
         if self.asked_again:
             raise servers.server_error(ended)
         self.asked_again = True
-        self.started.close()
         self._ask(self.asked)
 
     def abandon(self) -> None:
         """End all that has been cloned, and reap it.
 
         The processes end by themselves where they need the runtime, which
-        hangs up.  They are killed if that takes time, and only then: a stage
-        that is killed after it has cloned and before it tells would leave a
-        process that nobody knows of.
+        hangs up.  They are killed if that takes time.
         """
-        found = [fd for fd in (self.stage, self.started.pidfd) if fd >= 0]
-        cloners = {self.started.pid, self.server.pid if self.server is not None else 0}
-        told = [(message[4], message[3]) for message in self.early if message[0] == "cloned"]
-        found += _from(cloners, told)
-        self.stage = self.started.pidfd = -1
-        self.early.clear()
         channel = self.started.channel
         if channel is not None:
             channel.hang_up()
-            more, over = channel.rest(_PATIENCE)
-            found += _from(cloners, more)
-            if not over:
-                for pidfd in found:
-                    kill(pidfd)
-                found += _from(cloners, channel.rest(_PATIENCE)[0])
-            self.started.close()
-        for pidfd in found:
-            end(pidfd)
+            channel.drain(_PATIENCE, self.started.pidfd)
+        self._end_all()
 
+    def _end_all(self) -> None:
+        self.started.close()
+        close_all([message[3] for message in self.early if message[0] == "cloned"])
+        self.early.clear()
+        known = {self.started.pid: self.started.pidfd, self.stage_pid: self.stage}
+        self.stage = self.started.pidfd = -1
+        ended: list[int] = []
+        # One after the other, for up to its end the first may clone the second.
+        while self.clones >= 0:
+            numbers = [one for one in clones.read(self.clones) if one not in ended]
+            if not numbers:
+                break
+            ended.append(numbers[0])
+            pidfd = known.get(numbers[0])
+            if pidfd is None:  # it has not been told of
+                try:
+                    pidfd = pidfds.open_child(numbers[0])
+                except ProcessLookupError:
+                    continue  # the host program has waited for it
+            if pidfd >= 0:
+                end(pidfd)
+        self.close()
 
-def _from(cloners: set[int], sent: list[tuple[int, int]]) -> list[int]:
-    """The pidfds that cloners have sent, (pid, descriptor) each; the others are closed.
-
-    What they have cloned is added to them: it may clone, too.
-    """
-    found: list[int] = []
-    while known := [fd for pid, fd in sent if pid in cloners and fd not in found]:
-        found += known
-        cloners.update(map(pidfds.number_in_proc, known))
-    close_all([fd for _, fd in sent if fd not in found])
-    return found
+    def close(self) -> None:
+        clones_file, self.clones = self.clones, -1
+        if clones_file >= 0:
+            posix.close(clones_file)
 
 
 def _readable(*fds: int, seconds: float | None = None) -> list[int]:

@@ -23,6 +23,7 @@ from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote
 from ..syscalls.interrupts import allowed
+from ..syscalls.memfd import data_file
 from ..syscalls.process import pidfd_open, set_pdeathsig
 from ..syscalls.spawn import posix_spawn
 from .execute import IGNORED_BY_PYTHON, missing_loader, read_head, with_home
@@ -40,7 +41,6 @@ _READS = 16  # that empty a pipe whatever the size of pages: it takes 16 of 64 K
 _F_SETPIPE_SZ = 1031  # <linux/fcntl.h>; Python has it since 3.10
 _LONGEST = 3600.0  # seconds that poll(2) is asked to wait at most
 _UMASK = 0o022
-_MFD_CLOEXEC, _MFD_NOEXEC_SEAL = 0x1, 0x8  # memfd_create(2); the second since Linux 6.3
 
 
 def runtime_hook(
@@ -242,12 +242,7 @@ class _Streams:
 def _state_file(text: str) -> int:
     """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
     data = text.encode("utf-8", "surrogateescape")
-    try:
-        fd = posix.memfd_create("state", _MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        fd = posix.memfd_create("state", _MFD_CLOEXEC)
+    fd = data_file("state")
     try:
         if posix.write(fd, data) == len(data):
             posix.lseek(fd, 0, 0)

@@ -33,12 +33,15 @@ from ..syscalls.namespaces import (
     unshare,
 )
 from ..syscalls.process import pidfd_send_signal, set_dumpable, set_name, set_pdeathsig
+from . import clones
 from .door import close_the_door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .context import Context
 
+
+_STAGE_NAME = "libct:stage"
 
 # In /proc/self/ns, of what setns(2) has joined.
 _OWN_NAMES = {
@@ -55,7 +58,7 @@ _OWN_NAMES = {
 
 def clone_stage(context: Context, into_cgroup: bool) -> None:
     """The process that joins namespaces and clones the next; it stays in ours for pids."""
-    _clone(context, 0, into_cgroup, "libct:stage")
+    _clone(context, 0, into_cgroup, _STAGE_NAME)
 
 
 def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
@@ -75,7 +78,11 @@ def _clone(
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender") if not last else None
     try:
-        pid, pidfd = clone3(flags | CLONE_PARENT | CLONE_PIDFD, 0, cgroup)
+        pid, pidfd = clone3(
+            flags | CLONE_PARENT | CLONE_PIDFD,
+            cgroup=cgroup,
+            number_at=context.values["clones"].address,
+        )
     except OSError:
         if lender is not None:
             lender.dismiss()
@@ -92,6 +99,9 @@ def _clone(
         if requests is not None:
             requests.close()
         set_name(name)
+        if name == _STAGE_NAME:
+            context.values["clones"] = clones.Page(context.fds["clones"], clones.STAGE)
+        context.release("clones")
 
 
 def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> None:

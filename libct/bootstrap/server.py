@@ -16,6 +16,7 @@ import posix
 from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
 from .channel import REQUESTS, Channel
+from .clones import SERVER, Page
 from .context import Context
 from .failure import Failure
 from .message import encode
@@ -98,8 +99,10 @@ def _serve(requests: Channel, *, further: bool) -> None:
         (_, names, segments, trace), fds = requests.receive()
         channel = Channel.of(fds[0])
         context = Context(dict(zip(names, fds[1:])))
+        clones = context.values["clones"] = Page(context.fds["clones"], SERVER)
         context.values["requests"], context.values["kept"] = requests, kept
         perform_request(segments, context, channel, Trace(trace))
+        clones.close()
         channel.close()
         for fd in context.fds.values():
             posix.close(fd)

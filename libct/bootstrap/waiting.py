@@ -30,6 +30,7 @@ from ..syscalls.c import (
     sizeof,
 )
 from ..syscalls.core import bind, cstring
+from ..syscalls.memory import MADV_DONTNEED, MAP_PRIVATE_ANONYMOUS, mmap
 from .message import encode
 
 TYPE_CHECKING = False
@@ -41,9 +42,6 @@ _PAGE = 4096
 # A context and the stack that its one call runs on.  ucontext_t is the largest
 # on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
 _CONTEXT, _STACK = 8192, 8192
-_PROT_READ_WRITE = 0x3
-_MAP_PRIVATE_ANONYMOUS = 0x22
-_MADV_DONTNEED = 4  # asm-generic/mman-common.h
 _MOST_ARGUMENTS = 4
 
 # An errno that no call returns: what stands in its place in a message until it is known.
@@ -68,16 +66,6 @@ class _IOVec(Structure):
     _fields_ = (("base", c_void_p), ("size", c_size_t))
 
 
-_mmap = bind(
-    "mmap",
-    c_void_p,
-    c_void_p,
-    c_size_t,
-    c_int,
-    c_int,
-    c_int,
-    c_long,
-)
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 _errno_location = bind("__errno_location", c_void_p)
 _CALLS = ("madvise", "read", "execve", "writev", "_exit")
@@ -162,7 +150,7 @@ class Wait:
         word = region.vectors((region.place(EXECUTES), len(EXECUTES)))
         released = region.place(b"\0")
         for start, end in self._idle:
-            region.call("madvise", start, end - start, _MADV_DONTNEED)
+            region.call("madvise", start, end - start, MADV_DONTNEED)
         region.call("read", fd, released, 1)
         region.call("writev", fd, word, 1)
         region.call("execve", region.place(program), argv, envp)
@@ -175,9 +163,7 @@ class _Region:
     """Memory of its own, that is filled from the front."""
 
     def __init__(self, size: int) -> None:
-        address: int | None = _mmap(None, size, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0)
-        if address is None or address == c_void_p(-1).value:
-            raise MemoryError(f"no {size} bytes for the wait of a created container")
+        address = mmap(size, MAP_PRIVATE_ANONYMOUS)
         self._next, self._end = address, address + size
         self._contexts: list[tuple[int, str, list[int]]] = []
 

@@ -9,7 +9,13 @@ there is to be done, and what it clones only becomes the command.
 from __future__ import annotations
 
 from ..config.namespace import CLONE_FLAGS, NEWPID, map_text
-from ..syscalls.constants import CLONE_INTO_CGROUP, CLONE_NEWUSER, CLONE_PARENT, CLONE_PIDFD
+from ..syscalls.constants import (
+    CLONE_INTO_CGROUP,
+    CLONE_NEWUSER,
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+    CLONE_PIDFD,
+)
 from .calls import clone_names
 from .step import Step, operation
 
@@ -103,7 +109,7 @@ def clone_command() -> list[str]:
 
 
 def _clone_call(flags: int, into_cgroup: bool) -> list[str]:
-    flags |= CLONE_PARENT | CLONE_PIDFD
+    flags |= CLONE_PARENT | CLONE_PIDFD | CLONE_PARENT_SETTID
     if into_cgroup:
         flags |= CLONE_INTO_CGROUP
     return [f"clone3({{flags={clone_names(flags)}, exit_signal=0}})"]

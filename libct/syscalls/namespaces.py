@@ -31,6 +31,7 @@ from .constants import (
     CLONE_NEWUSER as CLONE_NEWUSER,
     CLONE_NEWUTS as CLONE_NEWUTS,
     CLONE_PARENT as CLONE_PARENT,
+    CLONE_PARENT_SETTID as CLONE_PARENT_SETTID,
     CLONE_PIDFD as CLONE_PIDFD,
     CLONE_SYSVSEM as CLONE_SYSVSEM,
     CLONE_THREAD as CLONE_THREAD,
@@ -82,7 +83,11 @@ for _hook in (_before_fork, _after_fork_parent, _after_fork_child):
 
 
 def clone3(
-    flags: int, exit_signal: int = 0, cgroup: int = -1, set_tid: tuple[int, ...] = ()
+    flags: int,
+    exit_signal: int = 0,
+    cgroup: int = -1,
+    set_tid: tuple[int, ...] = (),
+    number_at: int = 0,
 ) -> tuple[int, int]:
     """Make a child process, as fork(2) with namespaces.  Return (pid, pidfd).
 
@@ -98,6 +103,8 @@ def clone3(
     cgroup: a descriptor of a cgroup v2 directory, borrowed; CLONE_INTO_CGROUP
         is added to flags.
     set_tid: the pid to have, in the innermost pid namespace first.
+    number_at: an address that the kernel writes the pid to before the child runs, as
+        pid_t; 0 for none.  CLONE_PARENT_SETTID is added to flags.
 
     Raises OSError with errno
         EAGAIN      RLIMIT_NPROC, pids.max of the cgroup or kernel.threads-max;
@@ -121,6 +128,9 @@ def clone3(
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup
+    if number_at:
+        args.flags |= CLONE_PARENT_SETTID
+        args.parent_tid = number_at
     tids = (c_int32 * len(set_tid))(*set_tid)  # pid_t
     if set_tid:
         args.set_tid, args.set_tid_size = addressof(tids), len(set_tid)

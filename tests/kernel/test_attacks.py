@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,9 @@ from ..leaks import wait_until
 from ..support import copy_of_libct, libct_environment, requires, session_directory, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from libct.plan.step import Plan
 
 pytestmark = [
     requires("root", "busybox", "compiler"),
@@ -146,14 +150,95 @@ int main(int argc, char **argv)
 """
 
 
+# Takes copies of what each process that appears has open (pidfd_getfd(2)), and keeps them.
+# "keep": that is all.  "cloned": says by them that the runtime itself, or else the thief, is
+# what step `number` has cloned.  "random": says anything.  "hang up": ends the talk.
+THIEF = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void say_cloned(int fd, long number, int pidfd, long pid)
+{
+    unsigned char text[64], rights[CMSG_SPACE(4)] = {0};
+    int size = 8;
+    text[size++] = 's';
+    *(uint32_t *)(text + size) = 6, size += 4;
+    memcpy(text + size, "cloned", 6), size += 6;
+    text[size++] = 'i';
+    *(int64_t *)(text + size) = number, size += 8;
+    text[size++] = 'i';
+    *(int64_t *)(text + size) = pid, size += 8;
+    *(uint64_t *)text = size - 8;
+    struct iovec part = {text, size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = rights,
+                             .msg_controllen = sizeof rights};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET, header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(4);
+    memcpy(CMSG_DATA(header), &pidfd, 4);
+    sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argv[1];
+    long number = atol(argv[2]), runtime = atol(argv[3]);
+    unsigned char noise[300];
+    int taken = 0, own = syscall(SYS_pidfd_open, getpid(), 0);
+    write(1, "READY\n", 6);
+    for (int pid = getpid() + 1;; pid++) {
+        int process, ahead = 0;  /* some may have ended before they were seen */
+        while ((process = syscall(SYS_pidfd_open, pid + ahead, 0)) < 0)
+            ahead = (ahead + 1) % 16;
+        pid += ahead;
+        for (int fd = 3; fd < 24; fd++) {
+            int copy = syscall(SYS_pidfd_getfd, process, fd, 0), family = 0, peer = own;
+            socklen_t size = 4;
+            if (copy < 0)
+                continue;
+            if (getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0) {
+                if (!strcmp(what, "cloned")) {
+                    getsockopt(copy, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &peer, &size);
+                    say_cloned(copy, number, peer, runtime);
+                }
+                if (!strcmp(what, "hang up"))
+                    shutdown(copy, SHUT_RDWR);
+                taken++;
+            }
+            if (!strcmp(what, "random")) {
+                for (int i = 0; i < sizeof noise; i++)
+                    noise[i] = rand();
+                fcntl(copy, F_SETFL, O_NONBLOCK);
+                write(copy, noise, 1 + rand() % sizeof noise);
+            }
+        }
+        dprintf(1, "TAKEN %d\n", taken);
+        close(process);
+        if (taken > 400) {  /* no more than it may have open */
+            for (int fd = process; fd < process + 700; fd++)
+                close(fd);
+            taken = 0;
+        }
+    }
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def watcher() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(dir=session_directory()))
-    (directory / "watcher.c").write_text(WATCHER)
-    subprocess.run(
-        ["cc", "-O2", "-static", "-w", "-o", directory / "watcher", directory / "watcher.c"],
-        check=True,
-    )
+    for name, source in (("watcher", WATCHER), ("thief", THIEF)):
+        (directory / f"{name}.c").write_text(source)
+        compiler = ["cc", "-O2", "-static", "-w", "-o"]
+        subprocess.run([*compiler, directory / name, directory / f"{name}.c"], check=True)
     yield directory / "watcher"
     shutil.rmtree(directory)
 
@@ -401,3 +486,116 @@ def test_random_bytes_in_the_fifo_of_a_created_container() -> None:
                 timer.join()
                 writer.join()
             assert process.wait(30).status in (42, 137)
+
+
+# What comes of it.  Who may trace a process that waits can also let it go.
+AS_SAID = re.compile(
+    r"^ran$|^was ended$|says what cannot be understood|process ended unexpectedly"
+    r"|it is running, not created|not running: it has stopped"
+)
+WHAT = ["keep", "cloned", "random", "hang up"]
+
+
+@contextlib.contextmanager
+def thief(watcher: Path, output: Path, what: str, number: int) -> Iterator[libct.Container]:
+    """A container with a program that takes what others have open."""
+    with (
+        output.open("wb") as file,
+        open("/dev/null", "r+b") as null,
+        libct.create(state_directory(), unique(), privileged(watcher)) as container,
+    ):
+        streams: Any = {"env": [PATH], "stdin": null, "stderr": null}
+        container.run(libct.Process(["sleep", "600"], init=True, stdout=null, **streams))
+        words = ["/attack/thief", what, str(number), str(os.getpid())]
+        container.run(libct.Process(words, stdout=file, **streams))
+        assert wait_until(lambda: "READY" in output.read_text())
+        yield container
+
+
+def has_taken(output: Path) -> bool:
+    return any(line not in ("READY", "TAKEN 0") for line in output.read_text().splitlines())
+
+
+def outcome(begin: Callable[[], Any]) -> str:
+    """How a start ends, which is to happen within seconds; with its process, which is our own."""
+    ended: list[str] = []
+
+    def body() -> None:
+        try:
+            process = begin()
+            assert process.pid != os.getpid()
+            name = Path(f"/proc/{process.pid}/comm").read_text()
+            ended.append("ran" if name == "sleep\n" else "was ended")
+            process.signal(signal.SIGKILL)
+            process.wait(30)
+        except libct.Error as error:
+            ended.append(f"failed: {error}")
+        except BaseException as error:
+            ended.append(f"wrong: {error!r}")
+            raise
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended, "it waits for ever"
+    return ended[0]
+
+
+def step_of(steps: Plan, op: str) -> int:
+    return next(number for number, step in enumerate(steps, 1) if step.op == op)
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_who_takes_the_channel_of_what_execs(tmp_path: Path, watcher: Path, what: str) -> None:
+    output = tmp_path / "output"
+    config = make_config()
+    with running(config) as other:
+        assert run_in(other, "true").state.success
+        assert other.plan is not None
+        number = step_of(other.plan, "clone_command")
+    with thief(watcher, output, what, number) as container:
+        outcomes = []
+        for _ in range(40 * TIMES):
+            words = ["sleep", "600"]
+            process = libct.Process(words, env=[PATH], capabilities=config.capabilities)
+
+            def begin(process: libct.Process = process) -> libct.Process:
+                container.run(process)
+                return process
+
+            outcomes.append(outcome(begin))
+    assert has_taken(output)
+    assert "ran" in outcomes
+    if what == "keep":
+        assert set(outcomes) == {"ran"}
+    assert all(map(AS_SAID.search, outcomes))
+
+
+@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
+def test_who_takes_the_channel_of_what_starts_in_a_pod(
+    tmp_path: Path, watcher: Path, what: str, held: bool
+) -> None:
+    output = tmp_path / "output"
+    with thief(watcher, output, what, 1) as pod:
+        config = pod_member(pod.state()["pid"])
+        outcomes = []
+        for _ in range(20 * TIMES):
+            process = libct.Process(["sleep", "600"], env=[PATH], init=True)
+            with libct.create(state_directory(), unique(), config) as member:
+
+                def begin(
+                    member: libct.Container = member, process: libct.Process = process
+                ) -> libct.Process:
+                    if held:
+                        member.start(process)
+                        member.exec()
+                    else:
+                        member.run(process)
+                    return process
+
+                outcomes.append(outcome(begin))
+    assert has_taken(output)
+    if what == "keep":
+        assert set(outcomes) == {"ran"}
+    assert all(map(AS_SAID.search, outcomes))

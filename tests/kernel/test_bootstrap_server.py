@@ -25,6 +25,7 @@ from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.origin import library_path
+from libct.config import NEWNS, NEWPID
 from libct.errors import ServerError
 from libct.life.creating import plan
 from libct.syscalls.credentials import capget, capset
@@ -66,6 +67,7 @@ from ..support import (
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    copy_of_libct,
     forked,
     libct_environment,
     requires,
@@ -747,3 +749,59 @@ def test_who_says_half_a_message_holds_nobody_up(monkeypatch: pytest.MonkeyPatch
             run._take_clone(5)
         theirs.close()
         run.abandon()
+
+
+@pytest.mark.parametrize("cloner", ["the server", "the stage"])
+def test_a_cloner_is_killed_before_it_tells(tmp_path: Path, cloner: str) -> None:
+    """What it has cloned is found by the number that the kernel has written down."""
+    copy = copy_of_libct(tmp_path / "copy/libct")
+    file = copy / "bootstrap/performer.py"
+    text = file.read_text()
+    tell = '                channel.tell(("cloned", '
+    assert text.count(tell) == 1
+    who = "not " if cloner == "the server" else ""
+    dies = (
+        f"                if {who}context.values.get('is clone'):\n"
+        "                    posix.kill(posix.getpid(), 9)\n"
+    )
+    file.write_text(text.replace(tell, dies + tell))
+    script = f"""
+import os, sys
+sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
+import libct
+from tests.containers import make_config, run_in, running
+from tests.kernel.test_bootstrap_server import children
+
+try:
+    with running(make_config(), "sleep", "600") as container:
+        run_in(container, "true")
+except libct.Error as error:
+    print(error)
+libct.stop_server()
+print(children())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=libct_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    said, left = done.stdout.splitlines()
+    assert ("server ended by signal 9" if cloner == "the server" else "was killed") in said
+    assert left == "[]"
+
+
+@pytest.mark.parametrize("cloner", ["the server", "the stage"])
+def test_what_is_cloned_has_no_page_of_numbers(cloner: str) -> None:
+    """Who may trace it could write others there."""
+    with running(make_config(), "sleep", "600") as pod:
+        pids = [(NEWPID, f"/proc/{pod.state()['pid']}/ns/pid")] if cloner == "the stage" else []
+        config = make_config(namespaces=(NEWNS, *pids))
+        with libct.create(state_directory(), unique(), config) as container:
+            process = libct.Process(["true"], env=[PATH], init=True)
+            container.start(process)
+            place = Path(f"/proc/{process.pid}")
+            assert "libct:clones" not in (place / "maps").read_text()
+            assert not [fd for fd in (place / "fd").iterdir() if "libct:clones" in os.readlink(fd)]

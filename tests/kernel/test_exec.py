@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -163,6 +164,8 @@ def test_a_namespace_that_it_leaves_while_somebody_enters(monkeypatch: pytest.Mo
     def leave_then(holdings: Any) -> dict[int, int]:
         found = looked_at(holdings)
         pid = holdings.record.pid
+        handles = re.compile(r"^SigCgt:\t[0-9a-f]*[2367abef]..$", re.MULTILINE)  # SIGUSR1 is 10
+        assert wait_until(lambda: bool(handles.search(Path(f"/proc/{pid}/status").read_text())))
         os.kill(pid, signal.SIGUSR1)
         assert wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
         return found

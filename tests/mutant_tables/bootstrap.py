@@ -13,6 +13,7 @@ _EXEC = "tests/kernel/test_exec.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _WAITING = "tests/kernel/test_waiting.py::"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::"
+_ATTACKS = "tests/kernel/test_attacks.py::"
 _CHANNEL = "tests/unit/test_channel.py::"
 _INTERRUPTED = "tests/kernel/test_interrupted.py::"
 _INTERRUPTS = "tests/unit/test_interrupts.py::"
@@ -513,11 +514,67 @@ _MESSAGES = [
         (_CHANNEL + "test_too_many_descriptors",),
     ),
     Mutant(
-        "the processes of messages that nobody has read are known",
+        "descriptors of messages that nobody reads are closed",
         "bootstrap/channel.py",
-        "            found += [(speaker, fd) for fd in fds]\n",
-        "            pass\n",
-        (_CHANNEL + "test_the_rest_of_a_conversation",),
+        "            close_all(fds)\n            if not data:\n",
+        "            if not data:\n",
+        (_CHANNEL + "test_no_notice_is_taken_of_the_rest_of_a_conversation",),
+    ),
+    Mutant(
+        "what has been cloned and not told of is found",
+        "bootstrap/client.py",
+        "                    pidfd = pidfds.open_child(numbers[0])\n",
+        "                    continue\n",
+        (_SERVER + "test_a_cloner_is_killed_before_it_tells",),
+    ),
+    Mutant(
+        "the numbers of a server that has gone are looked at",
+        "bootstrap/client.py",
+        "forget(self.server)\n        self._end_all()\n",
+        "forget(self.server)\n        self.started.close()\n        self.close()\n",
+        (_SERVER + "test_a_cloner_is_killed_before_it_tells",),
+    ),
+    Mutant(
+        "a clone does not have the page of numbers",
+        "bootstrap/clones.py",
+        "        madvise(self._start, _PAGE, MADV_DONTFORK)\n",
+        "",
+        (_SERVER + "test_what_is_cloned_has_no_page_of_numbers",),
+    ),
+    Mutant(
+        "who is traced is not believed about its execve",
+        "bootstrap/client.py",
+        "        if not last or not becoming.has_executed(self.pidfd):\n",
+        "        if not last:\n",
+        (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),
+    ),
+    Mutant(
+        "a fifo that somebody keeps open does not hold up a start",
+        "bootstrap/becoming.py",
+        "EXECUTED if has_executed(pidfd) else",
+        '"" if has_executed(pidfd) else',
+        (_ATTACKS + "test_who_takes_the_channel_of_what_starts_in_a_pod[created-keep]",),
+    ),
+    Mutant(
+        "what is said just before an execve is heard",
+        "bootstrap/becoming.py",
+        "return HEARD if fd in {number for number, _ in poll.poll(0)} else end",
+        "return end",
+        (_CHANNEL + "test_what_is_said_as_it_executes",),
+    ),
+    Mutant(
+        "half a message holds nobody up",
+        "bootstrap/channel.py",
+        "                    raise Garbled\n            part =",
+        "                    pass\n            part =",
+        (_SERVER + "test_who_says_half_a_message_holds_nobody_up",),
+    ),
+    Mutant(
+        "a clone that nobody has asked for is somebody else's word",
+        "bootstrap/client.py",
+        "        if self.early:  # a clone",
+        "        if False:  # a clone",
+        (_ATTACKS + "test_who_takes_the_channel_of_what_starts_in_a_pod[run-cloned]",),
     ),
     Mutant(
         "a process waits where it is the runtime's turn",
@@ -632,7 +689,7 @@ _COMMAND = [
     Mutant(
         "a created container gives the interpreter's memory back",
         "bootstrap/waiting.py",
-        '            region.call("madvise", start, end - start, _MADV_DONTNEED)\n',
+        '            region.call("madvise", start, end - start, MADV_DONTNEED)\n',
         "            pass\n",
         (_WAITING + "test_a_created_container_takes_little_memory",),
     ),

@@ -407,13 +407,6 @@ _LEDGER = [
         ("tests/kernel/test_bootstrap_server.py::test_another_process_is_said_to_be_the_clone",),
     ),
     Mutant(
-        "what others have sent is not killed with the rest",
-        "bootstrap/client.py",
-        " if pid in cloners and fd not in found",
-        " if fd not in found",
-        ("tests/kernel/test_bootstrap_server.py::test_what_others_have_sent_is_not_ended",),
-    ),
-    Mutant(
         "what another container has frozen is not waited for",
         "life/killing.py",
         "            _refuse_frozen(holdings, groups)\n",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from libct.bootstrap import client, servers
+from libct.bootstrap import becoming, client, clones, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
@@ -166,19 +166,19 @@ def test_hanging_up_is_the_end_for_the_others_also_with_copies(
     os.close(copy)
 
 
-def test_the_rest_of_a_conversation(ends: tuple[Channel, Channel]) -> None:
+def test_no_notice_is_taken_of_the_rest_of_a_conversation(ends: tuple[Channel, Channel]) -> None:
     reader, writer = os.pipe()
     ends[0].send(("cloned", 1, 2), [writer])
     os.read(ends[1].fileno(), 3)  # interrupted in the middle of it, whose descriptor is lost
     ends[0].send(("other",), [reader])
     ends[0].send(("last",), [writer, reader])
-    found, over = ends[1].rest(0.01)
-    assert (len(found), over) == (3, False)
+    before = os.listdir("/proc/self/fd")
+    assert not ends[1].drain(0.01)
+    assert os.listdir("/proc/self/fd") == before
     ends[0].close()
-    more, over = ends[1].rest(5)
-    assert (more, over) == ([], True)
-    for fd in (reader, writer, *(fd for _, fd in found)):
-        os.close(fd)
+    assert ends[1].drain(5)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_an_end_that_is_dropped_is_closed() -> None:
@@ -352,6 +352,9 @@ def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
     return plan
 
 
+TELL = Channel.tell
+
+
 def converse(
     monkeypatch: pytest.MonkeyPatch,
     plan: Plan,
@@ -363,9 +366,18 @@ def converse(
 
     def ask(run: client._Run, index: int) -> None:
         run.asked = index
+        run.clones = clones.make_file()
         run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
         run.started.channel, theirs = Channel.pair()
         script = left.pop(0)
+
+        def told(message: tuple[Any, ...], fds: Any = ()) -> None:
+            if message[0] == "cloned":  # the kernel has written its number down, then
+                slot = plan.steps[message[1] - 1].process == STAGE
+                os.pwrite(run.clones, message[2].to_bytes(4, sys.byteorder), 4 * slot)
+            TELL(theirs, message, fds)
+
+        monkeypatch.setattr(Channel, "tell", lambda channel, *said: told(*said))
 
         def speak() -> None:
             script(theirs)
@@ -562,3 +574,51 @@ def test_a_server_that_goes_is_asked_once_more(
     assert init.reaped()
     with pytest.raises(Error, match="the bootstrap server ended"):
         converse(monkeypatch, plan, *[lambda channel: None] * 2)
+
+
+def test_one_that_says_it_executes_and_does_not(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has ended the talk after it."""
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"))
+    other = Sleeper()
+    forked_only = Stage(Channel.pair()[0], 2, other)
+
+    def script(channel: Channel) -> None:
+        channel.tell(("cloned", 1, forked_only.pid), [forked_only.pidfd])
+        channel.tell(("traced", [], 0, 0))
+
+    with pytest.raises(StepError, match="cannot be understood"):
+        converse(monkeypatch, plan, script).finish()
+    assert forked_only.reaped()
+    servers.end(other.pidfd)
+
+
+def test_what_is_said_as_it_executes() -> None:
+    """It is there before the execve is seen, but may not have been when we looked."""
+    reader, writer = os.pipe()
+    executed = Sleeper()
+    looks = select.poll
+
+    class Late:
+        """Sees the first look come to nothing, as if all happened just after it."""
+
+        def __init__(self) -> None:
+            self.poll_really, self.looked = looks(), False
+
+        def register(self, *what: int) -> None:
+            self.poll_really.register(*what)
+
+        def poll(self, *limit: float) -> list[tuple[int, int]]:
+            if not self.looked:
+                self.looked = True
+                os.write(writer, b"said")
+                return []
+            return self.poll_really.poll(*limit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(select, "poll", Late)
+        assert becoming.wait(executed.pidfd, reader, select.POLLIN) == becoming.HEARD
+    servers.end(executed.pidfd)
+    os.close(reader)
+    os.close(writer)

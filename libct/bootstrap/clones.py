@@ -1,0 +1,48 @@
+"""The numbers of what is cloned, in a page that the kernel writes and no clone has.
+
+Who clones tells the runtime what.  But it may be killed before, and where somebody inside
+may trace the clone he can end the talk.  The clone would be a child of the runtime's that
+nobody knows of: not ended, and not waited for.  So the kernel also writes its number down,
+before it runs (CLONE_PARENT_SETTID), where the runtime finds it when a start fails.
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+from ..syscalls.memfd import data_file
+from ..syscalls.memory import MADV_DONTFORK, MAP_SHARED, madvise, mmap, munmap
+
+SERVER, STAGE = 0, 1  # who clones: each once
+_SIZE = 4  # bytes of a number, pid_t
+_PAGE = 4096
+
+
+class Page:
+    """The page, mapped by who clones; what it forks has not got it."""
+
+    __slots__ = ("_start", "address")
+
+    def __init__(self, fd: int, cloner: int) -> None:
+        """fd: of the file that make_file() gives; borrowed."""
+        self._start = mmap(_PAGE, MAP_SHARED, fd)
+        madvise(self._start, _PAGE, MADV_DONTFORK)
+        self.address = self._start + cloner * _SIZE  # for the number of its clone
+
+    def close(self) -> None:
+        munmap(self._start, _PAGE)
+
+
+def make_file() -> int:
+    """The runtime's: the file of the page, with no number in it."""
+    fd = data_file("libct:clones")
+    posix.ftruncate(fd, 2 * _SIZE)
+    return fd
+
+
+def read(fd: int) -> list[int]:
+    """The numbers of what has been cloned, the first one first."""
+    data = posix.pread(fd, 2 * _SIZE, 0)
+    numbers = [int.from_bytes(data[at : at + _SIZE], sys.byteorder) for at in (0, _SIZE)]
+    return [number for number in numbers if number]
