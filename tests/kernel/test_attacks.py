@@ -31,6 +31,7 @@ from libct.config import (
     Capabilities,
     Hook,
     Hooks,
+    IDMap,
     Mount,
 )
 from libct.config.mount_flags import MS_BIND
@@ -377,6 +378,29 @@ def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
         start_often(pod_member(pid, capabilities=FEW, hooks=hooks), held=held)
     others = assert_nothing_of_the_host(output)
     # And the way by which a created one is released.
+    assert all(one.endswith("/exec.fifo") for one in others), others
+    assert held or not others
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
+def test_with_a_new_user_namespace_it_shows_nothing_either(
+    tmp_path: Path, watcher: Path, secret: Path, held: bool
+) -> None:
+    """The stage joins the pid namespace early then, and forks nothing from there on."""
+    output = tmp_path / "output"
+    maps = [IDMap(0, 100000, 65536)]
+    changes: Any = {"capabilities": FEW, "uid_mappings": maps, "gid_mappings": maps}
+    hooks = Hooks(create_runtime=[Hook("/bin/true")])
+    with watched_pod(watcher, secret, output) as pid:
+        config = pod_member(pid, NEWUSER, mounts=[DEV, PTS], hooks=hooks, **changes)
+        start_often(config, held=held)
+        config = pod_member(pid, NEWUSER, **changes)
+        with pytest.raises(libct.Error, match=r"mount proc .*FSCONFIG_CMD_CREATE.*needs a new pid"):
+            start_often(config)
+        config.hooks = Hooks(create_container=[Hook("/bin/true")])
+        with pytest.raises(libct.Error, match=r"hooks\.createContainer: cannot run where"):
+            start_often(config)
+    others = assert_nothing_of_the_host(output, uid="100000")
     assert all(one.endswith("/exec.fifo") for one in others), others
     assert held or not others
 

@@ -1597,6 +1597,20 @@ _PROC_OF_A_POD = [
         "takes_mount(options, flags)",
         (f"{_KERNEL}attacks.py::test_a_pods_second_container_sees_the_pods_processes_only",),
     ),
+    Mutant(
+        "a stage that has joined a pid namespace has no procfs of it made",
+        "bootstrap/namespaces.py",
+        '    context.release("pids")  #',
+        "    #",
+        (f"{_KERNEL}attacks.py::test_with_a_new_user_namespace_it_shows_nothing_either",),
+    ),
+    Mutant(
+        "nor runs hooks",
+        "config/rules_namespaces.py",
+        "    if hooks and pids is not None",
+        "    if False and pids is not None",
+        (_RULES,),
+    ),
 ]
 
 MUTANTS: list[Mutant] = [
