@@ -1605,6 +1605,13 @@ _PROC_OF_A_POD = [
         (f"{_KERNEL}attacks.py::test_with_a_new_user_namespace_it_shows_nothing_either",),
     ),
     Mutant(
+        "nor has a lender cloned",
+        "plan/container.py",
+        "[open_proc(), *start, *shared, *lend])",
+        "[open_proc(), *start, *shared, *[ns.enter_pids() for _ in shared], *lend])",
+        (f"{_PLAN}what_others_see_in_a_pid_namespace_is_the_command",),
+    ),
+    Mutant(
         "nor runs hooks",
         "config/rules_namespaces.py",
         "    if hooks and pids is not None",

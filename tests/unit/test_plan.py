@@ -430,12 +430,12 @@ def test_what_others_see_in_a_pid_namespace_is_the_command(name: str) -> None:
     assert "execute" in ops(plan, INIT)
     stage = ops(plan, STAGE)
     assert stage[-2:] == ["close_descriptors", "clone_command"]
-    # What the stage forks after that is in there, and has what the stage has.
-    if "enter_pids" in stage:
-        forking = known("container_hook", "lend_sources", "clone_stage", "clone_init")
-        assert set(stage[stage.index("enter_pids") :]).isdisjoint(forking)
     entering = known("join_process", "enter_pids")
-    assert min(stage.index(op) for op in entering if op in stage) < stage.index("become_user")
+    entered = min(stage.index(op) for op in entering if op in stage)
+    assert entered < stage.index("become_user")
+    # What the stage forks after that is in there, and has what the stage has.
+    forking = known("container_hook", "lend_sources", "clone_stage", "clone_init")
+    assert set(stage[entered:]).isdisjoint(forking)
 
 
 @pytest.mark.parametrize("name", PLANS)
