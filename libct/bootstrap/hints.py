@@ -94,6 +94,8 @@ def _for_mount(step: Step, code: int | None) -> str:
         return f"{fstype} in a user namespace needs a new {own} namespace" + (
             ", and a host whose own /proc is not partly covered" if fstype == "proc" else ""
         )
+    if code in (errno.ENOSPC, errno.EUSERS) and fstype == "proc":
+        return _namespace_limit()  # it is made by a process in new ones (rootfs/pidfs.py)
     if code == errno.ENODEV:
         return f"this kernel has no file system {fstype!r}: see /proc/filesystems"
     return ""

@@ -149,8 +149,12 @@ def hold_pids(context: Context, path: str) -> None:
 
 
 def enter_pids(context: Context) -> None:
-    """setns(2) to a pid namespace is for the children of the caller."""
+    """setns(2) to a pid namespace is for the children of the caller.
+
+    So from here on the caller clones the command and nobody else.
+    """
     setns(context.fds["pids"], CLONE_NEWPID)
+    context.release("pids")  # a procfs of it is no more to be had either (rootfs/pidfs.py)
 
 
 def unshare_others(context: Context, flags: int) -> None:

@@ -7,6 +7,7 @@ from ..loading.paths import fsencode
 from .namespace import (
     NEWIPC,
     NEWNET,
+    NEWPID,
     NEWTIME,
     NEWUSER,
     NEWUTS,
@@ -80,6 +81,22 @@ def user_namespace_rules(config: Config, facts: Facts, findings: Findings) -> No
                 if mappings and mappings != real:
                     message = f"not the mappings of the user namespace {namespace.path!r}"
                     findings.append(Finding(place, message))
+
+
+def entering_rules(config: Config, facts: Facts, findings: Findings) -> None:
+    """Who makes a user namespace has no right any more to join a pid namespace outside of it.
+
+    So the container's process joins that before, and whatever it forks is in there from
+    then on.  A createContainer hook would be, with the host's root until it is executed.
+    """
+    pids = find(config, NEWPID)
+    hooks = config.hooks.create_container if config.hooks is not None else []
+    if hooks and pids is not None and pids.path and is_private(config, NEWUSER):
+        message = (
+            f"cannot run where {_PLACE} joins a pid namespace ({pids.path!r}) and makes a user"
+            " namespace (join the user namespace that it belongs to, or make a pid namespace)"
+        )
+        findings.append(Finding("hooks.createContainer", message))
 
 
 def check_mappings(place: str, mappings: list[IDMap], findings: Findings) -> None:

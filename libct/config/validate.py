@@ -13,6 +13,7 @@ from __future__ import annotations
 from ..errors import Finding
 from .facts import HostFacts, facts_of_host
 from .rules_namespaces import (
+    entering_rules,
     namespace_rules,
     network_rules,
     rootless_rules,
@@ -35,6 +36,7 @@ _RULES = (
     rootfs_rules,
     namespace_rules,
     user_namespace_rules,
+    entering_rules,
     uts_rules,
     network_rules,
     time_rules,

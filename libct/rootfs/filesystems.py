@@ -61,11 +61,12 @@ def mount_filesystem(
         if there:
             options = _like_the_directory(place, options)
         attr_set, _ = attributes(flags)
-        by_mount = takes_mount(options, flags)
+        pids = context.fds.get("pids", -1) if fstype == "proc" else -1
+        # mount(2) would show the processes of our own pid namespace.
+        by_mount = takes_mount(options, flags) and pids < 0
         if by_mount:
             tree = _mount_by_path(context, place, target, fstype, source, options, flags)
         else:
-            pids = context.fds.get("pids", -1) if fstype == "proc" else -1
             tree = make_filesystem(fstype, source, options, flags, attr_set, pids=pids)
         try:
             if copy_up:
@@ -111,6 +112,13 @@ def make_filesystem(
     flags: MS_*, of which those of the superblock count.  attr_set: MOUNT_ATTR_*.
     pids: of proc, the pid namespace that it is to show, where that is not our own.
     """
+
+    def make(fs: int) -> int:
+        fsconfig_set_string(fs, "source", source)
+        configure(fs, superblock_options(flags) + options)
+        fsconfig_create(fs)
+        return fsmount(fs, attr_set)
+
     fs = fsopen(fstype)
     try:
         if pids >= 0:
@@ -119,14 +127,9 @@ def make_filesystem(
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                # Before Linux 6.17 it shows that of who makes it.
-                return made_inside(
-                    pids, lambda: make_filesystem(fstype, source, options, flags, attr_set)
-                )
-        fsconfig_set_string(fs, "source", source)
-        configure(fs, superblock_options(flags) + options)
-        fsconfig_create(fs)
-        return fsmount(fs, attr_set)
+                # Before Linux 6.17 it shows that of who opens the context.
+                return made_inside(pids, make)
+        return make(fs)
     finally:
         posix.close(fs)
 

@@ -24,7 +24,18 @@ import pytest
 
 import libct
 from libct.bootstrap import servers
-from libct.config import NEWIPC, NEWNS, NEWPID, NEWUSER, NEWUTS, Capabilities, Mount
+from libct.config import (
+    NEWIPC,
+    NEWNS,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    Capabilities,
+    Hook,
+    Hooks,
+    IDMap,
+    Mount,
+)
 from libct.config.mount_flags import MS_BIND
 
 from ..containers import (
@@ -38,6 +49,7 @@ from ..containers import (
     run,
     run_in,
     running,
+    shared_rootfs,
     state_directory,
 )
 from ..leaks import wait_until
@@ -99,6 +111,12 @@ static void look(const char *pid, const char *secret)
             say("SECRET", pid, more);
             close(fd);
         }
+    }
+    char space[256] = "";
+    snprintf(path, sizeof path, "/proc/%s/ns/user", pid);
+    if (readlink(path, space, sizeof space - 1) > 0) {
+        snprintf(more, sizeof more, "%s %s", comm, space);
+        say("USER", pid, more);
     }
     snprintf(path, sizeof path, "/proc/%s/fd", pid);
     DIR *directory = opendir(path);
@@ -337,7 +355,6 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
 ) -> None:
     """CVE-2016-9962 and its kin: the process is the command in all but its memory."""
     output = tmp_path / "output"
-    few = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
     config = privileged(watcher)
     with (
         output.open("wb") as file,
@@ -352,7 +369,7 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
         assert wait_until(lambda: "READY" in output.read_text())
         for _ in range(60 * TIMES):
             streams: Any = {"stdin": null, "stdout": null, "stderr": null}
-            process = libct.Process(["true"], env=[PATH], user=user, capabilities=few, **streams)
+            process = libct.Process(["true"], env=[PATH], user=user, capabilities=FEW, **streams)
             container.run(process)
             assert process.wait(30).success
     assert lines_of(output, "SECRET") == []
@@ -371,18 +388,22 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
     }
 
 
-def pod_member(pid: int, **changes: Any) -> Any:
-    """A container that shares the pid namespace of another one's first process."""
-    spaces = [NEWNS, NEWUTS, NEWIPC, (NEWPID, f"/proc/{pid}/ns/pid")]
-    return make_config(namespaces=spaces, mounts=[PROC, DEV, PTS], devices=[NULL], **changes)
+def pod_member(pid: int, *more: str, **changes: Any) -> Any:
+    """A container that shares the pid namespace of another one's first process.
+
+    more: namespaces that it makes.
+    """
+    spaces = [NEWNS, NEWUTS, NEWIPC, (NEWPID, f"/proc/{pid}/ns/pid"), *more]
+    changes.setdefault("mounts", [PROC, DEV, PTS])
+    return make_config(namespaces=spaces, devices=[NULL], **changes)
 
 
-@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
-def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
-    tmp_path: Path, watcher: Path, secret: Path, held: bool
-) -> None:
-    output = tmp_path / "output"
-    few = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+FEW = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+
+
+@contextlib.contextmanager
+def watched_pod(watcher: Path, secret: Path, output: Path) -> Iterator[int]:
+    """The number of the first process of a pod where the watcher runs, and writes to output."""
     with (
         output.open("wb") as file,
         open("/dev/null", "r+b") as null,
@@ -395,7 +416,12 @@ def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
         )
         pod.run(attack)
         assert wait_until(lambda: "READY" in output.read_text())
-        config = pod_member(pod.state()["pid"], capabilities=few)
+        yield pod.state()["pid"]
+
+
+def start_often(config: Any, *, held: bool = False) -> None:
+    with open("/dev/null", "r+b") as null:
+        streams: Any = {"stdin": null, "stdout": null, "stderr": null}
         for _ in range(40 * TIMES):
             with libct.create(state_directory(), unique(), config) as member:
                 process = libct.Process(["true"], env=[PATH], init=True, **streams)
@@ -405,54 +431,147 @@ def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
                 else:
                     member.run(process)
                 assert process.wait(30).success
+
+
+def assert_nothing_of_the_host(output: Path, uid: str = "0") -> set[str]:
+    """In what the watcher has seen of processes with FEW; the files that they had open."""
     assert lines_of(output, "SECRET") == []
     seen = [text for _, text in lines_of(output, "IS")]
-    assert len(seen) > 5
+    assert len(seen) > 5  # it has seen some of them in time
     for text in seen:
-        key, *values = text.partition(" ")[2].split()
-        if key == "CapBnd:":
+        comm, _, line = text.partition(" ")
+        key, *values = line.split()
+        if key == "Uid:":
+            assert values == [uid] * 4, text
+        if key == "CapBnd:" and comm != MAKER:
             assert values == ["0000000000000020"], text
     descriptors = {text.split(" ", 2)[2] for _, text in lines_of(output, "FD")}
     kinds = ("/dev/", "pipe:", "socket:")
-    others = {one for one in descriptors if not one.startswith(kinds)} - {str(output)}
+    return {one for one in descriptors if not one.startswith(kinds)} - {str(output)}
+
+
+MAKER = "libct:maker"  # what opens a procfs in there before Linux 6.17; rootfs/pidfs.py
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
+def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
+    tmp_path: Path, watcher: Path, secret: Path, held: bool
+) -> None:
+    output = tmp_path / "output"
+    hooks = Hooks(create_container=[Hook("/bin/true")])
+    with watched_pod(watcher, secret, output) as pid:
+        start_often(pod_member(pid, capabilities=FEW, hooks=hooks), held=held)
+    others = assert_nothing_of_the_host(output)
     # And the way by which a created one is released.
     assert all(one.endswith("/exec.fifo") for one in others), others
     assert held or not others
 
 
-@pytest.mark.parametrize("older", [False, True], ids=["with pidns=", "before Linux 6.17"])
-def test_a_pods_second_container_sees_the_pods_processes_only(tmp_path: Path, older: bool) -> None:
-    copy = copy_of_libct(tmp_path / "copy/libct")
-    if older:
-        file = copy / "rootfs/filesystems.py"
-        text = file.read_text()
-        assert text.count('fsconfig_set_fd(fs, "pidns", pids)') == 1
-        file.write_text(text.replace('"pidns", pids', '"no such option", pids'))
-    script = f"""
+@pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
+def test_with_a_new_user_namespace_it_shows_nothing_either(
+    tmp_path: Path, watcher: Path, secret: Path, held: bool
+) -> None:
+    """The stage joins the pid namespace early then, and forks nothing from there on."""
+    output = tmp_path / "output"
+    maps = [IDMap(0, 100000, 65536)]
+    changes: Any = {"capabilities": FEW, "uid_mappings": maps, "gid_mappings": maps}
+    hooks = Hooks(create_runtime=[Hook("/bin/true")])
+    with watched_pod(watcher, secret, output) as pid:
+        config = pod_member(pid, NEWUSER, mounts=[DEV, PTS], hooks=hooks, **changes)
+        start_often(config, held=held)
+        config = pod_member(pid, NEWUSER, **changes)
+        with pytest.raises(libct.Error, match=r"mount proc .*FSCONFIG_CMD_CREATE.*needs a new pid"):
+            start_often(config)
+        config.hooks = Hooks(create_container=[Hook("/bin/true")])
+        with pytest.raises(libct.Error, match=r"hooks\.createContainer: cannot run where"):
+            start_often(config)
+    others = assert_nothing_of_the_host(output, uid="100000")
+    assert all(one.endswith("/exec.fifo") for one in others), others
+    assert held or not others
+
+
+def older_libct(directory: Path) -> Path:
+    """A copy of libct for which the kernel is older than Linux 6.17."""
+    copy = copy_of_libct(directory / "copy/libct")
+    file = copy / "rootfs/filesystems.py"
+    text = file.read_text()
+    assert text.count('fsconfig_set_fd(fs, "pidns", pids)') == 1
+    file.write_text(text.replace('"pidns", pids', '"no such option", pids'))
+    return copy
+
+
+def run_with(copy: Path, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a Python script, which finds these tests, with a copy of libct."""
+    first = f"""
 import os, sys
 sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
 import libct
 assert libct.__file__.startswith({str(copy.parent)!r})
+"""
+    return subprocess.run(
+        [sys.executable, "-c", first + script],
+        env={**libct_environment(), "LIBCT_ATTACKS": str(TIMES)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def test_what_mounts_proc_there_before_linux_6_17_has_nothing_of_the_host(
+    tmp_path: Path, watcher: Path, secret: Path
+) -> None:
+    """It is inside for a moment, with rights over nothing but namespaces of its own."""
+    output = tmp_path / "output"
+    with watched_pod(watcher, secret, output) as pid:
+        script = f"""
+from tests.kernel import test_attacks
+test_attacks.state_directory = lambda: {state_directory()!r}
+test_attacks.start_often(
+    test_attacks.make_config(
+        {str(shared_rootfs())!r},
+        namespaces=["NEWNS", ("NEWPID", "/proc/{pid}/ns/pid")],
+        capabilities=test_attacks.FEW,
+    )
+)
+"""
+        done = run_with(older_libct(tmp_path), script, 60 * TIMES)
+        assert done.returncode == 0, done.stderr
+    others = assert_nothing_of_the_host(output)
+    assert others <= {"anon_inode:[fscontext]"}  # the maker's, as it opens it
+    makers = {one: text.split(" ")[1] for one, text in lines_of(output, "USER") if MAKER in text}
+    assert len(makers) > 5
+    assert os.readlink("/proc/self/ns/user") not in makers.values()
+    sockets: dict[str, set[str]] = {}
+    for one, text in lines_of(output, "FD"):
+        comm, _, target = text.split(" ", 2)
+        if comm == MAKER and target not in others:
+            sockets.setdefault(one, set()).add(target)
+    assert all(len(found) == 1 for found in sockets.values()), sockets
+    assert all(target.startswith("socket:") for found in sockets.values() for target in found)
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["with pidns=", "before Linux 6.17"])
+def test_a_pods_second_container_sees_the_pods_processes_only(tmp_path: Path, older: bool) -> None:
+    copy = older_libct(tmp_path) if older else copy_of_libct(tmp_path / "copy/libct")
+    script = f"""
+from libct.config.mount_flags import MS_I_VERSION
 from tests.containers import make_config, run_in, running
-from tests.kernel.test_attacks import pod_member
+from tests.kernel.test_attacks import DEV, PROC, pod_member
 with running(make_config(), "sleep", "600") as pod:
     config = pod_member(pod.state()["pid"])
+    by_mount = libct.Mount("/srv", "proc", "proc", MS_I_VERSION)  # mount(2) has that flag alone
+    config.mounts = [PROC, DEV, by_mount]
     with libct.create({state_directory()!r}, {unique()!r}, config) as member:
-        look = "echo $$ /proc/[0-9]*; readlink /proc/self/ns/pid"
+        look = "echo $$ /proc/[0-9]*; echo /srv/[0-9]*; readlink /proc/self/ns/pid"
         print(run_in(member, "sh", "-c", look, init=True).output, end="")
         print(os.readlink(f"/proc/{{pod.state()['pid']}}/ns/pid"))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=libct_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_with(copy, script)
     assert done.returncode == 0, done.stderr
-    processes, own, pods = done.stdout.splitlines()
+    processes, others, own, pods = done.stdout.splitlines()
     number, *shown = processes.split()
     assert set(shown) == {"/proc/1", f"/proc/{number}"}
+    assert set(others.split()) == {"/srv/1", f"/srv/{number}"}
     assert own == pods
 
 

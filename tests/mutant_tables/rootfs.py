@@ -1505,7 +1505,123 @@ _CONFIGURATIONS = [
     ),
 ]
 
+_PIDFS = "rootfs/pidfs.py"
+_REFUSED = f"{_KERNEL}rootfs_pidfs.py::test_what_else_comes_is_refused"
+_MAKER = f"{_KERNEL}rootfs_pidfs.py::test_a_maker_finds_an_empty_root_and_no_way_out"
+_WATCHED = (
+    f"{_KERNEL}attacks.py::test_what_mounts_proc_there_before_linux_6_17_has_nothing_of_the_host"
+)
+
+_PROC_OF_A_POD = [
+    Mutant(
+        "who makes a procfs in a pod is in a user namespace of its own",
+        _PIDFS,
+        "    CLONE_NEWUSER | CLONE_NEWNS |",
+        "    CLONE_NEWNS |",
+        (_MAKER, _WATCHED),
+    ),
+    Mutant(
+        "and in a mount namespace that cannot be uncovered",
+        _PIDFS,
+        "    CLONE_NEWUSER | CLONE_NEWNS |",
+        "    CLONE_NEWUSER |",
+        (_MAKER,),
+    ),
+    Mutant(
+        "its root is empty",
+        _PIDFS,
+        "            _enter_nothing()\n",
+        "",
+        (_WATCHED,),
+    ),
+    Mutant(
+        "and so is that of its mount namespace",
+        _PIDFS,
+        '    move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)\n',
+        "",
+        (_MAKER,),
+    ),
+    Mutant(
+        "also where libct is in a chroot",
+        _PIDFS,
+        "    setns(own, CLONE_NEWNS)  # to its root, where we may be in a chroot\n",
+        "",
+        (f"{_KERNEL}rootfs_pidfs.py::test_by_who_is_in_a_chroot_that_is_no_mount_point",),
+    ),
+    Mutant(
+        "it has no descriptor but its socket",
+        _PIDFS,
+        "            close_range(1, _HIGHEST)\n",
+        "",
+        (_WATCHED,),
+    ),
+    Mutant(
+        "nobody but it is believed to have opened a procfs",
+        _PIDFS,
+        '        code, fds = sent.get(int.from_bytes(data[4:8], "little"), (0, []))\n',
+        "        code, fds = next(iter(sent.values()), (0, []))\n",
+        (f"{_REFUSED}[has another one send-has been killed]",),
+    ),
+    Mutant(
+        "and nobody but the one outside which it is",
+        _PIDFS,
+        "            if sender == keeper:\n",
+        "            if len(data) > 4:\n",
+        (f"{_REFUSED}[has another one speak for the keeper-has been killed]",),
+    ),
+    Mutant(
+        "what is made a file system of is a procfs",
+        _PIDFS,
+        "        if not _is_of_proc(fs):\n",
+        "        if False:\n",
+        (f"{_REFUSED}[sends a tmpfs-is no procfs]",),
+    ),
+    Mutant(
+        "as the kernel says, and not whoever has had it",
+        _PIDFS,
+        "    option = posix.urandom(16).hex()\n",
+        '    option = "x"\n',
+        (f"{_REFUSED}[sends what it calls proc-is no procfs]",),
+    ),
+    Mutant(
+        "and what comes of it is one",
+        _PIDFS,
+        "    if fstatfs(tree).type != PROC_SUPER_MAGIC:\n",
+        "    if False:\n",
+        (f"{_KERNEL}rootfs_pidfs.py::test_the_file_system_itself_is_looked_at",),
+    ),
+    Mutant(
+        "a procfs of a pod shows the pod's processes whatever its options",
+        "rootfs/filesystems.py",
+        "takes_mount(options, flags) and pids < 0",
+        "takes_mount(options, flags)",
+        (f"{_KERNEL}attacks.py::test_a_pods_second_container_sees_the_pods_processes_only",),
+    ),
+    Mutant(
+        "a stage that has joined a pid namespace has no procfs of it made",
+        "bootstrap/namespaces.py",
+        '    context.release("pids")  #',
+        "    #",
+        (f"{_KERNEL}attacks.py::test_with_a_new_user_namespace_it_shows_nothing_either",),
+    ),
+    Mutant(
+        "nor has a lender cloned",
+        "plan/container.py",
+        "[open_proc(), *start, *shared, *lend])",
+        "[open_proc(), *start, *shared, *[ns.enter_pids() for _ in shared], *lend])",
+        (f"{_PLAN}what_others_see_in_a_pid_namespace_is_the_command",),
+    ),
+    Mutant(
+        "nor runs hooks",
+        "config/rules_namespaces.py",
+        "    if hooks and pids is not None",
+        "    if False and pids is not None",
+        (_RULES,),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_PROC_OF_A_POD,
     *_PATHS_IN_ROOT,
     *_MASKS,
     *_MOUNTS_AND_DEVICES,

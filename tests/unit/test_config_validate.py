@@ -584,6 +584,47 @@ CASES: list[tuple[Config, list[str]]] = [
             "hooks.poststart[1].timeout: not above 0: 0",
         ],
     ),
+    # hooks that would be forked in a pod's pid namespace, with the host's root
+    (
+        config(
+            namespaces=[Namespace(NEWPID, "/p"), Namespace(NEWUSER)],
+            hooks=Hooks(create_container=[Hook("/x")]),
+            uid_mappings=MAPS,
+            gid_mappings=MAPS,
+        ),
+        [
+            (
+                "hooks.createContainer: cannot run where linux.namespaces joins a pid namespace"
+                " ('/p') and makes a user namespace (join the user namespace that it belongs to,"
+                " or make a pid namespace)"
+            )
+        ],
+    ),
+    (
+        config(
+            namespaces=[Namespace(NEWPID, "/p"), Namespace(NEWUSER)],
+            hooks=Hooks(create_runtime=[Hook("/x")], start_container=[Hook("/x")]),
+            uid_mappings=MAPS,
+            gid_mappings=MAPS,
+        ),
+        [],
+    ),
+    (
+        config(
+            namespaces=[Namespace(NEWPID, "/p"), Namespace(NEWUSER, "/u")],
+            hooks=Hooks(create_container=[Hook("/x")]),
+        ),
+        [],
+    ),
+    (
+        config(
+            namespaces=[Namespace(NEWPID), Namespace(NEWUSER)],
+            hooks=Hooks(create_container=[Hook("/x")]),
+            uid_mappings=MAPS,
+            gid_mappings=MAPS,
+        ),
+        [],
+    ),
 ]
 
 

@@ -200,6 +200,16 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "joins-pid": lambda: start(
         config_with((NEWPID, "/proc/9/ns/pid"), NEWNS, NEWUTS, mounts=[SRV]), root()
     ),
+    "joins-pid-new-user": lambda: start(
+        config_with(
+            (NEWPID, "/proc/9/ns/pid"),
+            *(NEWNS, NEWUTS, NEWUSER, NEWTIME),
+            mounts=[SRV],
+            time_offsets={"boottime": TimeOffset(7, 5)},
+            **MAPPED,
+        ),
+        root(),
+    ),
     "joins-mount": lambda: start(
         config_with((NEWNS, "/proc/9/ns/mnt"), NEWPID, NEWUTS, mounts=[SRV]), root()
     ),
@@ -421,7 +431,11 @@ def test_what_others_see_in_a_pid_namespace_is_the_command(name: str) -> None:
     stage = ops(plan, STAGE)
     assert stage[-2:] == ["close_descriptors", "clone_command"]
     entering = known("join_process", "enter_pids")
-    assert min(stage.index(op) for op in entering if op in stage) < stage.index("become_user")
+    entered = min(stage.index(op) for op in entering if op in stage)
+    assert entered < stage.index("become_user")
+    # What the stage forks after that is in there, and has what the stage has.
+    forking = known("container_hook", "lend_sources", "clone_stage", "clone_init")
+    assert set(stage[entered:]).isdisjoint(forking)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -464,7 +478,8 @@ def test_a_further_process_has_its_score_and_groups_before_it_joins(name: str) -
 def test_an_ordinary_users_process_hides_before_others_can_see_it(name: str) -> None:
     plan = PLANS[name]()
     found = ops(plan)
-    if name in ("user-namespace", "joins-user-for-mounts"):  # root's: the server is hidden already
+    roots = ("user-namespace", "joins-user-for-mounts", "joins-pid-new-user")
+    if name in roots:  # the server is hidden already
         assert "make_undumpable" not in found
         return
     hidden = found.index("make_undumpable")

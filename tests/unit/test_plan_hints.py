@@ -42,7 +42,8 @@ NEW_MOUNTS = clone_init(CLONE_NEWNS, False)
 
 def test_namespaces_that_are_used_up(files: Callable[[dict[str, str]], None]) -> None:
     files({"/proc/sys/user/max_net_namespaces": "0", "/proc/sys/user/max_user_namespaces": "9"})
-    for step in (NEW_USER, unshare_user(), get_network()):
+    assert hint(mount("tmpfs"), errno.ENOSPC) == ""
+    for step in (NEW_USER, unshare_user(), get_network(), mount("proc")):
         for code in (errno.ENOSPC, errno.EUSERS):
             assert hint(step, code) == (
                 "/proc/sys/user/max_net_namespaces is 0: write a larger number to it"
