@@ -12,7 +12,7 @@ import posix
 from ..errors import StepProblem
 from ..loading.clock import backoff
 from ..loading.paths import is_directory, split
-from . import files
+from . import files, freezer
 from .files import REFUSALS, hinted
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
         if optional and error.errno in REFUSALS:
             return
         raise (_refused(error) if error.errno in REFUSALS else error) from None
+    _refuse_frozen(directory)
 
 
 def _make_or_take(ledger: Ledger, mount: str, directory: str) -> None:
@@ -97,15 +98,17 @@ def _refuse_used(directory: str) -> None:
 
 
 def _refuse_frozen(directory: str) -> None:
-    for file, values in (("freezer.state", ("FROZEN", "FREEZING")), ("cgroup.freeze", ("1",))):
-        try:
-            if files.read(f"{directory}/{file}").strip() in values:
-                raise StepProblem(
-                    f"container's cgroup is frozen: {directory!r}",
-                    "choose another linux.cgroupsPath, or remove that group",
-                )
-        except FileNotFoundError:
-            continue
+    """A process that is cloned into it would not run; a new group is as the one above it."""
+    if not freezer.stops(directory):
+        return
+    level = freezer.frozen_above(directory)
+    what = f"container's cgroup is frozen: {directory!r}"
+    if level:
+        raise StepProblem(
+            f"{what}, with the control group {level!r} above it",
+            "resume what is in that one first, or choose another linux.cgroupsPath",
+        )
+    raise StepProblem(what, "choose another linux.cgroupsPath, or remove that group")
 
 
 def cgroup_enable_controllers(

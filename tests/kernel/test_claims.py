@@ -501,3 +501,33 @@ def test_what_hooks_have_left_in_a_group_that_was_taken(on: Any, bundle: Path) -
                 assert [os.stat(directory).st_ino for directory in made] == inodes
 
     on(body)
+
+
+# --- frozen levels ------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+def test_a_start_below_a_group_that_is_frozen(on: Any, bundle: Path, *, there: bool) -> None:
+    """It would hang; the error says which is frozen."""
+    path = path_of(bundle)
+    top_level = path.partition("/")[0]
+    change_config(bundle, linux={"cgroupsPath": f"/{path}/below"})
+
+    def body() -> None:
+        with groups(top_level) as made, groups(path):
+            (frozen,) = [one for one in made if on is not with_v1 or "/freezer/" in one]
+            file = "cgroup.freeze" if on is not with_v1 else "freezer.state"
+            with groups(f"{path}/below") if there else nullcontext():
+                Path(frozen, file).write_text("1" if on is not with_v1 else "FROZEN")
+                try:
+                    for words in (["run", "-d"], ["create"]):
+                        said = refused(bundle, *words)
+                        assert "container's cgroup is frozen" in said
+                        assert f"with the control group {frozen!r} above it (resume" in said
+                finally:
+                    Path(frozen, file).write_text("0" if on is not with_v1 else "THAWED")
+        with started(bundle):
+            pass
+
+    on(body)

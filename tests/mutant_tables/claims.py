@@ -128,4 +128,25 @@ MUTANTS = [
         "            pass\n",
         (_CLAIMS + "test_what_hooks_have_left_in_a_group_that_was_taken",),
     ),
+    Mutant(
+        "a start below a v1 group that is frozen is refused",
+        "cgroups/freezer.py",
+        '        read(f"{directory}/freezer.state") in ("FREEZING", "FROZEN")\n        or read',
+        "        read",
+        (_CLAIMS + "test_a_start_below_a_group_that_is_frozen[not there-v1]",),
+    ),
+    Mutant(
+        "a start below a v2 group that is frozen is refused",
+        "cgroups/freezer.py",
+        '        or "frozen 1" in read(f"{directory}/cgroup.events").splitlines()\n',
+        "",
+        (_CLAIMS + "test_a_start_below_a_group_that_is_frozen[not there-v2]",),
+    ),
+    Mutant(
+        "the level that is frozen is named",
+        "cgroups/freezer.py",
+        'if "1" in (read(f"{path}/freezer.self_freezing"), read(f"{path}/cgroup.freeze")):',
+        "if False:",
+        (_CLAIMS + "test_a_start_below_a_group_that_is_frozen",),
+    ),
 ]

@@ -514,8 +514,8 @@ _LEDGER = [
     Mutant(
         "a group that is frozen is not taken",
         "cgroups/steps.py",
-        'if files.read(f"{directory}/{file}").strip() in values:',
-        "if False:",
+        "    if not freezer.stops(directory):\n",
+        "    if True:\n",
         (_V1 + "test_a_frozen_group_is_not_taken", _V2 + "test_groups_in_use_are_not_taken"),
     ),
     Mutant(
@@ -608,8 +608,8 @@ _KILLING = [
     Mutant(
         "a container that is about to freeze is paused",
         "cgroups/freezer.py",
-        'in ("FREEZING", "FROZEN")',
-        'in ("FREEZING",)',
+        '        return read(f"{paths[\'freezer\']}/freezer.state") in ("FREEZING", "FROZEN")\n',
+        '        return read(f"{paths[\'freezer\']}/freezer.state") in ("FREEZING",)\n',
         (_V1 + "test_a_frozen_process_does_nothing",),
     ),
     Mutant(
