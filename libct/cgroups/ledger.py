@@ -261,7 +261,8 @@ class Ledger:
         except CgroupError as error:
             failures.append(str(error))
         except OSError as error:
-            failures.append(str(files.failure("remove the control group", error)))
+            spared = set(spare).intersection(killing.running(own))
+            failures.append(_spared(spared, own) if spared else _unremoved(error))
         for path, (what, mark) in reversed(list(self._lines.items())):
             # One that was only intended may be another's, who has made it meanwhile.
             if what == "above" or (what == "intended" and marks.read(path) in (b"", mark.encode())):
@@ -319,6 +320,18 @@ class Ledger:
         self._lines.pop(path, None)
         if what != "left":
             self._lines[path] = what, mark
+
+
+def _spared(pids: set[int], groups: list[str]) -> str:
+    return (
+        f"cannot remove the control group {groups[0]!r}: process"
+        f" {' '.join(map(str, sorted(pids)))} in it holds the container's lock, and is not ended"
+        " for that (end it, or move it to another group, and delete the container again)"
+    )
+
+
+def _unremoved(error: OSError) -> str:
+    return str(files.failure("remove the control group", error))
 
 
 def parse(text: str) -> dict[str, tuple[str, str]]:

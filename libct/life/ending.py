@@ -51,9 +51,10 @@ def remove_remains(directory: Directory) -> None:
     except ContainerNotFound:
         return
     try:
-        killing.end_hook(directory)
+        spare = directory.holders() if held is None else ()
+        killing.end_hook(directory, spare=spare)
         ledger = Ledger(held or directory, by_force=True)
-        failures = ledger.remove(by_force=True)
+        failures = ledger.remove(by_force=True, spare=spare)
         if failures:
             raise CgroupError("; ".join(failures))
         directory.remove()

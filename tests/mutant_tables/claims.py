@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _CLAIMS = "tests/kernel/test_claims.py::"
+_HOLDERS = "tests/kernel/test_holders.py::"
 _STEPS = "tests/unit/test_cgroups_steps.py::"
 _USERS = _CLAIMS + "test_what_a_user_has_left_and_taken_over_is_not_touched"
 
@@ -148,5 +149,27 @@ MUTANTS = [
         'if "1" in (read(f"{path}/freezer.self_freezing"), read(f"{path}/cgroup.freeze")):',
         "if False:",
         (_CLAIMS + "test_a_start_below_a_group_that_is_frozen",),
+    ),
+    Mutant(
+        "who holds the lock of another directory does not hold this one's",
+        "life/proc.py",
+        "                if (at.st_dev, at.st_ino) != (found.st_dev, found.st_ino):\n"
+        "                    continue\n",
+        "",
+        (_HOLDERS + "test_who_holds_a_lock_is_told",),
+    ),
+    Mutant(
+        "who waits for a lock does not hold it",
+        "life/proc.py",
+        'if b" FLOCK " in file.readall():',
+        "if True:",
+        (_HOLDERS + "test_who_holds_a_lock_is_told",),
+    ),
+    Mutant(
+        "the error says who keeps a group from being removed",
+        "cgroups/ledger.py",
+        "_spared(spared, own) if spared else _unremoved(error)",
+        "_unremoved(error)",
+        (_HOLDERS + "test_who_holds_the_lock_and_is_in_the_groups_is_told",),
     ),
 ]
