@@ -426,6 +426,7 @@ def test_an_end_waits_for_the_start_that_takes_its_group(on: Any, end: str) -> N
         thread = threading.Thread(target=call)
         thread.start()
         time.sleep(0.2)
+        assert thread.is_alive()
         marks.write(fd, b"0123456789abcdef")
         with stranger(here(name)) as other:
             marks.unlock(fd)

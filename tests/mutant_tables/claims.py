@@ -99,7 +99,7 @@ MUTANTS = [
         "cgroups/ledger.py",
         "self._is_own(path) and not killing.running([path]):\n",
         "False:\n",
-        (_CLAIMS + "test_an_end_waits_for_the_start_that_takes_its_group[kill",),
+        (_CLAIMS + "test_an_end_waits_for_the_start_that_takes_its_group",),
     ),
     Mutant(
         "an end does not wait for ever for a lock",
