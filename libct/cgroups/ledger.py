@@ -29,7 +29,7 @@ import posix
 
 from ..errors import CgroupError, ContainerDamaged, StepProblem
 from ..loading.clock import backoff
-from ..loading.paths import is_directory, is_plain_path
+from ..loading.paths import is_directory, is_plain_path, split
 from . import files, killing, marks
 
 TYPE_CHECKING = False
@@ -126,8 +126,6 @@ class Ledger:
     def make_above(self, path: str) -> None:
         """A level above the container's group, where it is not there already."""
         if is_directory(path):
-            if marks.read(path) == marks.ABOVE:
-                self._write("above", path)
             return
         self._write("intended", path, marks.new())
         try:
@@ -252,7 +250,7 @@ class Ledger:
         What could not be removed stays in the ledger, and is returned as text.
         """
         failures = []
-        own = self.own()
+        own: list[str] = []
         try:
             own = self._held_own()
             if by_force:
@@ -270,6 +268,8 @@ class Ledger:
                     posix.rmdir(path)
                 except OSError:
                     pass  # gone, or used by others, whose it is then
+        for path in self._lines:
+            _remove_levels(split(path)[0])
         self._lines = {path: self._lines[path] for path in own if is_directory(path)}
         self.release()
         return failures
@@ -320,6 +320,16 @@ class Ledger:
         self._lines.pop(path, None)
         if what != "left":
             self._lines[path] = what, mark
+
+
+def _remove_levels(path: str) -> None:
+    """From this one up: those that some container has made, and nobody is below any more."""
+    while marks.read(path) == marks.ABOVE:
+        try:
+            posix.rmdir(path)
+        except OSError:
+            return
+        path = split(path)[0]
 
 
 def _spared(pids: set[int], groups: list[str]) -> str:

@@ -451,15 +451,15 @@ _LEDGER = [
     Mutant(
         "who leaves a level last removes it, whoever has made it",
         "cgroups/ledger.py",
-        "            if marks.read(path) == marks.ABOVE:\n",
-        "            if False:\n",
+        "    while marks.read(path) == marks.ABOVE:\n",
+        "    while False:\n",
         (_OWNERSHIP + "test_a_level_of_two_containers",),
     ),
     Mutant(
         "a group that was there stays after a start that fails",
         "cgroups/ledger.py",
-        '            self._write("left", path)\n        return failures',
-        "            pass\n        return failures",
+        '            if what != "taken":\n                continue\n',
+        "            continue\n",
         (_STEPS + "test_an_empty_group_is_taken_and_not_removed",),
     ),
     Mutant(
