@@ -29,6 +29,7 @@ from .files import REFUSALS, hinted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .ledger import Ledger
 
 
 def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
@@ -38,7 +39,8 @@ def cgroup_open(context: Context, required: tuple[str, ...], optional: tuple[str
     """
     for directory in required + optional:
         try:
-            fd = files.open_file(f"{directory}/tasks", posix.O_WRONLY)
+            group = _group(context, directory)
+            fd = files.open_file(f"{directory}/tasks", posix.O_WRONLY, group=group)
         except OSError as error:
             if directory in optional and error.errno in (*REFUSALS, errno.ENOENT):
                 continue
@@ -66,12 +68,23 @@ def cgroup_open_directory(context: Context, directory: str, optional: int) -> No
     if optional and not posix.access(f"{directory}/cgroup.procs", posix.W_OK):
         return  # not there, or another user's: O_PATH can be had of that, too
     try:
-        fd = files.open_file(directory, posix.O_PATH | posix.O_DIRECTORY)
+        group = _group(context, directory)
+        path = directory if group is None else f"{directory}/."
+        fd = files.open_file(path, posix.O_PATH | posix.O_DIRECTORY, group=group)
     except OSError as error:
         if optional and error.errno in (*REFUSALS, errno.ENOENT):
             return
         raise
     context.keep("cgroup", fd)
+
+
+def _group(context: Context, directory: str) -> int | None:
+    """The descriptor of a group that this start has made or taken; None for a further process.
+
+    That one enters a group by its path: with the first process in it, it is nobody else's.
+    """
+    ledger: Ledger | None = context.values.get("ledger")
+    return None if ledger is None else ledger.descriptor(directory)
 
 
 def cgroup_close(context: Context, directories: tuple[str, ...]) -> None:

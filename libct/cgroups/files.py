@@ -12,7 +12,7 @@ import posix
 
 from ..errors import CgroupError
 from ..loading.clock import backoff
-from ..loading.paths import is_directory
+from ..loading.paths import is_directory, split
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
 
@@ -33,13 +33,16 @@ _REMOVE_SECONDS = 1.0
 _JOIN_SECONDS = 0.15
 
 
-def open_file(path: str, flags: int) -> int:
+def open_file(path: str, flags: int, *, group: int | None = None) -> int:
     """Open a file or directory of a control group; the descriptor is the caller's.
+
+    group: a descriptor of the directory that it is in, which the path is not resolved for.
 
     Raises OSError; errno EXDEV for what is on no cgroup file system.
     """
     try:
-        fd = posix.open(path, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+        name = path if group is None else split(path)[1]
+        fd = posix.open(name, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=group)
     except OSError as error:
         raise explained(error, f'openat("{path}")', path) from None
     if not on_cgroup_filesystem(fd):

@@ -10,6 +10,7 @@ import errno
 import posix
 
 from ..errors import CgroupError
+from ..loading.paths import is_directory, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,25 @@ def frozen(paths: Mapping[str, str]) -> bool:
     if "freezer" in paths:
         return read(f"{paths['freezer']}/freezer.state") in ("FREEZING", "FROZEN")
     return list(paths) == [""] and read(f"{paths['']}/cgroup.freeze") == "1"
+
+
+def stops(directory: str) -> bool:
+    """Whether what enters this group is frozen at once, also for the sake of one above it."""
+    return (
+        read(f"{directory}/freezer.state") in ("FREEZING", "FROZEN")
+        or read(f"{directory}/cgroup.freeze") == "1"
+        or "frozen 1" in read(f"{directory}/cgroup.events").splitlines()
+    )
+
+
+def frozen_above(directory: str) -> str:
+    """The nearest group above this one that has been frozen itself; "" where none is seen."""
+    path = split(directory)[0]
+    while is_directory(path) and path != "/":
+        if "1" in (read(f"{path}/freezer.self_freezing"), read(f"{path}/cgroup.freeze")):
+            return path
+        path = split(path)[0]
+    return ""
 
 
 def read(path: str) -> str:

@@ -31,14 +31,18 @@ _FREEZE_SECONDS = 0.1  # that they may take to freeze, before they are killed al
 _V1, _V2 = "freezer.state", "cgroup.freeze"
 
 
-def kill(directories: Collection[str], *, spare: Collection[int] = ()) -> None:
+def kill(
+    directories: Collection[str], *, spare: Collection[int] = (), reused: bool = False
+) -> None:
     """Send SIGKILL to every process in these groups and those below, and wait until all have ended.
 
     spare: processes that live on.
+    reused: the groups are to take other processes, which Linux 6.18 may kill as well after
+        cgroup.kill (ledger.py, discard).
     CgroupError if others live on for ten seconds.
     """
     spared = {0, posix.getpid(), *spare}  # 0 is one that this pid namespace does not see
-    if not spared.intersection(running(directories)):
+    if not reused and not spared.intersection(running(directories)):
         for directory in directories:
             _write(f"{directory}/cgroup.kill", "1")
     start, waiting = time.monotonic(), backoff(_SECONDS)

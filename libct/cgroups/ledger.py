@@ -12,19 +12,25 @@ failed start, and removed with the container.
     above - PATH     a level above it that libct has made: removed when it is empty
     left - PATH      not the container's, or not any more
 
-The mark says whether the group is still the one that the line is about: another
-container may have taken it over since, or it was removed and somebody else made
-one of this path.  It is an extended attribute of the group that only root of the
-host may write; for an ordinary user it is the number of the inode.
+The mark (marks.py) says whether the group is still the one that the line is about: another
+container may have taken it over since, or it was removed and somebody else made one of
+this path.  A group that cannot be marked is not used.
+
+Of several starts with one path at the same time, one goes on: it holds the locks of the
+groups from their making until the process is inside, and that enters them by descriptors
+of what was locked and marked.  An end locks them as well, for what it kills and removes
+is to be what it has looked at.
 """
 
 from __future__ import annotations
 
+import errno
 import posix
 
-from ..errors import CgroupError, ContainerDamaged
-from ..loading.paths import is_directory, is_plain_path
-from . import files, killing
+from ..errors import CgroupError, ContainerDamaged, StepProblem
+from ..loading.clock import backoff
+from ..loading.paths import is_directory, is_plain_path, split
+from . import files, killing, marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,17 +46,15 @@ if TYPE_CHECKING:
 
 
 NAME = "groups"  # of the file
-_ATTRIBUTE = "trusted.libct"  # xattr(7): for CAP_SYS_ADMIN in the first user namespace
-_BYTES = 8  # of a mark
 _OWN = ("made", "taken")
 _UNMARKED = ("above", "left")
-_ABOVE = b"above"  # the mark of a level: whoever leaves it last removes it
+_LOCK_SECONDS = 1.0  # that an end waits for a start which is looking at an empty group
 
 
 class Ledger:
     """What the file says, in the order of its lines."""
 
-    __slots__ = ("_before", "_lines", "_paper")
+    __slots__ = ("_before", "_held", "_lines", "_paper", "_restricted")
 
     def __init__(self, paper: Paper, *, by_force: bool = False) -> None:
         """What is in it already is of an earlier start of the container.
@@ -67,51 +71,99 @@ class Ledger:
         # By path: (what, mark).  What is no group is not ours to signal, freeze or remove.
         self._lines = {path: line for path, line in found.items() if _is_group(path)}
         self._before: dict[str, bytes] = {}  # the marks that were replaced in what was taken
+        self._held: dict[str, int] = {}  # descriptors of the groups whose locks we have
+        self._restricted: set[str] = set()  # where this start has attached a device program
 
     def own(self) -> list[str]:
         """The container's own groups, those that are there and still are its own."""
+        return [path for path in self._lines if self._is_own(path)]
+
+    def _is_own(self, path: str) -> bool:
+        what, mark = self._lines.get(path, ("", ""))
+        return what in _OWN and marks.read(path) == mark.encode()
+
+    def lost(self) -> list[str]:
+        """Those that are there, and have no container's mark any more: nobody knows whose."""
         return [
             path
-            for path, (what, mark) in self._lines.items()
-            if what in _OWN and mark == _mark_of(path, mark)
+            for path, (what, _) in self._lines.items()
+            if what in _OWN
+            and is_directory(path)
+            and not marks.is_mark(marks.read(path).decode("ascii", "replace"))
         ]
 
-    def make(self, path: str, *, above: bool = False) -> bool:
-        """mkdir(2), written down; False where it is there already.
+    # --- of a start ---
 
-        above: it is a level above the container's group.
+    def make(self, path: str) -> bool:
+        """mkdir(2), written down, and locked; False where it is there already.
 
         Raises OSError: then it has not been made.
         """
         if is_directory(path):
-            if above and _read_mark(path) == _ABOVE:
-                self._write("above", path)
             return False
-        mark = _new_mark()
+        mark = marks.new()
         self._write("intended", path, mark)
         try:
-            posix.mkdir(path, 0o755)
+            marks.make(path)
         except OSError as error:
             self._write("left", path)
             if isinstance(error, FileExistsError):
                 return False  # somebody else was faster
             raise
-        if above:
-            self._write("above", path)
-            _write_mark(path, _ABOVE)
-        else:
-            self._write("made", path, _marked(path, mark))
+        try:
+            fd = marks.claim(path, mark)
+        except OSError:
+            posix.rmdir(path)
+            self._write("left", path)
+            raise
+        if fd < 0:
+            self._write("left", path)
+            return False
+        self._held[path] = fd
+        self._write("made", path, mark)
         return True
 
+    def make_above(self, path: str) -> None:
+        """A level above the container's group, where it is not there already."""
+        if is_directory(path):
+            return
+        self._write("intended", path, marks.new())
+        try:
+            marks.make(path, above=True)
+        except OSError as error:
+            self._write("left", path)
+            if not isinstance(error, (FileExistsError, FileNotFoundError)):
+                raise
+            return  # somebody else was faster; or has removed it, which the next mkdir(2) tells
+        self._write("above", path)
+        marks.mark_above(path)
+
+    def hold(self, path: str) -> bool:
+        """Lock a group; False where another start has it locked, or it has gone."""
+        if path not in self._held:
+            try:
+                fd = marks.lock(path)
+            except FileNotFoundError:
+                return False
+            if fd < 0:
+                return False
+            self._held[path] = fd
+        return True
+
+    def release(self) -> None:
+        """Let go of all locks."""
+        while self._held:
+            marks.unlock(self._held.popitem()[1])
+
     def discard(self, path: str) -> bool:
-        """Remove a group with nothing in it that a container has left; False where none has.
+        """Remove a group that we hold and a container has left; False where none has.
 
         It is better made anew than taken: it has limits of another, and where it has
         been killed (cgroup.kill), Linux 6.18 kills whatever is cloned into it from a
         group that has not: cgroup_css_set_fork() counts the kills of that one.
         """
-        own = path in self.own()
-        if not own and _read_mark(path) in (b"", _ABOVE):
+        own = self._is_own(path)
+        if not own and marks.read(path) in (b"", marks.ABOVE):
             return False
         try:
             if own:
@@ -120,22 +172,74 @@ class Ledger:
                 posix.rmdir(path)  # with groups below, whoever's these are, it stays
         except OSError:
             return False
+        marks.unlock(self._held.pop(path))
         return True
 
     def take(self, path: str) -> None:
-        """It was there, with nothing in it, and is the container's now."""
-        if path not in self.own():
-            self._before[path] = _read_mark(path)
-            self._write("taken", path, _marked(path, _new_mark()))
+        """It was there, we hold it, nothing is in it, and it is the container's now.
+
+        Raises OSError where it cannot be marked.
+        """
+        fd, mark = self._held[path], marks.new()
+        self._before[path] = marks.read(fd)
+        try:
+            marks.write(fd, mark.encode())
+        except OSError as error:
+            raise marks.unmarkable(error, path) from None
+        self._write("taken", path, mark)
+
+    def descriptor(self, path: str) -> int:
+        """Of a group that this start has made or taken, to enter it by; it stays ours.
+
+        Raises FileNotFoundError for any other, StepProblem where somebody has taken it since.
+        """
+        what, mark = self._lines.get(path, ("", ""))
+        if what not in _OWN or path not in self._held:
+            raise FileNotFoundError(errno.ENOENT, "not a control group of this start", path)
+        if marks.read(self._held[path]) != mark.encode():
+            raise StepProblem(
+                f"the control group {path!r} has been taken over meanwhile",
+                "choose another linux.cgroupsPath",
+            )
+        return self._held[path]
+
+    def restrict(self, path: str) -> None:
+        """A device program of this start is attached to it."""
+        self._restricted.add(path)
 
     def undo(self) -> list[str]:
-        """After a failed start: remove what it has made; what could not be is returned, as text."""
-        for path, (what, mark) in list(self._lines.items()):
-            if what == "taken":
-                if mark == _mark_of(path, mark) and path in self._before:
-                    _write_mark(path, self._before[path])
-                self._write("left", path)
-        return self.remove(by_force=True)
+        """After a failed start: remove what it has made; what could not be is returned, as text.
+
+        What was taken is left as it was, but for limits: nothing of this start runs in it.
+        """
+        failures = []
+        for path, (what, _) in list(self._lines.items()):
+            if what != "taken":
+                continue
+            if self._is_own(path) and path in self._held:
+                try:
+                    self._give_back(path)
+                except (CgroupError, OSError) as error:
+                    failures.append(f"the control group {path!r} is not as it was: {error}")
+            self._write("left", path)
+        return failures + self.remove(by_force=True)
+
+    def _give_back(self, path: str) -> None:
+        self._kill([path], ())
+        if path in self._restricted:
+            from .devices.apply_v2 import replace_programs
+
+            replace_programs(self._held[path], None)
+        marks.write(self._held[path], self._before[path])
+
+    # --- of an end ---
+
+    def kill(self, *, spare: Collection[int] = ()) -> None:
+        """End what runs in the own groups, but for spare.  CgroupError, as of killing.kill()."""
+        try:
+            self._kill(self._held_own(), spare)
+        finally:
+            self.release()
 
     def remove(self, *, by_force: bool, spare: Collection[int] = ()) -> list[str]:
         """Remove all of it, the lowest first, and with the own groups those below them.
@@ -146,24 +250,70 @@ class Ledger:
         What could not be removed stays in the ledger, and is returned as text.
         """
         failures = []
-        own = self.own()
+        own: list[str] = []
         try:
+            own = self._held_own()
             if by_force:
-                killing.kill(own, spare=spare)
-            files.remove(own)
+                self._kill(own, spare)
+            own = self._removed(own)
         except CgroupError as error:
             failures.append(str(error))
         except OSError as error:
-            failures.append(str(files.failure("remove the control group", error)))
+            spared = set(spare).intersection(killing.running(own))
+            failures.append(_spared(spared, own) if spared else _unremoved(error))
         for path, (what, mark) in reversed(list(self._lines.items())):
             # One that was only intended may be another's, who has made it meanwhile.
-            if what == "above" or (what == "intended" and _mark_of(path, mark) in ("", mark)):
+            if what == "above" or (what == "intended" and marks.read(path) in (b"", mark.encode())):
                 try:
                     posix.rmdir(path)
                 except OSError:
                     pass  # gone, or used by others, whose it is then
+        for path in self._lines:
+            _remove_levels(split(path)[0])
         self._lines = {path: self._lines[path] for path in own if is_directory(path)}
+        self.release()
         return failures
+
+    def _kill(self, own: list[str], spare: Collection[int]) -> None:
+        # What was there may stay, and is another's to start in then.
+        reused = any(self._lines[path][0] == "taken" for path in own)
+        killing.kill(own, spare=spare, reused=reused)
+
+    def _removed(self, own: list[str]) -> list[str]:
+        """Remove groups; those that could only be taken, and cannot be removed either, are left.
+
+        They are below one of another user's, who has given them to this one to be in.
+        """
+        while True:
+            try:
+                files.remove(own)
+                return own
+            except PermissionError as error:
+                path = error.filename
+                if self._lines.get(path, ("", ""))[0] != "taken" or path not in self._held:
+                    raise
+                files.remove(list(files.tree(path))[:-1])
+                marks.write(self._held[path], b"")
+                own = [one for one in own if one != path]
+
+    def _held_own(self) -> list[str]:
+        """The own groups, locked, so that no start takes them while we look at what is in them.
+
+        Where one is locked already, its start may be going to take it, if it is empty: that
+        is waited for, but not for ever, as somebody may keep the lock out of malice.
+        """
+        waiting = backoff(_LOCK_SECONDS)
+        for path in self.own():
+            while not self._tried(path) and self._is_own(path) and not killing.running([path]):
+                if not next(waiting):
+                    break
+        return self.own()
+
+    def _tried(self, path: str) -> bool:
+        try:
+            return self.hold(path)
+        except OSError:
+            return False  # whoever may not read it
 
     def _write(self, what: str, path: str, mark: str = "-") -> None:
         self._paper.append(NAME, f"{what} {mark} {path}\n")
@@ -172,28 +322,42 @@ class Ledger:
             self._lines[path] = what, mark
 
 
+def _remove_levels(path: str) -> None:
+    """From this one up: those that some container has made, and nobody is below any more."""
+    while marks.read(path) == marks.ABOVE:
+        try:
+            posix.rmdir(path)
+        except OSError:
+            return
+        path = split(path)[0]
+
+
+def _spared(pids: set[int], groups: list[str]) -> str:
+    return (
+        f"cannot remove the control group {groups[0]!r}: process"
+        f" {' '.join(map(str, sorted(pids)))} in it holds the container's lock, and is not ended"
+        " for that (end it, or move it to another group, and delete the container again)"
+    )
+
+
+def _unremoved(error: OSError) -> str:
+    return str(files.failure("remove the control group", error))
+
+
 def parse(text: str) -> dict[str, tuple[str, str]]:
     """Path -> (what, mark).  What is no line, or not written to its end, is as good as none."""
     found: dict[str, tuple[str, str]] = {}
     for line in text.splitlines(keepends=True):
         what, _, rest = line.partition(" ")
         mark, _, path = rest.rstrip("\n").partition(" ")
-        known = _is_mark(mark) if what in (*_OWN, "intended") else what in _UNMARKED and mark == "-"
+        marked = what in (*_OWN, "intended")
+        known = marks.is_mark(mark) if marked else what in _UNMARKED and mark == "-"
         if not line.endswith("\n") or not known or not is_plain_path(path):
             continue
         found.pop(path, None)
         if what != "left":
             found[path] = what, mark
     return found
-
-
-def _is_mark(mark: str) -> bool:
-    """Whether it is one that _marked() gives.  "" is that of every group that nobody marked."""
-    if mark.startswith("inode-"):
-        digits, alphabet = mark[len("inode-") :], "0123456789"
-    else:
-        digits, alphabet = mark if len(mark) == 2 * _BYTES else "", "0123456789abcdef"
-    return bool(digits) and not digits.strip(alphabet)
 
 
 def _is_group(path: str) -> bool:
@@ -212,39 +376,3 @@ def _is_group(path: str) -> bool:
         return False
     finally:
         posix.close(fd)
-
-
-def _new_mark() -> str:
-    return posix.urandom(_BYTES).hex()
-
-
-def _marked(path: str, mark: str) -> str:
-    """Mark a group as nobody else's; how it is marked."""
-    if _write_mark(path, mark.encode()):
-        return mark
-    return f"inode-{posix.stat(path).st_ino}"
-
-
-def _mark_of(path: str, like: str) -> str:
-    """The mark of a group, of the kind of another one; "" where there is no group."""
-    if like.startswith("inode-"):
-        try:
-            return f"inode-{posix.stat(path).st_ino}"
-        except OSError:
-            return ""
-    return _read_mark(path).decode("ascii", "replace")
-
-
-def _read_mark(path: str) -> bytes:
-    try:
-        return posix.getxattr(path, _ATTRIBUTE, follow_symlinks=False)
-    except OSError:
-        return b""
-
-
-def _write_mark(path: str, mark: bytes) -> bool:
-    try:
-        posix.setxattr(path, _ATTRIBUTE, mark, follow_symlinks=False)
-    except OSError:
-        return False  # not root of the host
-    return True

@@ -12,8 +12,7 @@ import posix
 from ..errors import StepProblem
 from ..loading.clock import backoff
 from ..loading.paths import is_directory, split
-from ..syscalls.flags import quote
-from . import files
+from . import files, freezer
 from .files import REFUSALS, hinted
 
 TYPE_CHECKING = False
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
 
 _LEVELS_SECONDS = 1.0  # to make a group whose upper levels go away again
+_START_SECONDS = 1.0  # that another start in the same group may take to enter it
 _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
 
 
@@ -37,34 +37,48 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     directory = f"{mount}/{below}"
     ledger: Ledger = context.values["ledger"]
     try:
-        if not _make(ledger, mount, directory):
-            # What is another user's, or read-only, can neither be entered nor removed.
-            posix.close(files.open_file(f"{directory}/cgroup.procs", posix.O_WRONLY))
-            _refuse_used(directory)
-            if not (ledger.discard(directory) and _make(ledger, mount, directory)):
-                ledger.take(directory)
+        _make_or_take(ledger, mount, directory)
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return
         raise (_refused(error) if error.errno in REFUSALS else error) from None
+    _refuse_frozen(directory)
+
+
+def _make_or_take(ledger: Ledger, mount: str, directory: str) -> None:
+    waiting = backoff(_START_SECONDS)
+    while not _make(ledger, mount, directory):
+        try:
+            # What is another user's, or read-only, can neither be entered nor removed.
+            posix.close(files.open_file(f"{directory}/cgroup.procs", posix.O_WRONLY))
+            _refuse_used(directory)
+            if ledger.hold(directory):
+                _refuse_used(directory)  # by a start that has let go of it
+                _refuse_frozen(directory)
+                if not ledger.discard(directory):
+                    return ledger.take(directory)
+            elif not next(waiting):
+                raise StepProblem(
+                    f"another container is being started in {directory!r}, or somebody holds a"
+                    " lock (flock) on it",
+                    "choose another linux.cgroupsPath",
+                )
+        except OSError as error:
+            # The end of another container has removed it.
+            if error.errno not in (errno.ENOENT, errno.ENODEV) or not next(waiting):
+                raise
+    return None
 
 
 def _make(ledger: Ledger, mount: str, directory: str) -> bool:
     """Make the group, and the levels above it; False where it is there already."""
-    try:
-        return _make_levels(ledger, mount, directory)
-    except OSError as error:
-        raise files.explained(error, f"mkdir({quote(directory)})", directory) from None
-
-
-def _make_levels(ledger: Ledger, mount: str, directory: str) -> bool:
     waiting = backoff(_LEVELS_SECONDS)
     while True:
         level = mount
         for name in split(directory)[0][len(mount) + 1 :].split("/"):
             if name:
                 level += f"/{name}"
-                ledger.make(level, above=True)
+                ledger.make_above(level)
         try:
             return ledger.make(directory)
         except FileNotFoundError:
@@ -81,15 +95,20 @@ def _refuse_used(directory: str) -> None:
             f"container's cgroup is not empty: processes {listed} are in {directory!r}",
             "choose another linux.cgroupsPath, or end them",
         )
-    for file, values in (("freezer.state", ("FROZEN", "FREEZING")), ("cgroup.freeze", ("1",))):
-        try:
-            if files.read(f"{directory}/{file}").strip() in values:
-                raise StepProblem(
-                    f"container's cgroup is frozen: {directory!r}",
-                    "choose another linux.cgroupsPath, or remove that group",
-                )
-        except FileNotFoundError:
-            continue
+
+
+def _refuse_frozen(directory: str) -> None:
+    """A process that is cloned into it would not run; a new group is as the one above it."""
+    if not freezer.stops(directory):
+        return
+    level = freezer.frozen_above(directory)
+    what = f"container's cgroup is frozen: {directory!r}"
+    if level:
+        raise StepProblem(
+            f"{what}, with the control group {level!r} above it",
+            "resume what is in that one first, or choose another linux.cgroupsPath",
+        )
+    raise StepProblem(what, "choose another linux.cgroupsPath, or remove that group")
 
 
 def cgroup_enable_controllers(

@@ -317,7 +317,7 @@ class Container:
         # Without a pid namespace the others do not end with the first.
         manager = None if self._has.record.own_pids else self._has.manager
         if manager is not None and (status != STOPPED or manager.all_pids()):
-            manager.kill()
+            self._has.ledger().kill()
             if status == STOPPED:
                 return
         try:
@@ -354,7 +354,7 @@ class Container:
         if not pids:
             rules.require("signal", STOPPED, self.id)
         if signal == _signal.SIGKILL and manager is not None and manager.exists():
-            manager.kill()
+            self._has.ledger().kill()
             return
         for pid in pids:
             try:

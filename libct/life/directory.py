@@ -23,7 +23,7 @@ import posix
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from ..loading.paths import absolute, environment, exists
 from ..syscalls.interrupts import allowed
-from .proc import start_time
+from .proc import flock_holders, start_time
 from .record import Record, damaged
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
@@ -227,19 +227,11 @@ class Directory:
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
     def holders(self) -> set[int]:
-        """Those that hold the lock, as far as this pid namespace sees them (proc(5), locks)."""
+        """Those that hold the lock, as far as this pid namespace sees them."""
         try:
-            found = posix.stat(self.path)
-            with open("/proc/locks", "rb", buffering=0) as file:
-                lines = file.readall().decode("ascii", "replace").splitlines()
+            return flock_holders(posix.stat(self.path))
         except OSError:
             return set()
-        device, number = found.st_dev, found.st_ino
-        place = f"{posix.major(device):02x}:{posix.minor(device):02x}:{number}"
-        words = [line.split() for line in lines]
-        return {
-            int(one[4]) for one in words if "FLOCK" in one and "->" not in one and one[5] == place
-        }
 
     @property
     def fifo(self) -> str:

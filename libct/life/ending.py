@@ -51,9 +51,10 @@ def remove_remains(directory: Directory) -> None:
     except ContainerNotFound:
         return
     try:
-        killing.end_hook(directory)
+        spare = directory.holders() if held is None else ()
+        killing.end_hook(directory, spare=spare)
         ledger = Ledger(held or directory, by_force=True)
-        failures = ledger.remove(by_force=True)
+        failures = ledger.remove(by_force=True, spare=spare)
         if failures:
             raise CgroupError("; ".join(failures))
         directory.remove()
@@ -82,11 +83,7 @@ def _locked_by_force(holdings: Holdings) -> Held | None:
         for record in (holdings.record, directory.read_prepared()):
             if record is not None:
                 killing.kill_init(Holdings(directory, record))
-        own = holdings.ledger(by_force=True).own()
-        if own:
-            from ..cgroups.killing import kill
-
-            kill(own, spare=spare)
+        holdings.ledger(by_force=True).kill(spare=spare)
         if not next(waiting):
             return None
 
@@ -131,6 +128,10 @@ def _end(
     killing.kill_children(holdings, children)
     # Where the first process has ended, all others in its pid namespace have.
     ledger = holdings.ledger(by_force=force)
+    holdings.warnings += [
+        f"the control group {path!r} stays: it does not have the container's mark any more"
+        for path in ledger.lost()
+    ]
     failures = ledger.remove(by_force=force or not record.own_pids, spare=spare)
     if failures:
         raise CgroupError("; ".join(failures))

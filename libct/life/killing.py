@@ -28,10 +28,8 @@ def stop(holdings: Holdings) -> None:
     Without the lock, which recording its exit status takes.
     """
     kill_init(holdings)
-    if not holdings.record.own_pids:
-        manager = holdings.manager
-        if manager is not None:
-            manager.kill()
+    if not holdings.record.own_pids and holdings.record.cgroup_paths:
+        holdings.ledger().kill()
 
 
 def kill_init(holdings: Holdings) -> None:

@@ -35,3 +35,37 @@ def in_pid_namespace_of(pid: int) -> list[int]:
         except OSError:
             continue  # ended meanwhile, or not ours to look at
     return sorted(found)
+
+
+def flock_holders(found: posix.stat_result) -> set[int]:
+    """The processes that hold a flock(2) on the file found, as far as this pid namespace sees them.
+
+    The device that /proc/locks has is the kernel's own, which stat(2) does not tell on btrfs
+    or overlayfs.  So those that hold any are looked at: which of their descriptors is of
+    this file, and locked (proc_pid_fdinfo(5)).
+    """
+    with open("/proc/locks", "rb", buffering=0) as file:
+        words = [line.split() for line in file.readall().decode("ascii", "replace").splitlines()]
+    # "1: FLOCK ADVISORY WRITE 359 00:13:11691 0 EOF"; with "->" it is one that waits.
+    held = [(int(one[4]), one[5]) for one in words if one[1] == "FLOCK"]
+    return {pid for pid, place in held if _has_locked(pid, place, found)}
+
+
+def _has_locked(pid: int, place: str, found: posix.stat_result) -> bool:
+    try:
+        for name in posix.listdir(f"/proc/{pid}/fd"):
+            try:
+                at = posix.stat(f"/proc/{pid}/fd/{name}")
+                if (at.st_dev, at.st_ino) != (found.st_dev, found.st_ino):
+                    continue
+                with open(f"/proc/{pid}/fdinfo/{name}", "rb", buffering=0) as file:
+                    if b" FLOCK " in file.readall():
+                        return True
+            except FileNotFoundError:
+                continue  # closed meanwhile
+    except PermissionError:
+        # Another user's: the number of the inode has to do.
+        return place.rpartition(":")[2] == str(found.st_ino)
+    except OSError:
+        pass  # it has ended; a copy of its descriptor may have the lock still
+    return False

@@ -159,6 +159,8 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         _undo(held, ledger, error)
         raise
     finally:
+        if ledger is not None:
+            ledger.release()
         _close_own(context)
     holdings.traces += started.traces
     holdings.started = started if hold else None

@@ -31,11 +31,19 @@ pytestmark = requires("root", "cgroup1")
 MEGABYTE = 1 << 20
 
 
-def perform(planned: list[Step], context: Context | None = None) -> Context:
-    context = context or with_ledger()
+def perform(planned: list[Step], context: Context) -> Context:
     for step in planned:
         find(step.performer)(context, *step.args)
     return context
+
+
+def make(manager: Manager) -> Context:
+    """Its groups, as a start makes them that is through with that, however it ended."""
+    context = with_ledger()
+    try:
+        return perform(manager.create_steps(), context)
+    finally:
+        ledger_of(context).release()
 
 
 @pytest.fixture
@@ -43,15 +51,15 @@ def groups() -> Iterator[Callable[..., Manager]]:
     """Makes groups with limits; they are gone in the end, with all that is in them."""
     made: list[Manager] = []
 
-    def make(resources: Resources | None = None, path: str = "") -> Manager:
+    def new(resources: Resources | None = None, path: str = "") -> Manager:
         cgroup = Cgroup(path=path, resources=resources or Resources())
         manager = cgroups.new(cgroup, unique(), detect())
         assert manager.problems() == []
         made.append(manager)
-        perform(manager.create_steps())
+        make(manager)
         return manager
 
-    yield make
+    yield new
     for manager in made:
         manager.kill()
         remove_groups(manager)
@@ -61,7 +69,7 @@ def groups() -> Iterator[Callable[..., Manager]]:
 def inside(manager: Manager, body: Callable[[], object]) -> int:
     """A process in the groups that does body, and ends with its answer's truth; its pid."""
     before, enter, after = manager.entry_steps()
-    context = perform(before)
+    context = perform(before, Context())
     pid = os.fork()
     if pid == 0:
         try:
@@ -150,7 +158,7 @@ def test_levels_above_are_made_and_kept(groups: Callable[..., Manager]) -> None:
 def test_what_was_made_can_be_undone() -> None:
     name = unique()
     manager = cgroups.new(Cgroup(path=f"/{name}/a"), "c", detect())
-    context = perform(manager.create_steps())
+    context = make(manager)
     assert manager.exists()
     assert ledger_of(context).undo() == []
     for path in manager.directories():
@@ -173,7 +181,7 @@ def test_a_frozen_group_is_not_taken(groups: Callable[..., Manager]) -> None:
     first = groups(path=name)
     first.freeze()
     with pytest.raises(StepProblem, match="is frozen"):
-        perform(cgroups.new(Cgroup(path=name), "c", detect()).create_steps())
+        make(cgroups.new(Cgroup(path=name), "c", detect()))
     first.thaw()
 
 

@@ -37,11 +37,19 @@ if TYPE_CHECKING:
 pytestmark = requires("root", "cgroup2")
 
 
-def perform(planned: list[Step], context: Context | None = None) -> Context:
-    context = context or with_ledger()
+def perform(planned: list[Step], context: Context) -> Context:
     for step in planned:
         find(step.performer)(context, *step.args)
     return context
+
+
+def make(manager: Manager) -> Context:
+    """Its groups, as a start makes them that is through with that, however it ended."""
+    context = with_ledger()
+    try:
+        return perform(manager.create_steps(), context)
+    finally:
+        ledger_of(context).release()
 
 
 def with_group(
@@ -53,7 +61,7 @@ def with_group(
         cgroup = Cgroup(path=path, resources=resources or Resources())
         manager = cgroups.new(cgroup, unique(), detect())
         assert manager.problems() == []
-        perform(manager.create_steps())
+        make(manager)
         try:
             body(manager)
         finally:
@@ -66,7 +74,7 @@ def with_group(
 
 def inside(manager: Manager, body: Callable[[], object]) -> int:
     """A process cloned into the group that does body, and ends with its answer's truth."""
-    context = perform(manager.directory_steps())
+    context = perform(manager.directory_steps(), Context())
     pid, _ = clone3(0, signal.SIGCHLD, context.fds["cgroup"])
     if pid == 0:
         try:
@@ -125,7 +133,7 @@ def test_a_group_is_beside_our_own() -> None:
         manager = cgroups.new(Cgroup(path="a/b"), "c", detect())
         try:
             assert manager.paths() == {"": f"/sys/fs/cgroup/{name}/a/b"}
-            context = perform(manager.create_steps())
+            context = make(manager)
             assert manager.exists()
             assert ledger_of(context).undo() == []
             assert not os.path.exists(f"/sys/fs/cgroup/{name}/a")
@@ -284,14 +292,14 @@ def test_groups_in_use_are_not_taken() -> None:
         again = cgroups.new(manager.cgroup, "c", detect())
         pid = sleeper(manager)
         with pytest.raises(StepProblem, match=f"not empty: processes {pid} are"):
-            perform(again.create_steps())
+            make(again)
         manager.kill()
         answer(pid)
         manager.freeze()
         with pytest.raises(StepProblem, match="is frozen"):
-            perform(again.create_steps())
+            make(again)
         manager.thaw()
-        perform(again.create_steps())
+        make(again)
 
     with_group(body, path=f"/{unique()}")
 
@@ -367,7 +375,7 @@ def test_controllers_are_enabled_on_the_way() -> None:
 def test_a_group_is_delegated() -> None:
     def body(manager: Manager) -> None:
         manager.cgroup.owner_uid = 1234
-        perform(manager.create_steps())
+        make(manager)
         directory = Path(str(manager.cgroup_directory()))
         owned = {path.name for path in directory.iterdir() if path.stat().st_uid == 1234}
         assert directory.stat().st_uid == 1234
@@ -385,7 +393,7 @@ def test_a_group_among_threads_becomes_one_of_threads() -> None:
         Path(root, "threads", "cgroup.type").write_text("threaded")
         manager = cgroups.new(Cgroup(path=f"/{name}/a"), "c", detect())
         try:
-            perform(manager.create_steps())
+            make(manager)
             assert Path(root, "a", "cgroup.type").read_text() == "threaded\n"
             assert manager.pids() == []
         finally:

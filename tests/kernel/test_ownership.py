@@ -18,25 +18,37 @@ import pytest
 
 from libct.cgroups import files
 from libct.cgroups.devices.program import assemble
-from libct.cgroups.layout import detect
 from libct.cgroups.ledger import Ledger
 from libct.config import Cgroup, Hook, Hooks
 from libct.errors import StepError, notes
-from libct.life.container import list_containers
 from libct.life.creating import create
 from libct.life.process import Process
 from libct.syscalls import bpf
 
-from ..containers import PATH, make_config, state_directory, with_v2
+from ..containers import PATH, make_config, state_directory
 from ..killing import as_caller, kill_at
 from ..ledgers import Paper
+from ..ownership import (
+    SHARED_PIDS,
+    USUAL,
+    assert_seen,
+    existing,
+    groups,
+    hierarchies,
+    make_groups,
+    on_both,
+    path_of,
+    refused,
+    seen,
+    started,
+    status_of,
+    stranger,
+    with_v1,
+)
 from ..support import (
-    CLONE_NEWNS,
-    Snapshot,
     busybox_rootfs,
     change_config,
     default_spec,
-    in_namespaces,
     libct,
     make_bundle,
     mount,
@@ -47,25 +59,11 @@ from ..support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    pass
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096  # include/uapi/linux/mount.h
-
-
-def with_v1(body: Callable[[], object]) -> None:
-    """Run body where the host's own hierarchies can be mounted in another way."""
-    in_namespaces(CLONE_NEWNS, body)
-
-
-ON = [
-    pytest.param(with_v1, id="v1", marks=requires("cgroup1")),
-    pytest.param(with_v2, id="v2", marks=requires("cgroup2")),
-]
-on_both = pytest.mark.parametrize("on", ON)
-USUAL = [{"type": kind} for kind in ("mount", "uts", "ipc", "pid", "network")]
-SHARED_PIDS = [space for space in USUAL if space["type"] != "pid"]
 
 
 @pytest.fixture(scope="module")
@@ -82,109 +80,6 @@ def bundle(tmp_path: Path, rootfs: Path) -> Path:
         args=["sleep", "1000"],
         linux={"cgroupsPath": f"/{unique()}/g", "namespaces": USUAL},
     )
-
-
-def path_of(bundle: Path) -> str:
-    path: str = json.loads((bundle / "config.json").read_text())["linux"]["cgroupsPath"]
-    return path.lstrip("/")
-
-
-def seen(bundle: Path) -> set[str]:
-    """What there is of this run of the tests."""
-    # Descriptors are the test process's own; the others go when their reader does.
-    found = {text for text in Snapshot(bundle).found if not text.startswith("descriptor ")}
-    return found | {f"listed {one.id}" for one in list_containers(state_directory())}
-
-
-def assert_seen(bundle: Path, expected: set[str]) -> None:
-    """It is as it was; what ends may take a moment for it."""
-    wait_until(lambda: seen(bundle) == expected, patience=3)
-    assert seen(bundle) == expected
-
-
-def hierarchies() -> list[str]:
-    """Where they are mounted."""
-    layout = detect()
-    found = [*layout.controllers.values(), *([layout.unified] if layout.unified else [])]
-    return list(dict.fromkeys(one.mount for one in found))
-
-
-def make_groups(path: str) -> list[str]:
-    """Make this group, which takes processes, in every hierarchy."""
-    made = []
-    for top in hierarchies():
-        directory = top
-        for name in path.split("/"):
-            above, directory = directory, f"{directory}/{name}"
-            if not os.path.isdir(directory):
-                os.mkdir(directory)
-            for file in ("cpuset.cpus", "cpuset.mems"):  # v1: an empty one takes no process
-                if top.endswith("/cpuset"):
-                    Path(directory, file).write_text(Path(above, file).read_text())
-        made.append(directory)
-    return made
-
-
-def existing(path: str) -> list[str]:
-    """The hierarchies that have this group."""
-    return [top for top in hierarchies() if os.path.isdir(f"{top}/{path}")]
-
-
-@contextlib.contextmanager
-def groups(path: str) -> Iterator[list[str]]:
-    """Groups of somebody else's, with the levels above them."""
-    try:
-        yield make_groups(path)
-    finally:
-        while path:
-            for top in existing(path):
-                os.rmdir(f"{top}/{path}")
-            path = path.rpartition("/")[0]
-
-
-@contextlib.contextmanager
-def stranger(*directories: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of somebody else's in these groups; it is to live until the end."""
-    process = subprocess.Popen(["sleep", "1000"])
-    try:
-        for directory in directories:
-            Path(directory, "cgroup.procs").write_text(str(process.pid))
-        yield process
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.wait()
-
-
-def status_of(name: str) -> str:
-    done = libct("state", name)
-    if done.returncode:
-        assert "container does not exist" in done.stderr
-        return "unknown"
-    status: str = json.loads(done.stdout)["status"]
-    return status
-
-
-def refused(bundle: Path, *words: str) -> str:
-    """What is said about a start that has failed, and left everything as it was."""
-    before, name = seen(bundle), unique()
-    done = libct(*words, "-b", bundle, name)
-    assert done.returncode == 1, done
-    assert_seen(bundle, before)
-    assert status_of(name) == "unknown"
-    assert name not in libct("list", "-q", check=True).stdout
-    return done.stderr
-
-
-@contextlib.contextmanager
-def started(bundle: Path) -> Iterator[str]:
-    name = unique()
-    libct("run", "-d", "-b", bundle, name, check=True)
-    try:
-        yield name
-    finally:
-        done = libct("delete", "--force", name)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- groups in use ------------------------------------------------------------------------
@@ -748,7 +643,7 @@ def test_a_group_that_another_has_made_since(on: Any) -> None:
             assert Ledger(killed).remove(by_force=True) == []
             assert other.own() == [path]
         finally:
-            os.rmdir(path)
+            assert other.undo() == []
 
     on(body)
 
@@ -759,14 +654,17 @@ def test_groups_below_one_that_is_made_anew(on: Any) -> None:
 
     def body() -> None:
         path = f"{hierarchies()[0]}/{unique()}"
-        assert Ledger(Paper()).make(path)
+        one, other = Ledger(Paper()), Ledger(Paper())
+        assert one.make(path)
+        one.release()
         os.mkdir(f"{path}/theirs")
         try:
-            assert not Ledger(Paper()).discard(path)
+            assert other.hold(path)
+            assert not other.discard(path)
             assert os.path.isdir(f"{path}/theirs")
         finally:
             os.rmdir(f"{path}/theirs")
-            assert Ledger(Paper()).discard(path)
+            assert other.discard(path)
             assert not os.path.exists(path)
 
     on(body)

@@ -227,8 +227,8 @@ _STARTS = [
     Mutant(
         "without a pid namespace all end when a container is stopped",
         "life/killing.py",
-        "    if not holdings.record.own_pids:\n        manager = holdings.manager\n",
-        "    if False:\n        manager = holdings.manager\n",
+        "    if not holdings.record.own_pids and holdings.record.cgroup_paths:\n",
+        "    if False:\n",
         (_HOOKS + "test_a_container_without_a_pid_namespace_is_stopped_with_all_in_it",),
     ),
     Mutant(
@@ -388,7 +388,7 @@ _LEDGER = [
     Mutant(
         "a group that another has made since it was intended stays",
         "cgroups/ledger.py",
-        ' and _mark_of(path, mark) in ("", mark)):',
+        ' and marks.read(path) in (b"", mark.encode())):',
         "):",
         (_OWNERSHIP + "test_a_group_that_another_has_made_since",),
     ),
@@ -416,8 +416,8 @@ _LEDGER = [
     Mutant(
         "a group that has another mark is another's",
         "cgroups/ledger.py",
-        "if what in _OWN and mark == _mark_of(path, mark)",
-        "if what in _OWN",
+        "return what in _OWN and marks.read(path) == mark.encode()",
+        "return what in _OWN",
         (_OWNERSHIP + "test_what_was_left_and_taken_over_is_not_touched",),
     ),
     Mutant(
@@ -437,29 +437,29 @@ _LEDGER = [
     Mutant(
         "a level that was made is written down",
         "cgroups/ledger.py",
-        '            self._write("above", path)\n            _write',
-        '            self._write("left", path)\n            _write',
+        '        self._write("above", path)\n        marks.mark_above',
+        '        self._write("left", path)\n        marks.mark_above',
         (_OWNERSHIP + "test_levels_above",),
     ),
     Mutant(
         "who leaves a level last removes it, whoever has made it",
         "cgroups/ledger.py",
-        "            if above and _read_mark(path) == _ABOVE:\n",
-        "            if False:\n",
+        "    while marks.read(path) == marks.ABOVE:\n",
+        "    while False:\n",
         (_OWNERSHIP + "test_a_level_of_two_containers",),
     ),
     Mutant(
         "a group that was there stays after a start that fails",
         "cgroups/ledger.py",
-        '                self._write("left", path)\n        return self.remove',
-        "                pass\n        return self.remove",
+        '            if what != "taken":\n                continue\n',
+        "            continue\n",
         (_STEPS + "test_an_empty_group_is_taken_and_not_removed",),
     ),
     Mutant(
         "a group that was taken and given back has no mark of ours",
         "cgroups/ledger.py",
-        "                    _write_mark(path, self._before[path])\n",
-        "                    pass\n",
+        "        marks.write(self._held[path], self._before[path])\n",
+        "",
         (_OWNERSHIP + "test_an_empty_group_stays_after_a_start_that_failed",),
     ),
     Mutant(
@@ -472,7 +472,7 @@ _LEDGER = [
     Mutant(
         "what runs in the groups is ended by a removal by force",
         "cgroups/ledger.py",
-        "            if by_force:\n                killing.kill(own, spare=spare)\n",
+        "            if by_force:\n                self._kill(own, spare)\n",
         "",
         (_OWNERSHIP + "test_what_the_first_process_has_left_is_ended",),
     ),
@@ -486,15 +486,15 @@ _LEDGER = [
     Mutant(
         "a group that a container has left is made anew",
         "cgroups/steps.py",
-        "if not (ledger.discard(directory) and _make(ledger, mount, directory)):",
+        "if not ledger.discard(directory):",
         "if True:",
         (_CONTAINER + "test_it_can_be_started_again_after_all_in_its_groups_was_killed",),
     ),
     Mutant(
         "a group of nobody's is not made anew",
         "cgroups/ledger.py",
-        '        if not own and _read_mark(path) in (b"", _ABOVE):\n            return False\n',
-        "",
+        'if not own and marks.read(path) in (b"", marks.ABOVE):',
+        "if False:",
         (_OWNERSHIP + "test_an_empty_group_is_taken_over_and_removed",),
     ),
     Mutant(
@@ -507,8 +507,8 @@ _LEDGER = [
     Mutant(
         "a group that is frozen is not taken",
         "cgroups/steps.py",
-        'if files.read(f"{directory}/{file}").strip() in values:',
-        "if False:",
+        "    if not freezer.stops(directory):\n",
+        "    if True:\n",
         (_V1 + "test_a_frozen_group_is_not_taken", _V2 + "test_groups_in_use_are_not_taken"),
     ),
     Mutant(
@@ -573,8 +573,8 @@ _KILLING = [
     Mutant(
         "what is spared is not killed with its group",
         "cgroups/killing.py",
-        "    if not spared.intersection(running(directories)):\n",
-        "    if True:\n",
+        "    if not reused and not spared.intersection(running(directories)):\n",
+        "    if not reused:\n",
         (_V2 + "test_what_is_spared_lives_on",),
     ),
     Mutant(
@@ -601,8 +601,8 @@ _KILLING = [
     Mutant(
         "a container that is about to freeze is paused",
         "cgroups/freezer.py",
-        'in ("FREEZING", "FROZEN")',
-        'in ("FREEZING",)',
+        '        return read(f"{paths[\'freezer\']}/freezer.state") in ("FREEZING", "FROZEN")\n',
+        '        return read(f"{paths[\'freezer\']}/freezer.state") in ("FREEZING",)\n',
         (_V1 + "test_a_frozen_process_does_nothing",),
     ),
     Mutant(

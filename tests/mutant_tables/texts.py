@@ -118,7 +118,7 @@ _STATE_FILES = [
     Mutant(
         "a line without a mark is no line",
         "cgroups/ledger.py",
-        "known = _is_mark(mark) if",
+        "known = marks.is_mark(mark) if",
         "known = True if",
         (f"{_STATE}what_no_mark_is_of_is_not_the_containers",),
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import choose as cgroups, entry, files, ledger, steps
+from libct.cgroups import choose as cgroups, entry, files, steps
 from libct.cgroups.ledger import parse
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
@@ -120,13 +120,7 @@ def test_nor_one_that_is_frozen(tree: Tree, file: str, state: str) -> None:
         make(tree, "a")
 
 
-@pytest.mark.parametrize("marked", [True, False])
-def test_an_empty_group_is_taken_and_not_removed(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch, *, marked: bool
-) -> None:
-    """By an ordinary user, too, who cannot mark it."""
-    if not marked:
-        monkeypatch.setattr(ledger, "_write_mark", lambda path, mark: False)
+def test_an_empty_group_is_taken_and_not_removed(tree: Tree) -> None:
     tree.group("a", cgroup_procs="", freezer_state="THAWED\n")
     context = with_ledger()
     make(tree, "a", context=context)
@@ -136,6 +130,29 @@ def test_an_empty_group_is_taken_and_not_removed(
     assert ledger_of(context).undo() == []
     assert ledger_of(context).own() == []
     assert (tree.root / "a").is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EOPNOTSUPP, errno.EACCES])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_group_that_cannot_be_marked_is_not_used(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, code: int, *, there: bool
+) -> None:
+    def refuse(group: int, name: str, mark: bytes, flags: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(posix, "setxattr", refuse)
+    if there:
+        tree.group("a", cgroup_procs="")
+    context = with_ledger()
+    with pytest.raises(OSError, match="setxattr") as caught:
+        make(tree, "a", context=context)
+    assert caught.value.errno == code
+    assert ledger_of(context).own() == []
+    assert (tree.root / "a").exists() == there
+    ledger_of(context).release()
+    if code == errno.EACCES:
+        make(tree, "a", optional=1)
+        assert (tree.root / "a").exists() == there
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -196,9 +213,10 @@ def test_levels_are_made_again_that_go_meanwhile(
 
 
 def test_a_line_of_the_ledger_that_was_not_written_to_its_end() -> None:
-    text = "above - /a\nmade inode-1 /a/b\nmade inode-2 /a/c\nleft - /a/c\nabove - /x\n"
-    text += "made inode-3 /x/y"
-    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", "inode-1"), "/x": ("above", "-")}
+    one, two = "1" * 16, "2" * 16
+    text = f"above - /a\nmade {one} /a/b\nmade {two} /a/c\nleft - /a/c\nabove - /x\n"
+    text += f"made {two} /x/y"
+    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", one), "/x": ("above", "-")}
 
 
 # --- cgroup_enable_controllers ---

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.cgroups import marks
 from libct.cgroups.ledger import Ledger, parse
 from libct.config import Cgroup, Config, Mount, Namespace, Resources
 from libct.errors import (
@@ -332,15 +333,15 @@ def test_lines_that_are_none_are_left_out_of_a_ledger() -> None:
     for line in bad:
         assert parse(line + good) == found, line
     assert parse(good + f"made {mark} /c") == found
-    assert parse(f"taken inode-12 /c\nabove - /d\n{good}") == {
-        "/c": ("taken", "inode-12"),
+    assert parse(f"taken {mark} /c\nabove - /d\n{good}") == {
+        "/c": ("taken", mark),
         "/d": ("above", "-"),
         **found,
     }
 
 
 NO_MARKS = ["", "-", "0", "0123456789abcde", "0123456789ABCDEF", "0123456789abcde\u0661"]
-NO_MARKS += ["inode-", "inode--1", "inode-1a", "inode-\u0661", "inode-+1", "above", "0" * 17]
+NO_MARKS += ["inode-12", "above", "0" * 17]
 
 
 @pytest.mark.parametrize("mark", NO_MARKS)
@@ -350,29 +351,37 @@ def test_what_no_mark_is_of_is_not_the_containers(what: str, mark: str) -> None:
     assert parse(f"{what} {mark} /sys/fs/cgroup/a\n") == {}
 
 
-def test_where_a_hierarchy_is_mounted_is_nobodys(tmp_path: Path) -> None:
+def test_where_a_hierarchy_is_mounted_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every process of the host is in it; this looks, and ends nothing."""
     directory, _ = make(tmp_path)
     with open("/proc/self/mountinfo") as table:
         mounts = [line.split()[4] for line in table if " - cgroup" in line]
     assert mounts
+    mark = "0123456789abcdef"
+    monkeypatch.setattr(marks, "read", lambda group: mark.encode())  # nobody else is to mark one
     for mount in mounts:
-        line = f"made inode-{os.stat(mount).st_ino} {mount}\n"
+        line = f"made {mark} {mount}\n"
         assert parse(line)
         Path(directory.path, "groups").write_text(line)
         assert Ledger(directory).own() == []
 
 
-def test_a_ledger_is_of_control_groups_alone(tmp_path: Path) -> None:
+def test_a_ledger_is_of_control_groups_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What runs in any other directory's cgroup.procs is not killed, nor that removed."""
     directory, _ = make(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
-    kinds = ("made", "taken", "above", "intended")
-    lines = [f"{kind} inode-{other.stat().st_ino} {other}\n" for kind in kinds]
+    mark = "0123456789abcdef"
+    monkeypatch.setattr(marks, "read", lambda group: mark.encode())
+    lines = [f"{kind} {mark} {other}\n" for kind in ("made", "taken", "intended")]
+    lines.append(f"above - {other}\n")
     (tmp_path / "link").symlink_to("/sys/fs/cgroup")
-    lines += ["made inode-1 relative\n", f"made inode-1 {tmp_path}/link/../x\n"]
-    for line in [*lines, "no line\n", "\0\xff\n", "made inode-1 /sys/fs/cgroup/\0\n"]:
+    lines += [f"made {mark} relative\n", f"made {mark} {tmp_path}/link/../x\n"]
+    for line in [*lines, "no line\n", "\0\xff\n", f"made {mark} /sys/fs/cgroup/\0\n"]:
         Path(directory.path, "groups").write_text(line)
         ledger = Ledger(directory)
         assert ledger.own() == []

@@ -16,6 +16,7 @@ from .rules import ALLOW
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...bootstrap.context import Context
+    from ..ledger import Ledger
 
 _MEMLOCK = RLIMITS["RLIMIT_MEMLOCK"]
 
@@ -29,6 +30,7 @@ def cgroup_devices_v2(
     namespace, where nobody may attach programs and few can make device nodes.
     """
     unlimited = default == ALLOW and not exceptions
+    ledger: Ledger | None = context.values.get("ledger")  # of a start
     try:
         group = files.open_file(directory, posix.O_RDONLY | posix.O_DIRECTORY)
     except OSError as error:
@@ -37,6 +39,8 @@ def cgroup_devices_v2(
         raise
     try:
         replace_programs(group, None if unlimited else assemble(default, exceptions))
+        if ledger is not None and not unlimited:
+            ledger.restrict(directory)
     except OSError as error:
         if optional and error.errno in (errno.EPERM, errno.EACCES):
             return

@@ -1,0 +1,144 @@
+"""Whose a control group is: its mark, and the lock of who makes, takes over or removes it.
+
+The mark is an extended attribute of the group's directory, random, and of one container.
+Root of the host writes `trusted.libct`, which nobody else can see.  Others write `user.libct`
+(Linux 5.7), as can who may write to the group, those in a group that has been delegated
+among them: they can have it taken for nobody's, but not make another group theirs.
+
+The lock is flock(2) on the directory.  Whoever may read that can hold it, so a new group
+cannot be read by others before it is locked, and at an end the lock is not insisted on.
+
+Sources: xattr(7); flock(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import posix
+
+from ..syscalls.flags import quote
+from . import files
+
+_TRUSTED, _USER = "trusted.libct", "user.libct"
+_BYTES = 8  # of a mark
+_SHUT, _OPEN = 0o700, 0o755  # a group while it is nobody's yet, and after that
+ABOVE = b"above"  # the mark of a level: whoever leaves it last removes it
+
+
+def new() -> str:
+    return posix.urandom(_BYTES).hex()
+
+
+def is_mark(text: str) -> bool:
+    """Whether it is one of a container.  "" is that of every group that nobody has marked."""
+    return len(text) == 2 * _BYTES and not text.strip("0123456789abcdef")
+
+
+def read(group: str | int) -> bytes:
+    """The mark of a group, by its path or a descriptor; b"" where it has none, or is not there."""
+    for name in (_TRUSTED, _USER):
+        try:
+            if isinstance(group, int):
+                return posix.getxattr(group, name)
+            return posix.getxattr(group, name, follow_symlinks=False)
+        except OSError:
+            continue  # it has none, or only root of the host sees it
+    return b""
+
+
+def write(group: int, mark: bytes, *, first: bool = False) -> None:
+    """Mark a group, or unmark it with b"".
+
+    first: only where it has no mark yet, and else FileExistsError.
+    """
+    if not mark:
+        for name in (_TRUSTED, _USER):
+            _remove(group, name)
+        return
+    flags = posix.XATTR_CREATE if first else 0
+    try:
+        posix.setxattr(group, _TRUSTED, mark, flags)
+        _remove(group, _USER)  # of an ordinary user, who would take it for his still
+    except PermissionError:
+        posix.setxattr(group, _USER, mark, flags)
+
+
+def _remove(group: int, name: str) -> None:
+    try:
+        posix.removexattr(group, name)
+    except OSError:
+        pass  # there is none
+
+
+def make(path: str, *, above: bool = False) -> None:
+    """mkdir(2) of a group that others cannot lock until claim() has, or of a level above it."""
+    try:
+        posix.mkdir(path, _OPEN if above else _SHUT)
+    except OSError as error:
+        raise files.explained(error, f"mkdir({quote(path)})", path) from None
+
+
+def mark_above(path: str) -> None:
+    """Mark a level that make() has made; one that cannot be is removed by nobody but who has."""
+    try:
+        fd = files.open_file(path, posix.O_RDONLY | posix.O_DIRECTORY)
+        try:
+            write(fd, ABOVE)
+        finally:
+            posix.close(fd)
+    except OSError:
+        pass
+
+
+def lock(path: str) -> int:
+    """The descriptor of a group that nobody else has locked, and is at this path still; or -1."""
+    fd = files.open_file(path, posix.O_RDONLY | posix.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours, found = posix.fstat(fd), posix.lstat(path)
+        if (ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino):
+            return fd
+        unlock(fd)
+    except BlockingIOError:
+        posix.close(fd)
+    except BaseException:
+        unlock(fd)
+        raise
+    return -1
+
+
+def unlock(fd: int) -> None:
+    """Let go of the lock, also where a fork has copied the descriptor, and close it."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    posix.close(fd)
+
+
+def claim(path: str, mark: str) -> int:
+    """Lock and mark a group that make() has just made; -1 where another one was faster.
+
+    Raises OSError where it cannot be marked.
+    """
+    try:
+        fd = lock(path)
+        if fd < 0:
+            return -1
+        try:
+            write(fd, mark.encode(), first=True)
+            posix.fchmod(fd, _OPEN)
+        except BaseException:
+            unlock(fd)
+            raise
+    except (FileExistsError, FileNotFoundError):
+        return -1
+    except OSError as error:
+        raise unmarkable(error, path) from None
+    return fd
+
+
+def unmarkable(error: OSError, path: str) -> OSError:
+    """The error of write(), with what to do."""
+    failed = files.explained(error, f'setxattr("{_USER}")', path)
+    if error.errno == errno.ENOSPC:
+        return files.hinted(failed, "somebody has filled it with attributes: remove that group")
+    return failed
