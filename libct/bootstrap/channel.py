@@ -34,6 +34,7 @@ import time
 
 from ..errors import Error
 from ..syscalls import pidfds
+from ..syscalls.sockets import receive
 from .message import LARGEST, Garbled, checked, decode, encode
 
 TYPE_CHECKING = False
@@ -44,8 +45,6 @@ MARSHAL = 4  # the version of the format, known to all versions of Python since 
 REQUESTS = 3  # the server's descriptor of the socket that requests come by
 _LENGTH = 8  # bytes, little-endian
 _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
-# For descriptors, and struct ucred of unix(7).
-_ROOM = _socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS) + _socket.CMSG_SPACE(12)
 _SECONDS = 10.0  # that a message takes at most, once it has begun
 
 
@@ -130,7 +129,7 @@ class Channel:
 
     def _header(self, seconds: float | None = None) -> tuple[bytes, list[int], int]:
         """The length of the next message, its descriptors, and who has sent it."""
-        header, fds, lost, speaker = self._receive(_LENGTH)
+        header, fds, speaker, lost = receive(self._socket, _LENGTH, _MOST_DESCRIPTORS)
         try:
             if lost:
                 text = "descriptors were lost on the way: RLIMIT_NOFILE is too low"
@@ -179,32 +178,13 @@ class Channel:
             if any(fd == pidfd for fd, _ in ready):
                 return True  # others may have copies
             try:
-                data, fds, _, _ = self._receive(1 << 16)
+                data, fds, _, _ = receive(self._socket, 1 << 16, _MOST_DESCRIPTORS)
             except ConnectionError:
                 return True
             close_all(fds)
             if not data:
                 return True
         return False
-
-    def _receive(self, size: int) -> tuple[bytes, list[int], bool, int]:
-        """(data, descriptors, whether there was no room for some, the pid of the sender).
-
-        What several have sent is not received at once.
-        """
-        data, more, flags, _ = self._socket.recvmsg(size, _ROOM, _socket.MSG_CMSG_CLOEXEC)
-        fds: list[int] = []
-        speaker = 0
-        for _, kind, packed in more:
-            numbers = [
-                int.from_bytes(packed[at : at + 4], sys.byteorder)
-                for at in range(0, len(packed) - 3, 4)
-            ]
-            if kind == _socket.SCM_RIGHTS:
-                fds += numbers
-            elif kind == _socket.SCM_CREDENTIALS:
-                speaker = numbers[0]
-        return data, fds, bool(flags & _socket.MSG_CTRUNC), speaker
 
     def waiting(self) -> bool:
         """Is there anything to receive, be it the end?"""

@@ -18,10 +18,10 @@ import _socket
 import errno
 import os
 import select
-import sys
 import termios
 
 from ..errors import Error
+from ..syscalls.sockets import receive
 from ..syscalls.terminals import get_window_size, set_window_size
 
 TYPE_CHECKING = False
@@ -289,8 +289,7 @@ def _raw(state: list[Any]) -> list[Any]:
 
 def _receive(sock: _socket.socket) -> int:
     """The descriptor that is sent over a socket (SCM_RIGHTS)."""
-    _, rights, _, _ = sock.recvmsg(4096, _socket.CMSG_LEN(4), _socket.MSG_CMSG_CLOEXEC)
-    for level, kind, data in rights:
-        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-            return int.from_bytes(data[:4], sys.byteorder)
-    raise Error("the process has not sent its terminal")
+    _, fds, _, _ = receive(sock, 4096, 1)
+    if not fds:
+        raise Error("the process has not sent its terminal")
+    return fds[0]

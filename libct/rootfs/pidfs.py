@@ -52,6 +52,7 @@ from ..syscalls.namespaces import (
     unshare,
 )
 from ..syscalls.process import pidfd_open, set_name, set_pdeathsig
+from ..syscalls.sockets import receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _take(channel: _socket.socket, keeper: int) -> int:
     try:
         while True:
             try:
-                data, fds, sender = _receive(channel)
+                data, fds, sender, _ = receive(channel, _LONGEST, 1, _socket.MSG_DONTWAIT)
             except BlockingIOError:
                 raise StepProblem("the process that makes it has been killed") from None
             kept += fds
@@ -145,24 +146,6 @@ def _take(channel: _socket.socket, keeper: int) -> int:
     finally:
         for fd in kept:
             posix.close(fd)
-
-
-def _receive(channel: _socket.socket) -> tuple[bytes, list[int], int]:
-    """(data, descriptors, sender): the sender's number is as the kernel says."""
-    space = _socket.CMSG_SPACE(12) + _socket.CMSG_SPACE(4)
-    flags = _socket.MSG_DONTWAIT | _socket.MSG_CMSG_CLOEXEC
-    data, ancillary, _, _ = channel.recvmsg(_LONGEST, space, flags)
-    fds: list[int] = []
-    sender = 0
-    for _, kind, values in ancillary:
-        numbers = [
-            int.from_bytes(values[at : at + 4], sys.byteorder) for at in range(0, len(values), 4)
-        ]
-        if kind == _socket.SCM_RIGHTS:
-            fds += numbers
-        elif kind == _socket.SCM_CREDENTIALS:
-            sender = numbers[0]  # struct ucred: pid, uid, gid
-    return data, fds, sender
 
 
 def _keep(channel: _socket.socket, pids: int, parent: int) -> NoReturn:

@@ -6,13 +6,13 @@ import errno
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from libct.errors import StepProblem
 from libct.rootfs import pidfs
-from libct.syscalls import filesystems
+from libct.syscalls import filesystems, sockets
 from libct.syscalls.constants import FSCONFIG_SET_FLAG, MNT_DETACH
 from libct.syscalls.filesystems import fsconfig_create, fsconfig_set_flag, fsmount, fsopen
 from libct.syscalls.mounts import umount2
@@ -191,14 +191,14 @@ def test_a_maker_finds_an_empty_root_and_no_way_out(
             os._exit(0)
 
     said = []
-    receive = pidfs._receive
+    receive = sockets.receive
 
-    def hear(channel: socket.socket) -> tuple[bytes, list[int], int]:
-        said.append(receive(channel))
+    def hear(*args: Any) -> tuple[bytes, list[int], int, bool]:
+        said.append(receive(*args))
         return said[-1]
 
     monkeypatch.setattr(pidfs, "_open_context", look)
-    monkeypatch.setattr(pidfs, "_receive", hear)
+    monkeypatch.setattr(pidfs, "receive", hear)
     with pytest.raises(OSError):
         pidfs.made_inside(pids, make)
     assert said[0][0].decode().split("; ") == [

@@ -480,9 +480,9 @@ _MESSAGES = [
     ),
     Mutant(
         "received descriptors are close-on-exec",
-        "bootstrap/channel.py",
-        "_socket.MSG_CMSG_CLOEXEC",
-        "0",
+        "syscalls/sockets.py",
+        "flags | _socket.MSG_CMSG_CLOEXEC",
+        "flags",
         (_CHANNEL + "test_descriptors_come_along",),
     ),
     Mutant(

@@ -522,7 +522,7 @@ def test_others_that_do_not_end_by_themselves_are_killed(
         stage.tell()
         os.kill(stage.pid, signal.SIGKILL)
         channel.tell(("turn", []))
-        os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED | os.WNOWAIT)
+        select.select([init.pidfd], [], [])
 
     with pytest.raises(KeyboardInterrupt):
         converse(monkeypatch, plan, script)
