@@ -6,150 +6,24 @@ cloned from it perform theirs, and undoes what was begun when one of them fails.
 
 from __future__ import annotations
 
-import _signal
 import posix
-import select
-import time
 
-from ..errors import StepError
-from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME, Plan
+from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
-from ..syscalls.interrupts import allowed
-from . import becoming, clones, servers
+from . import clones, servers
 from .channel import Channel, close_all
 from .context import Context
 from .failure import Failure
 from .message import Garbled
 from .performer import Trace, perform, performers
 from .servers import Server, end, reap
+from .started import PATIENCE, Started, readable, step_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _MOST_EARLY = 4  # messages that come before their time: of a few processes at most
-# Seconds that processes of a failed start get to end by themselves, as they do
-# at once when nothing holds them up.
-_PATIENCE = 1.0
-
-
-class Started:
-    """What a performed plan leaves with the runtime.
-
-    pid, pidfd: the container's process; pidfd is the receiver's to close.
-    channel: open until the process is the command; None once it is closed.
-    ahead: the step that let the process go ahead of time, 0 if there was none: it
-        says then when it is about to execute its command.
-    traces: performed steps, when they were asked for.
-    """
-
-    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces")
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.ahead, self.pid, self.pidfd = 0, 0, -1
-        self.channel: Channel | None = None
-        self.traces: list[tuple[int, int, int, str]] = []
-
-    def finish(self) -> None:
-        """Wait until the process has executed its command.
-
-        StepError when it cannot; the process is gone then, as it is when
-        somebody interrupts the waiting.
-        """
-        try:
-            self._listen()
-        except Failure as failure:
-            self._end()
-            raise step_error(self.plan, failure, self.traces) from None
-        except BaseException:
-            self._end()
-            raise
-        self.close()
-
-    def _listen(self) -> None:
-        last: tuple[Any, ...] = ()  # the message of that
-        channel = self.channel
-        assert channel is not None
-        while True:
-            seen = becoming.wait(self.pidfd, channel.fileno(), select.POLLIN)
-            if seen != becoming.HEARD:
-                break
-            try:
-                message, fds, _ = channel.hear()
-            except (EOFError, ConnectionError):
-                break
-            except Garbled:
-                raise self._garbled() from None
-            close_all(fds)
-            if message[0] == "failed":
-                raise self._failure(message)
-            if message[0] != "traced" or last:
-                raise self._garbled()
-            self.traces += message[1]
-            last = message
-        if not last or not becoming.has_executed(self.pidfd):
-            last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
-            raise self._death(self.ahead or last_of_all)
-        if last[2]:
-            self.traces.append(_executed(last))
-
-    def close_executed(self) -> None:
-        """The process has executed its command: take what it has said of it before that."""
-        channel = self.channel
-        if channel is not None and channel.is_intact() and _readable(channel.fileno(), seconds=0):
-            try:
-                message, fds, _ = channel.hear()
-            except (EOFError, ConnectionError, Garbled):
-                pass
-            else:
-                close_all(fds)
-                if message[0] == "traced":
-                    self.traces += message[1]
-                    if message[2]:
-                        self.traces.append(_executed(message))
-        self.close()
-
-    def _death(self, number: int) -> Failure:
-        """Why the process has gone without a word."""
-        pidfd, self.pidfd = self.pidfd, -1
-        if pidfd >= 0 and not _readable(pidfd, seconds=_PATIENCE):
-            # Somebody else has ended the talk, and not the process.
-            end(pidfd)
-            return self._garbled()
-        ended = reap(pidfd) if pidfd >= 0 else None
-        if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
-            return Failure(number, None, "", "its process ended unexpectedly")
-        limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
-        hint = "the memory limit may be too low to start a container in" if limited else ""
-        return Failure(number, None, "", "its process was killed", None, hint)
-
-    def _garbled(self) -> Failure:
-        """Somebody else speaks for the process, which must not go on then."""
-        return Failure(len(self.plan), None, "", "it says what cannot be understood")
-
-    def _failure(self, message: tuple[Any, ...]) -> Failure:
-        self.traces += message[-1]
-        if not 1 <= message[1] <= len(self.plan):
-            return self._garbled()
-        return Failure(*message[1:-1])
-
-    def _end(self) -> None:
-        pidfd, self.pidfd = self.pidfd, -1
-        if pidfd >= 0:
-            end(pidfd)
-        self.close()
-
-    def close(self) -> None:
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
-
-
-def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
-    """The record of the execve that was announced; that it succeeds is seen from here alone."""
-    _, _, number, start = traced
-    return number, start, time.time_ns() - start, "ok"
 
 
 def carry_out(
@@ -238,7 +112,7 @@ class _Run:
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
         if self.early:  # a clone that nobody has asked for
-            raise self.started._garbled()
+            raise self.started.garbled()
         if self.stage >= 0:  # not before, for the others would wait for its end, too
             stage, self.stage = self.stage, -1
             reap(stage)
@@ -275,7 +149,7 @@ class _Run:
             # Who may trace the clone can take its end of the channel, and say that
             # some other process is the container's.
             posix.close(pidfd)
-            raise self.started._garbled()
+            raise self.started.garbled()
         if self.started.pidfd >= 0:
             self.stage, self.stage_pid = self.started.pidfd, self.started.pid
         self.context.pid, self.started.pid, self.started.pidfd = pid, pid, pidfd
@@ -304,22 +178,22 @@ class _Run:
                 message, fds, speaker = channel.hear()
             except (EOFError, ConnectionError):
                 if self.started.pidfd >= 0 or self.early:
-                    raise self.started._death(number) from None
+                    raise self.started.death(number) from None
                 self._ask_again()
                 continue
             except Garbled:
-                raise self.started._garbled() from None
+                raise self.started.garbled() from None
             if message[0] == "cloned":
                 message = (*message, fds[0], speaker)
             elif message[0] == "failed":
-                raise self.started._failure(message)
+                raise self.started.failure(message)
             else:
                 self.started.traces += message[1]
             if message[: len(wanted)] == wanted:
                 return message
             self.early.append(message)
             if len(self.early) > _MOST_EARLY or kind != "cloned" == message[0]:
-                raise self.started._garbled()
+                raise self.started.garbled()
 
     def _is_told(self) -> bool:
         """Wait for a message; False when whose turn it is has ended without one.
@@ -332,7 +206,7 @@ class _Run:
         if performing < 0 and self.server is not None:
             performing = self.server.pidfd
         fds = [channel.fileno(), performing] if performing >= 0 else [channel.fileno()]
-        return channel.fileno() in _readable(*fds)
+        return channel.fileno() in readable(*fds)
 
     def _send_go(self, number: int) -> None:
         channel = self.started.channel
@@ -340,7 +214,7 @@ class _Run:
         try:
             channel.send(("go",))
         except ConnectionError:
-            raise self.started._death(number) from None
+            raise self.started.death(number) from None
 
     def _let_go_ahead(self, number: int) -> None:
         channel = self.started.channel
@@ -369,7 +243,7 @@ class _Run:
         channel = self.started.channel
         if channel is not None:
             channel.hang_up()
-            channel.drain(_PATIENCE, self.started.pidfd)
+            channel.drain(PATIENCE, self.started.pidfd)
         self._end_all()
 
     def _end_all(self) -> None:
@@ -399,38 +273,3 @@ class _Run:
         clones_file, self.clones = self.clones, -1
         if clones_file >= 0:
             posix.close(clones_file)
-
-
-def _readable(*fds: int, seconds: float | None = None) -> list[int]:
-    """Wait until one can be read, and return those that can; handlers of signals run meanwhile.
-
-    seconds: to wait at most, None for ever.
-    """
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    with allowed():
-        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
-
-
-def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
-    """The exception for a failed step, with all that plan knows of it."""
-    from .hints import hint_for
-
-    step = plan.steps[failure.number - 1]
-    error = StepError(
-        number=failure.number,
-        total=len(plan),
-        process=step.process,
-        phase=step.phase,
-        op=step.op,
-        title=step.title,
-        call=failure.call,
-        path=failure.path,
-        errno=failure.errno,
-        problem=failure.problem,
-        place=step.why,
-        hint=hint_for(step, failure),
-    )
-    error.traces = traces
-    return error

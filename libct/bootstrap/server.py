@@ -1,6 +1,6 @@
 """The bootstrap server: a fresh interpreter that clones containers' processes.
 
-Started by client.py with the socket of requests as descriptor 3, nothing else
+Started by servers.py with the socket of requests as descriptor 3, nothing else
 open but /dev/null as 0, 1 and 2.  It loads what performs the steps of a request
 before it clones; what is cloned imports nothing (namespaces.py), for an import
 inside a container would run the container's files with the host's rights
@@ -114,7 +114,7 @@ def perform_request(segments: list[Any], context: Context, channel: Channel, tra
         try:
             found = [(process, performers(steps)) for process, steps in segments]
             # Nothing is collected after a fork, so the pages stay shared; the
-            # collector has been off since the start (client.py).
+            # collector has been off since the start (servers.py).
             gc.freeze()
             carry_on(found, context, channel, trace)
         except Failure as failure:

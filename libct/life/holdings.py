@@ -16,7 +16,7 @@ from .proc import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.client import Started
+    from ..bootstrap.started import Started
     from ..cgroups.layout import Layout
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import posix
 
-from ..bootstrap.client import step_error
 from ..bootstrap.context import Context
 from ..bootstrap.failure import Failure
 from ..bootstrap.performer import Trace, perform, performers
 from ..bootstrap.servers import fill_standard_streams
+from ..bootstrap.started import step_error
 from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS
 from ..errors import Error
 from ..loading.paths import join

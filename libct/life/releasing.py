@@ -10,7 +10,7 @@ from . import rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.client import Started
+    from ..bootstrap.started import Started
     from ..errors import StepError
     from .directory import Held
     from .holdings import Holdings
@@ -98,9 +98,9 @@ def _see_end(holdings: Holdings) -> None:
 
 def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepError:
     """Why a process that has been released did not become its command, as it has said."""
-    from ..bootstrap import client
     from ..bootstrap.failure import Failure
     from ..bootstrap.message import Garbled, checked, decode
+    from ..bootstrap.started import step_error
 
     if started is not None:
         started.close()
@@ -116,4 +116,4 @@ def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepE
             raise Garbled
     except Garbled:
         failure = Failure(record.last_step, None, "", "it says what cannot be understood")
-    return client.step_error(plan, failure, [])
+    return step_error(plan, failure, [])

@@ -35,6 +35,7 @@ from .releasing import release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap.started import Started
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
     from ..config import Capabilities
@@ -216,7 +217,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         _lend(context, process)
         tracers = _has_tracers(holdings, process)
 
-        def carry_out(manager: Manager | None) -> client.Started:
+        def carry_out(manager: Manager | None) -> Started:
             steps = plan_exec(
                 holdings.record.config, process, host(), manager, holdings.id, joined, record.pid
             )
@@ -310,7 +311,7 @@ def _group_is_closed(error: StepError) -> bool:
     return enters and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
 
 
-def _become(holdings: Holdings, process: Process, started: client.Started) -> Child:
+def _become(holdings: Holdings, process: Process, started: Started) -> Child:
     """The process runs; its pidfd is the Child's now."""
     process._child = child = Child(started.pid, started.pidfd)
     started.pidfd = -1

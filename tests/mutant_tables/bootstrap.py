@@ -543,7 +543,7 @@ _MESSAGES = [
     ),
     Mutant(
         "who is traced is not believed about its execve",
-        "bootstrap/client.py",
+        "bootstrap/started.py",
         "        if not last or not becoming.has_executed(self.pidfd):\n",
         "        if not last:\n",
         (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),

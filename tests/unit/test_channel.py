@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from libct.bootstrap import becoming, client, clones, servers
+from libct.bootstrap import becoming, client, clones, servers, started as talk
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
@@ -360,7 +360,7 @@ def converse(
     plan: Plan,
     *scripts: Callable[[Channel], None],
     patience: float = 0.05,
-) -> client.Started:
+) -> talk.Started:
     """Carry out a plan with a server that speaks as the scripts say, one for each request."""
     left = list(scripts)
 
@@ -386,7 +386,8 @@ def converse(
         threading.Thread(target=speak).start()
 
     monkeypatch.setattr(client._Run, "_ask", ask)
-    monkeypatch.setattr(client, "_PATIENCE", patience)
+    monkeypatch.setattr(client, "PATIENCE", patience)
+    monkeypatch.setattr(talk, "PATIENCE", patience)
     return client.carry_out(plan, Context(), trace=True)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from libct.bootstrap import hints
-from libct.bootstrap.client import step_error
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.hints import hint_for
+from libct.bootstrap.started import step_error
 from libct.plan import container as container  # what steps are called
 from libct.plan.namespaces import clone_init, unshare_user
 from libct.plan.network import get_network

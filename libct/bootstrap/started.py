@@ -1,0 +1,179 @@
+"""What a performed plan leaves with the runtime: a process that is to become its command."""
+
+from __future__ import annotations
+
+import _signal
+import posix
+import select
+import time
+
+from ..errors import StepError
+from ..plan.step import INIT, RUNTIME, Plan
+from ..syscalls.interrupts import allowed
+from . import becoming
+from .channel import Channel, close_all
+from .failure import Failure
+from .message import Garbled
+from .servers import end, reap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Seconds that a process of a failed start gets to end by itself, as it does
+# at once when nothing holds it up.
+PATIENCE = 1.0
+
+
+class Started:
+    """What a performed plan leaves with the runtime.
+
+    pid, pidfd: the container's process; pidfd is the receiver's to close.
+    channel: open until the process is the command; None once it is closed.
+    ahead: the step that let the process go ahead of time, 0 if there was none: it
+        says then when it is about to execute its command.
+    traces: performed steps, when they were asked for.
+    """
+
+    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.ahead, self.pid, self.pidfd = 0, 0, -1
+        self.channel: Channel | None = None
+        self.traces: list[tuple[int, int, int, str]] = []
+
+    def finish(self) -> None:
+        """Wait until the process has executed its command.
+
+        StepError when it cannot; the process is gone then, as it is when
+        somebody interrupts the waiting.
+        """
+        try:
+            self._listen()
+        except Failure as failure:
+            self._end()
+            raise step_error(self.plan, failure, self.traces) from None
+        except BaseException:
+            self._end()
+            raise
+        self.close()
+
+    def _listen(self) -> None:
+        last: tuple[Any, ...] = ()  # the message of that
+        channel = self.channel
+        assert channel is not None
+        while True:
+            seen = becoming.wait(self.pidfd, channel.fileno(), select.POLLIN)
+            if seen != becoming.HEARD:
+                break
+            try:
+                message, fds, _ = channel.hear()
+            except (EOFError, ConnectionError):
+                break
+            except Garbled:
+                raise self.garbled() from None
+            close_all(fds)
+            if message[0] == "failed":
+                raise self.failure(message)
+            if message[0] != "traced" or last:
+                raise self.garbled()
+            self.traces += message[1]
+            last = message
+        if not last or not becoming.has_executed(self.pidfd):
+            last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
+            raise self.death(self.ahead or last_of_all)
+        if last[2]:
+            self.traces.append(_executed(last))
+
+    def close_executed(self) -> None:
+        """The process has executed its command: take what it has said of it before that."""
+        channel = self.channel
+        if channel is not None and channel.is_intact() and readable(channel.fileno(), seconds=0):
+            try:
+                message, fds, _ = channel.hear()
+            except (EOFError, ConnectionError, Garbled):
+                pass
+            else:
+                close_all(fds)
+                if message[0] == "traced":
+                    self.traces += message[1]
+                    if message[2]:
+                        self.traces.append(_executed(message))
+        self.close()
+
+    def death(self, number: int) -> Failure:
+        """Why the process has gone without a word."""
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):
+            # Somebody else has ended the talk, and not the process.
+            end(pidfd)
+            return self.garbled()
+        ended = reap(pidfd) if pidfd >= 0 else None
+        if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
+            return Failure(number, None, "", "its process ended unexpectedly")
+        limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
+        hint = "the memory limit may be too low to start a container in" if limited else ""
+        return Failure(number, None, "", "its process was killed", None, hint)
+
+    def garbled(self) -> Failure:
+        """Somebody else speaks for the process, which must not go on then."""
+        return Failure(len(self.plan), None, "", "it says what cannot be understood")
+
+    def failure(self, message: tuple[Any, ...]) -> Failure:
+        self.traces += message[-1]
+        if not 1 <= message[1] <= len(self.plan):
+            return self.garbled()
+        return Failure(*message[1:-1])
+
+    def _end(self) -> None:
+        pidfd, self.pidfd = self.pidfd, -1
+        if pidfd >= 0:
+            end(pidfd)
+        self.close()
+
+    def close(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
+
+def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
+    """The record of the execve that was announced; that it succeeds is seen from here alone."""
+    _, _, number, start = traced
+    return number, start, time.time_ns() - start, "ok"
+
+
+def readable(*fds: int, seconds: float | None = None) -> list[int]:
+    """Wait until one can be read, and return those that can; handlers of signals run meanwhile.
+
+    seconds: to wait at most, None for ever.
+    """
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    with allowed():
+        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
+
+
+def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
+    """The exception for a failed step, with all that plan knows of it."""
+    from .hints import hint_for
+
+    step = plan.steps[failure.number - 1]
+    error = StepError(
+        number=failure.number,
+        total=len(plan),
+        process=step.process,
+        phase=step.phase,
+        op=step.op,
+        title=step.title,
+        call=failure.call,
+        path=failure.path,
+        errno=failure.errno,
+        problem=failure.problem,
+        place=step.why,
+        hint=hint_for(step, failure),
+    )
+    error.traces = traces
+    return error
