@@ -118,17 +118,24 @@ class Podman:
         return self.output("inspect", "--format", template, name).rstrip("\n")
 
     def clear(self) -> None:
-        """Remove all containers and pods, and wait until their monitors are gone."""
+        """Remove all containers and pods, and wait until their monitors are gone.
+
+        A monitor ends with a `podman container cleanup`, which fails when the container has
+        been removed before; and a command of podman's that fails leaves the storage mounted
+        on itself.  The next one that succeeds unmounts it, so one runs when all others are over.
+        """
+        pods = []
         if self.output("ps", "--all", "--quiet"):  # infra containers of pods are listed, too
             pods = self.output("pod", "ps", "--quiet", "--no-trunc").split()
             self("pod", "rm", "--all", "--force", "--time", "0")
             self("rm", "--all", "--force", "--time", "0")
-            left = self.output("ps", "--all")
-            assert left.count("\n") == 1, f"podman cannot remove\n{left}"
-            for pod in pods:
-                # In hierarchies that podman does not know it leaves them, with any runtime.
-                remove_groups(f"{self.parent}/{pod}")
-        assert wait_until(lambda: not list(self.processes())), list(self.processes())
+        over = wait_until(lambda: not list(self.processes()), patience=60)
+        left = self.output("ps", "--all")
+        assert left.count("\n") == 1, f"podman cannot remove\n{left}"
+        assert over, list(self.processes())
+        for pod in pods:
+            # In hierarchies that podman does not know it leaves them, with any runtime.
+            remove_groups(f"{self.parent}/{pod}")
 
     def processes(self) -> Iterator[str]:
         """Processes whose command line names the storage: of conmon, podman and libct."""
