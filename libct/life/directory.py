@@ -23,7 +23,7 @@ import posix
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from ..loading.paths import absolute, environment, exists
 from ..syscalls.interrupts import allowed
-from .proc import start_time
+from .proc import boot_id, of_this_boot, start_time
 from .record import Record, damaged
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
@@ -254,11 +254,13 @@ class Directory:
         pid: its number, 0 while that is not known.
         """
         found = posix.fstat(stdin)
-        numbers = (found.st_dev, found.st_ino, pid, start_time(pid) if pid else 0)
+        start = start_time(pid) if pid else 0
+        noted = (found.st_dev, found.st_ino, pid, start, boot_id().encode())
         try:
             fd = self._open(HOOK, _WRITING)
             try:
-                posix.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
+                # Always of the same length.
+                posix.write(fd, b"%20d %20d %20d %20d %-36b" % noted)
             finally:
                 posix.close(fd)
         except FileNotFoundError:
@@ -275,10 +277,11 @@ class Directory:
         Device and inode of its standard input, its number and start.
         """
         try:
-            device, inode, pid, start = map(int, self.text(HOOK).split())
+            words = self.text(HOOK).split()
+            device, inode, pid, start = map(int, words[:4])
         except (ValueError, ContainerDamaged):
             return None  # not what note_hook() writes
-        return device, inode, pid, start
+        return (device, inode, pid, start) if of_this_boot(" ".join(words[4:])) else None
 
     # --- removing ---
 

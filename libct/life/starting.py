@@ -29,7 +29,7 @@ from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import start_time
+from .proc import boot_id, start_time
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -110,6 +110,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
+        record.boot = boot_id()
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}

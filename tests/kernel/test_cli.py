@@ -455,6 +455,43 @@ def test_a_damaged_file_beside_the_state_keeps_nothing_from_being_removed(
     assert not any(map(os.path.exists, groups))
 
 
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_a_container_of_another_boot_has_stopped(tmp_path: Path, rootfs: Path, boot: str) -> None:
+    """Whoever has its process's number now, and has started as long after the boot."""
+    now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    name = unique()
+    libct("create", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    libct("kill", name, "KILL", check=True)
+    assert wait_until(lambda: state(name)["status"] == "stopped")
+    file = state_root() / name / "state.json"
+    record = json.loads(file.read_text())
+    assert record["boot"] == now
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        try:
+            record.update(pid=other.pid, start=start_time(other.pid), status="created")
+            hook = f"0 0 {other.pid} {start_time(other.pid)} {now}"
+            if boot == "another":
+                record["boot"] = record["boot"][::-1]
+                hook = hook.replace(now, record["boot"])
+            file.write_text(json.dumps(record))
+            (file.parent / "hook").write_text(hook)
+            listed = json.loads(libct("list", "-f", "json", check=True).stdout)
+            (found,) = (one for one in listed if one["id"] == name)
+            if boot == "this":
+                assert found["pid"] == other.pid
+                return
+            assert (found["status"], found["pid"]) == ("stopped", 0)
+            for words in (["kill", name, "KILL"], ["exec", name, "true"]):
+                assert libct(*words).returncode != 0
+            libct("kill", "--all", name, "KILL", check=True)  # of which there is nobody
+            libct("delete", name, check=True)
+            assert not file.parent.exists()
+            assert start_time(other.pid) > 0
+        finally:
+            libct("delete", "--force", name, check=True)  # which ends it, where that is this boot's
+            other.kill()
+
+
 def test_list_of_nothing(tmp_path: Path) -> None:
     assert libct("list", "-q", root=tmp_path / "none", check=True).stdout == ""
     assert json.loads(libct("list", "-f", "json", root=tmp_path / "none").stdout) == []

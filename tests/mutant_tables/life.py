@@ -44,6 +44,37 @@ _RECORD = [
         (_STATE + "test_a_process_is_known_by_its_start",),
     ),
     Mutant(
+        "a process of another boot is not the container's",
+        "life/record.py",
+        "return there and of_this_boot(self.boot)",
+        "return there",
+        (
+            _STATE + "test_a_process_of_another_boot_is_not_the_first",
+            _CLI + "test_a_container_of_another_boot_has_stopped",
+        ),
+    ),
+    Mutant(
+        "a record has the boot that its numbers are of",
+        "life/starting.py",
+        "        record.boot = boot_id()\n",
+        "",
+        (_CLI + "test_a_container_of_another_boot_has_stopped",),
+    ),
+    Mutant(
+        "a hook of another boot is none",
+        "life/directory.py",
+        'if of_this_boot(" ".join(words[4:])) else None',
+        "",
+        (_CLI + "test_a_container_of_another_boot_has_stopped",),
+    ),
+    Mutant(
+        "where the boot is not known nothing is of another one",
+        "life/proc.py",
+        'boot_id() in ("", noted)',
+        "boot_id() == noted",
+        (_STATE + "test_a_boot_that_is_not_known_is_taken_for_this_one",),
+    ),
+    Mutant(
         "a pidfd is of the first process and of no later one",
         "life/holdings.py",
         "if pidfd < 0 or not self.record.alive:",
