@@ -17,7 +17,6 @@ from ..syscalls.interrupts import deferred
 from . import rules
 from .directory import Directory, default_root
 from .holdings import Holdings
-from .proc import in_pid_namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,12 +175,8 @@ class Container:
         manager = self.manager
         if manager is not None and manager.exists():
             return sorted(manager.all_pids())
-        record = self._has.refresh()
-        if not record.alive:
-            return []
-        if not record.own_pids:
-            return [record.pid]  # nothing tells the container's processes from others
-        return in_pid_namespace_of(record.pid)
+        self._has.refresh()
+        return self._has.seen_processes()
 
     def stats(self) -> Stats:
         """What the container has used (cgroups/statistics/records.py).

@@ -44,14 +44,19 @@ def of_this_boot(noted: str) -> bool:
     return not noted or boot_id() in ("", noted)
 
 
-def in_pid_namespace_of(pid: int) -> list[int]:
-    """All processes in the pid namespace of pid, for a container without control groups."""
-    wanted = posix.stat(f"/proc/{pid}/ns/pid").st_ino
+def pid_namespace(pid: int) -> list[int]:
+    """Device and inode number of it; OSError where pid has ended, or is not ours to look at."""
+    found = posix.stat(f"/proc/{pid}/ns/pid")
+    return [found.st_dev, found.st_ino]
+
+
+def in_pid_namespace(namespace: list[int]) -> list[int]:
+    """All processes in there; somebody keeps it, or another one may get its number."""
     found = []
     for name in filter(str.isdigit, posix.listdir("/proc")):
         try:
-            if posix.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+            if pid_namespace(int(name)) == namespace:
                 found.append(int(name))
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
+            continue
     return sorted(found)

@@ -82,6 +82,27 @@ _RECORD = [
         (_STATE + "test_a_process_is_opened_only_if_it_is_the_first",),
     ),
     Mutant(
+        "a container's processes are those of the pid namespace that its start has noted",
+        "life/holdings.py",
+        'namespace = record.namespaces.get("pid")',
+        "namespace = None",
+        (_CONTAINER + "test_processes_are_of_the_pid_namespace_of_the_start",),
+    ),
+    Mutant(
+        "a pid namespace that was not noted is that of the first process and of no later one",
+        "life/holdings.py",
+        "                pidfds.send(pidfd, 0)  # that was not a later one of its number\n",
+        "",
+        (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
+    ),
+    Mutant(
+        "a container whose first process ends while it is looked at has no processes",
+        "life/holdings.py",
+        "        except (FileNotFoundError, ProcessLookupError):\n            return []\n",
+        "",
+        (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
+    ),
+    Mutant(
         "a handle is of the container that it was made for",
         "life/holdings.py",
         "if record.created != self.record.created:",
