@@ -187,8 +187,8 @@ _DOOR = [
     Mutant(
         "a copy of the owner that Python knows nothing of has a server of its own",
         "bootstrap/servers.py",
-        "    return (posix.getpid(), _interpreter(), *inherited())",
-        "    return (0, _interpreter(), *inherited())",
+        "    return (posix.getpid(), interpreter(), *inherited())",
+        "    return (0, interpreter(), *inherited())",
         (_SERVER + "test_a_copy_that_python_knows_nothing_of",),
     ),
     Mutant(
