@@ -382,6 +382,10 @@ class Held(Directory):
         except OSError as error:
             raise self._failure("write", f"{self.path}/{STATE}", error) from error
 
+    def discard(self) -> None:
+        """Remove what prepare() has written, and nobody is to publish."""
+        self._unlink(f".{STATE}")
+
     def make_fifo(self) -> int:
         """Make exec.fifo and return an O_PATH descriptor of it."""
         self.remove_fifo()  # of a start that was killed
@@ -403,8 +407,8 @@ class Held(Directory):
     def _unlink(self, name: str) -> None:
         try:
             posix.unlink(name, dir_fd=self._fd)
-        except FileNotFoundError:
-            pass
+        except (FileNotFoundError, IsADirectoryError):
+            pass  # what is no file of ours goes with the container
 
 
 def _stamp(found: posix.stat_result) -> tuple[int, int]:

@@ -185,10 +185,11 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
 
 
 def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
-    """After a failed start: the fifo and the control groups that it has made go.
+    """After a failed start: what it has written and the control groups that it has made go.
 
     What cannot be undone is told after the error itself.
     """
+    held.discard()
     held.remove_fifo()
     for failure in ledger.undo() if ledger is not None else ():
         note(error, failure)

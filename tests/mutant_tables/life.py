@@ -16,6 +16,7 @@ _CALLERS = "tests/kernel/test_cli_callers.py::"
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
 _BAD_INPUT = "tests/kernel/test_cli_bad_input.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
+_LIFE = "tests/kernel/test_life.py::"
 
 _ENTRY = '    plan.add(who, "identity", entry)\n'
 _IDENTITY = """\
@@ -101,6 +102,20 @@ _RECORD = [
         "        except (FileNotFoundError, ProcessLookupError):\n            return []\n",
         "",
         (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
+    ),
+    Mutant(
+        "a failed start leaves no state that was to be",
+        "life/starting.py",
+        "    held.discard()\n",
+        "",
+        (_LIFE + "test_a_start_that_has_failed_leaves_what_create_had_made",),
+    ),
+    Mutant(
+        "a directory in the place of a file keeps nothing from being undone",
+        "life/directory.py",
+        "except (FileNotFoundError, IsADirectoryError):",
+        "except FileNotFoundError:",
+        (_LIFE + "test_a_next_state_that_cannot_be_written_is_the_error",),
     ),
     Mutant(
         "a handle is of the container that it was made for",
