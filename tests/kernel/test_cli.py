@@ -61,6 +61,14 @@ def sleeper(tmp_path: Path, rootfs: Path) -> Any:
     libct("delete", "--force", name, check=True)
 
 
+def begin(*words: str | Path, **options: Any) -> subprocess.Popen[Any]:
+    """A command that goes on, with what it writes in a pipe."""
+    values = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
+    return subprocess.Popen(
+        libct_command(*words), env={**os.environ, **libct_environment()}, **values
+    )
+
+
 def state(name: str) -> Any:
     return json.loads(libct("state", name, check=True).stdout)
 
@@ -136,12 +144,7 @@ def test_run_keeps_the_state_if_asked_to(tmp_path: Path, rootfs: Path) -> None:
 def test_run_forwards_signals(tmp_path: Path, rootfs: Path, number: int) -> None:
     script = f"trap 'exit 42' {int(number)}; echo ready; while :; do sleep 0.05; done"
     bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ) as run:
+    with begin("run", "-b", bundle, unique(), stdin=subprocess.DEVNULL) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
         run.send_signal(number)
@@ -183,12 +186,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, rootfs: Path) ->
 def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: int) -> None:
     """Process 1 of a pid namespace would not even notice it."""
     script = f"{script}\necho ready; for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; exit 5"
-    with subprocess.Popen(
-        libct_command("sandbox", "--", "sh", "-c", script),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ) as sandbox:
+    with begin("sandbox", "--", "sh", "-c", script, stdin=subprocess.DEVNULL) as sandbox:
         assert sandbox.stdout is not None
         assert sandbox.stdout.readline() == b"ready\n"
         sandbox.send_signal(number)
@@ -199,12 +197,7 @@ def test_run_waits_for_what_it_has_taken(tmp_path: Path, rootfs: Path) -> None:
     """And leaves no zombies of a container that runs for long."""
     script = "sh -c 'sleep 0.1 & echo $!; exit 0'; read line; exit 3"
     bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script, linux=SHARED_PIDS)
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as run:
+    with begin("run", "-b", bundle, unique()) as run:
         assert run.stdin is not None
         assert run.stdout is not None
         orphan = int(run.stdout.readline())
@@ -226,13 +219,7 @@ def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> Non
         linux=SHARED_PIDS,
         process={"env": ["PATH=/bin", f"ORPHAN={orphan}"]},
     )
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with begin("run", "-b", bundle, unique(), text=True) as run:
         assert run.stdin is not None
         assert run.stdout is not None
         assert run.stdout.readline().split() == ["PPid:", str(run.pid)]
@@ -553,10 +540,7 @@ def test_pause_and_resume(sleeper: str) -> None:
         assert state(sleeper)["status"] == "paused"
         assert "paused" in libct("exec", sleeper, "true").stderr
         # It gets into the control group, and no further.
-        waiting = subprocess.Popen(
-            libct_command("exec", "--ignore-paused", sleeper, "true"),
-            env={**os.environ, **libct_environment()},
-        )
+        waiting = begin("exec", "--ignore-paused", sleeper, "true", stdin=None, stdout=None)
         assert wait_until(
             lambda: len(json.loads(libct("ps", "-f", "json", sleeper, check=True).stdout)) == 2
         )
