@@ -6,10 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from .commands import CHECKOUT, run
+from .commands import CHECKOUT
 from .engines import (
     IMAGE,
     POLITE,
+    Client,
     Private,
     image_archive,
     processes,
@@ -20,7 +21,6 @@ from .leaks import wait_until
 from .names import unique
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 # Plugins that are not used here; "opt" would make directories in /opt.
@@ -34,7 +34,7 @@ address = "{place}/containerd.sock"
 """
 
 
-class Containerd:
+class Containerd(Client):
     """Commands of ctr for a daemon of their own; close() ends it and all that it runs."""
 
     def __init__(self) -> None:
@@ -67,23 +67,10 @@ class Containerd:
         self("images", "import", image_archive(self.place), check=True)
 
     def command(self, *args: str | os.PathLike[str]) -> list[str]:
-        """The command line that __call__ runs."""
         words = [os.fspath(arg) for arg in args]
         if words[0] == "run":
             words[1:1] = ["--runc-binary", str(self.runtime)]
         return self.private.command(["ctr", *words])
-
-    def __call__(
-        self,
-        *args: str | os.PathLike[str],
-        input: str = "",  # noqa: A002  # as subprocess.run() has it
-        check: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        return run(self.command(*args), env=self.environment, input=input, check=check)
-
-    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
-        """What a command that must succeed prints."""
-        return self(*args, input=input, check=True).stdout
 
     def run_polite(self) -> str:
         """The name of a running container of POLITE, which has said that it is ready."""

@@ -6,20 +6,20 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from .commands import DOCKER, run
+from .commands import DOCKER
 from .containerd import Containerd
-from .engines import IMAGE, POLITE, image_archive, remove_groups
+from .engines import IMAGE, POLITE, Client, image_archive, remove_groups
 from .leaks import wait_until
 from .names import unique
 
 if TYPE_CHECKING:
-    import subprocess
+    pass
 
 # What is asked of docker for every container, until libct has seccomp filters.
 SECURITY = ["--security-opt", "seccomp=unconfined"]
 
 
-class Docker:
+class Docker(Client):
     """Commands of docker for a daemon of their own; close() ends it and all that it runs."""
 
     def __init__(self) -> None:
@@ -64,23 +64,10 @@ class Docker:
         self("load", "--input", image_archive(self.place), check=True)
 
     def command(self, *args: str | os.PathLike[str]) -> list[str]:
-        """The command line that __call__ runs."""
         words = [os.fspath(arg) for arg in args]
         if words[0] in ("run", "create"):
             words[1:1] = SECURITY
         return [DOCKER, "--host", self.host, *words]
-
-    def __call__(
-        self,
-        *args: str | os.PathLike[str],
-        input: str = "",  # noqa: A002  # as subprocess.run() has it
-        check: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        return run(self.command(*args), env=self.environment, input=input, check=check)
-
-    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
-        """What a command that must succeed prints."""
-        return self(*args, input=input, check=True).stdout
 
     def run_polite(self, *options: str) -> str:
         """The name of a running container of POLITE, which has said that it is ready."""
@@ -88,10 +75,6 @@ class Docker:
         self("run", "--detach", "--name", name, *options, IMAGE, "sh", "-c", POLITE, check=True)
         assert wait_until(lambda: self.output("logs", name) == "ready\n")
         return name
-
-    def inspect(self, name: str, template: str) -> str:
-        """A Go template over what docker knows of a container."""
-        return self.output("inspect", "--format", template, name).rstrip("\n")
 
     def clear(self) -> None:
         """Remove all containers, and wait until their shims are gone."""

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .bundles import busybox_rootfs
-from .commands import session_directory
+from .commands import run, session_directory
 from .leaks import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # The image that image_archive() makes: a busybox_rootfs().
 IMAGE = "docker.io/library/box:latest"
@@ -99,6 +99,46 @@ def processes(*names: str) -> Iterator[str]:
             continue  # no process, or it is gone
         if all(name in line for name in names):
             yield f"{entry} {line}"
+
+
+class Client:
+    """The command line of an engine.
+
+    environment: added to that of its commands.
+    user: they are the ordinary user's.
+    directory: where they work; None for that of the tests.
+    """
+
+    environment: Mapping[str, str]
+    user = False
+    directory: Path | None = None
+
+    def command(self, *args: str | os.PathLike[str]) -> list[str]:
+        """The command line that __call__ runs."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        *args: str | os.PathLike[str],
+        input: str = "",  # noqa: A002  # as subprocess.run() has it
+        check: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        return run(
+            self.command(*args),
+            user=self.user,
+            env=self.environment,
+            cwd=self.directory,
+            input=input,
+            check=check,
+        )
+
+    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
+        """What a command that must succeed prints."""
+        return self(*args, input=input, check=True).stdout
+
+    def inspect(self, name: str, template: str) -> str:
+        """A Go template over what the engine knows of a container."""
+        return self.output("inspect", "--format", template, name).rstrip("\n")
 
 
 class Private:

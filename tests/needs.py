@@ -106,6 +106,13 @@ def root() -> None:
 
 
 @_need
+def suid_dumpable() -> None:
+    """The right to set what processes are whose ids have changed (proc_sys_fs(5))."""
+    sysctl = Path("/proc/sys/fs/suid_dumpable")
+    sysctl.write_text(sysctl.read_text())
+
+
+@_need
 def userns() -> None:
     """User namespaces, with mounts in them."""
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, lambda: mount("tmpfs", "/mnt", "tmpfs"))

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 from .commands import (
     CHECKOUT,
     give_to_user,
-    run,
     session_directory,
     user_checkout,
     user_python,
 )
-from .engines import POLITE, processes, remove_groups, rootfs_archive, runtime_program
+from .engines import POLITE, Client, processes, remove_groups, rootfs_archive, runtime_program
 from .leaks import wait_until
 from .names import unique
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 # What is asked of podman for every container, until libct has seccomp filters.
@@ -47,7 +45,7 @@ runtime_supports_json = ["libct"]
 IMAGE = "box"
 
 
-class Podman:
+class Podman(Client):
     """Commands of podman, all on one storage; close() removes that and all that is in it.
 
     user: as the ordinary user.  configuration: more lines for [containers].
@@ -57,6 +55,7 @@ class Podman:
     def __init__(self, *, user: bool = False, configuration: str = "") -> None:
         self.user = user
         self.place = Path(tempfile.mkdtemp(prefix="podman-", dir=session_directory()))
+        self.directory = self.place  # where conmon makes a file when memory has run out
         self.parent = unique("podman")  # of the containers' control groups
         self.runtime = self.place / "libct"
         python, checkout = (user_python(), user_checkout()) if user else (sys.executable, CHECKOUT)
@@ -76,7 +75,6 @@ class Podman:
         self("import", "--quiet", archive, IMAGE, check=True)
 
     def command(self, *args: str | os.PathLike[str]) -> list[str]:
-        """The command line that __call__ runs."""
         command = ["podman", "--runtime", str(self.runtime), "--storage-driver", "overlay"]
         for option, name in (("root", "storage"), ("runroot", "run"), ("tmpdir", "tmp")):
             command += [f"--{option}", str(self.place / name)]
@@ -87,25 +85,6 @@ class Podman:
             words[at:at] = [] if self.user else ["--cgroup-parent", f"/{self.parent}"]
         return command + words
 
-    def __call__(
-        self,
-        *args: str | os.PathLike[str],
-        input: str = "",  # noqa: A002  # as subprocess.run() has it
-        check: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        return run(
-            self.command(*args),
-            user=self.user,
-            env=self.environment,
-            cwd=self.place,  # where conmon makes a file when memory has run out
-            input=input,
-            check=check,
-        )
-
-    def output(self, *args: str | os.PathLike[str], input: str = "") -> str:  # noqa: A002
-        """What a command that must succeed prints."""
-        return self(*args, input=input, check=True).stdout
-
     def run_polite(self) -> str:
         """The name of a running container of POLITE, which has said that it is ready."""
         name = unique()
@@ -113,22 +92,25 @@ class Podman:
         assert wait_until(lambda: self.output("logs", name) == "ready\n")
         return name
 
-    def inspect(self, name: str, template: str) -> str:
-        """A Go template over what podman knows of a container."""
-        return self.output("inspect", "--format", template, name).rstrip("\n")
-
     def clear(self) -> None:
-        """Remove all containers and pods, and wait until their monitors are gone."""
+        """Remove all containers and pods, and wait until their monitors are gone.
+
+        A monitor ends with a `podman container cleanup`, which fails when the container has
+        been removed before; and a command of podman's that fails leaves the storage mounted
+        on itself.  The next one that succeeds unmounts it, so one runs when all others are over.
+        """
+        pods = []
         if self.output("ps", "--all", "--quiet"):  # infra containers of pods are listed, too
             pods = self.output("pod", "ps", "--quiet", "--no-trunc").split()
             self("pod", "rm", "--all", "--force", "--time", "0")
             self("rm", "--all", "--force", "--time", "0")
-            left = self.output("ps", "--all")
-            assert left.count("\n") == 1, f"podman cannot remove\n{left}"
-            for pod in pods:
-                # In hierarchies that podman does not know it leaves them, with any runtime.
-                remove_groups(f"{self.parent}/{pod}")
-        assert wait_until(lambda: not list(self.processes())), list(self.processes())
+        over = wait_until(lambda: not list(self.processes()), patience=60)
+        left = self.output("ps", "--all")
+        assert left.count("\n") == 1, f"podman cannot remove\n{left}"
+        assert over, list(self.processes())
+        for pod in pods:
+            # In hierarchies that podman does not know it leaves them, with any runtime.
+            remove_groups(f"{self.parent}/{pod}")
 
     def processes(self) -> Iterator[str]:
         """Processes whose command line names the storage: of conmon, podman and libct."""

@@ -22,48 +22,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
+    Times = tuple[int, int, int]  # runtime, deadline and period, in nanoseconds
+
 
 def set_scheduler(
-    context: Context,
-    policy: int,
-    nice: int,
-    priority: int,
-    flags: int,
-    runtime: int,
-    deadline: int,
-    period: int,
+    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times
 ) -> None:
-    """policy: SCHED_*; flags: SCHED_FLAG_*; times in nanoseconds (sched(7))."""
-    _set_scheduler(0, policy, nice, priority, flags, runtime, deadline, period)
+    """policy: SCHED_*; flags: SCHED_FLAG_* (sched(7))."""
+    _set_scheduler(0, policy, nice, priority, flags, times)
 
 
 def set_scheduler_of(
-    context: Context,
-    policy: int,
-    nice: int,
-    priority: int,
-    flags: int,
-    runtime: int,
-    deadline: int,
-    period: int,
+    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times
 ) -> None:
     """The same for the process cloned last, by the runtime.
 
     context.pid is our child and not yet waited for, so nobody else's number.
     """
-    _set_scheduler(context.pid, policy, nice, priority, flags, runtime, deadline, period)
+    _set_scheduler(context.pid, policy, nice, priority, flags, times)
 
 
 def _set_scheduler(
-    pid: int,
-    policy: int,
-    nice: int,
-    priority: int,
-    flags: int,
-    runtime: int,
-    deadline: int,
-    period: int,
+    pid: int, policy: int, nice: int, priority: int, flags: int, times: Times
 ) -> None:
+    runtime, deadline, period = times
     try:
         sched_setattr(
             policy,

@@ -13,7 +13,6 @@ from .context import Context
 
 _HIGHEST = 0xFFFFFFFF
 _NULL = posix.makedev(1, 3)
-_LEFT_TO_EXECVE = ("start", *HOOK_OUTPUT)
 
 
 def install_descriptors(context: Context, extra: int) -> None:
@@ -60,14 +59,15 @@ def reopen_null(context: Context) -> None:
         posix.close(null)
 
 
-def close_descriptors(context: Context, kept: int) -> None:
+def close_descriptors(context: Context, kept: int, hooks: bool) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
     The channel and the start fifo are left to execve, which closes them: that
-    is how the other side learns that it has succeeded.  So are the files that
-    hooks write to, for those that are yet to come.  CVE-2024-21626.
+    is how the other side learns that it has succeeded.  CVE-2024-21626.
+    hooks: some are yet to come; so are the files that they write to.
     """
-    left = {name: fd for name, fd in context.fds.items() if name in _LEFT_TO_EXECVE}
+    names = ("start", *HOOK_OUTPUT) if hooks else ("start",)
+    left = {name: fd for name, fd in context.fds.items() if name in names}
     ours = (context.values["channel"].fileno(), *left.values())
     first = kept
     for fd in sorted(fd for fd in ours if fd >= kept):

@@ -296,6 +296,7 @@ def become_root(context: Context) -> None:
         if error.errno != errno.EINVAL:
             raise
         # The map has no 0, which the kernel allows: the ids stay as mapped.
+    set_dumpable(False)  # it may be again: fs.suid_dumpable is what a change of rights sets
 
 
 def _leave_groups(context: Context) -> bool:

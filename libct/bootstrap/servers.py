@@ -184,17 +184,17 @@ def _identity() -> tuple[Any, ...]:
         return (posix.getpid(),)
     from .inherited import inherited
 
-    return (posix.getpid(), _interpreter(), *inherited())
+    return (posix.getpid(), interpreter(), *inherited())
 
 
-def _interpreter() -> str:
+def interpreter() -> str:
     """libct.interpreter, or the Python that runs us."""
     return getattr(sys.modules[_PACKAGE], "interpreter", "") or sys.executable
 
 
 def _spawn(identity: tuple[Any, ...]) -> Server:
     global _at_fork
-    program = _interpreter()
+    program = interpreter()
     if not program:
         raise ServerError(
             "no Python interpreter is known (sys.executable is empty): set libct.interpreter"
@@ -304,7 +304,7 @@ def server_error(ended: posix.waitid_result | None) -> ServerError:
         how = f" with status {ended.si_status}"
         if ended.si_status:
             hint = (
-                f": is {_interpreter()!r} CPython 3.9 or newer, and can it read libct's files"
+                f": is {interpreter()!r} CPython 3.9 or newer, and can it read libct's files"
                 f" in {_PLACE!r}?"
             )
     elif ended is not None:

@@ -13,6 +13,7 @@ import sys
 from ..bootstrap.failure import Failure
 from ..bootstrap.hints import hint_for
 from ..bootstrap.seal import sealed_interpreter
+from ..bootstrap.servers import interpreter
 from ..cgroups import choose
 from ..cgroups.layout import detect
 from ..config.cgroup import Cgroup
@@ -280,21 +281,22 @@ _TRIALS: dict[str, Callable[[], object]] = {
 def _seal() -> str:
     """Which way the bootstrap server's interpreter is sealed here, by having it done."""
     try:
-        fd = sealed_interpreter(real(sys.executable))
+        place = real(interpreter())
+        fd = sealed_interpreter(place)
     except OSError as error:
         return _one_line(error.strerror or str(error))
     try:
         kind = fstatfs(fd).type
         if kind == _TMPFS and not os.path.exists(os.readlink(f"/proc/self/fd/{fd}")):
             return "memory"
-        return "overlay" if kind == _OVERLAY and _is_detached(fd) else "file"
+        return "overlay" if kind == _OVERLAY and _is_detached(fd, place) else "file"
     finally:
         os.close(fd)
 
 
-def _is_detached(fd: int) -> bool:
+def _is_detached(fd: int, place: str) -> bool:
     """Whether what is open is of a mount of its own, and not of the host's (which may be one)."""
-    return os.fstat(fd).st_dev != os.stat(os.path.realpath(sys.executable)).st_dev
+    return os.fstat(fd).st_dev != os.stat(place).st_dev
 
 
 # --- control groups -----------------------------------------------------------

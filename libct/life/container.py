@@ -17,11 +17,9 @@ from ..syscalls.interrupts import deferred
 from . import rules
 from .directory import Directory, default_root
 from .holdings import Holdings
-from .proc import in_pid_namespace_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any
 
     from ..cgroups.manager import Manager
@@ -176,12 +174,8 @@ class Container:
         manager = self.manager
         if manager is not None and manager.exists():
             return sorted(manager.all_pids())
-        record = self._has.refresh()
-        if not record.alive:
-            return []
-        if not record.own_pids:
-            return [record.pid]  # nothing tells the container's processes from others
-        return in_pid_namespace_of(record.pid)
+        self._has.refresh()
+        return self._has.seen_processes()
 
     def stats(self) -> Stats:
         """What the container has used (cgroups/statistics/records.py).
@@ -422,12 +416,7 @@ class Container:
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         begun: list[bool] = []
         try:
             self._leave(error, begun)

@@ -23,7 +23,7 @@ import posix
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from ..loading.paths import absolute, environment, exists
 from ..syscalls.interrupts import allowed
-from .proc import flock_holders, start_time
+from .proc import boot_id, flock_holders, of_this_boot, start_time
 from .record import Record, damaged
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
@@ -246,11 +246,13 @@ class Directory:
         pid: its number, 0 while that is not known.
         """
         found = posix.fstat(stdin)
-        numbers = (found.st_dev, found.st_ino, pid, start_time(pid) if pid else 0)
+        start = start_time(pid) if pid else 0
+        noted = (found.st_dev, found.st_ino, pid, start, boot_id().encode())
         try:
             fd = self._open(HOOK, _WRITING)
             try:
-                posix.write(fd, b"%20d %20d %20d %20d" % numbers)  # always of the same length
+                # Always of the same length.
+                posix.write(fd, b"%20d %20d %20d %20d %-36b" % noted)
             finally:
                 posix.close(fd)
         except FileNotFoundError:
@@ -267,10 +269,11 @@ class Directory:
         Device and inode of its standard input, its number and start.
         """
         try:
-            device, inode, pid, start = map(int, self.text(HOOK).split())
+            words = self.text(HOOK).split()
+            device, inode, pid, start = map(int, words[:4])
         except (ValueError, ContainerDamaged):
             return None  # not what note_hook() writes
-        return device, inode, pid, start
+        return (device, inode, pid, start) if of_this_boot(" ".join(words[4:])) else None
 
     # --- removing ---
 
@@ -371,6 +374,10 @@ class Held(Directory):
         except OSError as error:
             raise self._failure("write", f"{self.path}/{STATE}", error) from error
 
+    def discard(self) -> None:
+        """Remove what prepare() has written, and nobody is to publish."""
+        self._unlink(f".{STATE}")
+
     def make_fifo(self) -> int:
         """Make exec.fifo and return an O_PATH descriptor of it."""
         self.remove_fifo()  # of a start that was killed
@@ -392,8 +399,8 @@ class Held(Directory):
     def _unlink(self, name: str) -> None:
         try:
             posix.unlink(name, dir_fd=self._fd)
-        except FileNotFoundError:
-            pass
+        except (FileNotFoundError, IsADirectoryError):
+            pass  # what is no file of ours goes with the container
 
 
 def _stamp(found: posix.stat_result) -> tuple[int, int]:

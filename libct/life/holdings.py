@@ -12,7 +12,7 @@ from ..config.status import CREATED, CREATING, INIT_NAME, PAUSED, RUNNING, STOPP
 from ..errors import ContainerNotRunning, Error
 from ..loading.paths import exists
 from ..syscalls import pidfds
-from .proc import name_of
+from .proc import in_pid_namespace, name_of, pid_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,6 +123,27 @@ class Holdings:
                 posix.close(pidfd)
             raise ContainerNotRunning(f"container {self.id!r}: container not running")
         return pidfd
+
+    def seen_processes(self) -> list[int]:
+        """Those that can be told from others without control groups."""
+        record = self.record
+        try:
+            # It keeps the pid namespace, too: meanwhile no other one has the inode number.
+            pidfd = self.open_init()
+        except ContainerNotRunning:
+            return []
+        try:
+            if not record.own_pids:
+                return [record.pid]
+            namespace = record.namespaces.get("pid")
+            if namespace is None:
+                namespace = pid_namespace(record.pid)
+                pidfds.send(pidfd, 0)  # that was not a later one of its number
+            return in_pid_namespace(namespace)
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        finally:
+            posix.close(pidfd)
 
     # --- control groups ---
 

@@ -24,16 +24,41 @@ def start_time(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def in_pid_namespace_of(pid: int) -> list[int]:
-    """All processes in the pid namespace of pid, for a container without control groups."""
-    wanted = posix.stat(f"/proc/{pid}/ns/pid").st_ino
+def boot_id() -> str:
+    """What tells this boot of the kernel from others; "" where /proc/sys is not there."""
+    try:
+        fd = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return posix.read(fd, 64).decode("ascii").rstrip()
+    finally:
+        posix.close(fd)
+
+
+def of_this_boot(noted: str) -> bool:
+    """Whether what was noted with this boot_id() can be true still: numbers begin anew with a boot.
+
+    It can where one of the two is not known, as in a file of an earlier version.
+    """
+    return not noted or boot_id() in ("", noted)
+
+
+def pid_namespace(pid: int) -> list[int]:
+    """Device and inode number of it; OSError where pid has ended, or is not ours to look at."""
+    found = posix.stat(f"/proc/{pid}/ns/pid")
+    return [found.st_dev, found.st_ino]
+
+
+def in_pid_namespace(namespace: list[int]) -> list[int]:
+    """All processes in there; somebody keeps it, or another one may get its number."""
     found = []
     for name in filter(str.isdigit, posix.listdir("/proc")):
         try:
-            if posix.stat(f"/proc/{name}/ns/pid").st_ino == wanted:
+            if pid_namespace(int(name)) == namespace:
                 found.append(int(name))
         except OSError:
-            continue  # ended meanwhile, or not ours to look at
+            continue
     return sorted(found)
 
 

@@ -9,7 +9,7 @@ from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, Error
 from ..loading import jsontext
 from ..loading.paths import is_plain_path
-from .proc import start_time
+from .proc import of_this_boot, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Record:
     status: CREATING, CREATED (or started: the fifo tells), or STOPPED.
     pid, start: of the first process, in the pid namespace of who created it;
         start is field 22 of /proc/PID/stat, which no later process of the same
-        number shares.
+        number shares, until the kernel boots again.
+    boot: the kernel's boot_id at that time.
     annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
         hooks are the fields of Hooks that have any.
@@ -44,6 +45,7 @@ class Record:
         "_stamp",
         "_values",
         "annotations",
+        "boot",
         "bundle",
         "cgroup_paths",
         "created",
@@ -76,6 +78,7 @@ class Record:
         self.hooks = list(config.hooks.to_dict()) if config.hooks is not None else []
         self.status = CREATING
         self.pid = self.start = self.last_step = 0
+        self.boot = ""
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
@@ -91,7 +94,8 @@ class Record:
 
         One whose start is not known had ended before anybody could look.
         """
-        return self.pid > 0 and self.start > 0 and start_time(self.pid) == self.start
+        there = self.pid > 0 and self.start > 0 and start_time(self.pid) == self.start
+        return there and of_this_boot(self.boot)
 
     @property
     def config(self) -> Config:
@@ -127,7 +131,8 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
-            found = {"namespaces": {}, "tracers": False, **found}  # of an earlier version
+            # Some are missing where an earlier version has written it.
+            found = {"boot": "", "namespaces": {}, "tracers": False, **found}
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")

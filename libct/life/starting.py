@@ -29,7 +29,7 @@ from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import start_time
+from .proc import boot_id, start_time
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -111,6 +111,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
         record.pid, record.start = context.pid, start_time(context.pid)
+        record.boot = boot_id()
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
@@ -187,10 +188,11 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
 
 
 def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
-    """After a failed start: the fifo and the control groups that it has made go.
+    """After a failed start: what it has written and the control groups that it has made go.
 
     What cannot be undone is told after the error itself.
     """
+    held.discard()
     held.remove_fifo()
     for failure in ledger.undo() if ledger is not None else ():
         note(error, failure)

@@ -177,7 +177,7 @@ def plan_start(
     start_hooks = hook_steps("startContainer")
     if shared:
         plan.add(STAGE, "clone", [execute.prepare_wait(bool(start_hooks))] if hold else [])
-        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
+        plan.add(STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command()])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         plan.add(INIT, "process", death_signal_steps(config))

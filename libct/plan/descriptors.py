@@ -19,5 +19,5 @@ def reopen_null() -> list[str]:
 
 
 @operation("bootstrap.descriptors", "close all other descriptors")
-def close_descriptors(kept: int) -> list[str]:
+def close_descriptors(kept: int, hooks: bool) -> list[str]:
     return ["close_range(4294967295)"]

@@ -190,7 +190,7 @@ def run_id_mapper(program: str, words: tuple[str, ...]) -> list[str]:
 
 @operation("bootstrap.namespaces", "become the root of the user namespace")
 def become_root() -> list[str]:
-    return ["setgroups()", "setresgid(0, 0, 0)", "setresuid(0, 0, 0)"]
+    return ["setgroups()", "setresgid(0, 0, 0)", "setresuid(0, 0, 0)", "prctl(PR_SET_DUMPABLE)"]
 
 
 @operation("bootstrap.namespaces", "start a new session")

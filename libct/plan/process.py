@@ -115,9 +115,12 @@ def death_signal_steps(config: Config) -> list[Step]:
     return [ns.set_death_signal(config.parent_death_signal)]
 
 
-def close_steps(process: Process) -> list[Step]:
-    """A directory left open is a way out."""
-    return [descriptors.close_descriptors(len(STDIO) + len(process.extra_files))]
+def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
+    """A directory left open is a way out.
+
+    hooks: those that this process is yet to run.
+    """
+    return [descriptors.close_descriptors(len(STDIO) + len(process.extra_files), bool(hooks))]
 
 
 def execute_steps(
@@ -126,7 +129,7 @@ def execute_steps(
     """closed: all descriptors but the command's are, by who has cloned it."""
     return [
         *([execute.await_start(bool(hooks))] if hold else []),
-        *([] if closed else close_steps(process)),
+        *([] if closed else close_steps(process, hooks)),
         *hooks,
         execute_step(process),
     ]

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import IOPriority, MemoryPolicy, Personality, Scheduler
 
+    Times = tuple[int, int, int]  # runtime, deadline and period, in nanoseconds
 
 _DOMAINS = {PER_LINUX: "PER_LINUX", PER_LINUX32: "PER_LINUX32"}
 
@@ -49,8 +50,8 @@ def scheduler_of_steps(scheduler: Scheduler) -> list[Step]:
     return [set_scheduler_of(*_values(scheduler), why="process.scheduler")]
 
 
-def _values(at: Scheduler) -> tuple[int, int, int, int, int, int, int]:
-    return at.policy, at.nice, at.priority, at.flags, at.runtime, at.deadline, at.period
+def _values(at: Scheduler) -> tuple[int, int, int, int, Times]:
+    return at.policy, at.nice, at.priority, at.flags, (at.runtime, at.deadline, at.period)
 
 
 def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
@@ -61,28 +62,17 @@ def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
 
 
 @operation("attributes.scheduling", "set the scheduling policy")
-def set_scheduler(
-    policy: int, nice: int, priority: int, flags: int, runtime: int, deadline: int, period: int
-) -> list[str]:
-    return _scheduler_call("0", policy, nice, priority, flags, runtime, deadline, period)
+def set_scheduler(policy: int, nice: int, priority: int, flags: int, times: Times) -> list[str]:
+    return _scheduler_call("0", policy, nice, priority, flags, times)
 
 
 @operation("attributes.scheduling", "set the scheduling policy of the process")
-def set_scheduler_of(
-    policy: int, nice: int, priority: int, flags: int, runtime: int, deadline: int, period: int
-) -> list[str]:
-    return _scheduler_call("PID", policy, nice, priority, flags, runtime, deadline, period)
+def set_scheduler_of(policy: int, nice: int, priority: int, flags: int, times: Times) -> list[str]:
+    return _scheduler_call("PID", policy, nice, priority, flags, times)
 
 
 def _scheduler_call(
-    who: str,
-    policy: int,
-    nice: int,
-    priority: int,
-    flags: int,
-    runtime: int,
-    deadline: int,
-    period: int,
+    who: str, policy: int, nice: int, priority: int, flags: int, times: Times
 ) -> list[str]:
     from ..syscalls.flags import SCHED_FLAG_NAMES, names, policy_name
 
@@ -92,12 +82,9 @@ def _scheduler_call(
         f"sched_nice={nice}",
         f"sched_priority={priority}",
     ]
-    if runtime or deadline or period:
-        fields += [
-            f"sched_runtime={runtime}",
-            f"sched_deadline={deadline}",
-            f"sched_period={period}",
-        ]
+    if any(times):
+        kinds = ("runtime", "deadline", "period")
+        fields += [f"sched_{kind}={time}" for kind, time in zip(kinds, times)]
     return [f"sched_setattr({who}, {{{', '.join(fields)}}}, 0)"]
 
 

@@ -38,4 +38,4 @@ def own_stdio() -> list[str]:
 
 @operation("security.users", "become the user")
 def become_user() -> list[str]:
-    return ["setgroups()", "setresgid()", "setresuid()"]
+    return ["setgroups()", "setresgid()", "setresuid()", "prctl(PR_SET_DUMPABLE)"]

@@ -21,6 +21,7 @@ from ..loading.paths import fsdecode, fsencode
 from ..rootfs.files import read_regular
 from ..rootfs.paths import find_in_root
 from ..syscalls.credentials import setgroups, setresgid, setresuid
+from ..syscalls.process import set_dumpable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def become_user(context: Context) -> None:
     except OSError as error:
         _refuse_unmapped(error, "user", uid)
         raise
+    set_dumpable(False)  # as it was: a change of ids sets it to fs.suid_dumpable
 
 
 def may_set_groups(proc: int) -> bool:

@@ -26,7 +26,7 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import FrameType
     from typing import Any, Union
 
     Handler = Callable[[int, Union[FrameType, None]], Any]
@@ -67,12 +67,7 @@ class deferred:
                 if not _raised:
                     _raised.append(error)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             if self._mine:
                 _end()

@@ -134,8 +134,9 @@ def get_pdeathsig() -> int:
 def set_dumpable(dumpable: bool) -> None:
     """Let other processes of our user trace us and read our /proc/PID, or not.
 
-    execve and a change of the effective ids set it anew.  The files of /proc/PID
-    of a process that is not dumpable belong to root.
+    execve and a change of the effective ids, or to another user namespace, set it anew, the
+    latter to what fs.suid_dumpable says.  The files of /proc/PID of a process that is not
+    dumpable belong to root.
 
     Source: prctl(2), PR_SET_DUMPABLE; ptrace(2).
     """

@@ -61,6 +61,14 @@ def sleeper(tmp_path: Path, rootfs: Path) -> Any:
     libct("delete", "--force", name, check=True)
 
 
+def begin(*words: str | Path, **options: Any) -> subprocess.Popen[Any]:
+    """A command that goes on, with what it writes in a pipe."""
+    values = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
+    return subprocess.Popen(
+        libct_command(*words), env={**os.environ, **libct_environment()}, **values
+    )
+
+
 def state(name: str) -> Any:
     return json.loads(libct("state", name, check=True).stdout)
 
@@ -136,12 +144,7 @@ def test_run_keeps_the_state_if_asked_to(tmp_path: Path, rootfs: Path) -> None:
 def test_run_forwards_signals(tmp_path: Path, rootfs: Path, number: int) -> None:
     script = f"trap 'exit 42' {int(number)}; echo ready; while :; do sleep 0.05; done"
     bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ) as run:
+    with begin("run", "-b", bundle, unique(), stdin=subprocess.DEVNULL) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
         run.send_signal(number)
@@ -183,12 +186,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, rootfs: Path) ->
 def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: int) -> None:
     """Process 1 of a pid namespace would not even notice it."""
     script = f"{script}\necho ready; for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; exit 5"
-    with subprocess.Popen(
-        libct_command("sandbox", "--", "sh", "-c", script),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    ) as sandbox:
+    with begin("sandbox", "--", "sh", "-c", script, stdin=subprocess.DEVNULL) as sandbox:
         assert sandbox.stdout is not None
         assert sandbox.stdout.readline() == b"ready\n"
         sandbox.send_signal(number)
@@ -199,12 +197,7 @@ def test_run_waits_for_what_it_has_taken(tmp_path: Path, rootfs: Path) -> None:
     """And leaves no zombies of a container that runs for long."""
     script = "sh -c 'sleep 0.1 & echo $!; exit 0'; read line; exit 3"
     bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script, linux=SHARED_PIDS)
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as run:
+    with begin("run", "-b", bundle, unique()) as run:
         assert run.stdin is not None
         assert run.stdout is not None
         orphan = int(run.stdout.readline())
@@ -226,13 +219,7 @@ def test_run_takes_orphans_of_the_container(tmp_path: Path, rootfs: Path) -> Non
         linux=SHARED_PIDS,
         process={"env": ["PATH=/bin", f"ORPHAN={orphan}"]},
     )
-    with subprocess.Popen(
-        libct_command("run", "-b", bundle, unique()),
-        env={**os.environ, **libct_environment()},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with begin("run", "-b", bundle, unique(), text=True) as run:
         assert run.stdin is not None
         assert run.stdout is not None
         assert run.stdout.readline().split() == ["PPid:", str(run.pid)]
@@ -455,6 +442,43 @@ def test_a_damaged_file_beside_the_state_keeps_nothing_from_being_removed(
     assert not any(map(os.path.exists, groups))
 
 
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_a_container_of_another_boot_has_stopped(tmp_path: Path, rootfs: Path, boot: str) -> None:
+    """Whoever has its process's number now, and has started as long after the boot."""
+    now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    name = unique()
+    libct("create", "-b", bundle_of(tmp_path, rootfs, "sleep", "1000"), name, check=True)
+    libct("kill", name, "KILL", check=True)
+    assert wait_until(lambda: state(name)["status"] == "stopped")
+    file = state_root() / name / "state.json"
+    record = json.loads(file.read_text())
+    assert record["boot"] == now
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        try:
+            record.update(pid=other.pid, start=start_time(other.pid), status="created")
+            hook = f"0 0 {other.pid} {start_time(other.pid)} {now}"
+            if boot == "another":
+                record["boot"] = record["boot"][::-1]
+                hook = hook.replace(now, record["boot"])
+            file.write_text(json.dumps(record))
+            (file.parent / "hook").write_text(hook)
+            listed = json.loads(libct("list", "-f", "json", check=True).stdout)
+            (found,) = (one for one in listed if one["id"] == name)
+            if boot == "this":
+                assert found["pid"] == other.pid
+                return
+            assert (found["status"], found["pid"]) == ("stopped", 0)
+            for words in (["kill", name, "KILL"], ["exec", name, "true"]):
+                assert libct(*words).returncode != 0
+            libct("kill", "--all", name, "KILL", check=True)  # of which there is nobody
+            libct("delete", name, check=True)
+            assert not file.parent.exists()
+            assert start_time(other.pid) > 0
+        finally:
+            libct("delete", "--force", name, check=True)  # which ends it, where that is this boot's
+            other.kill()
+
+
 def test_list_of_nothing(tmp_path: Path) -> None:
     assert libct("list", "-q", root=tmp_path / "none", check=True).stdout == ""
     assert json.loads(libct("list", "-f", "json", root=tmp_path / "none").stdout) == []
@@ -516,10 +540,7 @@ def test_pause_and_resume(sleeper: str) -> None:
         assert state(sleeper)["status"] == "paused"
         assert "paused" in libct("exec", sleeper, "true").stderr
         # It gets into the control group, and no further.
-        waiting = subprocess.Popen(
-            libct_command("exec", "--ignore-paused", sleeper, "true"),
-            env={**os.environ, **libct_environment()},
-        )
+        waiting = begin("exec", "--ignore-paused", sleeper, "true", stdin=None, stdout=None)
         assert wait_until(
             lambda: len(json.loads(libct("ps", "-f", "json", sleeper, check=True).stdout)) == 2
         )

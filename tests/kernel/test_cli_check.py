@@ -55,6 +55,15 @@ def test_the_host() -> None:
     assert done.stdout.count("\n  ") >= len(lines)
 
 
+def test_the_interpreter_is_the_one_that_is_run(tmp_path: Path) -> None:
+    """Python takes PYTHONEXECUTABLE for its own name, also with -I."""
+    seals = [
+        [line for line in lines if line["name"] == "sealed interpreter"]
+        for lines in (check(), check(env={"PYTHONEXECUTABLE": str(tmp_path / "none")}))
+    ]
+    assert seals[0] == seals[1] != []
+
+
 @requires("user")
 def test_an_ordinary_user() -> None:
     lines = check(user=True)

@@ -18,9 +18,10 @@ import pytest
 import libct
 from libct.bootstrap import client, servers
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
-from libct.life import releasing
+from libct.life import holdings as holdings_module, releasing
 from libct.life.container import list_containers
 from libct.life.directory import Held, default_root
+from libct.life.proc import pid_namespace, start_time
 
 from ..containers import (
     PATH,
@@ -247,6 +248,40 @@ def test_processes(way: str) -> None:
         else:
             assert wait_until(lambda: len(container.processes()) == 3)
             assert container.processes()[0] == process.pid
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_processes_are_of_the_pid_namespace_of_the_start(known: bool) -> None:
+    """And not of the one that a later process of the first one's number is in."""
+    with running(make_config()) as box, running(make_config()) as other:
+        first, holdings = box.state()["pid"], box._has
+        assert holdings.record.namespaces["pid"] == pid_namespace(first)
+        if not known:  # the state of an earlier version
+            del holdings.record.namespaces["pid"]
+            assert box.processes() == [first]
+        holdings.record.pid = other.state()["pid"]
+        holdings.record.start = start_time(holdings.record.pid)
+        assert box.processes() == ([first] if known else [other.state()["pid"]])
+        holdings.record.pid, holdings.record.start = first, start_time(first)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_the_first_process_ends_while_its_processes_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch, later: bool
+) -> None:
+    """later: another one has its number by then."""
+
+    def meanwhile(pid: int) -> list[int]:
+        os.kill(pid, signal.SIGKILL)
+        process.wait()
+        return pid_namespace(os.getpid() if later else pid)
+
+    with create() as container:
+        container.run(process := first("sleep", "60"))
+        container._has.record.namespaces.clear()
+        monkeypatch.setattr(holdings_module, "pid_namespace", meanwhile)
+        assert container.processes() == []
+        assert container.status() == "stopped"
 
 
 def test_all_is_only_the_first_process_in_a_pid_namespace_of_others() -> None:

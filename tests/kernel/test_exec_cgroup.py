@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -172,10 +173,9 @@ def test_v2_where_the_first_process_has_gone() -> None:
     on_v2(body)
 
 
-@requires("cgroup1")
-def test_v1_when_one_of_the_groups_is_gone(container: libct.Container) -> None:
-    """A further process does not stay in the caller's for want of that."""
-    own = groups(container)["pids"]
+@contextlib.contextmanager
+def moved_from(own: str, container: libct.Container) -> Iterator[libct.Process]:
+    """A further process, which is where the first one has gone from this group; that is gone."""
     other = own + "-other"
     os.mkdir(other)
     try:
@@ -184,9 +184,7 @@ def test_v1_when_one_of_the_groups_is_gone(container: libct.Container) -> None:
         process = libct.Process(["sleep", "60"], env=[PATH])
         container.run(process)
         assert str(process.pid) in Path(other, "cgroup.procs").read_text().split()
-        assert parse_own(Path(f"/proc/{process.pid}/cgroup").read_text()) == parse_own(
-            Path(f"/proc/{container.state()['pid']}/cgroup").read_text()
-        )
+        yield process
         container.signal(signal.SIGKILL)
         process.wait()
         container.destroy(force=True)
@@ -194,22 +192,20 @@ def test_v1_when_one_of_the_groups_is_gone(container: libct.Container) -> None:
         os.rmdir(other)
 
 
+@requires("cgroup1")
+def test_v1_when_one_of_the_groups_is_gone(container: libct.Container) -> None:
+    """A further process does not stay in the caller's for want of that."""
+    with moved_from(groups(container)["pids"], container) as process:
+        assert parse_own(Path(f"/proc/{process.pid}/cgroup").read_text()) == parse_own(
+            Path(f"/proc/{container.state()['pid']}/cgroup").read_text()
+        )
+
+
 @requires("cgroup2")
 def test_v2_when_the_group_is_gone() -> None:
     def body(container: libct.Container, own: str) -> None:
-        other = own + "-other"
-        os.mkdir(other)
-        try:
-            Path(other, "cgroup.procs").write_text(str(container.state()["pid"]))
-            os.rmdir(own)
-            # Not the container's any more for others, so what runs there is looked up.
-            process = libct.Process(["sleep", "60"], env=[PATH])
-            container.run(process)
-            assert str(process.pid) in Path(other, "cgroup.procs").read_text().split()
-            container.signal(signal.SIGKILL)
-            process.wait()
-            container.destroy(force=True)
-        finally:
-            os.rmdir(other)
+        # Not the container's any more for others, so what runs there is looked up.
+        with moved_from(own, container):
+            pass
 
     on_v2(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +19,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import NEWCGROUP, NEWNS, NEWUSER, NEWUTS, Cgroup, Hook, Hooks, Mount, Resources
+from libct.config import (
+    NEWCGROUP,
+    NEWNS,
+    NEWPID,
+    NEWUSER,
+    NEWUTS,
+    Cgroup,
+    Hook,
+    Hooks,
+    Mount,
+    Resources,
+)
 from libct.config.attributes import Rlimit
 from libct.config.mount_flags import MS_BIND
 from libct.life.directory import Directory
@@ -28,7 +40,7 @@ from libct.oci.names import HOOKS
 from libct.syscalls import memfd
 from libct.syscalls.process import set_child_subreaper
 
-from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
+from ..containers import PATH, USUAL, make_config, running, shared_rootfs, state_directory
 from ..killing import as_caller, beside, groups, orphans, remove
 from ..support import (
     CHECKOUT,
@@ -719,6 +731,39 @@ def test_poststart_hooks_may_use_the_container(tmp_path: Path) -> None:
     with create(config) as container:
         container.run(first())
     assert json.loads(said.read_text())["status"] == "running"
+
+
+@pytest.mark.parametrize("pod", [False, True])
+@pytest.mark.parametrize("kind", ["createRuntime", "startContainer"])
+def test_who_waits_for_the_start_has_no_output_of_hooks_open(
+    tmp_path: Path, kind: str, pod: bool
+) -> None:
+    """But for hooks that it is to run itself."""
+    said = tmp_path / "said"
+    hooks = hooks_of(**{kind: shell("echo here")})
+    labels = [f"run.oci.hooks.stdout={said}"]
+    with running(make_config()) as other:
+        own = [space for space in USUAL if space != NEWPID]
+        joined = (NEWPID, f"/proc/{other.state()['pid']}/ns/pid")
+        namespaces = (*own, joined) if pod else USUAL
+        with create(config_with(hooks, labels=labels, namespaces=namespaces)) as container:
+            container.start(process := first("sleep", "60"))
+            fds = f"/proc/{process.pid}/fd"
+
+            def has_it_open() -> bool:
+                found = []
+                for fd in os.listdir(fds):
+                    with contextlib.suppress(FileNotFoundError):  # closed just now
+                        found.append(os.path.samefile(f"{fds}/{fd}", said))
+                return any(found)
+
+            if kind == "startContainer":
+                assert has_it_open()
+            else:
+                assert wait_until(lambda: not has_it_open())  # it is on its way to the wait
+            container.exec()
+            assert said.read_text() == "here\n"
+            assert not has_it_open()
 
 
 def test_what_a_hook_is_told_of_a_container_that_is_not_created_yet(tmp_path: Path) -> None:

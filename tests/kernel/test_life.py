@@ -447,6 +447,30 @@ def test_a_start_that_has_failed_is_not_running(namespaces: Any) -> None:
             container.destroy()
 
 
+@pytest.mark.parametrize("way", ["run", "start"])
+def test_a_start_that_has_failed_leaves_what_create_had_made(way: str) -> None:
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        path = container._has.directory.path
+        before = os.listdir(path)
+        process = libct.Process(["/bin/nothing-there"], init=True, env=[PATH])
+        with pytest.raises(libct.StepError, match="nothing-there"):
+            getattr(container, way)(process)
+        assert os.listdir(path) == before == ["state.json"]
+
+
+@pytest.mark.parametrize("made", ["fifo", "directory"])
+def test_a_next_state_that_cannot_be_written_is_the_error(made: str) -> None:
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        path = Path(container._has.directory.path, ".state.json")
+        if made == "fifo":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+        with pytest.raises(libct.Error, match=r"cannot write '.*/\.state\.json'"):
+            container.start(libct.Process(["true"], init=True, env=[PATH]))
+    assert not path.parent.exists()
+
+
 # --- killed before the command --------------------------------------------------------------
 
 

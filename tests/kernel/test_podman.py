@@ -405,6 +405,19 @@ def test_init_makes_a_container_without_starting_it(podman: Podman) -> None:
     assert podman.output("wait", name) == "0\n"
 
 
+def test_a_command_that_fails_late_leaves_no_mount(podman: Podman) -> None:
+    """So may the `podman container cleanup` of a monitor, after all has been removed."""
+    command = shlex.join(podman.command("container", "cleanup", "no-such-container"))
+    with subprocess.Popen(
+        ["sh", "-c", f"sleep 1; {command}"],
+        env={**os.environ, **podman.environment},
+        stderr=subprocess.DEVNULL,
+    ) as late:
+        podman.clear()
+    assert late.returncode == 125
+    assert str(podman.place) not in Path("/proc/self/mountinfo").read_text()
+
+
 def test_stats_and_copies(podman: Podman, polite: str, tmp_path: Path) -> None:
     (found,) = json.loads(podman.output("stats", "--no-stream", "--format", "json", polite))
     assert int(found["pids"]) >= 1

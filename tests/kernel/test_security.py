@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import libct
 from libct.attributes.procfs import open_proc
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
@@ -24,6 +27,7 @@ from libct.plan.capabilities import (
     no_new_privileges,
 )
 from libct.plan.keyring import keyring_steps
+from libct.plan.namespaces import become_root, make_undumpable
 from libct.plan.users import become_user, own_stdio, resolve_user
 from libct.security.keyring import join_session_keyring
 from libct.syscalls import keys
@@ -33,6 +37,7 @@ from libct.syscalls.process import (
     SECBIT_NO_CAP_AMBIENT_RAISE,
     cap_ambient_raise,
     capbset_drop,
+    get_dumpable,
     set_dumpable,
     set_securebits,
 )
@@ -41,7 +46,7 @@ from ..containers import make_config, run_in, running, state_directory
 from ..support import CLONE_NEWUSER, forked, in_namespaces, requires, unique
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from libct.plan.step import Step
 
@@ -296,6 +301,66 @@ def test_a_process_becomes_the_user_of_the_containers_files(tmp_path: Path) -> N
         assert context.values["home"] == "/srv"
 
     forked(body)
+
+
+def test_a_process_makes_itself_undumpable() -> None:
+    def body() -> tuple[int, int]:
+        set_dumpable(True)
+        before = get_dumpable()
+        perform([make_undumpable()])
+        return before, get_dumpable()
+
+    assert forked(body) == (1, 0)
+
+
+@contextlib.contextmanager
+def suid_dumpable(value: int) -> Iterator[None]:
+    """The machine's; 0 is usual, 1 is for debugging."""
+    sysctl = Path("/proc/sys/fs/suid_dumpable")
+    before = sysctl.read_text()
+    sysctl.write_text(str(value))
+    try:
+        yield
+    finally:
+        sysctl.write_text(before)
+
+
+@requires("suid_dumpable")
+@pytest.mark.parametrize("value", [0, 1, 2])
+def test_who_changes_its_ids_stays_undumpable(value: int) -> None:
+    def user() -> int:
+        set_dumpable(False)
+        perform([become_user()], as_user(SOMEBODY, SOMEBODY))
+        return get_dumpable()
+
+    def root_of_a_namespace() -> int:
+        set_dumpable(False)
+        perform([become_root()])
+        assert os.geteuid() == 0
+        return get_dumpable()
+
+    def bare() -> int:
+        set_dumpable(False)
+        os.setresuid(SOMEBODY, SOMEBODY, SOMEBODY)
+        return get_dumpable()
+
+    ids = f"0 {SOMEBODY} 1"
+    with suid_dumpable(value):
+        assert forked(bare) == value  # there is something to be mended
+        assert forked(user) == 0
+        assert in_namespaces(CLONE_NEWUSER, root_of_a_namespace, uid_map=ids, gid_map=ids) == 0
+
+
+@requires("suid_dumpable", "busybox")
+def test_a_created_container_is_not_dumpable() -> None:
+    """It waits as the user that the command will be, and other processes may be that user's."""
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        process = libct.Process(["true"], user="1000:1000", init=True)
+        with suid_dumpable(1):
+            container.start(process)
+            owner = os.stat(f"/proc/{process.pid}/environ").st_uid
+        assert Path(f"/proc/{process.pid}").stat().st_uid == 1000
+        assert owner == 0  # proc(5): root, of what is not dumpable
 
 
 @pytest.mark.parametrize(

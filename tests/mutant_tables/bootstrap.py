@@ -7,6 +7,8 @@ from . import Mutant
 _KERNEL = "tests/kernel/"
 _INVARIANTS = "tests/kernel/test_bootstrap_invariants.py::"
 _SERVER = "tests/kernel/test_bootstrap_server.py::"
+_PLAN = "tests/kernel/test_bootstrap_plan.py::"
+_SECURITY = "tests/kernel/test_security.py::"
 _SEAL = "tests/kernel/test_bootstrap_seal.py::"
 _NAMESPACES = "tests/kernel/test_namespaces.py::"
 _EXEC = "tests/kernel/test_exec.py::"
@@ -53,14 +55,31 @@ _DOOR = [
         "bootstrap/server.py",
         "        set_dumpable(False)\n",
         "        pass\n",
-        (_INVARIANTS + "test_a_process_that_enters_cannot_be_looked_at",),
+        (_PLAN + "test_the_process_is_not_dumpable_before_it_enters[exec]",),
     ),
     Mutant(
-        "a first process of an ordinary user's is not dumpable where others can see it",
+        "a process of an ordinary user's is not dumpable where others can see it",
         "bootstrap/namespaces.py",
         "    set_dumpable(False)\n",
         "    pass\n",
-        (_NAMESPACES + "test_an_ordinary_user_joins_his_own_namespaces",),
+        (_SECURITY + "test_a_process_makes_itself_undumpable",),
+    ),
+    Mutant(
+        "the root of a user namespace is not dumpable, whatever fs.suid_dumpable is",
+        "bootstrap/namespaces.py",
+        "    set_dumpable(False)  #",
+        "    #",
+        (_SECURITY + "test_who_changes_its_ids_stays_undumpable",),
+    ),
+    Mutant(
+        "who becomes another user is not dumpable, whatever fs.suid_dumpable is",
+        "security/users.py",
+        "    set_dumpable(False)  #",
+        "    #",
+        (
+            _SECURITY + "test_who_changes_its_ids_stays_undumpable",
+            _SECURITY + "test_a_created_container_is_not_dumpable",
+        ),
     ),
     Mutant(
         "the server closes what its owner has left inheritable",
@@ -169,8 +188,8 @@ _DOOR = [
     Mutant(
         "a copy of the owner that Python knows nothing of has a server of its own",
         "bootstrap/servers.py",
-        "    return (posix.getpid(), _interpreter(), *inherited())",
-        "    return (0, _interpreter(), *inherited())",
+        "    return (posix.getpid(), interpreter(), *inherited())",
+        "    return (0, interpreter(), *inherited())",
         (_SERVER + "test_a_copy_that_python_knows_nothing_of",),
     ),
     Mutant(

@@ -16,6 +16,7 @@ _CALLERS = "tests/kernel/test_cli_callers.py::"
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
 _BAD_INPUT = "tests/kernel/test_cli_bad_input.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
+_LIFE = "tests/kernel/test_life.py::"
 
 _ENTRY = '    plan.add(who, "identity", entry)\n'
 _IDENTITY = """\
@@ -44,11 +45,77 @@ _RECORD = [
         (_STATE + "test_a_process_is_known_by_its_start",),
     ),
     Mutant(
+        "a process of another boot is not the container's",
+        "life/record.py",
+        "return there and of_this_boot(self.boot)",
+        "return there",
+        (
+            _STATE + "test_a_process_of_another_boot_is_not_the_first",
+            _CLI + "test_a_container_of_another_boot_has_stopped",
+        ),
+    ),
+    Mutant(
+        "a record has the boot that its numbers are of",
+        "life/starting.py",
+        "        record.boot = boot_id()\n",
+        "",
+        (_CLI + "test_a_container_of_another_boot_has_stopped",),
+    ),
+    Mutant(
+        "a hook of another boot is none",
+        "life/directory.py",
+        'if of_this_boot(" ".join(words[4:])) else None',
+        "",
+        (_CLI + "test_a_container_of_another_boot_has_stopped",),
+    ),
+    Mutant(
+        "where the boot is not known nothing is of another one",
+        "life/proc.py",
+        'boot_id() in ("", noted)',
+        "boot_id() == noted",
+        (_STATE + "test_a_boot_that_is_not_known_is_taken_for_this_one",),
+    ),
+    Mutant(
         "a pidfd is of the first process and of no later one",
         "life/holdings.py",
         "if pidfd < 0 or not self.record.alive:",
         "if pidfd < 0:",
         (_STATE + "test_a_process_is_opened_only_if_it_is_the_first",),
+    ),
+    Mutant(
+        "a container's processes are those of the pid namespace that its start has noted",
+        "life/holdings.py",
+        'namespace = record.namespaces.get("pid")',
+        "namespace = None",
+        (_CONTAINER + "test_processes_are_of_the_pid_namespace_of_the_start",),
+    ),
+    Mutant(
+        "a pid namespace that was not noted is that of the first process and of no later one",
+        "life/holdings.py",
+        "                pidfds.send(pidfd, 0)  # that was not a later one of its number\n",
+        "",
+        (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
+    ),
+    Mutant(
+        "a container whose first process ends while it is looked at has no processes",
+        "life/holdings.py",
+        "        except (FileNotFoundError, ProcessLookupError):\n            return []\n",
+        "",
+        (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
+    ),
+    Mutant(
+        "a failed start leaves no state that was to be",
+        "life/starting.py",
+        "    held.discard()\n",
+        "",
+        (_LIFE + "test_a_start_that_has_failed_leaves_what_create_had_made",),
+    ),
+    Mutant(
+        "a directory in the place of a file keeps nothing from being undone",
+        "life/directory.py",
+        "except (FileNotFoundError, IsADirectoryError):",
+        "except FileNotFoundError:",
+        (_LIFE + "test_a_next_state_that_cannot_be_written_is_the_error",),
     ),
     Mutant(
         "a handle is of the container that it was made for",

@@ -1145,8 +1145,8 @@ _ORDER = [
     Mutant(
         "the first process has nothing of the host's while a hook runs inside",
         "plan/process.py",
-        "        *([] if closed else close_steps(process)),\n        *hooks,\n",
-        "        *hooks,\n        *([] if closed else close_steps(process)),\n",
+        "        *([] if closed else close_steps(process, hooks)),\n        *hooks,\n",
+        "        *hooks,\n        *([] if closed else close_steps(process, hooks)),\n",
         (
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
@@ -1154,9 +1154,23 @@ _ORDER = [
     Mutant(
         "who waits for the start has no directory open",
         "plan/process.py",
-        "        *([] if closed else close_steps(process)),\n",
+        "        *([] if closed else close_steps(process, hooks)),\n",
         "",
         (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
+    ),
+    Mutant(
+        "who waits for the start has nothing open that hooks have written to",
+        "bootstrap/descriptors.py",
+        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
+        '("start", *HOOK_OUTPUT)',
+        (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
+    ),
+    Mutant(
+        "who waits for the start has the output open of the hooks that it is to run",
+        "bootstrap/descriptors.py",
+        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
+        '("start",)',
+        (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
     ),
     Mutant(
         "a further process is in the groups before it is in the namespaces",

@@ -108,6 +108,13 @@ _SERVERS = [
         ("tests/kernel/test_cli.py::test_the_environment_chooses_no_interpreter",),
     ),
     Mutant(
+        "check looks at the interpreter that is run",
+        "cli/check_host.py",
+        "real(interpreter())",
+        "real(sys.executable)",
+        ("tests/kernel/test_cli_check.py::test_the_interpreter_is_the_one_that_is_run",),
+    ),
+    Mutant(
         "the server has no variable that it does not need",
         "bootstrap/servers.py",
         " if libraries else {},\n",

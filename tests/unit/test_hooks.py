@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import libct
 from libct.config import Config, Hook, Hooks
 from libct.life.directory import Directory
 from libct.life.hooks import open_output, rest_of_plan
+from libct.life.proc import boot_id
 from libct.life.record import Record
 from libct.oci.names import HOOKS
 from libct.plan.hooks import hook_steps, state_text
@@ -118,6 +120,11 @@ def test_a_hook_that_goes_on_is_noted(tmp_path: Path) -> None:
         assert noted is not None
         assert noted[:3] == (found.st_dev, found.st_ino, os.getpid())
         assert noted[3] > 0
+        text = Path(directory.path, "hook").read_text()
+        Path(directory.path, "hook").write_text(text.replace(boot_id(), boot_id()[::-1]))
+        assert directory.hook() is None  # the numbers are of things that are gone
+        Path(directory.path, "hook").write_text(text.replace(boot_id(), ""))
+        assert directory.hook() == noted  # as an earlier version has noted it
         directory.forget_hook()
         directory.forget_hook()
         assert directory.hook() is None

@@ -27,11 +27,11 @@ from libct.errors import (
 )
 from libct.life.directory import Directory, check_id, default_root
 from libct.life.holdings import Holdings
-from libct.life.proc import name_of, start_time
+from libct.life.proc import boot_id, name_of, of_this_boot, start_time
 from libct.life.record import Record
 from libct.syscalls import userns
 
-from ..support import forked
+from ..support import CLONE_NEWNS, CLONE_NEWUSER, forked, in_namespaces, mount, requires
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,10 +90,12 @@ def test_invalid_ids(name: str, text: str) -> None:
 def test_a_record_comes_back(tmp_path: Path) -> None:
     directory, record = make(tmp_path)
     record.status, record.pid, record.start, record.exit_status = "created", 12, 345, 6
+    record.boot = boot_id()
     record.cgroup_paths = {"pids": "/sys/fs/cgroup/pids/box"}
     write(directory, record)
     found = directory.read()
-    for name in ("id", "bundle", "status", "pid", "start", "created", "owner", "exit_status"):
+    names = ("id", "bundle", "status", "pid", "start", "boot", "created", "owner", "exit_status")
+    for name in names:
         assert getattr(found, name) == getattr(record, name)
     assert found.cgroup_paths == record.cgroup_paths
     assert found.config == record.config
@@ -179,6 +181,7 @@ def test_a_damaged_record(tmp_path: Path, text: str) -> None:
     [
         ("pid", ["1", "9" * 100_000, -1, 1.0, True, None, 2**31, 10**400, [1]]),
         ("start", ["1", -1, 1.5, False, 2**64]),
+        ("boot", [None, 7, ["a"]]),
         ("last_step", ["1", -1, None, 2**31]),
         ("owner", ["root", -1, None, 2**32 - 1, True]),
         ("exit_status", ["0", -1, 256, True, [0]]),
@@ -361,8 +364,8 @@ def test_where_a_hierarchy_is_mounted_is_nobodys(
     assert mounts
     mark = "0123456789abcdef"
     monkeypatch.setattr(marks, "read", lambda group: mark.encode())  # nobody else is to mark one
-    for mount in mounts:
-        line = f"made {mark} {mount}\n"
+    for place in mounts:
+        line = f"made {mark} {place}\n"
         assert parse(line)
         Path(directory.path, "groups").write_text(line)
         assert Ledger(directory).own() == []
@@ -650,6 +653,31 @@ def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     record.pid, record.start = pid, 0  # it had ended before anybody could look
+    assert not record.alive
+
+
+def test_boots() -> None:
+    assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert of_this_boot(boot_id())
+    assert not of_this_boot(boot_id()[::-1])
+    assert of_this_boot("")  # an earlier version did not note it
+
+
+@requires("userns")
+def test_a_boot_that_is_not_known_is_taken_for_this_one() -> None:
+    def body() -> tuple[str, bool]:
+        mount("tmpfs", "/proc/sys", "tmpfs")
+        return boot_id(), of_this_boot("7cd9afea-a5c6-4c9a-8b0f-8c2e5d5ac2a6")
+
+    assert in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body) == ("", True)
+
+
+def test_a_process_of_another_boot_is_not_the_first(tmp_path: Path) -> None:
+    _, record = make(tmp_path)
+    record.pid, record.start = os.getpid(), start_time(os.getpid())
+    record.boot = boot_id()
+    assert record.alive
+    record.boot = boot_id()[::-1]
     assert not record.alive
 
 
