@@ -435,6 +435,29 @@ def test_a_leaked_directory_is_no_working_directory(tmp_path: Path, way: str) ->
     assert refused >= 35
 
 
+@pytest.mark.parametrize("way", ["first", "further"])
+def test_nor_is_one_that_is_passed_along(tmp_path: Path, way: str) -> None:
+    """It is the command's to have, and not to be in: it leads out.
+
+    (Who enters another pid namespace late is not in the /proc there.)
+    """
+    config = make_config(busybox_rootfs(tmp_path), namespaces=(NEWNS,))
+    problems = set()
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with running(config) as container:
+        for number in range(3, 24):
+            values: dict[str, Any] = {"cwd": f"/proc/self/fd/{number}", "extra_files": [directory]}
+            try:
+                if way == "first":
+                    run(config, "ls", "-di", ".", **values)
+                else:
+                    run_in(container, "ls", "-di", ".", **values)
+            except libct.StepError as error:
+                problems.add(str(error))
+    os.close(directory)
+    assert any(" is outside of the rootfs" in text for text in problems)
+
+
 @pytest.mark.usefixtures("leaky")
 def test_nor_is_it_where_only_chroot_keeps_the_host_out(tmp_path: Path) -> None:
     """Where /proc is just a directory, whose paths are made as any other's."""

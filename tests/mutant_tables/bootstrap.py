@@ -661,7 +661,7 @@ _COMMAND = [
         "bootstrap/execute.py",
         '    if not here.startswith("/"):\n',
         '    if here == "/no/such":\n',
-        (_INVARIANTS + "test_a_leaked_directory_is_no_working_directory",),
+        (_INVARIANTS + "test_nor_is_one_that_is_passed_along",),
     ),
     Mutant(
         "a directory that the runtime may not enter is entered by the user",

@@ -910,7 +910,7 @@ _PROCESSES = [
         "plan/process.py",
         '[execute.verify_directory(process.cwd, why="process.cwd")]',
         "[]",
-        (f"{_INVARIANTS}a_leaked_directory_is_no_working_directory",),
+        (f"{_INVARIANTS}nor_is_one_that_is_passed_along",),
     ),
     Mutant(
         "the signal of the parent's death is set again after the change of user",
