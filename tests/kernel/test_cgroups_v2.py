@@ -18,7 +18,7 @@ import pytest
 
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
-from libct.cgroups import choose as cgroups, files, killing
+from libct.cgroups import choose as cgroups, entry, files, killing
 from libct.cgroups.layout import detect
 from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError, StepProblem
@@ -108,6 +108,24 @@ def test_a_process_is_cloned_into_its_group() -> None:
         manager.kill()
         assert answer(pid) == -signal.SIGKILL
         assert not manager.populated()
+
+    with_group(body)
+
+
+def test_no_process_is_cloned_into_a_group_of_another_users() -> None:
+    """Its directory can be opened for that (O_PATH), but clone3(2) would refuse it."""
+
+    def body(manager: Manager) -> None:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresuid(1000, 1000, 1000)
+                context = Context()
+                entry.cgroup_open_directory(context, manager.paths()[""], 1)
+                os._exit(0 if context.fds == {} else 1)
+            finally:
+                os._exit(2)
+        assert os.waitpid(pid, 0)[1] == 0
 
     with_group(body)
 

@@ -364,8 +364,10 @@ def test_an_ordinary_user_has_a_container_of_the_same_name(
         done = libct("run", "-b", theirs, one, user=True)
         assert (done.stderr, done.returncode) == ("", 4)
         assert_seen(bundle, before)
+        change_config(theirs, process={"args": ["sleep", "1000"]})
         libct("run", "-d", "-b", theirs, one, user=True, check=True)
         assert libct("list", "-q", user=True, check=True).stdout == f"{one}\n"
+        assert libct("exec", one, "sh", "-c", "exit 3", user=True).returncode == 3
         libct("kill", "--all", one, "KILL", user=True, check=True)
         libct("delete", "--force", one, user=True, check=True)
         assert libct("list", "-q", user=True, check=True).stdout == ""

@@ -590,7 +590,9 @@ _LEDGER = [
         "cgroups/entry.py",
         'if optional and not posix.access(f"{directory}/cgroup.procs", posix.W_OK):',
         "if False:",
-        (_OWNERSHIP + "test_an_ordinary_user_has_a_container_of_the_same_name",),
+        (
+            "tests/kernel/test_cgroups_v2.py::test_no_process_is_cloned_into_a_group_of_another_users",
+        ),
     ),
     Mutant(
         "a level that another container's end has removed is made again",

@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import types
 from typing import TYPE_CHECKING, Any, cast
 
@@ -551,8 +552,10 @@ def test_others_end_by_themselves_when_the_runtime_hangs_up(
             channel.receive()
         alive.append(not select.select([init.pidfd], [], [], 0)[0])
 
+    begun = time.monotonic()
     with pytest.raises(StepError, match="no"):
         converse(monkeypatch, plan, script, patience=5)
+    assert time.monotonic() - begun < 4
     assert alive == [True]
     assert init.reaped()
 
