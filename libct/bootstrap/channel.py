@@ -1,24 +1,13 @@
-"""The conversation of a start: messages between the runtime and who performs a plan.
+"""Requests to the server, and what lenders are asked for: messages with descriptors.
 
-One stream socket, made for one plan, carries it.  The server, the stage and the
-first process hold one end, one after the other; the runtime holds the other.
-A message is a length (8 bytes), then a tuple, with descriptors by SCM_RIGHTS.
+Only processes on the outside talk so, for a socket leads to who has made it (talk.py).
+One stream socket; a message is a length (8 bytes), then a tuple in marshal's format, with
+descriptors by SCM_RIGHTS.  The format costs no import and no parser; its version is
+fixed, for the server's interpreter may be another (libct.interpreter).
 
-What the runtime says is in marshal's format, which costs no import and no parser; its
-version is fixed, for the server's interpreter may be another (libct.interpreter).  What
-the performing side says is in one of our own, with bounds and checked when it is
-heard (message.py): a process in the container may have got hold of that end.
-
-From the performing side, by tell() and hear():
-    ("turn", traces)             the steps up to a runtime's turn are done
-    ("cloned", number, pid)      by step `number`, with a pidfd of the process
-    ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
-    ("failed", number, errno, call, problem, path, hint, traces)
-From the runtime, by send() and receive():
-    ("perform", names, segments, trace)  with the descriptors of those names
-    ("go",)                      the runtime's turn is over
-The end of the stream says that the other side has ended, or has become the
-container's command.
+From the runtime to the server:
+    ("perform", names, segments, trace)  with the ends of the talk, and the descriptors of
+                                         those names
 """
 
 from __future__ import annotations
@@ -30,12 +19,10 @@ import marshal
 import posix
 import select
 import sys
-import time
 
 from ..errors import Error
 from ..syscalls import pidfds
 from ..syscalls.sockets import receive
-from .message import LARGEST, Garbled, checked, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,14 +32,10 @@ MARSHAL = 4  # the version of the format, known to all versions of Python since 
 REQUESTS = 3  # the server's descriptor of the socket that requests come by
 _LENGTH = 8  # bytes, little-endian
 _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
-_SECONDS = 10.0  # that a message takes at most, once it has begun
 
 
 class Channel:
-    """One end of the conversation; owns its descriptor.
-
-    The first end of a pair is told by the kernel who speaks (unix(7), SO_PASSCRED).
-    """
+    """One end of the conversation; owns its descriptor."""
 
     __slots__ = ("_identity", "_socket")
 
@@ -68,7 +51,6 @@ class Channel:
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
         ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
-        ends[0].setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
         return cls(ends[0]), cls(ends[1])
 
     def fileno(self) -> int:
@@ -103,9 +85,7 @@ class Channel:
         """Send a message and copies of fds; BrokenPipeError when the other side has gone."""
         if len(fds) > _MOST_DESCRIPTORS:
             raise Error(f"{len(fds)} descriptors to pass; {_MOST_DESCRIPTORS} are possible")
-        self._send(_dump(message), fds)
-
-    def _send(self, body: bytes, fds: tuple[int, ...] | list[int]) -> None:
+        body = _dump(message)
         rights = []
         if fds:
             packed = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
@@ -120,86 +100,34 @@ class Channel:
 
         Raises EOFError when the other side has gone.
         """
-        header, fds, _ = self._header()
+        header, fds = self._header()
         try:
             return marshal.loads(self._exactly(int.from_bytes(header, "little"))), fds
         except BaseException:
             close_all(fds)
             raise
 
-    def _header(self, seconds: float | None = None) -> tuple[bytes, list[int], int]:
-        """The length of the next message, its descriptors, and who has sent it."""
-        header, fds, speaker, lost = receive(self._socket, _LENGTH, _MOST_DESCRIPTORS)
+    def _header(self) -> tuple[bytes, list[int]]:
+        """The length of the next message, and its descriptors."""
+        header, fds, _, lost = receive(self._socket, _LENGTH, _MOST_DESCRIPTORS)
         try:
             if lost:
                 text = "descriptors were lost on the way: RLIMIT_NOFILE is too low"
                 raise OSError(errno.EMFILE, text)
             if not header:
                 raise EOFError
-            return header + self._exactly(_LENGTH - len(header), seconds), fds, speaker
+            return header + self._exactly(_LENGTH - len(header)), fds
         except BaseException:
             close_all(fds)
             raise
-
-    def tell(self, message: tuple[Any, ...], fds: tuple[int, ...] | list[int] = ()) -> None:
-        """send(), for the side that performs."""
-        self._send(encode(message), fds)
-
-    def hear(self) -> tuple[tuple[Any, ...], list[int], int]:
-        """receive(), of what the other side tells, and the pid of who does.
-
-        Who holds a copy of that side may tell something too, but not as another process
-        that it does not see.
-
-        Raises Garbled for what is no such message, or not told to its end.
-        """
-        header, fds, speaker = self._header(_SECONDS)
-        try:
-            size = int.from_bytes(header, "little")
-            if size > LARGEST:
-                raise Garbled
-            return checked(decode(self._exactly(size, _SECONDS)), len(fds)), fds, speaker
-        except BaseException:
-            close_all(fds)
-            raise
-
-    def drain(self, patience: float, pidfd: int = -1) -> bool:
-        """Take no notice of what is still told; whether the other side has gone.
-
-        patience: seconds to wait for that, however much comes.
-        pidfd: of the process that is there, as far as we know.
-        """
-        end = time.monotonic() + patience
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
-        if pidfd >= 0:
-            poll.register(pidfd, select.POLLIN)
-        while (left := end - time.monotonic()) > 0 and (ready := poll.poll(left * 1000)):
-            if any(fd == pidfd for fd, _ in ready):
-                return True  # others may have copies
-            try:
-                data, fds, _, _ = receive(self._socket, 1 << 16, _MOST_DESCRIPTORS)
-            except ConnectionError:
-                return True
-            close_all(fds)
-            if not data:
-                return True
-        return False
 
     def waiting(self) -> bool:
         """Is there anything to receive, be it the end?"""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def _exactly(self, size: int, seconds: float | None = None) -> bytes:
-        """The next bytes; Garbled if they do not come within seconds."""
+    def _exactly(self, size: int) -> bytes:
         parts = []
-        end = None if seconds is None else time.monotonic() + seconds
         while size:
-            if end is not None:
-                poll = select.poll()
-                poll.register(self._socket.fileno(), select.POLLIN)
-                if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-                    raise Garbled
             part = self._socket.recv(min(size, 1 << 20))
             if not part:
                 raise EOFError

@@ -11,19 +11,17 @@ import posix
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
 from . import clones, servers
-from .channel import Channel, close_all
 from .context import Context
 from .failure import Failure
 from .message import Garbled
 from .performer import Trace, perform, performers
 from .servers import Server, end, reap
 from .started import PATIENCE, Started, readable, step_error
+from .talk import pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_MOST_EARLY = 4  # messages that come before their time: of a few processes at most
 
 
 def carry_out(
@@ -65,7 +63,6 @@ class _Run:
         "clones",
         "container",
         "context",
-        "early",
         "own",
         "plan",
         "segments",
@@ -73,6 +70,7 @@ class _Run:
         "stage",
         "stage_pid",
         "started",
+        "taken",
         "trace",
     )
 
@@ -89,14 +87,14 @@ class _Run:
         self.clones = -1  # the file of the numbers of what has been cloned
         self.stage_pid = 0
         self.stage = -1  # pidfd of the stage, while there is one
-        self.early: list[tuple[Any, ...]] = []  # what came before its time
+        self.taken = 0  # clones that have been told of
         self.own: list[Any] = []  # the runtime's steps that are still to come, the last one first
 
     def perform(self) -> None:
         for index, (process, steps) in enumerate(self.segments):
             first = steps[0][0]
             if process != RUNTIME:
-                if self.started.channel is None:
+                if self.started.talk is None:
                     self._ask(index)
                     self._prepare(index)
                 if process in (MEANWHILE, AHEAD):
@@ -105,14 +103,12 @@ class _Run:
                         self._let_go_ahead(first)
                 elif self.plan.steps[steps[-1][0] - 1].op.startswith("clone_"):
                     self._take_clone(steps[-1][0])
-            elif self.started.channel is None:
+            elif self.started.talk is None:
                 perform(performers(steps), self.context, self.trace)
             else:
                 self._expect("turn", self.segments[index - 1][1][0][0])
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
-        if self.early:  # a clone that nobody has asked for
-            raise self.started.garbled()
         if self.stage >= 0:  # not before, for the others would wait for its end, too
             stage, self.stage = self.stage, -1
             reap(stage)
@@ -126,8 +122,7 @@ class _Run:
 
     def _ask(self, index: int) -> None:
         """Hand the plan from this segment on to the server, with every descriptor held."""
-        ours, theirs = Channel.pair()
-        self.started.channel = ours
+        self.started.talk, theirs = pair()
         # The runtime's own steps stay here; the others only need to know of its turns.
         segments = [
             (process, [] if process.startswith(RUNTIME) else steps)
@@ -137,91 +132,98 @@ class _Run:
         self.asked = index
         try:
             self.clones = clones.make_file()
-            fds = [theirs.fileno(), self.clones, *self.context.fds.values()]
+            fds = [*theirs.descriptors(), self.clones, *self.context.fds.values()]
             self.server = servers.ask(message, fds, self.container, alone=self.alone)
         finally:
             theirs.close()
 
     def _take_clone(self, number: int) -> None:
-        _, _, pid, pidfd, speaker = self._expect("cloned", number)
-        assert self.server is not None
-        if speaker != (self.started.pid or self.server.pid):
-            # Who may trace the clone can take its end of the channel, and say that
-            # some other process is the container's.
-            posix.close(pidfd)
+        self._expect("cloned", number)
+        if not self._adopt():
             raise self.started.garbled()
-        if self.started.pidfd >= 0:
-            self.stage, self.stage_pid = self.started.pidfd, self.started.pid
-        self.context.pid, self.started.pid, self.started.pidfd = pid, pid, pidfd
+        self.context.pid = self.started.pid
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()
 
-    def _expect(self, kind: str, number: int) -> tuple[Any, ...]:
-        """The next message of this kind; Failure when a step failed, or nobody is left to send.
+    def _adopt(self) -> bool:
+        """Take what has been cloned next, by what the kernel has written; False if nothing has."""
+        numbers = clones.read(self.clones)
+        if len(numbers) == self.taken:
+            return False
+        if self.taken:
+            self.stage, self.stage_pid = self.started.pidfd, self.started.pid
+        pid = numbers[self.taken]
+        self.taken += 1
+        try:
+            pidfd = pidfds.open_child(pid)
+        except ProcessLookupError:
+            pidfd = -1  # it has ended, and the host program has waited for it
+        self.started.pid, self.started.pidfd = pid, pidfd
+        return True
+
+    def _expect(self, kind: str, number: int) -> None:
+        """Hear a message of this kind; Failure when a step failed, or nobody is left to send.
 
         number: of the step that clones, or else of one that may be why nobody is left.
-        Two processes share the other end for a moment, cloner and clone, so
-        their messages may arrive in either order: also those about two clones.
         """
-        wanted = (kind, number) if kind == "cloned" else (kind,)
-        for message in self.early:
-            if message[: len(wanted)] == wanted:
-                self.early.remove(message)
-                return message
         while True:
-            channel = self.started.channel
-            assert channel is not None
+            talk = self.started.talk
+            assert talk is not None
             try:
                 if not self._is_told():
                     raise EOFError
-                message, fds, speaker = channel.hear()
-            except (EOFError, ConnectionError):
-                if self.started.pidfd >= 0 or self.early:
+                message = talk.hear()
+                break
+            except EOFError:
+                if self._adopt() or self.taken:
                     raise self.started.death(number) from None
                 self._ask_again()
-                continue
             except Garbled:
                 raise self.started.garbled() from None
-            if message[0] == "cloned":
-                message = (*message, fds[0], speaker)
-            elif message[0] == "failed":
-                raise self.started.failure(message)
-            else:
-                self.started.traces += message[1]
-            if message[: len(wanted)] == wanted:
-                return message
-            self.early.append(message)
-            if len(self.early) > _MOST_EARLY or kind != "cloned" == message[0]:
-                raise self.started.garbled()
+        if message[0] == "failed":
+            raise self.started.failure(message)
+        if message[0] != kind or (kind == "cloned" and message[1] != number):
+            raise self.started.garbled()
+        if kind == "turn":
+            self.started.keep(message[1])
 
     def _is_told(self) -> bool:
         """Wait for a message; False when whose turn it is has ended without one.
 
-        Others may hold the other end, and wait for ever as we would: its clone, or who
-        has taken a copy.
+        Others may hold the other ends, and wait for ever as we would: its clone, or who
+        has taken copies.
         """
-        channel, performing = self.started.channel, self.started.pidfd
-        assert channel is not None
-        if performing < 0 and self.server is not None:
+        talk, performing = self.started.talk, self.started.pidfd
+        assert talk is not None
+        if not self.taken and self.server is not None:
             performing = self.server.pidfd
-        fds = [channel.fileno(), performing] if performing >= 0 else [channel.fileno()]
-        return channel.fileno() in readable(*fds)
+        if talk.fileno() in readable(*[fd for fd in (talk.fileno(), performing) if fd >= 0]):
+            return True
+        # It has ended.  If it has cloned, the next word is its clone's.
+        for number in clones.read(self.clones)[self.taken :]:
+            try:
+                clone = pidfds.open_child(number)
+            except ProcessLookupError:
+                break  # the host program has waited for it
+            readable(talk.fileno(), clone)
+            posix.close(clone)
+        return talk.fileno() in readable(talk.fileno(), seconds=0)
 
     def _send_go(self, number: int) -> None:
-        channel = self.started.channel
-        assert channel is not None
+        talk = self.started.talk
+        assert talk is not None
         try:
-            channel.send(("go",))
+            talk.go()
         except ConnectionError:
             raise self.started.death(number) from None
 
     def _let_go_ahead(self, number: int) -> None:
-        channel = self.started.channel
-        assert channel is not None
+        talk = self.started.talk
+        assert talk is not None
         self.started.ahead = number
         try:
-            channel.send(("go",))
+            talk.go()
         except ConnectionError:
             pass  # it has failed already, and said why
 
@@ -240,16 +242,14 @@ class _Run:
         The processes end by themselves where they need the runtime, which
         hangs up.  They are killed if that takes time.
         """
-        channel = self.started.channel
-        if channel is not None:
-            channel.hang_up()
-            channel.drain(PATIENCE, self.started.pidfd)
+        talk = self.started.talk
+        if talk is not None:
+            talk.give_up()
+            talk.drain(PATIENCE, self.started.pidfd)
         self._end_all()
 
     def _end_all(self) -> None:
         self.started.close()
-        close_all([message[3] for message in self.early if message[0] == "cloned"])
-        self.early.clear()
         known = {self.started.pid: self.started.pidfd, self.stage_pid: self.stage}
         self.stage = self.started.pidfd = -1
         ended: list[int] = []

@@ -26,9 +26,7 @@ def install_descriptors(context: Context, extra: int) -> None:
         if fd < len(names):
             context.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(names))
             posix.close(fd)
-    channel = context.values["channel"]
-    if channel.fileno() < len(names):
-        channel.move_above(len(names))
+    context.values["talk"].move_above(len(names))
     for number, name in enumerate(names):
         if name in context.fds:
             posix.dup2(context.fds[name], number, inheritable=True)
@@ -62,13 +60,13 @@ def reopen_null(context: Context) -> None:
 def close_descriptors(context: Context, kept: int, hooks: bool) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
-    The channel and the start fifo are left to execve, which closes them: that
+    The talk and the start fifo are left to execve, which closes them: that
     is how the other side learns that it has succeeded.  CVE-2024-21626.
     hooks: some are yet to come; so are the files that they write to.
     """
     names = ("start", *HOOK_OUTPUT) if hooks else ("start",)
     left = {name: fd for name, fd in context.fds.items() if name in names}
-    ours = (context.values["channel"].fileno(), *left.values())
+    ours = (*context.values["talk"].descriptors(), *left.values())
     first = kept
     for fd in sorted(fd for fd in ours if fd >= kept):
         if fd > first:

@@ -118,25 +118,31 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
     env = with_home(env, context.values["home"])
-    for number in IGNORED_BY_PYTHON:
-        _signal.signal(number, _signal.SIG_DFL)
     if "wait" in context.values:
         call = f"execve({quote(program)}, ...)"
         failure = Failure(context.step, None, call, "", program, context.values["hint"])
+        _default_signals()
         context.values["wait"].execute(context.fds["start"], program, args, env, failure)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
     try:
-        context.values["channel"].tell(("traced", trace.take(), *trace.current))
+        context.values["talk"].tell(("traced", trace.take(), *trace.current))
     except OSError:
         trace.on = False  # the runtime that would hear of it has ended
     if "start" in context.fds:
         posix.write(context.fds["start"], EXECUTES)
+    _default_signals()
     try:
         execve(prepared)
     except OSError as error:
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)  # there is something to tell still
         error.hint = context.values["hint"]  # type: ignore[attr-defined]
         raise
+
+
+def _default_signals() -> None:
+    for number in IGNORED_BY_PYTHON:
+        _signal.signal(number, _signal.SIG_DFL)
 
 
 def with_home(env: tuple[str, ...], home: str) -> tuple[str, ...]:

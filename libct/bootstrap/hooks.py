@@ -136,7 +136,7 @@ def container_hook(
     program = ExecArguments(path, args, env)
     # Who creates the container may be killed meanwhile, and is to leave nothing.
     # Who starts it is not needed any more.
-    creator = -1 if kind == "startContainer" else context.values["channel"].fileno()
+    creator = -1 if kind == "startContainer" else context.values["talk"].descriptors()[1]
     streams = _Streams(context, state, posix.getpid())
     try:
         told, tell = posix.pipe()

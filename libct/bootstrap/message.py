@@ -59,28 +59,30 @@ def decode(data: bytes) -> tuple[Any, ...]:
 
 
 _TRACE = (int, int, int, str)
-_SHAPES: dict[
-    str, tuple[tuple[Any, ...], int]
-] = {  # kind: (the types of what follows, descriptors)
-    "turn": ((list,), 0),
-    "cloned": ((int, int), 1),
-    "traced": ((list, int, int), 0),
-    "failed": ((int, (int, type(None)), str, str, (str, type(None)), str, list), 0),
+_SHAPES: dict[str, tuple[Any, ...]] = {  # kind: the types of what follows
+    "turn": (list,),
+    "cloned": (int,),
+    "traced": (list, int, int),
+    "failed": (int, (int, type(None)), str, str, (str, type(None)), str, list),
 }
+_ERRNO = 2  # where "failed" has it
+_HIGHEST_ERRNO = 4095  # MAX_ERRNO, include/linux/err.h
 
 
-def checked(message: tuple[Any, ...], descriptors: int) -> tuple[Any, ...]:
-    """A message of the performing side (channel.py); Garbled for one of another shape."""
+def checked(message: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A message of the performing side (talk.py); Garbled for one of another shape."""
     kind = message[0] if message else None
-    types, wanted = _SHAPES.get(kind if isinstance(kind, str) else "", ((), -1))
+    types = _SHAPES.get(kind if isinstance(kind, str) else "")
     values = message[1:]
-    if descriptors != wanted or len(values) != len(types):
+    if types is None or len(values) != len(types):
         raise Garbled
     for value, kind in zip(values, types):
         if not isinstance(value, kind):
             raise Garbled
         if kind is list and not all(_is_trace(one) for one in value):
             raise Garbled
+    if message[0] == "failed" and not 0 <= (message[_ERRNO] or 0) <= _HIGHEST_ERRNO:
+        raise Garbled
     return message
 
 
@@ -88,7 +90,7 @@ def _is_trace(value: Any) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) == len(_TRACE)
-        and all(isinstance(one, kind) for one, kind in zip(value, _TRACE))
+        and all(map(isinstance, value, _TRACE))
     )
 
 

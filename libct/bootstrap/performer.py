@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .channel import Channel
     from .context import Context
+    from .talk import Speaker
 
 # Whatever the package is called here.
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
@@ -110,7 +110,7 @@ def _failure(number: int, error: Exception) -> Failure:
     return Failure(number, None, "", f"{type(error).__name__}: {error}")
 
 
-def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Trace) -> None:
+def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace) -> None:
     """Perform segments, from the server's on; who is cloned goes on where its cloner leaves.
 
     Where the runtime's turn is, tell it and wait.  Returns in the process that
@@ -122,14 +122,14 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
             continue
         if process in (RUNTIME, AHEAD):
             if process == RUNTIME:
-                channel.tell(("turn", trace.take()))
-            channel.receive()
+                talk.tell(("turn", trace.take()))
+            talk.await_go()
             continue
-        context.values["channel"], context.values["trace"] = channel, trace
+        context.values["talk"], context.values["trace"] = talk, trace
         perform(steps, context, trace)
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")
             if pid:
-                channel.tell(("cloned", steps[-1][0], pid), [pidfd])
                 posix.close(pidfd)
                 return
+            talk.tell(("cloned", steps[-1][0]))

@@ -21,6 +21,7 @@ from .context import Context
 from .failure import Failure
 from .message import encode
 from .performer import Trace, carry_on, load, performers
+from .talk import Speaker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,18 +98,18 @@ def _serve(requests: Channel, *, further: bool) -> None:
         if "networks" in kept and not requests.waiting():
             kept["networks"].refill()
         (_, names, segments, trace), fds = requests.receive()
-        channel = Channel.of(fds[0])
-        context = Context(dict(zip(names, fds[1:])))
+        talk = Speaker(*fds[:2])
+        context = Context(dict(zip(names, fds[2:])))
         clones = context.values["clones"] = Page(context.fds["clones"], SERVER)
         context.values["requests"], context.values["kept"] = requests, kept
-        perform_request(segments, context, channel, Trace(trace))
+        perform_request(segments, context, talk, Trace(trace))
         clones.close()
-        channel.close()
+        talk.close()
         for fd in context.fds.values():
             posix.close(fd)
 
 
-def perform_request(segments: list[Any], context: Context, channel: Channel, trace: Trace) -> None:
+def perform_request(segments: list[Any], context: Context, talk: Speaker, trace: Trace) -> None:
     """Perform the server's part; in what it clones, the rest, which never returns here."""
     try:
         try:
@@ -116,9 +117,9 @@ def perform_request(segments: list[Any], context: Context, channel: Channel, tra
             # Nothing is collected after a fork, so the pages stay shared; the
             # collector has been off since the start (servers.py).
             gc.freeze()
-            carry_on(found, context, channel, trace)
+            carry_on(found, context, talk, trace)
         except Failure as failure:
-            report(failure, context, channel, trace)
+            report(failure, context, talk, trace)
         except (EOFError, OSError):
             pass  # the runtime is gone, and with it who would hear of it
     finally:
@@ -126,11 +127,11 @@ def perform_request(segments: list[Any], context: Context, channel: Channel, tra
             posix._exit(1)  # the stage, done; or a first process that has failed
 
 
-def report(failure: Failure, context: Context, channel: Channel, trace: Trace) -> None:
+def report(failure: Failure, context: Context, talk: Speaker, trace: Trace) -> None:
     """Tell whoever may be listening: the runtime, or the one who has released the fifo."""
     message = ("failed", *failure.values(), trace.take())
     try:
-        channel.tell(message)
+        talk.tell(message)
     except OSError:
         pass  # the runtime that created the container has ended long ago
     start = context.fds.get("start", -1)

@@ -11,10 +11,10 @@ from ..errors import StepError
 from ..plan.step import INIT, RUNTIME, Plan
 from ..syscalls.interrupts import allowed
 from . import becoming
-from .channel import Channel, close_all
 from .failure import Failure
 from .message import Garbled
 from .servers import end, reap
+from .talk import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ class Started:
     """What a performed plan leaves with the runtime.
 
     pid, pidfd: the container's process; pidfd is the receiver's to close.
-    channel: open until the process is the command; None once it is closed.
+    talk: open until the process is the command; None once it is closed.
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
     """
 
-    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces")
+    __slots__ = ("ahead", "pid", "pidfd", "plan", "talk", "traces")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
-        self.channel: Channel | None = None
+        self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
 
     def finish(self) -> None:
@@ -61,46 +61,53 @@ class Started:
 
     def _listen(self) -> None:
         last: tuple[Any, ...] = ()  # the message of that
-        channel = self.channel
-        assert channel is not None
-        while True:
-            seen = becoming.wait(self.pidfd, channel.fileno(), select.POLLIN)
-            if seen != becoming.HEARD:
+        talk = self.talk
+        assert talk is not None
+        # (Without a pidfd the host program has waited for it: it had ended.)
+        while self.pidfd >= 0:
+            if becoming.wait(self.pidfd, talk.fileno(), select.POLLIN) != becoming.HEARD:
                 break
             try:
-                message, fds, _ = channel.hear()
-            except (EOFError, ConnectionError):
+                message = talk.hear()
+            except EOFError:
                 break
             except Garbled:
                 raise self.garbled() from None
-            close_all(fds)
             if message[0] == "failed":
                 raise self.failure(message)
             if message[0] != "traced" or last:
                 raise self.garbled()
-            self.traces += message[1]
+            self.keep(message[1])
             last = message
         if not last or not becoming.has_executed(self.pidfd):
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self.death(self.ahead or last_of_all)
-        if last[2]:
+        if self._is_step(last[2]):
             self.traces.append(_executed(last))
 
     def close_executed(self) -> None:
         """The process has executed its command: take what it has said of it before that."""
-        channel = self.channel
-        if channel is not None and channel.is_intact() and readable(channel.fileno(), seconds=0):
+        talk = self.talk
+        if talk is not None and talk.is_intact() and readable(talk.fileno(), seconds=0):
             try:
-                message, fds, _ = channel.hear()
-            except (EOFError, ConnectionError, Garbled):
+                message = talk.hear()
+            except (EOFError, Garbled):
                 pass
             else:
-                close_all(fds)
                 if message[0] == "traced":
-                    self.traces += message[1]
-                    if message[2]:
+                    self.traces += [one for one in message[1] if self._is_step(one[0])]
+                    if self._is_step(message[2]):
                         self.traces.append(_executed(message))
         self.close()
+
+    def keep(self, traces: list[tuple[int, int, int, str]]) -> None:
+        """Add what is told of performed steps; Failure where these are none of the plan's."""
+        if not all(self._is_step(number) for number, *_ in traces):
+            raise self.garbled()
+        self.traces += traces
+
+    def _is_step(self, number: int) -> bool:
+        return 1 <= number <= len(self.plan)
 
     def death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
@@ -121,9 +128,9 @@ class Started:
         return Failure(len(self.plan), None, "", "it says what cannot be understood")
 
     def failure(self, message: tuple[Any, ...]) -> Failure:
-        self.traces += message[-1]
-        if not 1 <= message[1] <= len(self.plan):
+        if not self._is_step(message[1]):
             return self.garbled()
+        self.keep(message[-1])
         return Failure(*message[1:-1])
 
     def _end(self) -> None:
@@ -133,9 +140,9 @@ class Started:
         self.close()
 
     def close(self) -> None:
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
+        if self.talk is not None:
+            self.talk.close()
+            self.talk = None
 
 
 def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:

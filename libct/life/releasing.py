@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posix
+from _signal import SIGKILL
 
 from ..config.status import CREATING, EXECUTES, GO
 from ..errors import ContainerNotRunning
+from ..syscalls import pidfds
 from . import rules
 
 TYPE_CHECKING = False
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from .directory import Held
     from .holdings import Holdings
     from .record import Record
+
+
+_FILLED = b"filled"  # by somebody else: it is no message
 
 
 def release(holdings: Holdings) -> None:
@@ -27,11 +32,11 @@ def release(holdings: Holdings) -> None:
         pidfd = holdings.open_init()
         try:
             said = _release(held, pidfd)
+            held.remove_fifo()
+            if said != EXECUTES:
+                _end(pidfd)
         finally:
             posix.close(pidfd)
-        held.remove_fifo()
-        if said != EXECUTES:
-            _see_end(holdings)
     started, holdings.started = holdings.started, None
     if said in (b"", GO):
         if started is not None:
@@ -63,14 +68,19 @@ def _release(held: Held, pidfd: int) -> bytes:
 
     reader = held.open_fifo(posix.O_RDONLY | posix.O_NONBLOCK)
     try:
-        writer = held.open_fifo(posix.O_WRONLY)
-        posix.write(writer, GO)
-        posix.close(writer)
+        # Who may trace the process can fill it.
+        writer = held.open_fifo(posix.O_WRONLY | posix.O_NONBLOCK)
+        try:
+            posix.write(writer, GO)
+        except BlockingIOError:
+            return _FILLED
+        finally:
+            posix.close(writer)
         # Of the fifo, POLLHUP alone counts, which is always told.
         if becoming.wait(pidfd, reader, 0) == becoming.EXECUTED:
             return EXECUTES  # whatever else others have written
         said = _read(reader)
-        if said == EXECUTES and not becoming.has_executed(pidfd):
+        if said == EXECUTES and (not becoming.has_executed(pidfd) or _was_killed(pidfd)):
             return GO  # it was about to
         return said
     finally:
@@ -84,16 +94,24 @@ def _read(reader: int) -> bytes:
         return b""  # others keep it open, and have written nothing
 
 
-def _see_end(holdings: Holdings) -> None:
-    """Wait a moment for the end of the first process, which has closed its files already."""
+def _was_killed(pidfd: int) -> bool:
+    """Whether it has been waited for, and had been killed: before its command did anything."""
+    from ..syscalls.process import pidfd_exit_status
+
+    return pidfd_exit_status(pidfd) == int(SIGKILL)
+
+
+def _end(pidfd: int) -> None:
+    """A process that has failed ends by itself; who speaks for one that has not is not believed."""
     from .killing import wait_for
 
+    if wait_for(pidfd, 1000):
+        return
     try:
-        pidfd = holdings.open_init()
-    except ContainerNotRunning:
+        pidfds.send(pidfd, SIGKILL)
+    except ProcessLookupError:
         return
     wait_for(pidfd, 1000)
-    posix.close(pidfd)
 
 
 def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepError:
@@ -110,7 +128,7 @@ def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepE
 
         plan = rest_of_plan(record)
     try:
-        _, *values, _ = checked(("failed", *decode(said), []), 0)
+        _, *values, _ = checked(("failed", *decode(said), []))
         failure = Failure(*values)
         if not 1 <= failure.number <= len(plan):
             raise Garbled

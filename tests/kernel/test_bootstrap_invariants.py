@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import compileall
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -187,18 +186,12 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "joined", "said"),
-    [
-        ("libct:init", False, "server ended with status 9"),  # twice, for it is asked once more
-        # The stage may have got as far as its own clone by then.
-        ("libct:stage", True, "server ended with status 9|clone_stage its process ended"),
-        ("libct:init", True, "clone_init its process ended unexpectedly"),
-    ],
+    ("name", "joined"), [("libct:init", False), ("libct:stage", True), ("libct:init", True)]
 )
-def test_a_cloner_that_ends_without_a_word(
-    trap: Path, tmp_path: Path, name: str, joined: bool, said: str
+def test_a_cloner_that_ends_when_it_has_cloned(
+    trap: Path, tmp_path: Path, name: str, joined: bool
 ) -> None:
-    """Its clone has the channel, and would wait for the runtime as that would for it."""
+    """What it has cloned has all that there is still to be done."""
     source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/namespaces.py"
     line = '    context.values["cloned"] = (pid, pidfd)\n'
     before, wanted, after = source.read_text().partition(line)
@@ -206,7 +199,7 @@ def test_a_cloner_that_ends_without_a_word(
     end = f"    if pid and name == {name!r}:\n        posix._exit(9)\n"
     source.write_text(before + end + wanted + after)
     done = run_copy(tmp_path, trap, joined=joined)
-    assert re.search(said, done.stdout + done.stderr)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
 def run_copy(

@@ -12,7 +12,7 @@ import pytest
 
 import libct
 from libct.bootstrap import client, servers
-from libct.bootstrap.channel import Channel
+from libct.bootstrap.talk import Listener
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
 from libct.life import releasing
 from libct.life.directory import Directory, Held
@@ -170,19 +170,19 @@ def test_a_caller_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception out of the blue, at each time that the runtime waits for the others."""
     for turn in range(1, 6):
         calls = 0
-        hear = Channel.hear
+        hear = Listener.hear
 
-        def hear_or_not(channel: Channel, turn: int = turn) -> Any:
+        def hear_or_not(talk: Listener, turn: int = turn) -> Any:
             nonlocal calls
             calls += 1
             if calls == turn:
                 raise KeyboardInterrupt
-            return hear(channel)  # noqa: B023  # called before the next round
+            return hear(talk)  # noqa: B023  # called before the next round
 
         name = unique()
         container = libct.create(state_directory(), name, everything())
         with monkeypatch.context() as patch:
-            patch.setattr(Channel, "hear", hear_or_not)
+            patch.setattr(Listener, "hear", hear_or_not)
             process = libct.Process(["sleep", "60"], env=[PATH], init=True)
             try:
                 container.run(process)

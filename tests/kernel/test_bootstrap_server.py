@@ -14,20 +14,15 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 import libct
-from libct.bootstrap import channel, client, servers
-from libct.bootstrap.channel import Channel
-from libct.bootstrap.context import Context
-from libct.bootstrap.failure import Failure
+from libct.bootstrap import servers
 from libct.bootstrap.origin import library_path
 from libct.config import NEWNS, NEWPID
 from libct.errors import ServerError
-from libct.life.creating import plan
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.keys import keyctl_join_session_keyring
 from libct.syscalls.process import (
@@ -662,109 +657,30 @@ def compile_c(source: str, *args: str | Path) -> None:
     subprocess.run(["cc", "-x", "c", "-", *args], input=source, text=True, check=True)
 
 
-# --- a channel that somebody else speaks on -----------------------------------------------
+# --- what clones, and what is cloned -------------------------------------------------------
 
 
-@pytest.fixture
-def stranger() -> Iterator[int]:
-    """A process that is no child of ours."""
-    script = "sleep 1000 >/dev/null 2>&1 & echo $!"
-    shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    number = int(shell.stdout)
-    pidfd = os.pidfd_open(number)
-    yield number
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    os.close(pidfd)
-
-
-def begun() -> tuple[client._Run, Channel]:
-    run = client._Run(plan(make_config()), Context(), False, "", False)
-    run.started.channel, theirs = Channel.pair()
-    run.server = cast("servers.Server", SimpleNamespace(pid=os.getpid(), pidfd=-1))
-    return run, theirs
-
-
-def runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-
-
-def said_by_another(end: Channel, process: int) -> None:
-    """A "cloned" by a process that has taken the other end, which nobody has asked to clone."""
-    pidfd = os.pidfd_open(process)
-    pid = os.fork()
-    if pid == 0:
-        end.tell(("cloned", 5, process), [pidfd])
-        os._exit(0)
-    os.waitpid(pid, 0)
-    os.close(pidfd)
-
-
-@pytest.mark.parametrize("early", [False, True], ids=["in time", "before its time"])
-@pytest.mark.parametrize("is_child", [False, True], ids=["another's", "a child of the runtime's"])
-def test_another_process_is_said_to_be_the_clone(
-    stranger: int, early: bool, is_child: bool
-) -> None:
-    """By who has taken the other end; a child would be that of an earlier start."""
-    child = subprocess.Popen(["sleep", "1000"])
-    try:
-        said = child.pid if is_child else stranger
-        run, theirs = begun()
-        said_by_another(theirs, said)
-        if early:
-            theirs.tell(("turn", []))
-            with pytest.raises(Failure):
-                run._expect("turn", 5)
-        else:
-            with pytest.raises(Failure):
-                run._take_clone(5)
-        theirs.close()
-        run.abandon()
-        assert (run.started.pid, run.started.pidfd) == (0, -1)
-        assert runs(said)
-    finally:
-        child.kill()
-        child.wait()
-
-
-def test_what_others_have_sent_is_not_ended() -> None:
-    """When a start fails for another reason, and what is still said is gone through."""
-    child = subprocess.Popen(["sleep", "1000"])
-    run, theirs = begun()
-    said_by_another(theirs, child.pid)
-    before = len(os.listdir("/proc/self/fd"))
-    theirs.close()
-    run.abandon()
-    assert len(os.listdir("/proc/self/fd")) == before - 2  # the channel, and no descriptor more
-    assert not wait_until(lambda: not runs(child.pid), patience=0.2)
-    child.kill()
-    child.wait()
-
-
-def test_who_says_half_a_message_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "_SECONDS", 0.1)
-    for data in (b"\0", (100).to_bytes(8, "little"), (100).to_bytes(8, "little") + b"i"):
-        run, theirs = begun()
-        theirs._socket.sendall(data)
-        with pytest.raises(Failure):
-            run._take_clone(5)
-        theirs.close()
-        run.abandon()
-
-
+@pytest.mark.parametrize("dies", ["clone", "cloner"])
 @pytest.mark.parametrize("cloner", ["the server", "the stage"])
-def test_a_cloner_is_killed_before_it_tells(tmp_path: Path, cloner: str) -> None:
-    """What it has cloned is found by the number that the kernel has written down."""
+def test_one_is_killed_as_it_is_cloned(tmp_path: Path, cloner: str, dies: str) -> None:
+    """What has been cloned is found by the number that the kernel has written down."""
     copy = copy_of_libct(tmp_path / "copy/libct")
     file = copy / "bootstrap/performer.py"
     text = file.read_text()
-    tell = '                channel.tell(("cloned", '
-    assert text.count(tell) == 1
-    who = "not " if cloner == "the server" else ""
-    dies = (
-        f"                if {who}context.values.get('is clone'):\n"
-        "                    posix.kill(posix.getpid(), 9)\n"
-    )
-    file.write_text(text.replace(tell, dies + tell))
+    which = "not " if cloner == "the server" else ""
+    if dies == "clone":
+        place = '            talk.tell(("cloned", steps[-1][0]))\n'
+        code = f"""            if {which}context.values.get("is second"):
+                posix._exit(9)  # process 1 of a namespace cannot kill itself
+            context.values["is second"] = True
+"""
+    else:
+        place = "                posix.close(pidfd)\n                return\n"
+        code = f"""                if {which}context.values.get("is clone"):
+                    posix.kill(posix.getpid(), 9)
+"""
+    assert text.count(place) == 1
+    file.write_text(text.replace(place, code + place))
     script = f"""
 import os, sys
 sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
@@ -775,6 +691,7 @@ from tests.kernel.test_bootstrap_server import children
 try:
     with running(make_config(), "sleep", "600") as container:
         run_in(container, "true")
+    print("ran")
 except libct.Error as error:
     print(error)
 libct.stop_server()
@@ -789,7 +706,7 @@ print(children())
     )
     assert done.returncode == 0, done.stderr
     said, left = done.stdout.splitlines()
-    assert ("server ended by signal 9" if cloner == "the server" else "was killed") in said
+    assert "ended unexpectedly" in said if dies == "clone" else said == "ran"
     assert left == "[]"
 
 

@@ -22,6 +22,7 @@ from ..bundles import busybox_rootfs
 from ..containers import PATH, USUAL, make_config, state_directory
 from ..names import unique
 from ..needs import requires
+from ..support import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_a_created_container_takes_little_memory(rootfs: Path, *, user: bool) ->
 def test_it_waits_without_any_directory_open(rootfs: Path, *, trace: bool) -> None:
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
         process = created(made, "true", trace=trace)
-        wanted = [f"{state_directory()}/{made.id}/exec.fifo", "socket"]
+        wanted = [f"{state_directory()}/{made.id}/exec.fifo", "pipe", "pipe"]
         if not trace:  # where steps are timed, the wait is before the step that closes the others
             assert eventually(lambda: opened(process.pid) == wanted)
         made.exec()
@@ -172,6 +173,27 @@ def test_a_signal_ends_the_wait_where_it_would_end_the_command(
         process.signal(number)
         assert process.wait(30).signal == number
         assert made.status() == "stopped"
+
+
+def test_why_there_is_no_command_is_told_when_its_creator_has_ended(
+    rootfs: Path, *, trace: bool
+) -> None:
+    """Nobody hears what is said by the talk, and that is no reason to end without a word."""
+    (rootfs / "program").write_text("#!/no/interpreter\n")
+    (rootfs / "program").chmod(0o755)
+    name = unique()
+
+    def body() -> None:
+        made = libct.create(state_directory(), name, make_config(rootfs, namespaces=[NEWNS]))
+        created(made, "/program", trace=trace)
+
+    forked(body)
+    made = libct.load(state_directory(), name)
+    try:
+        with pytest.raises(libct.StepError, match="'/no/interpreter' is not in the rootfs"):
+            made.exec()
+    finally:
+        made.destroy(force=True)
 
 
 def test_one_that_has_ended_before_it_is_started(rootfs: Path, *, trace: bool) -> None:

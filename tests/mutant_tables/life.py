@@ -467,13 +467,6 @@ _LEDGER = [
         (_OWNERSHIP + "test_groups_below_one_that_is_made_anew",),
     ),
     Mutant(
-        "who announces a clone is who was to make it",
-        "bootstrap/client.py",
-        "        if speaker != (self.started.pid or self.server.pid):\n",
-        "        if False:\n",
-        ("tests/kernel/test_bootstrap_server.py::test_another_process_is_said_to_be_the_clone",),
-    ),
-    Mutant(
         "what another container has frozen is not waited for",
         "life/killing.py",
         "            _refuse_frozen(holdings, groups)\n",

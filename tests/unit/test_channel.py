@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from libct.bootstrap import becoming, client, clones, servers, started as talk
+from libct.bootstrap import becoming, client, clones, servers, started, talk
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
+from libct.bootstrap.message import Garbled
 from libct.bootstrap.performer import Trace, carry_on, perform, performers
+from libct.bootstrap.started import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.syscalls.process import pidfd_open
@@ -167,21 +169,6 @@ def test_hanging_up_is_the_end_for_the_others_also_with_copies(
     os.close(copy)
 
 
-def test_no_notice_is_taken_of_the_rest_of_a_conversation(ends: tuple[Channel, Channel]) -> None:
-    reader, writer = os.pipe()
-    ends[0].send(("cloned", 1, 2), [writer])
-    os.read(ends[1].fileno(), 3)  # interrupted in the middle of it, whose descriptor is lost
-    ends[0].send(("other",), [reader])
-    ends[0].send(("last",), [writer, reader])
-    before = os.listdir("/proc/self/fd")
-    assert not ends[1].drain(0.01)
-    assert os.listdir("/proc/self/fd") == before
-    ends[0].close()
-    assert ends[1].drain(5)
-    os.close(reader)
-    os.close(writer)
-
-
 def test_an_end_that_is_dropped_is_closed() -> None:
     before = set(os.listdir("/proc/self/fd"))
     pair = Channel.pair()
@@ -281,7 +268,7 @@ def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> No
 
 
 def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
-    ours, theirs = Channel.pair()
+    ours, theirs = talk.pair()
     done = threading.Event()
     segments = [
         (INIT, performers([(1, fake("one").performer, ())])),
@@ -290,16 +277,126 @@ def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Ste
     ]
     thread = threading.Thread(target=carry_on, args=(segments, Context(), theirs, Trace(True)))
     thread.start()
-    (kind, records), _, speaker = ours.hear()
-    assert speaker == os.getpid()
+    assert readable(ours.fileno(), seconds=5)
+    kind, records = ours.hear()
     assert (kind, [number for number, _, _, _ in records]) == ("turn", [1])
     assert not done.wait(0.1)
-    ours.send(("go",))
+    ours.go()
     thread.join(5)
     assert done.is_set()
     ours.close()
     with pytest.raises(BrokenPipeError):  # and the process that performs them ends
         carry_on(segments, Context(), theirs, Trace(False))
+    theirs.close()
+
+
+# --- the talk -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sides() -> Iterator[tuple[talk.Listener, talk.Speaker]]:
+    before = set(os.listdir("/proc/self/fd"))
+    pair = talk.pair()
+    yield pair
+    for side in pair:
+        with contextlib.suppress(OSError):
+            side.close()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+Sides = tuple[talk.Listener, talk.Speaker]
+
+
+def test_nobody_is_blocked_by_who_has_the_other_ends(sides: Sides) -> None:
+    """Also where they are open in both directions, as through /proc they can be."""
+    ours, theirs = sides
+    up, down = theirs.descriptors()
+    thief = os.open(f"/proc/self/fd/{up}", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(talk, "_SECONDS", 0.1)
+        for data in (b"\0", (100).to_bytes(8, "little"), (100).to_bytes(8, "little") + b"i"):
+            os.write(up, data)
+            with pytest.raises(Garbled):
+                ours.hear()
+        theirs.tell(("turn", []))
+        os.read(thief, 4096)
+        with pytest.raises(Garbled):
+            ours.hear()
+    filler = os.open(f"/proc/self/fd/{down}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(filler, b"x" * 4096)
+    with pytest.raises(ConnectionError):
+        ours.go()
+    ours.give_up()
+    os.close(thief)
+    os.close(filler)
+
+
+def test_no_notice_is_taken_of_the_rest_of_a_talk(sides: Sides) -> None:
+    ours, theirs = sides
+    theirs.tell(("turn", []))
+    os.read(ours.fileno(), 3)  # interrupted in the middle of it
+    theirs.tell(("turn", []))
+    begun = time.monotonic()
+    ours.drain(0.1)
+    assert 0.1 <= time.monotonic() - begun < 4
+    assert not readable(ours.fileno(), seconds=0)
+    theirs.close()
+    ours.drain(10)
+    assert time.monotonic() - begun < 4
+
+
+def test_the_end_of_the_rest_is_also_that_of_the_process(sides: Sides) -> None:
+    """Who has copies may keep them."""
+    child = Sleeper()
+    os.kill(child.pid, signal.SIGKILL)
+    begun = time.monotonic()
+    sides[0].drain(10, child.pidfd)
+    assert time.monotonic() - begun < 4
+    servers.end(child.pidfd)
+
+
+@pytest.mark.parametrize("handled", [signal.SIG_DFL, signal.SIG_IGN])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_host_program_gets_no_sigpipe(handled: signal.Handlers, *, blocked: bool) -> None:
+    def body() -> bool:
+        signal.signal(signal.SIGPIPE, handled)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGPIPE] if blocked else [])
+        ours, theirs = talk.pair()
+        theirs.close()
+        with pytest.raises(ConnectionError):
+            ours.go()
+        ours.give_up()
+        mask = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        return signal.SIGPIPE in mask
+
+    assert forked(body) == blocked
+
+
+def test_who_waits_for_a_word_hears_that_there_will_be_none(sides: Sides) -> None:
+    ours, theirs = sides
+    ours.go()
+    theirs.await_go()
+    ours.give_up()
+    with pytest.raises(EOFError):
+        theirs.await_go()
+    ours.close()
+    with pytest.raises(EOFError):
+        theirs.await_go()
+
+
+def test_descriptors_of_a_talk_that_are_somebody_elses_now_are_not_closed() -> None:
+    ours, theirs = talk.pair()
+    number = ours.fileno()
+    assert ours.is_intact()
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, number)
+    assert not ours.is_intact()
+    ours.close()
+    os.fstat(number)
+    for fd in (null, number):
+        os.close(fd)
     theirs.close()
 
 
@@ -322,28 +419,35 @@ class Sleeper:
         return False
 
 
-class Stage(Sleeper):
-    """A child that says, when it is to, that it has cloned another one."""
+class Stopped(Sleeper):
+    """A child that has executed nothing."""
 
-    def __init__(self, channel: Channel, number: int, clone: Sleeper) -> None:
-        cue, self._cue = os.pipe()
-        self._done, done = os.pipe()
+    def __init__(self) -> None:
         self.pid = os.fork()
         if self.pid == 0:
-            os.read(cue, 1)
-            channel.tell(("cloned", number, clone.pid), [clone.pidfd])
-            os.write(done, b"1")
             while True:
                 signal.pause()
-        os.close(cue)
-        os.close(done)
         self.pidfd = pidfd_open(self.pid)
 
-    def tell(self) -> None:
-        os.write(self._cue, b"1")
-        os.read(self._done, 1)
-        os.close(self._cue)
-        os.close(self._done)
+
+class Speaker(talk.Speaker):
+    """All who perform: the clone's word, and its number that the kernel writes down."""
+
+    def __init__(self, side: talk.Speaker, run: client._Run) -> None:
+        super().__init__(*side.descriptors())
+        self._clones, self._made = os.dup(run.clones), 0
+
+    def cloned(self, number: int, clone: Sleeper) -> None:
+        self.write_down(clone)
+        self.tell(("cloned", number))
+
+    def write_down(self, clone: Sleeper) -> None:
+        os.pwrite(self._clones, clone.pid.to_bytes(4, sys.byteorder), 4 * self._made)
+        self._made += 1
+
+    def close(self) -> None:
+        super().close()
+        os.close(self._clones)
 
 
 def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
@@ -353,15 +457,12 @@ def plan_of(fake: Callable[..., Step], *steps: tuple[str, str]) -> Plan:
     return plan
 
 
-TELL = Channel.tell
-
-
 def converse(
     monkeypatch: pytest.MonkeyPatch,
     plan: Plan,
-    *scripts: Callable[[Channel], None],
+    *scripts: Callable[[Speaker], None],
     patience: float = 0.05,
-) -> talk.Started:
+) -> started.Started:
     """Carry out a plan with a server that speaks as the scripts say, one for each request."""
     left = list(scripts)
 
@@ -369,63 +470,70 @@ def converse(
         run.asked = index
         run.clones = clones.make_file()
         run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
-        run.started.channel, theirs = Channel.pair()
+        run.started.talk, side = talk.pair()
+        speaker = Speaker(side, run)
         script = left.pop(0)
 
-        def told(message: tuple[Any, ...], fds: Any = ()) -> None:
-            if message[0] == "cloned":  # the kernel has written its number down, then
-                slot = plan.steps[message[1] - 1].process == STAGE
-                os.pwrite(run.clones, message[2].to_bytes(4, sys.byteorder), 4 * slot)
-            TELL(theirs, message, fds)
-
-        monkeypatch.setattr(Channel, "tell", lambda channel, *said: told(*said))
-
         def speak() -> None:
-            script(theirs)
-            theirs.close()
+            script(speaker)
+            speaker.close()
 
         threading.Thread(target=speak).start()
 
     monkeypatch.setattr(client._Run, "_ask", ask)
     monkeypatch.setattr(client, "PATIENCE", patience)
-    monkeypatch.setattr(talk, "PATIENCE", patience)
+    monkeypatch.setattr(started, "PATIENCE", patience)
     return client.carry_out(plan, Context(), trace=True)
 
 
-def test_messages_about_two_clones_may_come_in_either_order(
-    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ends_first", [False, True])
+def test_a_stage_may_have_ended_before_its_clone_says_a_word(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, *, ends_first: bool
 ) -> None:
-    """The stage may be faster than the server that has just made it."""
     plan = plan_of(
         fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
     )
-    for order in ((1, 2), (2, 1)):
-        init = Sleeper()
-        stages: list[Stage] = []
+    stage, init = Sleeper(), Sleeper()
 
-        def script(
-            channel: Channel,
-            order: tuple[int, ...] = order,
-            init: Sleeper = init,
-            stages: list[Stage] = stages,
-        ) -> None:
-            stage = Stage(channel, 2, init)
-            stages.append(stage)
-            for number in order:
-                if number == 1:
-                    channel.tell(("cloned", 1, stage.pid), [stage.pidfd])
-                else:
-                    stage.tell()
-            os.kill(stage.pid, signal.SIGKILL)  # it leaves when it has cloned
-            channel.tell(("turn", [(3, 0, 0, "ok")]))
-            assert channel.receive()[0] == ("go",)
-            channel.tell(("traced", [], 0, 0))
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, stage)
+        if ends_first:
+            speaker.write_down(init)
+            os.kill(stage.pid, signal.SIGKILL)
+            time.sleep(0.2)
+            speaker.tell(("cloned", 2))
+        else:
+            speaker.cloned(2, init)
+            os.kill(stage.pid, signal.SIGKILL)
+        speaker.tell(("turn", [(3, 0, 0, "ok")]))
+        speaker.await_go()
+        speaker.tell(("traced", [], 0, 0))
 
-        started = converse(monkeypatch, plan, script)
-        assert started.pid == init.pid
-        started.finish()
-        assert stages[0].reaped()
-        servers.end(started.pidfd)
+    begun = converse(monkeypatch, plan, script)
+    assert begun.pid == init.pid
+    begun.finish()
+    assert stage.reaped()
+    servers.end(begun.pidfd)
+    assert init.reaped()
+
+
+@pytest.mark.parametrize("word", [("cloned", 1), ("cloned", 7), ("turn", [])])
+def test_words_out_of_their_order_end_it(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, word: tuple[Any, ...]
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init = Sleeper()
+
+    def script(speaker: Speaker) -> None:
+        if word != ("cloned", 1):  # that is what is waited for: but nothing has been cloned
+            speaker.write_down(init)
+        speaker.tell(word)
+
+    with pytest.raises(StepError, match="what cannot be understood"):
+        converse(monkeypatch, plan, script)
+    if word == ("cloned", 1):
+        servers.end(init.pidfd)
+    else:
         assert init.reaped()
 
 
@@ -439,17 +547,17 @@ def test_who_says_what_cannot_be_understood_is_ended(
         init = Sleeper()
         late = number % 2 == 1
 
-        def script(channel: Channel, init: Sleeper = init, late: bool = late) -> None:
-            channel.tell(("cloned", 1, init.pid), [init.pidfd])
+        def script(speaker: Speaker, init: Sleeper = init, late: bool = late) -> None:
+            speaker.cloned(1, init)
             if late:
-                channel.tell(("turn", []))
-                channel.receive()
+                speaker.tell(("turn", []))
+                speaker.await_go()
             size = chance.choice((3, 8, 40, 4000))
             data = chance.randbytes(size)
             if chance.random() < 0.5:  # of the length that it says
                 data = size.to_bytes(8, "little") + data
             with contextlib.suppress(OSError):
-                channel._socket.sendall(data)
+                os.write(speaker.descriptors()[0], data)
 
         with pytest.raises(StepError, match=r"cannot be understood|ended unexpectedly|was killed"):
             converse(monkeypatch, plan, script).finish()
@@ -463,7 +571,7 @@ def test_a_clone_that_fails_before_its_cloner_tells(
     plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
     init = Sleeper()
 
-    def script(channel: Channel) -> None:
+    def script(speaker: Speaker) -> None:
         failed: tuple[Any, ...] = (
             "failed",
             2,
@@ -474,13 +582,12 @@ def test_a_clone_that_fails_before_its_cloner_tells(
             "",
             [],
         )
-        cloned = ("cloned", 1, init.pid)
         if early:
-            channel.tell(failed)
-            channel.tell(cloned, [init.pidfd])
+            speaker.write_down(init)
+            speaker.tell(failed)
         else:
-            channel.tell(cloned, [init.pidfd])
-            channel.tell(failed)
+            speaker.cloned(1, init)
+            speaker.tell(failed)
 
     with pytest.raises(StepError) as caught:
         converse(monkeypatch, plan, script)
@@ -494,13 +601,33 @@ def test_a_process_that_goes_without_a_word(
     plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
     init = Sleeper()
 
-    def script(channel: Channel) -> None:
-        channel.tell(("cloned", 1, init.pid), [init.pidfd])
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, init)
         os.kill(init.pid, signal.SIGKILL)
 
     with pytest.raises(StepError, match="its process was killed") as caught:
         converse(monkeypatch, plan, script)
     assert caught.value.hint == ""  # nothing limits its memory
+    assert init.reaped()
+
+
+def test_a_process_that_goes_while_others_hold_the_talk(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may trace it can have copies of its ends, and keep them."""
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init, over = Sleeper(), threading.Event()
+
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, init)
+        os.kill(init.pid, signal.SIGKILL)
+        over.wait(3)
+
+    begun = time.monotonic()
+    with pytest.raises(StepError, match="its process was killed"):
+        converse(monkeypatch, plan, script)
+    assert time.monotonic() - begun < 2
+    over.set()
     assert init.reaped()
 
 
@@ -514,21 +641,18 @@ def test_others_that_do_not_end_by_themselves_are_killed(
     plan = plan_of(
         fake, (SERVER, "clone_one"), (STAGE, "clone_two"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c")
     )
-    init = Sleeper()
-    stages: list[Stage] = []
+    stage, init = Sleeper(), Sleeper()
 
-    def script(channel: Channel) -> None:
-        stage = Stage(channel, 2, init)
-        stages.append(stage)
-        channel.tell(("cloned", 1, stage.pid), [stage.pidfd])
-        stage.tell()
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, stage)
+        speaker.cloned(2, init)
         os.kill(stage.pid, signal.SIGKILL)
-        channel.tell(("turn", []))
+        speaker.tell(("turn", []))
         select.select([init.pidfd], [], [])
 
     with pytest.raises(KeyboardInterrupt):
         converse(monkeypatch, plan, script)
-    assert stages[0].reaped()
+    assert stage.reaped()
     assert init.reaped()
 
 
@@ -545,11 +669,11 @@ def test_others_end_by_themselves_when_the_runtime_hangs_up(
     init = Sleeper()
     alive = []
 
-    def script(channel: Channel) -> None:
-        channel.tell(("cloned", 1, init.pid), [init.pidfd])
-        channel.tell(("turn", []))
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, init)
+        speaker.tell(("turn", []))
         with pytest.raises(EOFError):
-            channel.receive()
+            speaker.await_go()
         alive.append(not select.select([init.pidfd], [], [], 0)[0])
 
     begun = time.monotonic()
@@ -568,13 +692,13 @@ def test_a_server_that_goes_is_asked_once_more(
     plan = plan_of(fake, (RUNTIME, "before"), (SERVER, "clone_one"), (INIT, "a"))
     init = Sleeper()
 
-    def script(channel: Channel) -> None:
-        channel.tell(("cloned", 2, init.pid), [init.pidfd])
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(2, init)
 
-    started = converse(monkeypatch, plan, lambda channel: None, script)
-    assert started.pid == init.pid
+    begun = converse(monkeypatch, plan, lambda channel: None, script)
+    assert begun.pid == init.pid
     assert done == [1]
-    servers.end(started.pidfd)
+    servers.end(begun.pidfd)
     assert init.reaped()
     with pytest.raises(Error, match="the bootstrap server ended"):
         converse(monkeypatch, plan, *[lambda channel: None] * 2)
@@ -585,17 +709,15 @@ def test_one_that_says_it_executes_and_does_not(
 ) -> None:
     """Somebody else has ended the talk after it."""
     plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"))
-    other = Sleeper()
-    forked_only = Stage(Channel.pair()[0], 2, other)
+    forked_only = Stopped()
 
-    def script(channel: Channel) -> None:
-        channel.tell(("cloned", 1, forked_only.pid), [forked_only.pidfd])
-        channel.tell(("traced", [], 0, 0))
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, forked_only)
+        speaker.tell(("traced", [], 0, 0))
 
     with pytest.raises(StepError, match="cannot be understood"):
         converse(monkeypatch, plan, script).finish()
     assert forked_only.reaped()
-    servers.end(other.pidfd)
 
 
 def test_what_is_said_as_it_executes() -> None:
