@@ -12,6 +12,7 @@ heard (message.py): a process in the container may have got hold of that end.
 From the performing side, by tell() and hear():
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number, pid)      by step `number`, with a pidfd of the process
+    ("warned", number, text)     step `number` goes on, but not as it was asked to
     ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
     ("failed", number, errno, call, problem, path, hint, traces)
 From the runtime, by send() and receive():

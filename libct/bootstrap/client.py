@@ -41,15 +41,17 @@ class Started:
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
+    warnings: what was done otherwise than asked.
     """
 
-    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces")
+    __slots__ = ("ahead", "channel", "pid", "pidfd", "plan", "traces", "warnings")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
         self.channel: Channel | None = None
         self.traces: list[tuple[int, int, int, str]] = []
+        self.warnings: list[str] = []
 
     def finish(self) -> None:
         """Wait until the process has executed its command.
@@ -84,6 +86,9 @@ class Started:
             close_all(fds)
             if message[0] == "failed":
                 raise self._failure(message)
+            if message[0] == "warned":
+                self.take_warning(message)
+                continue
             if message[0] != "traced" or last:
                 raise self._garbled()
             self.traces += message[1]
@@ -127,6 +132,13 @@ class Started:
     def _garbled(self) -> Failure:
         """Somebody else speaks for the process, which must not go on then."""
         return Failure(len(self.plan), None, "", "it says what cannot be understood")
+
+    def take_warning(self, message: tuple[Any, ...]) -> None:
+        """No step has more than one."""
+        _, number, text = message
+        if not 1 <= number <= len(self.plan) or len(self.warnings) == len(self.plan):
+            raise self._garbled()
+        self.warnings.append(f"{self.plan.steps[number - 1].why}: {text}")
 
     def _failure(self, message: tuple[Any, ...]) -> Failure:
         self.traces += message[-1]
@@ -309,6 +321,9 @@ class _Run:
                 continue
             except Garbled:
                 raise self.started._garbled() from None
+            if message[0] == "warned":
+                self.started.take_warning(message)
+                continue
             if message[0] == "cloned":
                 message = (*message, fds[0], speaker)
             elif message[0] == "failed":

@@ -64,6 +64,7 @@ _SHAPES: dict[
 ] = {  # kind: (the types of what follows, descriptors)
     "turn": ((list,), 0),
     "cloned": ((int, int), 1),
+    "warned": ((int, str), 0),
     "traced": ((list, int, int), 0),
     "failed": ((int, (int, type(None)), str, str, (str, type(None)), str, list), 0),
 }

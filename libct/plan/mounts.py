@@ -13,7 +13,7 @@ from ..config.mount_flags import (
     MS_REC,
     MS_REMOUNT,
 )
-from ..rootfs.flags import attributes, superblock_options, takes_mount
+from ..rootfs.flags import attributes, named_attributes, superblock_options, takes_mount
 from .calls import attribute_names, mount_names
 from .idmapped import idmapped_sources, mapping_calls
 from .paths import inside
@@ -40,9 +40,9 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
     place = f"mounts[{index}]"
     target = inside(mount.destination)
     more = after(mount)
-    attr_set, attr_clr = attributes(mount.flags, mount.cleared_flags)
+    changes = named_attributes(mount.flags, mount.cleared_flags)
     if mount.flags & MS_REMOUNT:
-        steps = [remount(target, attr_set, attr_clr, *more, why=place)]
+        steps = [remount(target, *changes, *more, why=place)]
         options = split_options(mount.data) + superblock_options(mount.flags & ~MS_RDONLY)
         if options and not is_bind(mount):
             steps.append(reconfigure(target, options, why=f"{place}.options"))
@@ -50,7 +50,7 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
     if is_bind(mount):
         recursive = bool(mount.flags & MS_REC)
         slot = f"source {index}" if opened else ""
-        return [bind(target, mount.source, recursive, slot, attr_set, attr_clr, *more, why=place)]
+        return [bind(target, mount.source, recursive, slot, *changes, *more, why=place)]
     flags = mount.flags
     if _read_only_late(mount, target):
         flags &= ~MS_RDONLY
@@ -108,7 +108,7 @@ def read_only_steps(mounts: list[Mount]) -> list[Step]:
         target = inside(mount.destination)
         if not is_bind(mount) and _read_only_late(mount, target):
             why = f"mounts[{index}].options"
-            steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, 0, 0, (), why=why))
+            steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, 0, 0, 0, (), why=why))
     return steps
 
 
@@ -161,6 +161,7 @@ def remount(
     target: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -217,6 +218,7 @@ def bind(
     slot: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],

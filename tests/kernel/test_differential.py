@@ -18,12 +18,15 @@ import pytest
 
 from tests.support import (
     CHECKOUT,
+    CLONE_NEWNS,
     busybox_rootfs,
     change_config,
     default_spec,
+    in_namespaces,
     libct_command,
     libct_environment,
     make_bundle,
+    mount as kernel_mount,
     requires,
     run,
     session_directory,
@@ -222,6 +225,20 @@ EXEMPT = [
         libct=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw,mode=755$",
     ),
     Exempt(
+        "runc 1.1 takes no notice of it unless another one sets something",
+        "mountinfo",
+        runc="^/mnt/(exec|rw) on /: / rw,nosuid,nodev,noexec,noatime - tmpfs strict rw",
+        libct="^/mnt/(exec|rw) on /: / rw,noatime - tmpfs strict rw",
+        tests="strict_source",
+    ),
+    Exempt(
+        "with runc and crun it stays `noatime`",
+        "mountinfo",
+        runc="^/mnt/atime(-ro)? on /: / r[wo],(nosuid,nodev,noexec,)?noatime - tmpfs strict rw",
+        libct="^/mnt/atime(-ro)? on /: / r[wo],relatime - tmpfs strict rw",
+        tests="strict_source",
+    ),
+    Exempt(
         "runc turns `onlcr` off inside",
         "terminal",
         runc="^opost .* -onlcr ",
@@ -232,7 +249,7 @@ EXEMPT = [
         "devices",
         runc="^/dev/mqueue directory 1777 0:65534 ",
         libct="^/dev/mqueue directory 1777 65534:65534 ",
-        tests="user namespace",
+        tests="user namespace|locked",
     ),
     Exempt(
         "runc 1.1 applies that to the first process only",
@@ -405,6 +422,23 @@ def rootfs() -> Path:
     return path
 
 
+def strict_binds(rootfs: Path) -> list[dict[str, Any]]:
+    """Binds of what an earlier mount has made, with options of its own."""
+    strict = ["nosuid", "nodev", "noexec", "noatime", "mode=755"]
+    made = [{"destination": "/home", "type": "tmpfs", "source": "strict", "options": strict}]
+    options = [
+        *([], ["ro"], ["nosuid", "exec"], ["nodev", "rw"], ["sync"], ["rprivate"], ["defaults"]),
+        *(["noatime"], ["relatime"], ["strictatime", "noatime"], ["nodiratime"], ["exec"], ["rw"]),
+        *(["atime"], ["atime", "ro"]),
+    ]
+    for words in options:
+        at = f"/mnt/{'-'.join(words) or 'plain'}"
+        more = ["bind", *words]
+        source = f"{rootfs}/home"
+        made.append({"destination": at, "type": "bind", "source": source, "options": more})
+    return made
+
+
 def bundle_of(rootfs: Path, *args: str, **changes: Any) -> Path:
     """A bundle where root of a user namespace can get to it."""
     place = Path(tempfile.mkdtemp(dir=session_directory()))
@@ -442,6 +476,33 @@ def test_run_with_many_mounts(rootfs: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     mounts = [*SPEC["mounts"], *binds(tmp_path)]
     runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+def test_run_with_binds_of_a_strict_source(rootfs: Path) -> None:
+    mounts = [*SPEC["mounts"], *strict_binds(rootfs)]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+def test_run_with_a_source_that_is_locked(rootfs: Path) -> None:
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    binds = {"/mnt": ["rw"], "/root": [], "/home": ["exec", "dev"], "/tmp": ["atime"]}
+    mounts = [
+        {"destination": at, "type": "bind", "source": str(place), "options": ["rbind", *words]}
+        for at, words in binds.items()
+    ]
+    linux = {**MAPS, **namespaces(more=("user",))}
+    bundle = bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts], linux=linux)
+
+    def body() -> list[Sections]:
+        kernel_mount("tmpfs", str(place), "tmpfs", 1 | 2 | 4 | 8 | 1024)  # MS_RDONLY to MS_NOATIME
+        return ran(bundle)
+
+    runc, libct = in_namespaces(CLONE_NEWNS, body)
+    for at in binds:
+        line = f"{at} on /: / ro,nosuid,nodev,noexec,noatime"
+        assert any(one.startswith(line) for one in libct["mountinfo"]), at
     compare(runc, libct)
 
 

@@ -116,32 +116,100 @@ def test_each_attribute_can_be_set_on_a_bind_and_cleared(rootfs: Path, shared: P
         assert not absent & found[f"/mnt/{option}"].options, option
 
 
-def test_a_bind_keeps_what_its_source_has_but_for_what_is_cleared(rootfs: Path) -> None:
-    def body() -> None:
-        source = rootfs / "mnt/strict"
-        source.mkdir()
-        flags = 1 | 2 | 4 | 8 | 1024  # MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME
-        kernel_mount("tmpfs", str(source), "tmpfs", flags)
-        cleared = ("rw", "suid", "dev", "exec", "atime")
-        mounts = [
-            bind("/mnt/as-it-is", source),
-            bind("/mnt/one", source, "exec"),
-            bind("/mnt/all", source, *cleared),
-        ]
-        found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
-        strict = {"ro", "nosuid", "nodev", "noexec", "noatime"}
-        assert strict <= found["/mnt/as-it-is"].options
-        assert found["/mnt/one"].options & strict == strict - {"noexec"}
-        assert not found["/mnt/all"].options & strict
+STRICT = {"ro", "nosuid", "nodev", "noexec", "noatime"}
+# The options of a bind of a source that is all that -> what the bind has of it, and what a
+# user namespace keeps from being done, as it keeps everything as it is.
+NAMED: dict[tuple[str, ...], tuple[set[str], set[str]]] = {
+    (): (STRICT, set()),
+    ("defaults",): (STRICT, set()),
+    ("rprivate",): (STRICT, set()),
+    ("rw",): ({"noatime"}, {"ro"}),
+    ("exec",): ({"noatime"}, {"noexec"}),
+    ("ro",): ({"ro", "noatime"}, set()),
+    ("nosuid",): ({"nosuid", "noatime"}, set()),
+    ("nodev", "rw"): ({"nodev", "noatime"}, {"ro"}),
+    ("sync",): ({"noatime"}, set()),
+    ("noatime",): ({"noatime"}, set()),
+    ("relatime",): (set(), {"noatime"}),
+    ("strictatime", "ro"): ({"ro"}, {"noatime"}),
+    ("nodiratime",): ({"nodiratime"}, {"noatime"}),
+    ("atime",): (set(), {"noatime"}),
+    ("rw", "suid", "dev", "exec", "atime"): (set(), STRICT),
+}
 
-        # In a user namespace these are locked: asked for or not, they stay...
-        kept = run_box(rootfs, "cat /proc/self/mountinfo", mounts[:1], user=True)
-        assert strict <= mounted(kept.text)["/mnt/as-it-is"].options
-        # ... and to clear one is an error.
+
+def strict_mount(at: Path) -> Path:
+    at.mkdir(exist_ok=True)
+    kernel_mount("tmpfs", str(at), "tmpfs", 1 | 2 | 4 | 8 | 1024)  # MS_RDONLY to MS_NOATIME
+    return at
+
+
+def test_a_bind_has_the_options_that_are_named_and_no_others(rootfs: Path) -> None:
+    def body() -> None:
+        source = strict_mount(rootfs / "mnt/strict")
+        mounts = [mount("/opt", "tmpfs")]
+        mounts += [bind(f"/opt/{at}", source, *options) for at, options in enumerate(NAMED)]
+        mounts += [bind("/mnt/again", source), mount("/mnt/again", "", "", "remount", "bind", "ro")]
+        found = run_box(rootfs, "cat /proc/self/mountinfo", mounts)
+        seen = mounted(found.text)
+        for at, (options, (has, _)) in enumerate(NAMED.items()):
+            assert seen[f"/opt/{at}"].options & (STRICT | {"nodiratime"}) == has, options
+        assert seen["/mnt/again"].options & STRICT == {"ro", "noatime"}
+        assert found.warnings == ()
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def check_locked(rootfs: Path) -> None:
+    """In a user namespace the options of what was mounted outside stay, asked for or not."""
+    source = strict_mount(rootfs / "mnt/strict")
+    mounts = [mount("/home", "tmpfs")]
+    mounts += [bind(f"/home/{at}", source, *options) for at, options in enumerate(NAMED)]
+    mounts += [bind("/mnt", source), mount("/mnt", "", "", "remount", "bind", "rw")]
+    found = run_box(rootfs, "cat /proc/self/mountinfo", mounts, user=True)
+    assert found.status == 0, found.text
+    seen = mounted(found.text)
+    warned = []
+    for at, (options, (_, kept)) in enumerate(NAMED.items()):
+        assert seen[f"/home/{at}"].options >= STRICT, options
+        if kept:
+            names = [
+                name for name in ("ro", "nosuid", "nodev", "noexec", "noatime") if name in kept
+            ]
+            stays = f"/home/{at} stays {', '.join(names)}"
+            warned.append(f"mounts[{at + 4}]: {stays}, which a user namespace has locked")
+    assert seen["/mnt"].options >= STRICT
+    last = f"mounts[{len(NAMED) + 5}]: /mnt stays ro, which a user namespace has locked"
+    assert found.warnings == (*warned, last)
+
+
+def test_what_a_user_namespace_has_locked_stays_with_a_warning(rootfs: Path) -> None:
+    in_namespaces(CLONE_NEWNS, lambda: check_locked(rootfs))
+
+
+def test_options_of_a_tree_that_are_locked_are_refused(rootfs: Path) -> None:
+    def body() -> None:
+        source = strict_mount(rootfs / "mnt/strict")
         with pytest.raises(StepError) as caught:
-            run_box(rootfs, "true", mounts[1:2], user=True)
-        assert caught.value.errno == errno.EPERM
-        assert caught.value.place == "mounts[3]"
+            run_box(rootfs, "true", [mount("/mnt", "bind", str(source), "rbind", "rrw")], user=True)
+        assert (caught.value.errno, caught.value.place) == (errno.EPERM, "mounts[3]")
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_of_a_source_that_has_more_what_is_not_locked_goes(rootfs: Path, shared: Path) -> None:
+    """What the container has added itself it may take away; of the host's, it keeps what is."""
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs", 4)  # MS_NODEV
+        mounts = [
+            bind("/mnt", shared, "ro", "noexec"),
+            mount("/mnt", "", "", "remount", "bind", "rw", "dev", "nosuid"),
+        ]
+        found = run_box(rootfs, "cat /proc/self/mountinfo", mounts, user=True)
+        options = mounted(found.text)["/mnt"].options
+        assert options & STRICT == {"nosuid", "nodev"}
+        assert found.warnings == ("mounts[4]: /mnt stays nodev, which a user namespace has locked",)
 
     in_namespaces(CLONE_NEWNS, body)
 

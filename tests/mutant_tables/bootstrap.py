@@ -577,6 +577,20 @@ _MESSAGES = [
         (_ATTACKS + "test_who_takes_the_channel_of_what_starts_in_a_pod[run-cloned]",),
     ),
     Mutant(
+        "a warning is of a step of the plan, and has an end",
+        "bootstrap/client.py",
+        "if not 1 <= number <= len(self.plan) or len(self.warnings) == len(self.plan):",
+        "if False:",
+        (_CHANNEL + "test_who_warns_of_no_step_or_without_end_is_not_understood",),
+    ),
+    Mutant(
+        "a warning that comes late is heard",
+        "bootstrap/client.py",
+        '            if message[0] == "warned":\n                self.take_warning(message)\n',
+        '            if message[0] == "warned":\n',
+        (_CHANNEL + "test_what_is_warned_of_is_told_with_the_place_of_its_step",),
+    ),
+    Mutant(
         "a process waits where it is the runtime's turn",
         "bootstrap/performer.py",
         "            channel.receive()\n            continue\n",

@@ -10,6 +10,7 @@ _MOUNTS = f"{_KERNEL}rootfs_mounts.py::test_"
 _PATHS = f"{_KERNEL}rootfs_paths.py::test_"
 _ROOT = f"{_KERNEL}rootfs_root.py::test_"
 _VIEW = f"{_KERNEL}rootfs_view.py::test_"
+_OLD = f"{_KERNEL}rootfs_old_kernel.py::test_"
 _COPYUP = f"{_KERNEL}rootfs_copyup.py::test_"
 _CGROUP = f"{_KERNEL}rootfs_cgroup.py::test_"
 _CONSOLE = f"{_KERNEL}console.py::test_"
@@ -286,7 +287,80 @@ _MOUNTS_AND_DEVICES = [
         '        mount_setattr("", dirfd=tree, flags=flags, attr_set=attr_set, attr_clr=attr_clr)\n'
         "    except OSError:\n"
         "        pass\n",
-        (f"{_MOUNTS}a_bind_keeps_what_its_source_has_but_for_what_is_cleared",),
+        (f"{_MOUNTS}options_of_a_tree_that_are_locked_are_refused",),
+    ),
+    Mutant(
+        "what is not named of a bind is off",
+        "rootfs/flags.py",
+        "                attr_clr |= attribute\n    ",
+        "                pass\n    ",
+        (
+            "tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",
+            f"{_MOUNTS}a_bind_has_the_options_that_are_named_and_no_others",
+        ),
+    ),
+    Mutant(
+        "an option that only takes away is named, too",
+        "rootfs/flags.py",
+        "if flags & ~_KIND or cleared:",
+        "if flags & ~_KIND:",
+        ("tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",),
+    ),
+    Mutant(
+        "an access time that is named is all there is of it",
+        "rootfs/flags.py",
+        "if flags & (_ATIME | MS_NODIRATIME):",
+        "if flags & _ATIME:",
+        ("tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",),
+    ),
+    Mutant(
+        "strictatime wins over noatime",
+        "rootfs/flags.py",
+        "    elif flags & MS_NOATIME:\n",
+        "    if flags & MS_NOATIME:\n",
+        ("tests/unit/test_rootfs.py::test_attributes",),
+    ),
+    Mutant(
+        "what is locked stays, and the start goes on",
+        "rootfs/attach.py",
+        "            kept |= some\n",
+        "            raise\n",
+        (f"{_MOUNTS}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "what is locked keeps nothing else from being done",
+        "rootfs/attach.py",
+        "    for some in (*single, ATIME):\n",
+        "    for some in (attr_clr,):\n",
+        (f"{_MOUNTS}of_a_source_that_has_more_what_is_not_locked_goes",),
+    ),
+    Mutant(
+        "what is set is set where something else is locked",
+        "rootfs/attach.py",
+        "    change(attr_set & ~ATIME, 0)\n",
+        "",
+        (f"{_MOUNTS}of_a_source_that_has_more_what_is_not_locked_goes",),
+    ),
+    Mutant(
+        "only what was asked for is worth a warning",
+        "rootfs/attach.py",
+        "kept & asked)",
+        "kept)",
+        (f"{_MOUNTS}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "an old kernel keeps what is locked, too",
+        "rootfs/attach.py",
+        "        change_attached(context, tree, target, attr_set, attr_clr, asked)\n",
+        "        remount_attached(context, tree, attr_set, attr_clr)\n",
+        (f"{_OLD}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "so does a remount",
+        "rootfs/mounts.py",
+        "            change_attached(context, place, target, attr_set, attr_clr, asked)\n",
+        "            pass\n",
+        (f"{_OLD}what_a_user_namespace_has_locked_stays_with_a_warning",),
     ),
     Mutant(
         "an old kernel's remount keeps the flags that are there",

@@ -454,6 +454,46 @@ def test_who_says_what_cannot_be_understood_is_ended(
         assert init.reaped()
 
 
+def test_what_is_warned_of_is_told_with_the_place_of_its_step(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    plan.steps[1].why = "mounts[4]"
+    init = Sleeper()
+
+    def script(channel: Channel) -> None:
+        channel.tell(("warned", 2, "before its cloner tells"))
+        channel.tell(("cloned", 1, init.pid), [init.pidfd])
+        channel.tell(("warned", 2, "and after"))
+        channel.tell(("turn", []))
+        channel.receive()
+        channel.tell(("warned", 2, "and late"))
+        os.kill(init.pid, signal.SIGKILL)
+
+    started = converse(monkeypatch, plan, script)
+    with pytest.raises(StepError, match="its process was killed"):
+        started.finish()
+    texts = ("before its cloner tells", "and after", "and late")
+    assert started.warnings == [f"mounts[4]: {text}" for text in texts]
+
+
+@pytest.mark.parametrize("number", [0, 5, 2])
+def test_who_warns_of_no_step_or_without_end_is_not_understood(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    init = Sleeper()
+
+    def script(channel: Channel) -> None:
+        channel.tell(("cloned", 1, init.pid), [init.pidfd])
+        for _ in range(5 if number == 2 else 1):
+            channel.tell(("warned", number, "text"))
+
+    with pytest.raises(StepError, match="cannot be understood"):
+        converse(monkeypatch, plan, script)
+    assert init.reaped()
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_clone_that_fails_before_its_cloner_tells(
     fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, early: bool

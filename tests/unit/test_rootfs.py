@@ -15,14 +15,17 @@ from libct.config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
     MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW,
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
     MS_I_VERSION,
     MS_NOATIME,
     MS_NODEV,
+    MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
@@ -46,10 +49,14 @@ from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_
 from libct.plan.paths import inside
 from libct.plan.root import enter_steps, prepare_steps
 from libct.plan.step import Step
-from libct.rootfs.flags import attributes
+from libct.rootfs.flags import attributes, named_attributes
 from libct.rootfs.mountinfo import parse
 
 NOTHING = (0, 0, ())
+# All attributes of a mount but those of access times.
+ALL = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+ALL |= MOUNT_ATTR_NOSYMFOLLOW
+TIMES = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
 
 
 def brief(steps: list[Step]) -> list[tuple[Any, ...]]:
@@ -73,6 +80,7 @@ def config(*kinds: str, **fields: Any) -> libct.Config:
         (MS_NOEXEC, MS_NOEXEC, (MOUNT_ATTR_NOEXEC, 0)),
         (MS_NOATIME, 0, (MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME)),
         (MS_STRICTATIME, 0, (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
+        (MS_STRICTATIME | MS_NOATIME, 0, (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
         (MS_RELATIME, 0, (0, MOUNT_ATTR__ATIME)),
         (0, MS_NOATIME, (0, MOUNT_ATTR__ATIME)),
         (MS_BIND | MS_REC | MS_SYNCHRONOUS, 0, (0, 0)),
@@ -80,6 +88,36 @@ def config(*kinds: str, **fields: Any) -> libct.Config:
 )
 def test_attributes(flags: int, cleared: int, expected: tuple[int, int]) -> None:
     assert attributes(flags, cleared) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "cleared", "expected"),
+    [
+        (0, 0, (0, 0, 0)),  # nothing is named
+        (MS_BIND | MS_REC | MS_REMOUNT, 0, (0, 0, 0)),
+        (MS_NOSUID, 0, (MOUNT_ATTR_NOSUID, ALL & ~MOUNT_ATTR_NOSUID, 0)),
+        (MS_SYNCHRONOUS, 0, (0, ALL, 0)),
+        (0, MS_RDONLY, (0, ALL, MOUNT_ATTR_RDONLY)),
+        (
+            MS_NODEV,
+            MS_NOEXEC | MS_RDONLY,
+            (MOUNT_ATTR_NODEV, ALL & ~MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY),
+        ),
+        (MS_NOATIME, 0, (MOUNT_ATTR_NOATIME, ALL | TIMES, MOUNT_ATTR__ATIME)),
+        (MS_RELATIME, 0, (0, ALL | TIMES, MOUNT_ATTR__ATIME)),
+        (
+            MS_NODIRATIME,
+            0,
+            (MOUNT_ATTR_NODIRATIME, ALL | MOUNT_ATTR__ATIME, MOUNT_ATTR_NODIRATIME),
+        ),
+        (0, MS_NODIRATIME, (0, ALL | MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NODIRATIME)),
+        (0, MS_NOATIME, (0, ALL | MOUNT_ATTR__ATIME, MOUNT_ATTR__ATIME)),
+    ],
+)
+def test_what_is_named_of_a_bind_is_all_that_it_has(
+    flags: int, cleared: int, expected: tuple[int, int, int]
+) -> None:
+    assert named_attributes(flags, cleared) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,8 +214,8 @@ def test_what_is_filled_later_is_read_only_at_the_end() -> None:
     assert flags == [MS_NODEV, 0, MS_RDONLY]
     late = read_only_steps(mounts)
     assert brief(late) == [
-        ("remount", "/run", MOUNT_ATTR_RDONLY, 0, *NOTHING),
-        ("remount", "/dev", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/run", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
+        ("remount", "/dev", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
     ]
     assert [step.why for step in late] == ["mounts[0].options", "mounts[1].options"]
 
@@ -185,7 +223,7 @@ def test_what_is_filled_later_is_read_only_at_the_end() -> None:
 def test_remounts() -> None:
     plain = libct.Mount("/x", "", "none", MS_REMOUNT | MS_RDONLY | MS_SYNCHRONOUS, data="size=2m")
     assert brief(mount_steps(plain, 0, opened=False)) == [
-        ("remount", "/x", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/x", MOUNT_ATTR_RDONLY, ALL & ~MOUNT_ATTR_RDONLY, 0, *NOTHING),
         ("reconfigure", "/x", (("size", "2m"), ("sync", None))),
     ]
     bind = libct.Mount("/x", "", "none", MS_REMOUNT | MS_BIND | MS_NOEXEC | MS_SYNCHRONOUS)
@@ -420,7 +458,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
         ("make_link", "/sys/fs/cgroup/cpuacct", "cpu,cpuacct", "/sys/fs/cgroup"),
         fs("pids", ("pids", None)),
         fs("systemd", ("name", "systemd")),
-        ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
     ]
 
 
@@ -429,7 +467,7 @@ def test_v1_parts_are_bound_without_a_namespace() -> None:
     for manager, pids in ((True, "/sys/fs/cgroup/pids/box"), (False, "/sys/fs/cgroup/pids/mine")):
         found = [step.args for step in cgroup_steps(V1, manager=manager) if step.op == "bind"]
         assert found == [
-            (f"/sys/fs/cgroup/{name}", source, False, "", attr, 0, *NOTHING)
+            (f"/sys/fs/cgroup/{name}", source, False, "", attr, 0, 0, *NOTHING)
             for name, source in (
                 ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/mine"),
                 ("pids", pids),
