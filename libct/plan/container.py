@@ -6,6 +6,7 @@ comments give the reasons for the order.
 
 from __future__ import annotations
 
+from ..config.mount import destination_inside
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..syscalls.constants import (
     CLONE_NEWCGROUP,
@@ -82,6 +83,7 @@ def plan_start(
     bundle: the directory of its config.json, for the state that hooks are told.
     """
     plan = Plan()
+    config = _with_destinations(config)
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
     # Where a pid namespace is joined there are others in it, and one of them may have
@@ -193,6 +195,17 @@ def plan_start(
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan
+
+
+def _with_destinations(config: Config) -> Config:
+    """With all mounts on paths of the container."""
+    inside = [destination_inside(config.rootfs, mount.destination) for mount in config.mounts]
+    if inside == [mount.destination for mount in config.mounts]:
+        return config
+    changed = config.copy()
+    for mount, destination in zip(changed.mounts, inside):
+        mount.destination = destination
+    return changed
 
 
 def _join(

@@ -239,6 +239,13 @@ EXEMPT = [
         tests="strict_source",
     ),
     Exempt(
+        "What `maskedPaths` or `readonlyPaths` name twice is covered once",
+        "mountinfo",
+        runc="^/proc/(tty|bus) on /proc/",
+        libct="^/proc/(tty|bus) on /proc:",
+        tests="masked_twice",
+    ),
+    Exempt(
         "runc turns `onlcr` off inside",
         "terminal",
         runc="^opost .* -onlcr ",
@@ -482,6 +489,51 @@ def test_run_with_many_mounts(rootfs: Path, tmp_path: Path) -> None:
 def test_run_with_binds_of_a_strict_source(rootfs: Path) -> None:
     mounts = [*SPEC["mounts"], *strict_binds(rootfs)]
     runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+def test_run_with_destinations_that_begin_with_the_rootfs(rootfs: Path, tmp_path: Path) -> None:
+    options = {"source": str(tmp_path), "options": ["bind"]}
+    mounts = [
+        {"destination": at, "type": "bind", **options}
+        for at in (f"{rootfs}/mnt", f"/{rootfs}/./home/", f"{rootfs}-other/x")
+    ]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts]))
+    assert any(line.startswith("/home on /: ") for line in libct["mountinfo"])
+    compare(runc, libct)
+
+
+def test_run_with_paths_that_are_masked_twice(rootfs: Path) -> None:
+    paths = {
+        "maskedPaths": ["/proc/acpi", "/proc/tty", "/proc/tty"],
+        "readonlyPaths": ["/proc/bus"] * 2,
+    }
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", linux=paths))
+    assert len([line for line in libct["mountinfo"] if line.startswith("/proc/tty ")]) == 1
+    compare(runc, libct)
+
+
+def test_unknown_options_of_a_cgroup_mount(rootfs: Path) -> None:
+    """runc 1.1 takes no notice of them in a mount of type cgroup, as its sentence says."""
+    for kind, status in (("cgroup2", {"runc": 1, "libct": 1}), ("cgroup", {"runc": 0, "libct": 1})):
+        cgroup = {"destination": "/mnt", "type": kind, "source": "cgroup", "options": ["bogus"]}
+        bundle = bundle_of(rootfs, "true", mounts=[*SPEC["mounts"], cgroup])
+        for runtime in runtimes(bundle):
+            words = runtime.command("run", "--bundle", bundle, runtime.id)
+            assert run(words, env=runtime.environment).returncode == status[runtime.name], kind
+
+
+def test_run_with_sources_of_earlier_mounts(rootfs: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    mounts = [
+        {"destination": at, "type": kind, "source": str(source), "options": words}
+        for at, kind, source, words in (
+            ("/home", "bind", tmp_path, ["bind", "ro"]),
+            ("/mnt", "bind", rootfs / "home", ["bind"]),
+            ("/tmp", "bind", rootfs / "mnt/sub", ["bind", "nosuid"]),
+        )
+    ]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts]))
     compare(runc, libct)
 
 

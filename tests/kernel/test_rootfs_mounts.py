@@ -431,6 +431,53 @@ def test_binds_make_their_targets(rootfs: Path, shared: Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
+def test_a_destination_that_begins_with_the_rootfs_is_inside_it(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("bound\n")
+    other = f"{rootfs}-other"  # the path of the rootfs is no part of this one's
+    mounts = [
+        mount(f"{rootfs}/run", "tmpfs"),
+        bind(f"/{rootfs}/./run/x", shared),
+        mount("/run/x", "", "", "remount", "bind", "ro"),
+        bind(f"{other}/x", shared),
+    ]
+    script = f"cat /run/x/file {other}/x/file; test -e {rootfs}; echo $?"
+    mask = {"mask_paths": ["/run/x/file"]}
+    found = run_box(rootfs, f"{script}; cat /proc/self/mountinfo", mounts)
+    assert found.lines[:3] == ["bound", "bound", "1"]
+    assert "ro" in mounted(found.text)["/run/x"].options
+    assert run_box(rootfs, "cat /run/x/file | wc -l", mounts, **mask).lines == ["0"]
+    with pytest.raises(libct.ConfigError, match="is the root itself"):
+        run_box(rootfs, "true", [mount(str(rootfs), "tmpfs")])
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_plain_bind_of_what_has_something_below_says_that_rbind_works(
+    rootfs: Path, shared: Path, closed: bool
+) -> None:
+    """In a user namespace, where it would uncover that."""
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs")
+        source = closed_source(shared, 4321 if closed else 0)
+        (shared / "link").symlink_to(source)
+        (source / "below").mkdir()
+        assert run_box(rootfs, "ls /mnt/", [bind("/mnt", source)], user=True).status == 0
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        for at in (source, shared / "link"):
+            with pytest.raises(StepError, match=r"is mounted below it.*: rbind works") as caught:
+                run_box(rootfs, "true", [bind("/mnt", at)], user=True)
+            assert caught.value.errno == errno.EINVAL
+            mounts = [mount("/mnt", "bind", str(at), "rbind")]
+            assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
+        # Of what is unbindable it does not.
+        kernel_mount("none", str(shared), flags=0x20000)  # MS_UNBINDABLE
+        with pytest.raises(StepError, match="Invalid argument") as caught:
+            run_box(rootfs, "true", [bind("/mnt", source)], user=True)
+        assert caught.value.hint == ""
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
 @pytest.mark.parametrize(
     ("target", "source", "problem"),
     [

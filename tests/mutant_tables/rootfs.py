@@ -314,6 +314,48 @@ _MOUNTS_AND_DEVICES = [
         ("tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",),
     ),
     Mutant(
+        "a destination that begins with the rootfs is inside it",
+        "plan/container.py",
+        "    config = _with_destinations(config)\n",
+        "",
+        (f"{_MOUNTS}a_destination_that_begins_with_the_rootfs_is_inside_it",),
+    ),
+    Mutant(
+        "a path that only begins with the same letters is not inside",
+        "config/mount.py",
+        '(clean + "/").startswith(rootfs + "/")',
+        "clean.startswith(rootfs)",
+        (_RULES, f"{_MOUNTS}a_destination_that_begins_with_the_rootfs_is_inside_it"),
+    ),
+    Mutant(
+        "unknown options of a cgroup mount are refused",
+        "config/rules_rootfs.py",
+        "        if unknown:\n",
+        "        if False:\n",
+        (_RULES,),
+    ),
+    Mutant(
+        "what is named twice is covered once",
+        "plan/masks.py",
+        "found.setdefault(path, index)",
+        "found[path + '/' * index] = index",
+        (f"{_DEVICES}masked_paths", f"{_DEVICES}read_only_paths"),
+    ),
+    Mutant(
+        "that rbind works is said where something is mounted below",
+        "bootstrap/hints.py",
+        "any(at.is_below(path) and at.point != path for at in points)",
+        "False",
+        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+    ),
+    Mutant(
+        "and not of what is unbindable",
+        "bootstrap/hints.py",
+        "if on and on[-1].bindable and",
+        "if on and",
+        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+    ),
+    Mutant(
         "strictatime wins over noatime",
         "rootfs/flags.py",
         "    elif flags & MS_NOATIME:\n",
@@ -1457,7 +1499,7 @@ _CONFIGURATIONS = [
     _rule(
         "a mount on the root is refused",
         "rootfs",
-        'if not normal("/" + path.lstrip("/")).strip("/"):',
+        'if destination_inside(rootfs, path) == "/":',
         "if False:",
     ),
     _rule(

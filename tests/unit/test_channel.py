@@ -486,8 +486,9 @@ def test_who_warns_of_no_step_or_without_end_is_not_understood(
 
     def script(channel: Channel) -> None:
         channel.tell(("cloned", 1, init.pid), [init.pidfd])
-        for _ in range(5 if number == 2 else 1):
-            channel.tell(("warned", number, "text"))
+        with contextlib.suppress(OSError):  # it hangs up
+            for _ in range(5 if number == 2 else 1):
+                channel.tell(("warned", number, "text"))
 
     with pytest.raises(StepError, match="cannot be understood"):
         converse(monkeypatch, plan, script)
