@@ -132,4 +132,6 @@ def carry_on(segments: list[Any], context: Context, channel: Channel, trace: Tra
             if pid:
                 channel.tell(("cloned", steps[-1][0], pid), [pidfd])
                 posix.close(pidfd)
+                if "lender" in context.values:
+                    context.values["lender"].dismiss()
                 return

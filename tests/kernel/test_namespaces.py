@@ -601,11 +601,23 @@ def children_of_the_server() -> str:
 
 
 def test_who_lends_sources_has_ended_by_then() -> None:
-    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
+    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs().parent), "bind", MS_BIND)]
     with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)) as container:
         assert container.plan is not None
         assert "lend_sources" in [step.op for step in container.plan]
         assert children_of_the_server() == ""
+
+
+def test_who_lends_late_has_ended_when_the_container_runs() -> None:
+    """Also where nothing is left to be asked for, as the start has failed before."""
+    rootfs = str(shared_rootfs())
+    mounts = [*make_config().mounts, Mount("/mnt", rootfs, "bind", MS_BIND)]
+    with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)):
+        assert wait_until(lambda: children_of_the_server() == "")
+    mounts.insert(1, Mount("/no/such", "x", "no-such-type"))
+    with pytest.raises(libct.StepError):
+        run(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts), "true")
+    assert wait_until(lambda: children_of_the_server() == "")
 
 
 # --- hints ---------------------------------------------------------------------------------

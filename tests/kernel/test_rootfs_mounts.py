@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,12 @@ from libct.errors import StepError
 from tests.support import (
     CLONE_NEWNS,
     in_namespaces,
+    libct_command,
+    libct_environment,
+    make_bundle,
     mount as kernel_mount,
     requires,
+    run,
     session_directory,
     unique,
 )
@@ -582,6 +587,104 @@ def test_many_sources_and_one_that_is_missing(rootfs: Path, shared: Path) -> Non
         run_box(rootfs, "true", mounts, user=True)
     assert caught.value.place == "mounts[10].source"
     assert caught.value.errno == errno.ENOENT
+
+
+SPACES: dict[str, dict[str, Any]] = {
+    "no user namespace": {},
+    "a user namespace": {"user": True},
+    "clocks of its own": {
+        "user": True,
+        "kinds": ("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWTIME"),
+        "time_offsets": {"boottime": TimeOffset(10, 0)},
+    },
+}
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+@pytest.mark.parametrize("spaces", SPACES)
+@pytest.mark.usefixtures("nothing_left")
+def test_sources_that_earlier_mounts_make(
+    rootfs: Path, shared: Path, spaces: str, mapped: bool
+) -> None:
+    """Of a directory closed to all but one user, and by a source that has the rootfs in it."""
+    inner = closed_source(shared, 4321)
+    os.chown(inner / "file", 7, 7)
+    (inner / "empty").mkdir()
+    maps = [libct.IDMap(0, 200_000 if not SPACES[spaces] else 100_000, 65_536)]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+    mounts = [
+        bind("/home", inner),  # before it there is no file
+        mount("/tmp", "tmpfs"),
+        bind("/opt", f"{rootfs}/home", **more),
+        bind("/media", f"/{rootfs}/./home/empty/.."),
+        bind("/mnt", f"{rootfs}/opt"),
+        bind("/srv", f"{rootfs}/tmp"),
+        mount("/run", "bind", str(rootfs.parent), "rbind"),
+    ]
+    for name in ("opt", "media", "srv"):
+        (rootfs / name).mkdir(exist_ok=True)
+    script = """
+        cat /home/file /opt/file /media/file /mnt/file /run/rootfs/opt/file
+        echo > /tmp/here; ls /srv
+        stat -c %u /opt/file /mnt/file /home/file
+    """
+    found = run_box(rootfs, script, mounts, **SPACES[spaces])
+    unmapped, host = ("65534", "100007") if SPACES[spaces] else ("7", "200007")
+    own = {False: unmapped, True: "7" if SPACES[spaces] else host}[mapped]
+    assert found.lines == [*["seen"] * 5, "here", own, own, unmapped]
+    # What is missing is an error of that mount, with nobody left.
+    mounts[4] = bind("/mnt", f"{rootfs}/home/missing", **more)
+    with pytest.raises(StepError, match="must exist on the host") as caught:
+        run_box(rootfs, script, mounts, **SPACES[spaces])
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.place.startswith("mounts[7]")
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.usefixtures("nothing_left")
+def test_sources_that_earlier_mounts_make_in_a_pod(
+    rootfs: Path, shared: Path, user: bool, mapped: bool
+) -> None:
+    """The stage makes the mounts, and clones the command alone after that."""
+    inner = closed_source(shared, 4321)
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+    mounts = [bind("/home", inner), bind("/mnt", f"{rootfs}/home", **more)]
+    kinds = ("NEWNS", "NEWUTS", "NEWIPC")
+    with running(make_config(rootfs, user=user)) as pid:
+        config = make_config(rootfs, mounts, kinds=kinds)
+        config.namespaces.append(libct.Namespace("NEWPID", f"/proc/{pid}/ns/pid"))
+        if user:
+            config.namespaces.append(libct.Namespace("NEWUSER", f"/proc/{pid}/ns/user"))
+        assert run_config(config, "cat /mnt/file").lines == ["seen"]
+
+
+@requires("user")
+def test_an_ordinary_user_s_sources_that_earlier_mounts_make(rootfs: Path) -> None:
+    config = {
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+            {
+                "destination": "/mnt",
+                "type": "bind",
+                "source": f"{rootfs}/tmp",
+                "options": ["bind", "nosuid"],
+            },
+        ]
+    }
+    script = "echo > /tmp/here; ls /mnt; grep ' /mnt ' /proc/self/mountinfo | grep -c nosuid"
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    bundle = make_bundle(place, rootfs=rootfs, rootless=True, args=["sh", "-c", script], **config)
+    done = run(
+        libct_command("run", "--bundle", bundle, unique(), root=place / "state", user=True),
+        user=True,
+        env=libct_environment(user=True),
+        check=True,
+    )
+    assert done.stdout == "here\n1\n"
 
 
 @pytest.mark.parametrize("mapped", [False, True])

@@ -45,7 +45,16 @@ from libct.plan.devices import device_steps
 from libct.plan.held import base_of, hold_steps
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
-from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_steps, split_options
+from libct.plan.mounts import (
+    early_sources,
+    is_late,
+    lend_steps,
+    lent_sources,
+    mount_steps,
+    read_only_steps,
+    split_options,
+    take_steps,
+)
 from libct.plan.paths import inside
 from libct.plan.root import enter_steps, prepare_steps
 from libct.plan.step import Step
@@ -248,25 +257,57 @@ def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
         libct.Mount("/a", "", "none", MS_REMOUNT | MS_BIND | MS_RDONLY),
     ]
     made = config(mounts=mounts)
-    assert brief(early_sources(made, lent=False)) == [("open_source", "source 1", "/host/a", True)]
+    assert brief(early_sources(made, {})) == [("open_source", "source 1", "/host/a", True)]
     # Who lends, lends them all.
-    assert brief(early_sources(made, lent=True)) == [
+    lent = lent_sources(made, everything=True)
+    assert brief(early_sources(made, lent)) == [
         ("take_source", "source 1", "/host/a", True, 0),
         ("take_source", "source 2", "/host/b", False, 1),
     ]
     text = "0 1000 1\n"
     sources = (
-        ("source 1", "/host/a", True, ()),
-        ("source 2", "/host/b", False, (True, True, "", text, text)),
+        ("source 1", "/host/a", True, False, ()),
+        ("source 2", "/host/b", False, False, (True, True, "", text, text)),
     )
-    assert brief(lend_steps(made)) == [("lend_sources", sources)]
-    assert lend_steps(config()) == []
+    assert brief(lend_steps(lent)) == [("lend_sources", sources)]
+    assert lend_steps(lent_sources(config(), everything=True)) == []
+    assert lent_sources(made, everything=False) == {}
+    assert idmapped_source_steps(made, lent) == []
     (mapped,) = idmapped_source_steps(config(mounts=mounts))
     assert mapped.args == ("source 2", "/host/b", False, True, True, "", text, text)
     assert mapped.why == "mounts[2]"
     assert mapped.calls[1] == "clone3({flags=CLONE_NEWUSER})"
     (shared,) = idmapped_source_steps(config(mounts=mounts, root_propagation=MS_SHARED))
     assert shared.args[3] is False
+
+
+def test_sources_that_earlier_mounts_may_make_are_opened_late() -> None:
+    maps = [libct.IDMap(0, 1000, 1)]
+    mapping = MountIDMapping(True, "", maps, maps)
+    mounts = [
+        libct.Mount("/a", "tmpfs", "tmpfs"),
+        libct.Mount("/b", "/images/one/a/sub", "bind", MS_BIND),
+        libct.Mount("/c", "/images//./one", "bind", MS_BIND, id_mapping=mapping),
+        libct.Mount("/d", "/images", "bind", MS_BIND | MS_REC),
+        libct.Mount("/e", "/", "bind", MS_BIND | MS_REC),
+        libct.Mount("/f", "/images", "bind", MS_BIND),
+        libct.Mount("/g", "/images/one2", "bind", MS_BIND | MS_REC, id_mapping=mapping),
+    ]
+    made = config(mounts=mounts)
+    assert [is_late(made, one) for one in mounts[1:]] == [True, True, True, True, False, False]
+    assert brief(early_sources(made, {})) == [("open_source", "source 5", "/images", False)]
+    lent = lent_sources(made, everything=True)
+    assert list(lent) == [1, 2, 3, 4, 5, 6]
+    assert [step.args[0] for step in early_sources(made, lent)] == ["source 5", "source 6"]
+    assert take_steps(5, lent, late=True) == take_steps(0, lent, late=True) == []
+    (late,) = take_steps(2, lent, late=True)
+    assert (late.op, *late.args) == ("take_source", "source 2", "/images//./one", False, 1)
+    # Without a user namespace, what is mapped alone.
+    mapped = lent_sources(made, everything=False)
+    assert list(mapped) == [2]
+    assert [step.args[0] for step in idmapped_source_steps(made, mapped)] == ["source 6"]
+    # What is a view of the host is not where the host's is.
+    assert not is_late(config(mounts=mounts, rootfs_view="overlay"), mounts[1])
 
 
 def test_an_id_mapping_without_one_of_its_own_is_the_container_s() -> None:
