@@ -40,10 +40,10 @@ _AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds 
 class Lender:
     """The process that opens sources, for who has cloned it and for the first process."""
 
-    __slots__ = ("_channel", "_late", "_lent", "_over", "_pid")
+    __slots__ = ("_begun", "_channel", "_late", "_lent", "_over", "_pid")
 
     def __init__(self, pid: int, channel: Channel, late: list[str]) -> None:
-        self._pid, self._channel, self._over = pid, channel, False
+        self._pid, self._channel, self._begun, self._over = pid, channel, False, False
         self._late = late  # the slots of what it opens when it is asked to
         # By slot: a descriptor, or (errno, text, path).
         self._lent: dict[str, int | tuple[int, str, str]] = {}
@@ -90,6 +90,9 @@ class Lender:
         cannot enter the namespace.
         """
         if slot in self._late:
+            # The cloner is to be heard first, whose message may not have been sent yet.
+            if not self._begun and not self._receive():
+                return -1
             try:
                 self._channel.send(("open",))
             except ConnectionError:
@@ -108,6 +111,7 @@ class Lender:
             (answers,), fds = self._channel.receive()
         except (EOFError, ConnectionError):
             return False
+        self._begun = True
         for name, failure in answers:
             self._lent[name] = failure or fds.pop(0)
         return True
@@ -142,7 +146,8 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
     posix.fchdir(root)
     posix.chroot(".")
     early = [source for source in sources if not source[3]]
-    for first in range(0, len(early), _AT_ONCE):
+    # One answer at least: it says that who asks for what is late is heard.
+    for first in range(0, max(len(early), 1), _AT_ONCE):
         _open(channel, early[first : first + _AT_ONCE])
     for source in sources:
         if source[3]:

@@ -1236,6 +1236,13 @@ _ORDER = [
         (f"{_MOUNTS}sources_that_earlier_mounts_make",),
     ),
     Mutant(
+        "a lender is not asked before it has been told by its cloner",
+        "bootstrap/lending.py",
+        "            if not self._begun and not self._receive():\n                return -1\n",
+        "",
+        (f"{_NAMESPACES}who_lends_late_is_told_by_its_cloner_first",),
+    ),
+    Mutant(
         "a lender opens what is late when it is asked to",
         "bootstrap/lending.py",
         "            channel.receive()  # EOFError: nobody needs it any more\n",
