@@ -174,7 +174,9 @@ class _Run:
                 if not self._is_told():
                     raise EOFError
                 message = talk.hear()
-                break
+                if message[0] != "warned":
+                    break
+                self.started.take_warning(message)
             except EOFError:
                 if self._adopt() or self.taken:
                     raise self.started.death(number) from None

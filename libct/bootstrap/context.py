@@ -26,6 +26,10 @@ class Context:
         self.values: dict[str, Any] = {}
         self.pid = self.step = 0
 
+    def warn(self, text: str) -> None:
+        """Tell the runtime of something that the step does otherwise than asked."""
+        self.values["talk"].tell(("warned", self.step, text))
+
     def keep(self, name: str, fd: int) -> None:
         """Hold fd under name; what had the name before is closed."""
         if name in self.fds:

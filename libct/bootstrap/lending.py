@@ -9,7 +9,8 @@ uncovering what is below a mount (mount_namespaces(7), Restrictions).
 
 So a lender is cloned before the first process is.  When that is there, the
 lender enters its mount namespace, a copy of the host's at that time, opens the
-sources, sends them, and ends.
+sources, sends them, and ends.  Sources that earlier mounts of the container may make
+it opens one by one, when the first process comes to them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from .context import Context
 
-    Lent = tuple[str, str, bool, tuple[Any, ...]]
+    Lent = tuple[str, str, bool, bool, tuple[Any, ...]]
 
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
 _AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds is small
@@ -39,38 +40,48 @@ _AT_ONCE = 100  # sources in a message: descriptors that fit, and what it holds 
 class Lender:
     """The process that opens sources, for who has cloned it and for the first process."""
 
-    __slots__ = ("_channel", "_lent", "_over", "_pid")
+    __slots__ = ("_begun", "_channel", "_late", "_lent", "_over", "_pid")
 
-    def __init__(self, pid: int, channel: Channel) -> None:
-        self._pid, self._channel, self._over = pid, channel, False
+    def __init__(self, pid: int, channel: Channel, late: list[str]) -> None:
+        self._pid, self._channel, self._begun, self._over = pid, channel, False, False
+        self._late = late  # the slots of what it opens when it is asked to
         # By slot: a descriptor, or (errno, text, path).
         self._lent: dict[str, int | tuple[int, str, str]] = {}
 
     def lend_to(self, pid: int, pidfd: int) -> None:
-        """The cloner's: have the process just cloned served, and wait until that is done."""
+        """The cloner's: have the process just cloned served, and wait until that is done.
+
+        It cannot wait where sources are opened late: dismiss() is to follow then, when
+        it has told of the clone, which may have to be mapped before it goes on.
+        """
         try:
             self._channel.send(("open", pid), [pidfd])
         except ConnectionError:
             pass  # it has been killed, which take() finds
-        self.dismiss()
+        if not self._late:
+            self.dismiss()
 
     def lend_here(self) -> None:
         """The cloner's, for itself: it is in the mount namespace that is to have the sources."""
         pidfd = pidfd_open(posix.getpid())
         try:
             self._channel.send(("open", posix.getpid()), [pidfd])
-            while self._receive():
+            while not self._late and self._receive():
                 pass
         except ConnectionError:
             pass  # it has been killed, which take() finds
         finally:
             posix.close(pidfd)
-        self.dismiss()
-        self._over = True
+        if not self._late:
+            self.dismiss()
+            self._over = True
 
     def dismiss(self) -> None:
-        self._channel.close()
-        posix.waitpid(self._pid, 0)
+        """Wait for its end, which comes when it is through, or nobody is left to lend to."""
+        if self._pid:
+            self._channel.close()
+            posix.waitpid(self._pid, 0)
+            self._pid = 0
 
     def take(self, slot: str) -> int:
         """The first process's: the descriptor of a source, its own from here on.
@@ -78,6 +89,14 @@ class Lender:
         -1 where the lender has ended: root without CAP_SYS_ADMIN or CAP_SYS_CHROOT
         cannot enter the namespace.
         """
+        if slot in self._late:
+            # The cloner is to be heard first, whose message may not have been sent yet.
+            if not self._begun and not self._receive():
+                return -1
+            try:
+                self._channel.send(("open",))
+            except ConnectionError:
+                return -1
         while slot not in self._lent:
             if self._over or not self._receive():
                 return -1
@@ -92,6 +111,7 @@ class Lender:
             (answers,), fds = self._channel.receive()
         except (EOFError, ConnectionError):
             return False
+        self._begun = True
         for name, failure in answers:
             self._lent[name] = failure or fds.pop(0)
         return True
@@ -100,8 +120,8 @@ class Lender:
 def lend_sources(context: Context, sources: tuple[Lent, ...]) -> None:
     """Clone the lender, with the rights that this process still has.
 
-    sources: (slot, path, recursive, mapping) each; the mapping is () or the
-        last arguments of mapped_tree().
+    sources: (slot, path, recursive, late, mapping) each; the mapping is () or the
+        last arguments of mapped_tree().  Those that are late are taken in this order.
     """
     ours, theirs = Channel.pair()
     pid, _ = clone3(0, _SIGCHLD)
@@ -114,7 +134,7 @@ def lend_sources(context: Context, sources: tuple[Lent, ...]) -> None:
         finally:
             posix._exit(0)
     theirs.close()
-    context.values["lender"] = Lender(pid, ours)
+    context.values["lender"] = Lender(pid, ours, [slot for slot, _, _, late, _ in sources if late])
 
 
 def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
@@ -125,21 +145,31 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
     setns(pidfd, CLONE_NEWNS)  # ESRCH, if that was a later process of its number
     posix.fchdir(root)
     posix.chroot(".")
-    for first in range(0, len(sources), _AT_ONCE):
-        answers: list[tuple[str, tuple[int, str, str] | None]] = []
-        fds: list[int] = []
-        for slot, source, recursive, mapping in sources[first : first + _AT_ONCE]:
-            try:
-                if mapping:
-                    fds.append(mapped_tree(source, recursive, *mapping))
-                else:
-                    fds.append(clone_tree(source, recursive=recursive))
-                answers.append((slot, None))
-            except OSError as error:
-                path = error.filename or source
-                answers.append((slot, (error.errno or 0, error.strerror or "", path)))
-        channel.send((answers,), fds)
-        close_all(fds)
+    early = [source for source in sources if not source[3]]
+    # One answer at least: it says that who asks for what is late is heard.
+    for first in range(0, max(len(early), 1), _AT_ONCE):
+        _open(channel, early[first : first + _AT_ONCE])
+    for source in sources:
+        if source[3]:
+            channel.receive()  # EOFError: nobody needs it any more
+            _open(channel, [source])
+
+
+def _open(channel: Channel, sources: list[Lent]) -> None:
+    answers: list[tuple[str, tuple[int, str, str] | None]] = []
+    fds: list[int] = []
+    for slot, source, recursive, _, mapping in sources:
+        try:
+            if mapping:
+                fds.append(mapped_tree(source, recursive, *mapping))
+            else:
+                fds.append(clone_tree(source, recursive=recursive))
+            answers.append((slot, None))
+        except OSError as error:
+            path = error.filename or source
+            answers.append((slot, (error.errno or 0, error.strerror or "", path)))
+    channel.send((answers,), fds)
+    close_all(fds)
 
 
 def lend_here(context: Context) -> None:

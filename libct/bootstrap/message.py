@@ -62,6 +62,7 @@ _TRACE = (int, int, int, str)
 _SHAPES: dict[str, tuple[Any, ...]] = {  # kind: the types of what follows
     "turn": (list,),
     "cloned": (int,),
+    "warned": (int, str),
     "traced": (list, int, int),
     "failed": (int, (int, type(None)), str, str, (str, type(None)), str, list),
 }

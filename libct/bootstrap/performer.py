@@ -131,5 +131,7 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
             pid, pidfd = context.values.pop("cloned")
             if pid:
                 posix.close(pidfd)
+                if "lender" in context.values:
+                    context.values["lender"].dismiss()
                 return
             talk.tell(("cloned", steps[-1][0]))

@@ -33,15 +33,17 @@ class Started:
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
+    warnings: what was done otherwise than asked.
     """
 
-    __slots__ = ("ahead", "pid", "pidfd", "plan", "talk", "traces")
+    __slots__ = ("ahead", "pid", "pidfd", "plan", "talk", "traces", "warnings")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
         self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
+        self.warnings: list[str] = []
 
     def finish(self) -> None:
         """Wait until the process has executed its command.
@@ -75,6 +77,9 @@ class Started:
                 raise self.garbled() from None
             if message[0] == "failed":
                 raise self.failure(message)
+            if message[0] == "warned":
+                self.take_warning(message)
+                continue
             if message[0] != "traced" or last:
                 raise self.garbled()
             self.keep(message[1])
@@ -105,6 +110,13 @@ class Started:
         if not all(self._is_step(number) for number, *_ in traces):
             raise self.garbled()
         self.traces += traces
+
+    def take_warning(self, message: tuple[Any, ...]) -> None:
+        """No step has more than one."""
+        _, number, text = message
+        if not self._is_step(number) or len(self.warnings) == len(self.plan):
+            raise self.garbled()
+        self.warnings.append(f"{self.plan.steps[number - 1].why}: {text}")
 
     def _is_step(self, number: int) -> bool:
         return 1 <= number <= len(self.plan)

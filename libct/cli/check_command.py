@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from ..config.mount import destination_inside
 from ..rootfs.files import read_regular
 from ..rootfs.paths import open_in_root
 
@@ -49,7 +50,8 @@ def find_command(config: Config, process: Process) -> tuple[str, str]:
         os.close(root)
         os.close(proc)
     for index, mount in enumerate(config.mounts):
-        if any(_is_below(path, mount.destination) for path in candidates):
+        place = destination_inside(config.rootfs, mount.destination)
+        if any(_is_below(path, place) for path in candidates):
             return problem, f"mounts[{index}]"
     return problem, ""
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from ..loading.paths import normal
 from .namespace import IDMap
 from .record import Record
 
 __all__ = ["IDMap", "Mount", "MountIDMapping", "RecAttr"]
+
+
+def destination_inside(rootfs: str, path: str) -> str:
+    """Where a destination is in the container, in its shortest form.
+
+    One that begins with the path of the rootfs is inside that, as runc has it.
+    """
+    clean = normal("/" + path.lstrip("/"))
+    if rootfs != "/" and (clean + "/").startswith(rootfs + "/"):
+        return clean[len(rootfs) :] or "/"
+    return clean
 
 
 class RecAttr(Record):

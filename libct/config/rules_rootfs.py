@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import Finding
 from ..loading.paths import normal
+from .mount import destination_inside
 from .mount_flags import (
     EXT_COPYUP,
     MOUNT_ATTR_IDMAP,
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
     Findings = list[Finding]
 
+# cgroups(7).  They are settings of the whole host's, which a container's mount has no part in.
+_CGROUP2_OPTIONS = frozenset(
+    (
+        "favordynmods",
+        "memory_hugetlb_accounting",
+        "memory_localevents",
+        "memory_recursiveprot",
+        "nofavordynmods",
+        "nsdelegate",
+        "pids_localevents",
+    )
+)
 _NO_NAMESPACE = "needs a mount namespace in linux.namespaces: this would be done to the host"
 
 
@@ -68,7 +81,7 @@ def mount_rules(config: Config, facts: Facts, findings: Findings) -> None:
         findings.append(Finding("mounts", _NO_NAMESPACE))
     for index, mount in enumerate(config.mounts):
         place = f"mounts[{index}]"
-        _destination_rule(f"{place}.destination", mount.destination, findings)
+        _destination_rule(f"{place}.destination", mount.destination, config.rootfs, findings)
         if mount.source:
             check_text(f"{place}.source", mount.source, findings)
         if mount.data:
@@ -87,7 +100,7 @@ def mount_rules(config: Config, facts: Facts, findings: Findings) -> None:
             _id_mapping_rules(place, mount, mount.id_mapping, config, findings)
 
 
-def _destination_rule(place: str, path: str, findings: Findings) -> None:
+def _destination_rule(place: str, path: str, rootfs: str, findings: Findings) -> None:
     if not path:
         findings.append(Finding(place, "empty"))
         return
@@ -96,7 +109,7 @@ def _destination_rule(place: str, path: str, findings: Findings) -> None:
     if not path.startswith("/"):
         findings.append(Finding(place, f"not absolute, taken from /: {path!r}", "warning"))
     # A mount there would hide the rootfs, whose descriptor we go on to use.
-    if not normal("/" + path.lstrip("/")).strip("/"):
+    if destination_inside(rootfs, path) == "/":
         findings.append(Finding(place, f"is the root itself: {path!r}"))
 
 
@@ -109,6 +122,11 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
         check_path(f"{place}.source", mount.source, findings)
         if mount.data:
             message = f"a bind mount has no options of a filesystem: {mount.data!r}"
+            findings.append(Finding(f"{place}.options", message))
+    elif mount.device in ("cgroup", "cgroup2"):
+        unknown = [text for text in mount.data.split(",") if text not in ("", *_CGROUP2_OPTIONS)]
+        if unknown:
+            message = f"unknown option of a cgroup mount: {', '.join(map(repr, unknown))}"
             findings.append(Finding(f"{place}.options", message))
     elif mount.device in ("", "none") and not mount.flags & MS_MOVE:
         message = "missing: only a bind mount has no type of filesystem"

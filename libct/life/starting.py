@@ -156,6 +156,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         )
         if not hold:
             started.finish()
+        holdings.warnings += started.warnings
     except BaseException as error:
         holdings.traces += getattr(error, "traces", ())
         _undo(held, ledger, error)

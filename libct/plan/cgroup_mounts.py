@@ -52,7 +52,7 @@ def _v2_step(
     if host.euid != 0 or host.userns:
         # The whole of the host's tree would be writable to it (CVE-2023-25809).
         attr_set |= MOUNT_ATTR_RDONLY
-    return bind(target, source, True, "", attr_set, 0, *after(mount), why=why)
+    return bind(target, source, True, "", attr_set, 0, 0, *after(mount), why=why)
 
 
 def _v1_steps(
@@ -80,7 +80,7 @@ def _v1_steps(
             if manager is not None and manager.cgroup.rootless:
                 steps.append(bind_group(below, own, runtime, attr_set, why=why))
             else:
-                steps.append(bind(below, own, False, "", attr_set, 0, *_NOTHING, why=why))
+                steps.append(bind(below, own, False, "", attr_set, 0, 0, *_NOTHING, why=why))
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
@@ -88,7 +88,7 @@ def _v1_steps(
     # Now that all is in its place.
     attr_set &= MOUNT_ATTR_RDONLY
     if attr_set or after(mount) != _NOTHING:
-        steps.append(remount(target, attr_set, 0, *after(mount), why=why))
+        steps.append(remount(target, attr_set, 0, 0, *after(mount), why=why))
     return steps
 
 

@@ -6,6 +6,7 @@ comments give the reasons for the order.
 
 from __future__ import annotations
 
+from ..config.mount import destination_inside
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..syscalls.constants import (
     CLONE_NEWCGROUP,
@@ -82,6 +83,7 @@ def plan_start(
     bundle: the directory of its config.json, for the state that hooks are told.
     """
     plan = Plan()
+    config = _with_destinations(config)
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
     # Where a pid namespace is joined there are others in it, and one of them may have
@@ -96,11 +98,11 @@ def plan_start(
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks; in
     # a user namespace, also over directories of users that it does not have.
-    lend = []
-    if privileged and _joins_user(config) and flags & CLONE_NEWNS:
-        lend = mounts.lend_steps(config)
-    else:
-        plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config))
+    lent = {}
+    if privileged and flags & CLONE_NEWNS:
+        lent = mounts.lent_sources(config, everything=_joins_user(config))
+    lend = mounts.lend_steps(lent)
+    plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config, lent))
     # Whoever makes one and goes back to his own has rights over both, which root
     # of a user namespace has not: its own is mostly of the first user namespace.
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
@@ -133,8 +135,7 @@ def plan_start(
     plan.add(who, "identity", entry)
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
-    early = bool(lend or maps)
-    sources = mounts.early_sources(config, lent=bool(lend)) if early else []
+    sources = mounts.early_sources(config, lent) if lent or maps else []
     session = [] if shared else [ns.new_session()]
     own = _identity(config, sources, bool(maps), new_user, container_id)
     plan.add(who, "identity", [*session, *own])
@@ -144,7 +145,7 @@ def plan_start(
     read_only = mounts.read_only_steps(config.mounts)
     plan.add(who, "rootfs", held.hold_steps(config, [step.args[0] for step in read_only]))
     # While the host's files can still be sources of mounts.
-    plan.add(who, "rootfs", _mounts(config, host, manager, early=early))
+    plan.add(who, "rootfs", _mounts(config, host, manager, lent, own=bool(maps)))
     plan.add(who, "rootfs", devices.device_steps(config))
     plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
     hook_steps = _hook_steps(config, container_id, bundle, process)
@@ -193,6 +194,17 @@ def plan_start(
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan
+
+
+def _with_destinations(config: Config) -> Config:
+    """With all mounts on paths of the container."""
+    inside = [destination_inside(config.rootfs, mount.destination) for mount in config.mounts]
+    if inside == [mount.destination for mount in config.mounts]:
+        return config
+    changed = config.copy()
+    for mount, destination in zip(changed.mounts, inside):
+        mount.destination = destination
+    return changed
 
 
 def _join(
@@ -284,13 +296,18 @@ def _identity(
     return steps
 
 
-def _mounts(config: Config, host: Host, manager: Manager | None, *, early: bool) -> list[Step]:
+def _mounts(
+    config: Config, host: Host, manager: Manager | None, lent: dict[int, mounts.Lent], *, own: bool
+) -> list[Step]:
+    """own: the process has opened sources itself, where nobody lends them."""
     steps: list[Step] = []
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):
             steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
         else:
-            opened = early or mount.id_mapping is not None
+            steps += mounts.take_steps(index, lent, late=True)
+            opened = index in lent or mount.id_mapping is not None
+            opened = opened or (own and not mounts.is_late(config, mount))
             steps += mounts.mount_steps(mount, index, opened=opened)
     return steps
 

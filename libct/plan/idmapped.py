@@ -8,6 +8,8 @@ from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ..config import Config
 
     # slot, path on the host, recursive
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
     Mapping = tuple[bool, bool, str, str, str]
 
 
-def idmapped_source_steps(config: Config) -> list[Step]:
-    """The server's: the sources of all id-mapped mounts, opened and mapped."""
+def idmapped_source_steps(config: Config, lent: Container[int] = ()) -> list[Step]:
+    """The server's: the sources of id-mapped mounts, opened and mapped.
+
+    lent: the indices of those that somebody else opens.
+    """
     return [
         open_idmapped(*source, *mapping, why=f"mounts[{index}]")
         for index, source, mapping in idmapped_sources(config)
+        if index not in lent
     ]
 
 

@@ -8,21 +8,31 @@ from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..config import Config
 
 
 def read_only_path_steps(config: Config) -> list[Step]:
     return [
         make_read_only(path, base_of(config.mounts, path), why=f"linux.readonlyPaths[{index}]")
-        for index, path in enumerate(map(inside, config.readonly_paths))
+        for path, index in _once(config.readonly_paths)
     ]
 
 
 def masked_path_steps(config: Config) -> list[Step]:
     return [
         mask(path, base_of(config.mounts, path), why=f"linux.maskedPaths[{index}]")
-        for index, path in enumerate(map(inside, config.mask_paths))
+        for path, index in _once(config.mask_paths)
     ]
+
+
+def _once(paths: list[str]) -> Iterable[tuple[str, int]]:
+    """(path, its first place in the list): what is covered already is not covered again."""
+    found: dict[str, int] = {}
+    for index, path in enumerate(map(inside, paths)):
+        found.setdefault(path, index)
+    return found.items()
 
 
 @operation("rootfs.masks", "make {0} read-only")

@@ -13,7 +13,7 @@ from ..config.mount_flags import (
     MS_REC,
     MS_REMOUNT,
 )
-from ..rootfs.flags import attributes, superblock_options, takes_mount
+from ..rootfs.flags import attributes, named_attributes, superblock_options, takes_mount
 from .calls import attribute_names, mount_names
 from .idmapped import idmapped_sources, mapping_calls
 from .paths import inside
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ..rootfs.flags import Options
     from .idmapped import Mapping, Source
 
-    # As Source, and the mapping or ()
-    Lent = tuple[str, str, bool, tuple[Any, ...]]
+    # As Source, whether it is opened when it is asked for, and the mapping or ()
+    Lent = tuple[str, str, bool, bool, tuple[Any, ...]]
 
 
 def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
@@ -40,9 +40,9 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
     place = f"mounts[{index}]"
     target = inside(mount.destination)
     more = after(mount)
-    attr_set, attr_clr = attributes(mount.flags, mount.cleared_flags)
+    changes = named_attributes(mount.flags, mount.cleared_flags)
     if mount.flags & MS_REMOUNT:
-        steps = [remount(target, attr_set, attr_clr, *more, why=place)]
+        steps = [remount(target, *changes, *more, why=place)]
         options = split_options(mount.data) + superblock_options(mount.flags & ~MS_RDONLY)
         if options and not is_bind(mount):
             steps.append(reconfigure(target, options, why=f"{place}.options"))
@@ -50,7 +50,7 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
     if is_bind(mount):
         recursive = bool(mount.flags & MS_REC)
         slot = f"source {index}" if opened else ""
-        return [bind(target, mount.source, recursive, slot, attr_set, attr_clr, *more, why=place)]
+        return [bind(target, mount.source, recursive, slot, *changes, *more, why=place)]
     flags = mount.flags
     if _read_only_late(mount, target):
         flags &= ~MS_RDONLY
@@ -108,37 +108,66 @@ def read_only_steps(mounts: list[Mount]) -> list[Step]:
         target = inside(mount.destination)
         if not is_bind(mount) and _read_only_late(mount, target):
             why = f"mounts[{index}].options"
-            steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, 0, 0, (), why=why))
+            steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, 0, 0, 0, (), why=why))
     return steps
 
 
-def early_sources(config: Config, *, lent: bool) -> list[Step]:
+def is_late(config: Config, mount: Mount) -> bool:
+    """Whether earlier mounts may make the source of a bind: it is in the rootfs, or has that in it.
+
+    Who opens such a one before would find nothing, or what those mounts cover.
+    """
+    if config.rootfs_view or config.rootfs == "/":
+        return False  # the host's stay where they are
+    source, rootfs = inside(mount.source).rstrip("/") + "/", config.rootfs + "/"
+    return source.startswith(rootfs) or (bool(mount.flags & MS_REC) and rootfs.startswith(source))
+
+
+def early_sources(config: Config, lent: dict[int, Lent]) -> list[Step]:
     """Open the bind sources before the process becomes the container's root.
 
     In a new user namespace it still has the caller's ids for files then, so
     directories that only the caller may enter can be mounted from.
-    lent: there is a lender (lend_steps), which opens what any user may enter.
+    lent: where there is a lender, which opens what any user may enter.
     """
     if lent:
-        return [
-            take_source(*source, int(bool(mapping)), why=f"mounts[{index}].source")
-            for index, source, mapping in _lent_sources(config)
-        ]
+        return [take for index in lent for take in take_steps(index, lent, late=False)]
     return [
         open_source(*source, why=f"mounts[{index}].source")
         for index, source in _bind_sources(config)
+        if not is_late(config, config.mounts[index])
     ]
 
 
-def lend_steps(config: Config) -> list[Step]:
-    """Have somebody with the host's rights open the bind sources, and map those that are mapped."""
-    sources = tuple((*source, mapping) for _, source, mapping in _lent_sources(config))
-    return [lend_sources(sources, why="mounts")] if sources else []
+def lent_sources(config: Config, *, everything: bool) -> dict[int, Lent]:
+    """By the index of their mounts, the sources that somebody with the host's rights is to open.
+
+    everything: all of them, for the container's root has a user namespace's rights.
+        Else those to be mapped that the server cannot open before there is a rootfs.
+    """
+    plain: list[tuple[int, Source, Mapping | tuple[()]]] = []
+    if everything:
+        plain = [(index, source, ()) for index, source in _bind_sources(config)]
+    found = sorted([*plain, *idmapped_sources(config)], key=lambda entry: entry[0])
+    lent = {}
+    for index, source, mapping in found:
+        late = is_late(config, config.mounts[index])
+        if everything or late:
+            lent[index] = (*source, late, mapping)
+    return lent
 
 
-def _lent_sources(config: Config) -> list[tuple[int, Source, Mapping | tuple[()]]]:
-    plain = [(index, source, ()) for index, source in _bind_sources(config)]
-    return sorted([*plain, *idmapped_sources(config)], key=lambda entry: entry[0])
+def lend_steps(lent: dict[int, Lent]) -> list[Step]:
+    """Have them opened, and those mapped that are to be."""
+    return [lend_sources(tuple(lent.values()), why="mounts")] if lent else []
+
+
+def take_steps(index: int, lent: dict[int, Lent], *, late: bool) -> list[Step]:
+    """Take one that is lent, early or late, if that is when it is opened."""
+    if index not in lent or lent[index][3] != late:
+        return []
+    *source, _, mapping = lent[index]
+    return [take_source(*source, int(bool(mapping)), why=f"mounts[{index}].source")]
 
 
 def _bind_sources(config: Config) -> list[tuple[int, Source]]:
@@ -161,6 +190,7 @@ def remount(
     target: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -193,7 +223,7 @@ def lend_here() -> list[str]:
 @operation("bootstrap.lending", "clone a lender of the sources of bind mounts")
 def lend_sources(sources: tuple[Lent, ...]) -> list[str]:
     calls = ["clone3({flags=0, exit_signal=SIGCHLD})", "setns(CLONE_NEWNS)"]
-    for _, source, recursive, mapping in sources:
+    for _, source, recursive, _, mapping in sources:
         calls.append(f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})')
         if mapping:
             calls += mapping_calls(*mapping)
@@ -217,6 +247,7 @@ def bind(
     slot: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],

@@ -14,6 +14,10 @@ from ..attributes.procfs import is_whole_proc
 from ..config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
     MS_NOATIME,
@@ -30,17 +34,35 @@ from ..syscalls.constants import (
     MOVE_MOUNT_T_EMPTY_PATH,
     PROC_SUPER_MAGIC,
     ST_NOATIME,
+    ST_NODEV,
+    ST_NODIRATIME,
+    ST_NOEXEC,
+    ST_NOSUID,
+    ST_RDONLY,
     ST_RELATIME,
 )
 from ..syscalls.filesystems import fstatfs
 from ..syscalls.mounts import mount, mount_setattr, move_mount
-from .flags import ATTRIBUTES
+from .flags import ATIME, ATTRIBUTES
 from .held import hold
 from .paths import same_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..bootstrap.context import Context
+
+# Of statfs(2), what that is an attribute of, and the option for it.
+_LOCKED = (
+    (ST_RDONLY, MOUNT_ATTR_RDONLY, "ro"),
+    (ST_NOSUID, MOUNT_ATTR_NOSUID, "nosuid"),
+    (ST_NODEV, MOUNT_ATTR_NODEV, "nodev"),
+    (ST_NOEXEC, MOUNT_ATTR_NOEXEC, "noexec"),
+    (ST_NOATIME, ATIME, "noatime"),
+    (ST_RELATIME, ATIME, "relatime"),
+    (ST_NODIRATIME, ATIME, "nodiratime"),
+)
 
 # Files of /proc that may be mounted over (REFERENCE 2.5); lxcfs serves them.
 PROC_FILES = (
@@ -58,19 +80,89 @@ PROC_FILES = (
 
 
 def attach(
-    context: Context, tree: int, place: int, target: str, *, attr_set: int = 0, attr_clr: int = 0
+    context: Context,
+    tree: int,
+    place: int,
+    target: str,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    asked: int = 0,
 ) -> None:
     """Give the detached mount tree its attributes and move it onto place.
 
     tree, place: descriptors, borrowed.  tree refers to the mount afterwards too.
     target: what the configuration calls the place.
+    asked: as of change_attributes().
     """
     check_place(context, place, target, tree)
-    late = not set_attributes(tree, attr_set, attr_clr)
+    late = not change_attributes(context, tree, target, attr_set, attr_clr, asked)
     move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
     if late:
-        remount_attached(context, tree, attr_set, attr_clr)
+        change_attached(context, tree, target, attr_set, attr_clr, asked)
     hold(context, target, tree)
+
+
+def change_attributes(
+    context: Context, tree: int, target: str, attr_set: int, attr_clr: int, asked: int
+) -> bool:
+    """set_attributes(), but what a user namespace has locked stays (mount_namespaces(7)).
+
+    asked: those of which that is worth a warning.
+    """
+
+    def change(attr_set: int, attr_clr: int) -> bool:
+        return set_attributes(tree, attr_set, attr_clr)
+
+    return _change_unlocked(context, tree, target, attr_set, attr_clr, asked, change)
+
+
+def change_attached(
+    context: Context, tree: int, target: str, attr_set: int, attr_clr: int, asked: int
+) -> None:
+    """The same where the kernel has no mount_setattr(2), of an attached mount."""
+
+    def change(attr_set: int, attr_clr: int) -> bool:
+        remount_attached(context, tree, attr_set, attr_clr)
+        return True
+
+    _change_unlocked(context, tree, target, attr_set, attr_clr, asked, change)
+
+
+def _change_unlocked(
+    context: Context,
+    tree: int,
+    target: str,
+    attr_set: int,
+    attr_clr: int,
+    asked: int,
+    change: Callable[[int, int], bool],
+) -> bool:
+    try:
+        return change(attr_set, attr_clr)
+    except PermissionError:
+        pass
+    # Which of them is locked the kernel does not say.
+    change(attr_set & ~ATIME, 0)
+    kept = 0
+    single = [attribute for _, attribute, _ in ATTRIBUTES if attribute & attr_clr & ~ATIME]
+    for some in (*single, ATIME):
+        try:
+            change(attr_set & some & ATIME, attr_clr & some)
+        except PermissionError:
+            kept |= some
+    names = _names(fstatfs(tree).flags, kept & asked)
+    if names:
+        context.warn(f"{target} stays {', '.join(names)}, which a user namespace has locked")
+    return True
+
+
+def _names(shown: int, attributes: int) -> list[str]:
+    """The options that a mount with these flags of statfs(2) has of some attributes."""
+    found = [name for flag, one, name in _LOCKED if attributes & one and shown & flag]
+    if attributes & ATIME and not shown & (ST_NOATIME | ST_RELATIME):
+        found.append("strictatime")
+    return found
 
 
 def check_place(context: Context, place: int, target: str, tree: int = -1) -> None:

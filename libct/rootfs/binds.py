@@ -48,6 +48,7 @@ def bind(
     slot: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -64,7 +65,8 @@ def bind(
                 kinds = ("a directory", "no directory")
                 source_is, target_is = kinds if directory else kinds[::-1]
                 raise StepProblem(f"{source} is {source_is} and {target} is {target_is}")
-            attach(context, tree, place, target, attr_set=attr_set, attr_clr=attr_clr)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
         finally:
             posix.close(place)
         finish(context, tree, rec_set, rec_clr, propagation)

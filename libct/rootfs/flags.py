@@ -15,6 +15,7 @@ from ..config.mount_flags import (
     MOUNT_ATTR_NOSYMFOLLOW,
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
+    MS_BIND,
     MS_DIRSYNC,
     MS_I_VERSION,
     MS_LAZYTIME,
@@ -26,7 +27,9 @@ from ..config.mount_flags import (
     MS_NOSUID,
     MS_NOSYMFOLLOW,
     MS_RDONLY,
+    MS_REC,
     MS_RELATIME,
+    MS_REMOUNT,
     MS_STRICTATIME,
     MS_SYNCHRONOUS,
 )
@@ -55,6 +58,11 @@ ATTRIBUTES = (
     (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, ST_NOSYMFOLLOW),
 )
 _ATIME = MS_NOATIME | MS_STRICTATIME | MS_RELATIME
+# What is one to a lock (mount_namespaces(7)).
+ATIME = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
+
+# Flags that say what a mount(2) is for, and nothing of the mount.
+_KIND = MS_BIND | MS_REC | MS_REMOUNT
 
 # Those that belong to the file system, as fsconfig(2) names them.
 _SUPERBLOCK = (
@@ -80,11 +88,29 @@ def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
             attr_clr |= attribute
     if (flags | cleared) & _ATIME:
         attr_clr |= MOUNT_ATTR__ATIME
-    if flags & MS_NOATIME:
-        attr_set |= MOUNT_ATTR_NOATIME
-    elif flags & MS_STRICTATIME:
+    if flags & MS_STRICTATIME:  # which wins over noatime with mount(2)
         attr_set |= MOUNT_ATTR_STRICTATIME
+    elif flags & MS_NOATIME:
+        attr_set |= MOUNT_ATTR_NOATIME
     return attr_set, attr_clr
+
+
+def named_attributes(flags: int, cleared: int) -> tuple[int, int, int]:
+    """(attr_set, attr_clr, asked) for a mount that has its attributes from elsewhere: a bind.
+
+    With MS_REMOUNT, as runc has it, a mount has those that are named and no others;
+    and keeps what it has where nothing is named.  Access times stay unless named.
+    asked: of what changes, that which is named, be it to be off.
+    """
+    attr_set, attr_clr = attributes(flags, cleared)
+    asked = attr_clr | attr_set & MOUNT_ATTR_NODIRATIME
+    if flags & ~_KIND or cleared:
+        for _, attribute, _ in ATTRIBUTES:
+            if not attribute & (attr_set | ATIME):
+                attr_clr |= attribute
+        if flags & (_ATIME | MS_NODIRATIME):
+            attr_clr |= ATIME & ~(attr_set & MOUNT_ATTR_NODIRATIME)
+    return attr_set, attr_clr, asked
 
 
 def superblock_options(flags: int) -> Options:

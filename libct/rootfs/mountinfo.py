@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class MountPoint:
     """root: which directory of the file system is mounted; point: where, from our root."""
 
-    __slots__ = ("fstype", "point", "root")
+    __slots__ = ("bindable", "fstype", "point", "root")
 
-    def __init__(self, root: str, point: str, fstype: str) -> None:
-        self.root, self.point, self.fstype = root, point, fstype
+    def __init__(self, root: str, point: str, fstype: str, *, bindable: bool) -> None:
+        self.root, self.point, self.fstype, self.bindable = root, point, fstype, bindable
 
     def is_below(self, path: str) -> bool:
         """Is it at path or somewhere below it?"""
@@ -41,8 +41,9 @@ def parse(text: str) -> list[MountPoint]:
     for line in text.split("\n"):
         if line:
             before, _, after = line.partition(" - ")
-            root, point = before.split(" ")[3:5]
-            found.append(MountPoint(unescape(root), unescape(point), after.split(" ")[0]))
+            root, point, _, *more = before.split(" ")[3:]
+            kind, bindable = after.split(" ")[0], "unbindable" not in more
+            found.append(MountPoint(unescape(root), unescape(point), kind, bindable=bindable))
     return found
 
 

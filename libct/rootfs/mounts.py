@@ -6,7 +6,7 @@ import posix
 
 from ..syscalls.constants import FSPICK_EMPTY_PATH
 from ..syscalls.filesystems import fsconfig_reconfigure, fspick
-from .attach import finish, remount_attached, set_attributes
+from .attach import change_attached, change_attributes, finish
 from .filesystems import configure
 from .held import held
 from .paths import open_in_root
@@ -22,6 +22,7 @@ def remount(
     target: str,
     attr_set: int,
     attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -29,8 +30,8 @@ def remount(
     mount = held(context, target)
     place = posix.dup(mount) if mount >= 0 else open_in_root(context.fds["root"], target)
     try:
-        if not set_attributes(place, attr_set, attr_clr):
-            remount_attached(context, place, attr_set, attr_clr)
+        if not change_attributes(context, place, target, attr_set, attr_clr, asked):
+            change_attached(context, place, target, attr_set, attr_clr, asked)
         finish(context, place, rec_set, rec_clr, propagation)
     finally:
         posix.close(place)

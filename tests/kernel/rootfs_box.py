@@ -25,10 +25,11 @@ MAPPED = {
 
 
 class Outcome(NamedTuple):
-    """How the command ended, and standard output and error."""
+    """How the command ended, standard output and error, and what libct has warned of."""
 
     status: int
     text: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:
@@ -115,7 +116,8 @@ def run_prepared(config: libct.Config, process: libct.Process) -> Outcome:
         with libct.create(str(state_root()), unique("box"), config) as container:
             container.run(process)
             status = process.wait().status
-        return Outcome(status, os.pread(output, 1 << 20, 0).decode())
+            warnings = tuple(container.warnings)
+        return Outcome(status, os.pread(output, 1 << 20, 0).decode(), warnings)
     finally:
         os.close(output)
         os.close(null)

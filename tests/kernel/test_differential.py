@@ -18,12 +18,15 @@ import pytest
 
 from tests.support import (
     CHECKOUT,
+    CLONE_NEWNS,
     busybox_rootfs,
     change_config,
     default_spec,
+    in_namespaces,
     libct_command,
     libct_environment,
     make_bundle,
+    mount as kernel_mount,
     requires,
     run,
     session_directory,
@@ -222,6 +225,27 @@ EXEMPT = [
         libct=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw,mode=755$",
     ),
     Exempt(
+        "runc 1.1 takes no notice of it unless another one sets something",
+        "mountinfo",
+        runc="^/mnt/(exec|rw) on /: / rw,nosuid,nodev,noexec,noatime - tmpfs strict rw",
+        libct="^/mnt/(exec|rw) on /: / rw,noatime - tmpfs strict rw",
+        tests="strict_source",
+    ),
+    Exempt(
+        "with runc and crun it stays `noatime`",
+        "mountinfo",
+        runc="^/mnt/atime(-ro)? on /: / r[wo],(nosuid,nodev,noexec,)?noatime - tmpfs strict rw",
+        libct="^/mnt/atime(-ro)? on /: / r[wo],relatime - tmpfs strict rw",
+        tests="strict_source",
+    ),
+    Exempt(
+        "What `maskedPaths` or `readonlyPaths` name twice is covered once",
+        "mountinfo",
+        runc="^/proc/(tty|bus) on /proc/",
+        libct="^/proc/(tty|bus) on /proc:",
+        tests="masked_twice",
+    ),
+    Exempt(
         "runc turns `onlcr` off inside",
         "terminal",
         runc="^opost .* -onlcr ",
@@ -232,7 +256,7 @@ EXEMPT = [
         "devices",
         runc="^/dev/mqueue directory 1777 0:65534 ",
         libct="^/dev/mqueue directory 1777 65534:65534 ",
-        tests="user namespace",
+        tests="user namespace|locked",
     ),
     Exempt(
         "runc 1.1 applies that to the first process only",
@@ -405,6 +429,23 @@ def rootfs() -> Path:
     return path
 
 
+def strict_binds(rootfs: Path) -> list[dict[str, Any]]:
+    """Binds of what an earlier mount has made, with options of its own."""
+    strict = ["nosuid", "nodev", "noexec", "noatime", "mode=755"]
+    made = [{"destination": "/home", "type": "tmpfs", "source": "strict", "options": strict}]
+    options = [
+        *([], ["ro"], ["nosuid", "exec"], ["nodev", "rw"], ["sync"], ["rprivate"], ["defaults"]),
+        *(["noatime"], ["relatime"], ["strictatime", "noatime"], ["nodiratime"], ["exec"], ["rw"]),
+        *(["atime"], ["atime", "ro"]),
+    ]
+    for words in options:
+        at = f"/mnt/{'-'.join(words) or 'plain'}"
+        more = ["bind", *words]
+        source = f"{rootfs}/home"
+        made.append({"destination": at, "type": "bind", "source": source, "options": more})
+    return made
+
+
 def bundle_of(rootfs: Path, *args: str, **changes: Any) -> Path:
     """A bundle where root of a user namespace can get to it."""
     place = Path(tempfile.mkdtemp(dir=session_directory()))
@@ -442,6 +483,78 @@ def test_run_with_many_mounts(rootfs: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     mounts = [*SPEC["mounts"], *binds(tmp_path)]
     runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+def test_run_with_binds_of_a_strict_source(rootfs: Path) -> None:
+    mounts = [*SPEC["mounts"], *strict_binds(rootfs)]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=mounts))
+    compare(runc, libct)
+
+
+def test_run_with_destinations_that_begin_with_the_rootfs(rootfs: Path, tmp_path: Path) -> None:
+    options = {"source": str(tmp_path), "options": ["bind"]}
+    mounts = [
+        {"destination": at, "type": "bind", **options}
+        for at in (f"{rootfs}/mnt", f"/{rootfs}/./home/", f"{rootfs}-other/x")
+    ]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts]))
+    assert any(line.startswith("/home on /: ") for line in libct["mountinfo"])
+    compare(runc, libct)
+
+
+def test_run_with_paths_that_are_masked_twice(rootfs: Path) -> None:
+    paths = {
+        "maskedPaths": ["/proc/acpi", "/proc/tty", "/proc/tty"],
+        "readonlyPaths": ["/proc/bus"] * 2,
+    }
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", linux=paths))
+    assert len([line for line in libct["mountinfo"] if line.startswith("/proc/tty ")]) == 1
+    compare(runc, libct)
+
+
+def test_unknown_options_of_a_cgroup_mount(rootfs: Path) -> None:
+    """runc 1.1 takes no notice of them in a mount of type cgroup, as its sentence says."""
+    for kind, status in (("cgroup2", {"runc": 1, "libct": 1}), ("cgroup", {"runc": 0, "libct": 1})):
+        cgroup = {"destination": "/mnt", "type": kind, "source": "cgroup", "options": ["bogus"]}
+        bundle = bundle_of(rootfs, "true", mounts=[*SPEC["mounts"], cgroup])
+        for runtime in runtimes(bundle):
+            words = runtime.command("run", "--bundle", bundle, runtime.id)
+            assert run(words, env=runtime.environment).returncode == status[runtime.name], kind
+
+
+def test_run_with_sources_of_earlier_mounts(rootfs: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    mounts = [
+        {"destination": at, "type": kind, "source": str(source), "options": words}
+        for at, kind, source, words in (
+            ("/home", "bind", tmp_path, ["bind", "ro"]),
+            ("/mnt", "bind", rootfs / "home", ["bind"]),
+            ("/tmp", "bind", rootfs / "mnt/sub", ["bind", "nosuid"]),
+        )
+    ]
+    runc, libct = ran(bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts]))
+    compare(runc, libct)
+
+
+def test_run_with_a_source_that_is_locked(rootfs: Path) -> None:
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    binds = {"/mnt": ["rw"], "/root": [], "/home": ["exec", "dev"], "/tmp": ["atime"]}
+    mounts = [
+        {"destination": at, "type": "bind", "source": str(place), "options": ["rbind", *words]}
+        for at, words in binds.items()
+    ]
+    linux = {**MAPS, **namespaces(more=("user",))}
+    bundle = bundle_of(rootfs, "sh", "/probe", mounts=[*SPEC["mounts"], *mounts], linux=linux)
+
+    def body() -> list[Sections]:
+        kernel_mount("tmpfs", str(place), "tmpfs", 1 | 2 | 4 | 8 | 1024)  # MS_RDONLY to MS_NOATIME
+        return ran(bundle)
+
+    runc, libct = in_namespaces(CLONE_NEWNS, body)
+    for at in binds:
+        line = f"{at} on /: / ro,nosuid,nodev,noexec,noatime"
+        assert any(one.startswith(line) for one in libct["mountinfo"]), at
     compare(runc, libct)
 
 

@@ -17,6 +17,7 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.bootstrap.context import Context
+from libct.bootstrap.lending import Lender, lend_sources
 from libct.bootstrap.namespaces import open_root_of
 from libct.config import (
     NEWCGROUP,
@@ -36,6 +37,7 @@ from libct.network import ready
 from libct.syscalls import pidfds
 from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget, capset
+from libct.syscalls.process import pidfd_open
 
 from ..containers import (
     DEV,
@@ -49,6 +51,7 @@ from ..containers import (
     state_directory,
 )
 from ..support import (
+    CLONE_NEWNS,
     CLONE_NEWUSER,
     as_user,
     forked,
@@ -601,11 +604,50 @@ def children_of_the_server() -> str:
 
 
 def test_who_lends_sources_has_ended_by_then() -> None:
-    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs()), "bind", MS_BIND)]
+    mounts = [*make_config().mounts, Mount("/mnt", str(shared_rootfs().parent), "bind", MS_BIND)]
     with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)) as container:
         assert container.plan is not None
         assert "lend_sources" in [step.op for step in container.plan]
         assert children_of_the_server() == ""
+
+
+def test_who_lends_late_is_told_by_its_cloner_first(tmp_path: Path) -> None:
+    """The first process may be quicker than who has cloned both."""
+    (tmp_path / "file").write_text("lent\n")
+
+    class Slow(Lender):
+        def lend_to(self, pid: int, pidfd: int) -> None:
+            time.sleep(0.3)
+            super().lend_to(pid, pidfd)
+
+    def body() -> str:
+        context = Context()
+        lend_sources(context, (("source 0", str(tmp_path), False, True, ()),))
+        lender = context.values["lender"]
+        slow = Slow(lender._pid, lender._channel, lender._late)
+        pid = os.fork()
+        if pid == 0:
+            fd = slow.take("source 0")
+            os._exit(0 if fd >= 0 and os.stat("file", dir_fd=fd).st_size == 5 else 1)
+        pidfd = pidfd_open(pid)
+        slow.lend_to(pid, pidfd)
+        assert os.waitpid(pid, 0)[1] == 0
+        slow.dismiss()
+        return "done"
+
+    assert in_namespaces(CLONE_NEWNS, body) == "done"
+
+
+def test_who_lends_late_has_ended_when_the_container_runs() -> None:
+    """Also where nothing is left to be asked for, as the start has failed before."""
+    rootfs = str(shared_rootfs())
+    mounts = [*make_config().mounts, Mount("/mnt", rootfs, "bind", MS_BIND)]
+    with running(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts)):
+        assert wait_until(lambda: children_of_the_server() == "")
+    mounts.insert(1, Mount("/no/such", "x", "no-such-type"))
+    with pytest.raises(libct.StepError):
+        run(make_config(namespaces=(*USUAL, NEWUSER), mounts=mounts), "true")
+    assert wait_until(lambda: children_of_the_server() == "")
 
 
 # --- hints ---------------------------------------------------------------------------------
@@ -613,8 +655,6 @@ def test_who_lends_sources_has_ended_by_then() -> None:
 
 def test_user_namespaces_that_are_used_up() -> None:
     """max_user_namespaces is 0, of the user namespace that the caller is in."""
-    from ..support import CLONE_NEWNS
-
     shared_rootfs()
     state_directory()
 

@@ -7,8 +7,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libct.config.mount_flags import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REMOUNT,
+)
 from tests.podman import IMAGE, Podman
-from tests.support import give_to_user, requires, unique, user_account
+from tests.support import (
+    CLONE_NEWNS,
+    give_to_user,
+    in_namespaces,
+    mount,
+    requires,
+    unique,
+    user_account,
+    wait_until,
+)
 from tests.terminals import Session
 
 if TYPE_CHECKING:
@@ -140,4 +157,46 @@ def test_a_pod(podman: Podman) -> None:
     found = podman.output("run", "--rm", "--pod", pod, IMAGE, "ps", "-o", "args")
     assert {"sleep 1000", "sleep 2000"} <= set(found.splitlines())
     # Neither container has control groups, and one is in the pid namespace of the other.
+    podman("pod", "rm", "--force", "--time", "0", pod, check=True)
+
+
+@pytest.mark.parametrize("options", ["", ":exec,dev,suid", ":ro", ":nosuid"])
+def test_a_volume_that_is_read_only_on_the_host(user_path: Path, options: str) -> None:
+    """Podman asks for rw, always; its user namespace has locked what the host says."""
+    (user_path / "file").write_text("text\n")
+    give_to_user(user_path)
+    strict = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    script = "cat /mnt/file; grep ' /mnt ' /proc/self/mountinfo; touch /mnt/file"
+
+    def body() -> tuple[int, str, str]:
+        mount(str(user_path), str(user_path), "", MS_BIND)
+        mount("", str(user_path), "", MS_BIND | MS_REMOUNT | strict)
+        podman = Podman(user=True)  # its namespaces are made now
+        try:
+            volume = ["--volume", f"{user_path}:/mnt{options}"]
+            done = podman("run", "--rm", *volume, IMAGE, "sh", "-c", script)
+            return done.returncode, done.stdout, done.stderr
+        finally:
+            podman.close()
+
+    status, output, errors = in_namespaces(CLONE_NEWNS, body, timeout=120)
+    assert (status, output[:5]) == (1, "text\n"), errors
+    assert " /mnt ro,nosuid,nodev,noexec," in output
+    assert "touch: /mnt/file: Read-only file system\n" in errors
+
+
+def test_a_volume_in_two_containers_of_a_pod(podman: Podman, user_path: Path) -> None:
+    (user_path / "file").write_text("text\n")
+    give_to_user(user_path)
+    pod, volume = unique("pod"), ["--volume", f"{user_path}:/mnt"]
+    infra = ["--infra-image", IMAGE, "--infra-command", "sleep 1000"]
+    podman("pod", "create", *infra, "--share", "ipc,net,pid,uts", "--name", pod, check=True)
+    write = ["sh", "-c", "echo one >> /mnt/file; exec sleep 2000"]
+    podman("run", "-d", "--pod", pod, *volume, IMAGE, *write, check=True)
+    see = ["--pod", pod, "--volume", f"{user_path}:/mnt:ro", IMAGE]
+    assert wait_until(lambda: (user_path / "file").read_text() == "text\none\n")
+    done = podman("run", "--rm", *see, "sh", "-c", "cat /mnt/file; ps -o args; touch /mnt/file")
+    assert done.stdout.startswith("text\none\n"), done.stderr
+    assert {"sleep 1000", "sleep 2000"} <= set(done.stdout.splitlines())
+    assert done.stderr == "touch: /mnt/file: Read-only file system\n"
     podman("pod", "rm", "--force", "--time", "0", pod, check=True)

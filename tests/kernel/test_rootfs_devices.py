@@ -346,6 +346,7 @@ def test_devices_and_links_are_in_the_dev_that_was_mounted(played_dev: Path) -> 
 @pytest.mark.parametrize("user", [False, True])
 def test_masked_paths(rootfs: Path, user: bool) -> None:
     paths = ["/proc/version", "/proc/tty", "/etc", "/proc/missing", "/etc/passwd/x", "/proc/bus"]
+    paths += ["/proc/tty", "/proc//version", "/proc/bus/../tty"]
     script = """
         cat /proc/version | wc -c; ls -A /proc/tty /proc/bus /etc | grep -vc :
         (echo > /proc/version) && echo swallowed
@@ -357,6 +358,8 @@ def test_masked_paths(rootfs: Path, user: bool) -> None:
     for path in ("/proc/tty", "/proc/bus", "/etc"):
         assert "ro" in found[path].options
         assert "ro" in found[path].super_options
+    # What is named twice is covered once.
+    assert run.text.count(" /proc/version ") == run.text.count(" /proc/tty ") == 1
     # All directories share one.
     assert run.text.count("nr_inodes=2") == 3
     assert len({line.split()[2] for line in run.lines if "nr_inodes=2" in line}) == 1
@@ -367,6 +370,7 @@ def test_masked_paths(rootfs: Path, user: bool) -> None:
 def test_read_only_paths(rootfs: Path, user: bool) -> None:
     mounts = [mount("/mnt", "tmpfs"), mount("/mnt/below", "tmpfs"), mount("/home", "tmpfs")]
     paths = ["/proc/sys", "/mnt", "/proc/timer_list", "/missing", "/home", "/etc/passwd"]
+    paths += ["/proc/sys/", "/home/../etc/passwd"]
     script = """
         for at in /proc/sys/kernel/hostname /mnt/x /proc/timer_list /home/x /etc/passwd
             do (echo > $at) 2>&1 | sed 's/.*: //'; done
@@ -374,6 +378,7 @@ def test_read_only_paths(rootfs: Path, user: bool) -> None:
     """
     run = run_box(rootfs, script, mounts, readonly_paths=paths, user=user, full=True)
     assert run.lines[:5] == ["Read-only file system"] * 5
+    assert run.text.count(" /proc/sys ") == run.text.count(" /etc/passwd ") == 1
     found = mounted(run.text)
     assert "ro" in found["/proc/sys"].options
     assert "ro" in found["/mnt"].options

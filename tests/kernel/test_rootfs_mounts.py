@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,12 @@ from libct.errors import StepError
 from tests.support import (
     CLONE_NEWNS,
     in_namespaces,
+    libct_command,
+    libct_environment,
+    make_bundle,
     mount as kernel_mount,
     requires,
+    run,
     session_directory,
     unique,
 )
@@ -116,32 +121,100 @@ def test_each_attribute_can_be_set_on_a_bind_and_cleared(rootfs: Path, shared: P
         assert not absent & found[f"/mnt/{option}"].options, option
 
 
-def test_a_bind_keeps_what_its_source_has_but_for_what_is_cleared(rootfs: Path) -> None:
-    def body() -> None:
-        source = rootfs / "mnt/strict"
-        source.mkdir()
-        flags = 1 | 2 | 4 | 8 | 1024  # MS_RDONLY, NOSUID, NODEV, NOEXEC, NOATIME
-        kernel_mount("tmpfs", str(source), "tmpfs", flags)
-        cleared = ("rw", "suid", "dev", "exec", "atime")
-        mounts = [
-            bind("/mnt/as-it-is", source),
-            bind("/mnt/one", source, "exec"),
-            bind("/mnt/all", source, *cleared),
-        ]
-        found = mounted(run_box(rootfs, "cat /proc/self/mountinfo", mounts).text)
-        strict = {"ro", "nosuid", "nodev", "noexec", "noatime"}
-        assert strict <= found["/mnt/as-it-is"].options
-        assert found["/mnt/one"].options & strict == strict - {"noexec"}
-        assert not found["/mnt/all"].options & strict
+STRICT = {"ro", "nosuid", "nodev", "noexec", "noatime"}
+# The options of a bind of a source that is all that -> what the bind has of it, and what a
+# user namespace keeps from being done, as it keeps everything as it is.
+NAMED: dict[tuple[str, ...], tuple[set[str], set[str]]] = {
+    (): (STRICT, set()),
+    ("defaults",): (STRICT, set()),
+    ("rprivate",): (STRICT, set()),
+    ("rw",): ({"noatime"}, {"ro"}),
+    ("exec",): ({"noatime"}, {"noexec"}),
+    ("ro",): ({"ro", "noatime"}, set()),
+    ("nosuid",): ({"nosuid", "noatime"}, set()),
+    ("nodev", "rw"): ({"nodev", "noatime"}, {"ro"}),
+    ("sync",): ({"noatime"}, set()),
+    ("noatime",): ({"noatime"}, set()),
+    ("relatime",): (set(), {"noatime"}),
+    ("strictatime", "ro"): ({"ro"}, {"noatime"}),
+    ("nodiratime",): ({"nodiratime"}, {"noatime"}),
+    ("atime",): (set(), {"noatime"}),
+    ("rw", "suid", "dev", "exec", "atime"): (set(), STRICT),
+}
 
-        # In a user namespace these are locked: asked for or not, they stay...
-        kept = run_box(rootfs, "cat /proc/self/mountinfo", mounts[:1], user=True)
-        assert strict <= mounted(kept.text)["/mnt/as-it-is"].options
-        # ... and to clear one is an error.
+
+def strict_mount(at: Path) -> Path:
+    at.mkdir(exist_ok=True)
+    kernel_mount("tmpfs", str(at), "tmpfs", 1 | 2 | 4 | 8 | 1024)  # MS_RDONLY to MS_NOATIME
+    return at
+
+
+def test_a_bind_has_the_options_that_are_named_and_no_others(rootfs: Path) -> None:
+    def body() -> None:
+        source = strict_mount(rootfs / "mnt/strict")
+        mounts = [mount("/opt", "tmpfs")]
+        mounts += [bind(f"/opt/{at}", source, *options) for at, options in enumerate(NAMED)]
+        mounts += [bind("/mnt/again", source), mount("/mnt/again", "", "", "remount", "bind", "ro")]
+        found = run_box(rootfs, "cat /proc/self/mountinfo", mounts)
+        seen = mounted(found.text)
+        for at, (options, (has, _)) in enumerate(NAMED.items()):
+            assert seen[f"/opt/{at}"].options & (STRICT | {"nodiratime"}) == has, options
+        assert seen["/mnt/again"].options & STRICT == {"ro", "noatime"}
+        assert found.warnings == ()
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def check_locked(rootfs: Path) -> None:
+    """In a user namespace the options of what was mounted outside stay, asked for or not."""
+    source = strict_mount(rootfs / "mnt/strict")
+    mounts = [mount("/home", "tmpfs")]
+    mounts += [bind(f"/home/{at}", source, *options) for at, options in enumerate(NAMED)]
+    mounts += [bind("/mnt", source), mount("/mnt", "", "", "remount", "bind", "rw")]
+    found = run_box(rootfs, "cat /proc/self/mountinfo", mounts, user=True)
+    assert found.status == 0, found.text
+    seen = mounted(found.text)
+    warned = []
+    for at, (options, (_, kept)) in enumerate(NAMED.items()):
+        assert seen[f"/home/{at}"].options >= STRICT, options
+        if kept:
+            names = [
+                name for name in ("ro", "nosuid", "nodev", "noexec", "noatime") if name in kept
+            ]
+            stays = f"/home/{at} stays {', '.join(names)}"
+            warned.append(f"mounts[{at + 4}]: {stays}, which a user namespace has locked")
+    assert seen["/mnt"].options >= STRICT
+    last = f"mounts[{len(NAMED) + 5}]: /mnt stays ro, which a user namespace has locked"
+    assert found.warnings == (*warned, last)
+
+
+def test_what_a_user_namespace_has_locked_stays_with_a_warning(rootfs: Path) -> None:
+    in_namespaces(CLONE_NEWNS, lambda: check_locked(rootfs))
+
+
+def test_options_of_a_tree_that_are_locked_are_refused(rootfs: Path) -> None:
+    def body() -> None:
+        source = strict_mount(rootfs / "mnt/strict")
         with pytest.raises(StepError) as caught:
-            run_box(rootfs, "true", mounts[1:2], user=True)
-        assert caught.value.errno == errno.EPERM
-        assert caught.value.place == "mounts[3]"
+            run_box(rootfs, "true", [mount("/mnt", "bind", str(source), "rbind", "rrw")], user=True)
+        assert (caught.value.errno, caught.value.place) == (errno.EPERM, "mounts[3]")
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+def test_of_a_source_that_has_more_what_is_not_locked_goes(rootfs: Path, shared: Path) -> None:
+    """What the container has added itself it may take away; of the host's, it keeps what is."""
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs", 4)  # MS_NODEV
+        mounts = [
+            bind("/mnt", shared, "ro", "noexec"),
+            mount("/mnt", "", "", "remount", "bind", "rw", "dev", "nosuid"),
+        ]
+        found = run_box(rootfs, "cat /proc/self/mountinfo", mounts, user=True)
+        options = mounted(found.text)["/mnt"].options
+        assert options & STRICT == {"nosuid", "nodev"}
+        assert found.warnings == ("mounts[4]: /mnt stays nodev, which a user namespace has locked",)
 
     in_namespaces(CLONE_NEWNS, body)
 
@@ -363,6 +436,53 @@ def test_binds_make_their_targets(rootfs: Path, shared: Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
+def test_a_destination_that_begins_with_the_rootfs_is_inside_it(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("bound\n")
+    other = f"{rootfs}-other"  # the path of the rootfs is no part of this one's
+    mounts = [
+        mount(f"{rootfs}/run", "tmpfs"),
+        bind(f"/{rootfs}/./run/x", shared),
+        mount("/run/x", "", "", "remount", "bind", "ro"),
+        bind(f"{other}/x", shared),
+    ]
+    script = f"cat /run/x/file {other}/x/file; test -e {rootfs}; echo $?"
+    mask = {"mask_paths": ["/run/x/file"]}
+    found = run_box(rootfs, f"{script}; cat /proc/self/mountinfo", mounts)
+    assert found.lines[:3] == ["bound", "bound", "1"]
+    assert "ro" in mounted(found.text)["/run/x"].options
+    assert run_box(rootfs, "cat /run/x/file | wc -l", mounts, **mask).lines == ["0"]
+    with pytest.raises(libct.ConfigError, match="is the root itself"):
+        run_box(rootfs, "true", [mount(str(rootfs), "tmpfs")])
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_plain_bind_of_what_has_something_below_says_that_rbind_works(
+    rootfs: Path, shared: Path, closed: bool
+) -> None:
+    """In a user namespace, where it would uncover that."""
+
+    def body() -> None:
+        kernel_mount("tmpfs", str(shared), "tmpfs")
+        source = closed_source(shared, 4321 if closed else 0)
+        (shared / "link").symlink_to(source)
+        (source / "below").mkdir()
+        assert run_box(rootfs, "ls /mnt/", [bind("/mnt", source)], user=True).status == 0
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        for at in (source, shared / "link"):
+            with pytest.raises(StepError, match=r"is mounted below it.*: rbind works") as caught:
+                run_box(rootfs, "true", [bind("/mnt", at)], user=True)
+            assert caught.value.errno == errno.EINVAL
+            mounts = [mount("/mnt", "bind", str(at), "rbind")]
+            assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
+        # Of what is unbindable it does not.
+        kernel_mount("none", str(shared), flags=0x20000)  # MS_UNBINDABLE
+        with pytest.raises(StepError, match="Invalid argument") as caught:
+            run_box(rootfs, "true", [bind("/mnt", source)], user=True)
+        assert caught.value.hint == ""
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
 @pytest.mark.parametrize(
     ("target", "source", "problem"),
     [
@@ -467,6 +587,104 @@ def test_many_sources_and_one_that_is_missing(rootfs: Path, shared: Path) -> Non
         run_box(rootfs, "true", mounts, user=True)
     assert caught.value.place == "mounts[10].source"
     assert caught.value.errno == errno.ENOENT
+
+
+SPACES: dict[str, dict[str, Any]] = {
+    "no user namespace": {},
+    "a user namespace": {"user": True},
+    "clocks of its own": {
+        "user": True,
+        "kinds": ("NEWNS", "NEWPID", "NEWUTS", "NEWIPC", "NEWTIME"),
+        "time_offsets": {"boottime": TimeOffset(10, 0)},
+    },
+}
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+@pytest.mark.parametrize("spaces", SPACES)
+@pytest.mark.usefixtures("nothing_left")
+def test_sources_that_earlier_mounts_make(
+    rootfs: Path, shared: Path, spaces: str, mapped: bool
+) -> None:
+    """Of a directory closed to all but one user, and by a source that has the rootfs in it."""
+    inner = closed_source(shared, 4321)
+    os.chown(inner / "file", 7, 7)
+    (inner / "empty").mkdir()
+    maps = [libct.IDMap(0, 200_000 if not SPACES[spaces] else 100_000, 65_536)]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+    mounts = [
+        bind("/home", inner),  # before it there is no file
+        mount("/tmp", "tmpfs"),
+        bind("/opt", f"{rootfs}/home", **more),
+        bind("/media", f"/{rootfs}/./home/empty/.."),
+        bind("/mnt", f"{rootfs}/opt"),
+        bind("/srv", f"{rootfs}/tmp"),
+        mount("/run", "bind", str(rootfs.parent), "rbind"),
+    ]
+    for name in ("opt", "media", "srv"):
+        (rootfs / name).mkdir(exist_ok=True)
+    script = """
+        cat /home/file /opt/file /media/file /mnt/file /run/rootfs/opt/file
+        echo > /tmp/here; ls /srv
+        stat -c %u /opt/file /mnt/file /home/file
+    """
+    found = run_box(rootfs, script, mounts, **SPACES[spaces])
+    unmapped, host = ("65534", "100007") if SPACES[spaces] else ("7", "200007")
+    own = {False: unmapped, True: "7" if SPACES[spaces] else host}[mapped]
+    assert found.lines == [*["seen"] * 5, "here", own, own, unmapped]
+    # What is missing is an error of that mount, with nobody left.
+    mounts[4] = bind("/mnt", f"{rootfs}/home/missing", **more)
+    with pytest.raises(StepError, match="must exist on the host") as caught:
+        run_box(rootfs, script, mounts, **SPACES[spaces])
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.place.startswith("mounts[7]")
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.usefixtures("nothing_left")
+def test_sources_that_earlier_mounts_make_in_a_pod(
+    rootfs: Path, shared: Path, user: bool, mapped: bool
+) -> None:
+    """The stage makes the mounts, and clones the command alone after that."""
+    inner = closed_source(shared, 4321)
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+    mounts = [bind("/home", inner), bind("/mnt", f"{rootfs}/home", **more)]
+    kinds = ("NEWNS", "NEWUTS", "NEWIPC")
+    with running(make_config(rootfs, user=user)) as pid:
+        config = make_config(rootfs, mounts, kinds=kinds)
+        config.namespaces.append(libct.Namespace("NEWPID", f"/proc/{pid}/ns/pid"))
+        if user:
+            config.namespaces.append(libct.Namespace("NEWUSER", f"/proc/{pid}/ns/user"))
+        assert run_config(config, "cat /mnt/file").lines == ["seen"]
+
+
+@requires("user")
+def test_an_ordinary_user_s_sources_that_earlier_mounts_make(rootfs: Path) -> None:
+    config = {
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
+            {
+                "destination": "/mnt",
+                "type": "bind",
+                "source": f"{rootfs}/tmp",
+                "options": ["bind", "nosuid"],
+            },
+        ]
+    }
+    script = "echo > /tmp/here; ls /mnt; grep ' /mnt ' /proc/self/mountinfo | grep -c nosuid"
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    bundle = make_bundle(place, rootfs=rootfs, rootless=True, args=["sh", "-c", script], **config)
+    done = run(
+        libct_command("run", "--bundle", bundle, unique(), root=place / "state", user=True),
+        user=True,
+        env=libct_environment(user=True),
+        check=True,
+    )
+    assert done.stdout == "here\n1\n"
 
 
 @pytest.mark.parametrize("mapped", [False, True])

@@ -631,6 +631,20 @@ _MESSAGES = [
         (_WAITING + "test_why_there_is_no_command_is_told_when_its_creator_has_ended[timed]",),
     ),
     Mutant(
+        "a warning is of a step of the plan, and has an end",
+        "bootstrap/started.py",
+        "if not self._is_step(number) or len(self.warnings) == len(self.plan):",
+        "if False:",
+        (_CHANNEL + "test_who_warns_of_no_step_or_without_end_is_not_understood",),
+    ),
+    Mutant(
+        "a warning that comes late is heard",
+        "bootstrap/started.py",
+        '            if message[0] == "warned":\n                self.take_warning(message)\n',
+        '            if message[0] == "warned":\n',
+        (_CHANNEL + "test_what_is_warned_of_is_told_with_the_place_of_its_step",),
+    ),
+    Mutant(
         "a process waits where it is the runtime's turn",
         "bootstrap/performer.py",
         "            talk.await_go()\n            continue\n",

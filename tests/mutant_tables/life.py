@@ -22,8 +22,7 @@ _ENTRY = '    plan.add(who, "identity", entry)\n'
 _IDENTITY = """\
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
-    early = bool(lend or maps)
-    sources = mounts.early_sources(config, lent=bool(lend)) if early else []
+    sources = mounts.early_sources(config, lent) if lent or maps else []
     session = [] if shared else [ns.new_session()]
     own = _identity(config, sources, bool(maps), new_user, container_id)
     plan.add(who, "identity", [*session, *own])

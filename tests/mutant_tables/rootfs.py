@@ -10,6 +10,7 @@ _MOUNTS = f"{_KERNEL}rootfs_mounts.py::test_"
 _PATHS = f"{_KERNEL}rootfs_paths.py::test_"
 _ROOT = f"{_KERNEL}rootfs_root.py::test_"
 _VIEW = f"{_KERNEL}rootfs_view.py::test_"
+_OLD = f"{_KERNEL}rootfs_old_kernel.py::test_"
 _COPYUP = f"{_KERNEL}rootfs_copyup.py::test_"
 _CGROUP = f"{_KERNEL}rootfs_cgroup.py::test_"
 _CONSOLE = f"{_KERNEL}console.py::test_"
@@ -286,7 +287,122 @@ _MOUNTS_AND_DEVICES = [
         '        mount_setattr("", dirfd=tree, flags=flags, attr_set=attr_set, attr_clr=attr_clr)\n'
         "    except OSError:\n"
         "        pass\n",
-        (f"{_MOUNTS}a_bind_keeps_what_its_source_has_but_for_what_is_cleared",),
+        (f"{_MOUNTS}options_of_a_tree_that_are_locked_are_refused",),
+    ),
+    Mutant(
+        "what is not named of a bind is off",
+        "rootfs/flags.py",
+        "                attr_clr |= attribute\n    ",
+        "                pass\n    ",
+        (
+            "tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",
+            f"{_MOUNTS}a_bind_has_the_options_that_are_named_and_no_others",
+        ),
+    ),
+    Mutant(
+        "an option that only takes away is named, too",
+        "rootfs/flags.py",
+        "if flags & ~_KIND or cleared:",
+        "if flags & ~_KIND:",
+        ("tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",),
+    ),
+    Mutant(
+        "an access time that is named is all there is of it",
+        "rootfs/flags.py",
+        "if flags & (_ATIME | MS_NODIRATIME):",
+        "if flags & _ATIME:",
+        ("tests/unit/test_rootfs.py::test_what_is_named_of_a_bind_is_all_that_it_has",),
+    ),
+    Mutant(
+        "a destination that begins with the rootfs is inside it",
+        "plan/container.py",
+        "    config = _with_destinations(config)\n",
+        "",
+        (f"{_MOUNTS}a_destination_that_begins_with_the_rootfs_is_inside_it",),
+    ),
+    Mutant(
+        "a path that only begins with the same letters is not inside",
+        "config/mount.py",
+        '(clean + "/").startswith(rootfs + "/")',
+        "clean.startswith(rootfs)",
+        (_RULES, f"{_MOUNTS}a_destination_that_begins_with_the_rootfs_is_inside_it"),
+    ),
+    Mutant(
+        "unknown options of a cgroup mount are refused",
+        "config/rules_rootfs.py",
+        "        if unknown:\n",
+        "        if False:\n",
+        (_RULES,),
+    ),
+    Mutant(
+        "what is named twice is covered once",
+        "plan/masks.py",
+        "found.setdefault(path, index)",
+        "found[path + '/' * index] = index",
+        (f"{_DEVICES}masked_paths", f"{_DEVICES}read_only_paths"),
+    ),
+    Mutant(
+        "that rbind works is said where something is mounted below",
+        "bootstrap/hints.py",
+        "any(at.is_below(path) and at.point != path for at in points)",
+        "False",
+        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+    ),
+    Mutant(
+        "and not of what is unbindable",
+        "bootstrap/hints.py",
+        "if on and on[-1].bindable and",
+        "if on and",
+        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+    ),
+    Mutant(
+        "strictatime wins over noatime",
+        "rootfs/flags.py",
+        "    elif flags & MS_NOATIME:\n",
+        "    if flags & MS_NOATIME:\n",
+        ("tests/unit/test_rootfs.py::test_attributes",),
+    ),
+    Mutant(
+        "what is locked stays, and the start goes on",
+        "rootfs/attach.py",
+        "            kept |= some\n",
+        "            raise\n",
+        (f"{_MOUNTS}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "what is locked keeps nothing else from being done",
+        "rootfs/attach.py",
+        "    for some in (*single, ATIME):\n",
+        "    for some in (attr_clr,):\n",
+        (f"{_MOUNTS}of_a_source_that_has_more_what_is_not_locked_goes",),
+    ),
+    Mutant(
+        "what is set is set where something else is locked",
+        "rootfs/attach.py",
+        "    change(attr_set & ~ATIME, 0)\n",
+        "",
+        (f"{_MOUNTS}of_a_source_that_has_more_what_is_not_locked_goes",),
+    ),
+    Mutant(
+        "only what was asked for is worth a warning",
+        "rootfs/attach.py",
+        "kept & asked)",
+        "kept)",
+        (f"{_MOUNTS}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "an old kernel keeps what is locked, too",
+        "rootfs/attach.py",
+        "        change_attached(context, tree, target, attr_set, attr_clr, asked)\n",
+        "        remount_attached(context, tree, attr_set, attr_clr)\n",
+        (f"{_OLD}what_a_user_namespace_has_locked_stays_with_a_warning",),
+    ),
+    Mutant(
+        "so does a remount",
+        "rootfs/mounts.py",
+        "            change_attached(context, place, target, attr_set, attr_clr, asked)\n",
+        "            pass\n",
+        (f"{_OLD}what_a_user_namespace_has_locked_stays_with_a_warning",),
     ),
     Mutant(
         "an old kernel's remount keeps the flags that are there",
@@ -1090,9 +1206,62 @@ _ORDER = [
     Mutant(
         "sources of mounts are opened with the host's rights",
         "plan/container.py",
-        "    if privileged and _joins_user(config) and flags & CLONE_NEWNS:\n",
+        "    if privileged and flags & CLONE_NEWNS:\n",
         "    if False:\n",
         (f"{_MOUNTS}a_source_that_a_joined_user_namespace_may_not_enter",),
+    ),
+    Mutant(
+        "a source that an earlier mount makes is opened after that",
+        "plan/mounts.py",
+        "    return source.startswith(rootfs) or",
+        "    return False and",
+        (
+            f"{_MOUNTS}sources_that_earlier_mounts_make",
+            f"{_MOUNTS}an_ordinary_user_s_sources_that_earlier_mounts_make",
+            "tests/unit/test_rootfs.py::test_sources_that_earlier_mounts_may_make_are_opened_late",
+        ),
+    ),
+    Mutant(
+        "so is what has the rootfs in it",
+        "plan/mounts.py",
+        " or (bool(mount.flags & MS_REC) and rootfs.startswith(source))",
+        "",
+        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
+    ),
+    Mutant(
+        "where there is no user namespace, what is mapped is lent for it",
+        "plan/mounts.py",
+        "        if everything or late:\n",
+        "        if everything:\n",
+        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
+    ),
+    Mutant(
+        "a lender is not asked before it has been told by its cloner",
+        "bootstrap/lending.py",
+        "            if not self._begun and not self._receive():\n                return -1\n",
+        "",
+        (f"{_NAMESPACES}who_lends_late_is_told_by_its_cloner_first",),
+    ),
+    Mutant(
+        "a lender opens what is late when it is asked to",
+        "bootstrap/lending.py",
+        "            channel.receive()  # EOFError: nobody needs it any more\n",
+        "",
+        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
+    ),
+    Mutant(
+        "who has cloned the first process does not wait for what is late before that is told",
+        "bootstrap/lending.py",
+        "        if not self._late:\n            self.dismiss()\n\n    def lend_here",
+        "        self.dismiss()\n\n    def lend_here",
+        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
+    ),
+    Mutant(
+        "who has cloned a lender waits for its end, be it late",
+        "bootstrap/performer.py",
+        '                    context.values["lender"].dismiss()\n',
+        "                    pass\n",
+        (f"{_NAMESPACES}who_lends_late_has_ended_when_the_container_runs",),
     ),
     Mutant(
         "sources of mounts are opened as the caller",
@@ -1397,7 +1566,7 @@ _CONFIGURATIONS = [
     _rule(
         "a mount on the root is refused",
         "rootfs",
-        'if not normal("/" + path.lstrip("/")).strip("/"):',
+        'if destination_inside(rootfs, path) == "/":',
         "if False:",
     ),
     _rule(

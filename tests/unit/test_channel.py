@@ -564,6 +564,48 @@ def test_who_says_what_cannot_be_understood_is_ended(
         assert init.reaped()
 
 
+def test_what_is_warned_of_is_told_with_the_place_of_its_step(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    plan.steps[1].why = "mounts[4]"
+    init = Sleeper()
+
+    def script(speaker: Speaker) -> None:
+        speaker.write_down(init)
+        speaker.tell(("warned", 2, "by the stage"))
+        speaker.tell(("cloned", 1))
+        speaker.tell(("warned", 2, "and after"))
+        speaker.tell(("turn", []))
+        speaker.await_go()
+        speaker.tell(("warned", 2, "and late"))
+        os.kill(init.pid, signal.SIGKILL)
+
+    begun = converse(monkeypatch, plan, script)
+    with pytest.raises(StepError, match="its process was killed"):
+        begun.finish()
+    texts = ("by the stage", "and after", "and late")
+    assert begun.warnings == [f"mounts[4]: {text}" for text in texts]
+
+
+@pytest.mark.parametrize("number", [0, 5, 2])
+def test_who_warns_of_no_step_or_without_end_is_not_understood(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    init = Sleeper()
+
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, init)
+        with contextlib.suppress(OSError):  # it hangs up
+            for _ in range(5 if number == 2 else 1):
+                speaker.tell(("warned", number, "text"))
+
+    with pytest.raises(StepError, match="cannot be understood"):
+        converse(monkeypatch, plan, script)
+    assert init.reaped()
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_clone_that_fails_before_its_cloner_tells(
     fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, early: bool

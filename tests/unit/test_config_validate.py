@@ -342,6 +342,27 @@ CASES: list[tuple[Config, list[str]]] = [
         config(mounts=[Mount("/x/..", device="tmpfs")]),
         ["mounts[0].destination: is the root itself: '/x/..'"],
     ),
+    *(
+        # runc 1.1 hides the rootfs with it, later ones refuse it as well.
+        (config(mounts=[mount]), [f"mounts[0].destination: is the root itself: {path!r}"])
+        for path in ("/", "//.", "/srv/rootfs", "//srv/./rootfs/x/..")
+        for mount in (
+            Mount(path, "/y", "bind", MS_BIND),
+            Mount(path, "overlay", "overlay", data="lowerdir=/a:/b"),
+            Mount(path, "tmpfs", "tmpfs"),
+        )
+    ),
+    (config(mounts=[Mount("/srv/rootfs/x", "/y", "bind", MS_BIND)]), []),
+    (config(mounts=[Mount("/srv/rootfs2", "/y", "bind", MS_BIND)]), []),
+    *(
+        (
+            config(mounts=[Mount("/x", "cgroup", device, data="nsdelegate,cpu,mode=755")]),
+            ["mounts[0].options: unknown option of a cgroup mount: 'cpu', 'mode=755'"],
+        )
+        for device in ("cgroup", "cgroup2")
+    ),
+    (config(mounts=[Mount("/x", "cgroup", "cgroup2", data="nsdelegate,favordynmods")]), []),
+    (config(mounts=[Mount("/x", "cgroup", "cgroup")]), []),
     (
         config(mounts=[Mount("/x")]),
         ["mounts[0].type: missing: only a bind mount has no type of filesystem"],

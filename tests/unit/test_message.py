@@ -15,6 +15,7 @@ MESSAGES: list[tuple[Any, ...]] = [
     ("turn", [(1, 2**62, 3, "ok"), (2, 0, 0, "open(\u00e4): \udcff")]),
     ("cloned", 3),
     ("traced", [(1, 2, 3, "")], 7, -1),
+    ("warned", 7, "text"),
     ("failed", 5, 2, "open(x)", "No such file", "x", "", []),
     ("failed", 5, None, "", "it ended", None, "hint", [(1, 2, 3, "no")]),
 ]
@@ -38,6 +39,8 @@ def test_messages_come_back(message: tuple[Any, ...]) -> None:
         ("turn", [(1, 2, "3", "ok")]),
         ("traced", [], 7),
         ("traced", [], 7, None),
+        ("warned", 7),
+        ("warned", "7", "text"),
         ("failed", None, 2, "", "", None, "", []),
         ("failed", 5, "2", "", "", None, "", []),
         ("failed", 5, -1, "", "", None, "", []),
@@ -88,7 +91,7 @@ def test_random_bytes_and_random_changes_do_no_harm() -> None:
         except Garbled:
             refused += 1
             continue
-        assert message[0] in ("turn", "cloned", "traced", "failed")
+        assert message[0] in ("turn", "cloned", "traced", "warned", "failed")
     assert 5000 < refused < 20000
     assert time.monotonic() - start < 20
 

@@ -15,14 +15,17 @@ from libct.config.mount_flags import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
     MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
     MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW,
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
     MS_I_VERSION,
     MS_NOATIME,
     MS_NODEV,
+    MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
@@ -42,14 +45,27 @@ from libct.plan.devices import device_steps
 from libct.plan.held import base_of, hold_steps
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
-from libct.plan.mounts import early_sources, lend_steps, mount_steps, read_only_steps, split_options
+from libct.plan.mounts import (
+    early_sources,
+    is_late,
+    lend_steps,
+    lent_sources,
+    mount_steps,
+    read_only_steps,
+    split_options,
+    take_steps,
+)
 from libct.plan.paths import inside
 from libct.plan.root import enter_steps, prepare_steps
 from libct.plan.step import Step
-from libct.rootfs.flags import attributes
+from libct.rootfs.flags import attributes, named_attributes
 from libct.rootfs.mountinfo import parse
 
 NOTHING = (0, 0, ())
+# All attributes of a mount but those of access times.
+ALL = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+ALL |= MOUNT_ATTR_NOSYMFOLLOW
+TIMES = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
 
 
 def brief(steps: list[Step]) -> list[tuple[Any, ...]]:
@@ -73,6 +89,7 @@ def config(*kinds: str, **fields: Any) -> libct.Config:
         (MS_NOEXEC, MS_NOEXEC, (MOUNT_ATTR_NOEXEC, 0)),
         (MS_NOATIME, 0, (MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME)),
         (MS_STRICTATIME, 0, (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
+        (MS_STRICTATIME | MS_NOATIME, 0, (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
         (MS_RELATIME, 0, (0, MOUNT_ATTR__ATIME)),
         (0, MS_NOATIME, (0, MOUNT_ATTR__ATIME)),
         (MS_BIND | MS_REC | MS_SYNCHRONOUS, 0, (0, 0)),
@@ -80,6 +97,36 @@ def config(*kinds: str, **fields: Any) -> libct.Config:
 )
 def test_attributes(flags: int, cleared: int, expected: tuple[int, int]) -> None:
     assert attributes(flags, cleared) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "cleared", "expected"),
+    [
+        (0, 0, (0, 0, 0)),  # nothing is named
+        (MS_BIND | MS_REC | MS_REMOUNT, 0, (0, 0, 0)),
+        (MS_NOSUID, 0, (MOUNT_ATTR_NOSUID, ALL & ~MOUNT_ATTR_NOSUID, 0)),
+        (MS_SYNCHRONOUS, 0, (0, ALL, 0)),
+        (0, MS_RDONLY, (0, ALL, MOUNT_ATTR_RDONLY)),
+        (
+            MS_NODEV,
+            MS_NOEXEC | MS_RDONLY,
+            (MOUNT_ATTR_NODEV, ALL & ~MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY),
+        ),
+        (MS_NOATIME, 0, (MOUNT_ATTR_NOATIME, ALL | TIMES, MOUNT_ATTR__ATIME)),
+        (MS_RELATIME, 0, (0, ALL | TIMES, MOUNT_ATTR__ATIME)),
+        (
+            MS_NODIRATIME,
+            0,
+            (MOUNT_ATTR_NODIRATIME, ALL | MOUNT_ATTR__ATIME, MOUNT_ATTR_NODIRATIME),
+        ),
+        (0, MS_NODIRATIME, (0, ALL | MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NODIRATIME)),
+        (0, MS_NOATIME, (0, ALL | MOUNT_ATTR__ATIME, MOUNT_ATTR__ATIME)),
+    ],
+)
+def test_what_is_named_of_a_bind_is_all_that_it_has(
+    flags: int, cleared: int, expected: tuple[int, int, int]
+) -> None:
+    assert named_attributes(flags, cleared) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,8 +223,8 @@ def test_what_is_filled_later_is_read_only_at_the_end() -> None:
     assert flags == [MS_NODEV, 0, MS_RDONLY]
     late = read_only_steps(mounts)
     assert brief(late) == [
-        ("remount", "/run", MOUNT_ATTR_RDONLY, 0, *NOTHING),
-        ("remount", "/dev", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/run", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
+        ("remount", "/dev", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
     ]
     assert [step.why for step in late] == ["mounts[0].options", "mounts[1].options"]
 
@@ -185,7 +232,7 @@ def test_what_is_filled_later_is_read_only_at_the_end() -> None:
 def test_remounts() -> None:
     plain = libct.Mount("/x", "", "none", MS_REMOUNT | MS_RDONLY | MS_SYNCHRONOUS, data="size=2m")
     assert brief(mount_steps(plain, 0, opened=False)) == [
-        ("remount", "/x", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/x", MOUNT_ATTR_RDONLY, ALL & ~MOUNT_ATTR_RDONLY, 0, *NOTHING),
         ("reconfigure", "/x", (("size", "2m"), ("sync", None))),
     ]
     bind = libct.Mount("/x", "", "none", MS_REMOUNT | MS_BIND | MS_NOEXEC | MS_SYNCHRONOUS)
@@ -210,25 +257,57 @@ def test_sources_are_opened_early_but_for_those_that_are_mapped() -> None:
         libct.Mount("/a", "", "none", MS_REMOUNT | MS_BIND | MS_RDONLY),
     ]
     made = config(mounts=mounts)
-    assert brief(early_sources(made, lent=False)) == [("open_source", "source 1", "/host/a", True)]
+    assert brief(early_sources(made, {})) == [("open_source", "source 1", "/host/a", True)]
     # Who lends, lends them all.
-    assert brief(early_sources(made, lent=True)) == [
+    lent = lent_sources(made, everything=True)
+    assert brief(early_sources(made, lent)) == [
         ("take_source", "source 1", "/host/a", True, 0),
         ("take_source", "source 2", "/host/b", False, 1),
     ]
     text = "0 1000 1\n"
     sources = (
-        ("source 1", "/host/a", True, ()),
-        ("source 2", "/host/b", False, (True, True, "", text, text)),
+        ("source 1", "/host/a", True, False, ()),
+        ("source 2", "/host/b", False, False, (True, True, "", text, text)),
     )
-    assert brief(lend_steps(made)) == [("lend_sources", sources)]
-    assert lend_steps(config()) == []
+    assert brief(lend_steps(lent)) == [("lend_sources", sources)]
+    assert lend_steps(lent_sources(config(), everything=True)) == []
+    assert lent_sources(made, everything=False) == {}
+    assert idmapped_source_steps(made, lent) == []
     (mapped,) = idmapped_source_steps(config(mounts=mounts))
     assert mapped.args == ("source 2", "/host/b", False, True, True, "", text, text)
     assert mapped.why == "mounts[2]"
     assert mapped.calls[1] == "clone3({flags=CLONE_NEWUSER})"
     (shared,) = idmapped_source_steps(config(mounts=mounts, root_propagation=MS_SHARED))
     assert shared.args[3] is False
+
+
+def test_sources_that_earlier_mounts_may_make_are_opened_late() -> None:
+    maps = [libct.IDMap(0, 1000, 1)]
+    mapping = MountIDMapping(True, "", maps, maps)
+    mounts = [
+        libct.Mount("/a", "tmpfs", "tmpfs"),
+        libct.Mount("/b", "/images/one/a/sub", "bind", MS_BIND),
+        libct.Mount("/c", "/images//./one", "bind", MS_BIND, id_mapping=mapping),
+        libct.Mount("/d", "/images", "bind", MS_BIND | MS_REC),
+        libct.Mount("/e", "/", "bind", MS_BIND | MS_REC),
+        libct.Mount("/f", "/images", "bind", MS_BIND),
+        libct.Mount("/g", "/images/one2", "bind", MS_BIND | MS_REC, id_mapping=mapping),
+    ]
+    made = config(mounts=mounts)
+    assert [is_late(made, one) for one in mounts[1:]] == [True, True, True, True, False, False]
+    assert brief(early_sources(made, {})) == [("open_source", "source 5", "/images", False)]
+    lent = lent_sources(made, everything=True)
+    assert list(lent) == [1, 2, 3, 4, 5, 6]
+    assert [step.args[0] for step in early_sources(made, lent)] == ["source 5", "source 6"]
+    assert take_steps(5, lent, late=True) == take_steps(0, lent, late=True) == []
+    (late,) = take_steps(2, lent, late=True)
+    assert (late.op, *late.args) == ("take_source", "source 2", "/images//./one", False, 1)
+    # Without a user namespace, what is mapped alone.
+    mapped = lent_sources(made, everything=False)
+    assert list(mapped) == [2]
+    assert [step.args[0] for step in idmapped_source_steps(made, mapped)] == ["source 6"]
+    # What is a view of the host is not where the host's is.
+    assert not is_late(config(mounts=mounts, rootfs_view="overlay"), mounts[1])
 
 
 def test_an_id_mapping_without_one_of_its_own_is_the_container_s() -> None:
@@ -420,7 +499,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
         ("make_link", "/sys/fs/cgroup/cpuacct", "cpu,cpuacct", "/sys/fs/cgroup"),
         fs("pids", ("pids", None)),
         fs("systemd", ("name", "systemd")),
-        ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, *NOTHING),
+        ("remount", "/sys/fs/cgroup", MOUNT_ATTR_RDONLY, 0, 0, *NOTHING),
     ]
 
 
@@ -429,7 +508,7 @@ def test_v1_parts_are_bound_without_a_namespace() -> None:
     for manager, pids in ((True, "/sys/fs/cgroup/pids/box"), (False, "/sys/fs/cgroup/pids/mine")):
         found = [step.args for step in cgroup_steps(V1, manager=manager) if step.op == "bind"]
         assert found == [
-            (f"/sys/fs/cgroup/{name}", source, False, "", attr, 0, *NOTHING)
+            (f"/sys/fs/cgroup/{name}", source, False, "", attr, 0, 0, *NOTHING)
             for name, source in (
                 ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/mine"),
                 ("pids", pids),
