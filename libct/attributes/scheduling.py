@@ -32,9 +32,13 @@ def set_scheduler(
     runtime: int,
     deadline: int,
     period: int,
+    cpus: str,
 ) -> None:
-    """policy: SCHED_*; flags: SCHED_FLAG_*; times in nanoseconds (sched(7))."""
-    _set_scheduler(0, policy, nice, priority, flags, runtime, deadline, period)
+    """policy: SCHED_*; flags: SCHED_FLAG_*; times in nanoseconds (sched(7)).
+
+    cpus: what linux.resources.cpu.cpus confines the container to, "" for all.
+    """
+    _set_scheduler(0, policy, nice, priority, flags, runtime, deadline, period, cpus)
 
 
 def set_scheduler_of(
@@ -46,12 +50,13 @@ def set_scheduler_of(
     runtime: int,
     deadline: int,
     period: int,
+    cpus: str,
 ) -> None:
     """The same for the process cloned last, by the runtime.
 
     context.pid is our child and not yet waited for, so nobody else's number.
     """
-    _set_scheduler(context.pid, policy, nice, priority, flags, runtime, deadline, period)
+    _set_scheduler(context.pid, policy, nice, priority, flags, runtime, deadline, period, cpus)
 
 
 def _set_scheduler(
@@ -63,6 +68,7 @@ def _set_scheduler(
     runtime: int,
     deadline: int,
     period: int,
+    cpus: str,
 ) -> None:
     try:
         sched_setattr(
@@ -77,7 +83,12 @@ def _set_scheduler(
         )
     except PermissionError as error:
         hint = "it needs CAP_SYS_NICE on the host"
-        if policy == SCHED_DEADLINE:
+        if policy == SCHED_DEADLINE and cpus:
+            hint = (
+                "process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs"
+                f" all CPUs, linux.resources.cpu.cpus gives {cpus!r}; {hint}, too"
+            )
+        elif policy == SCHED_DEADLINE:
             hint += ", and a process that no cpuset or affinity binds to some of the CPUs"
         elif policy in (SCHED_FIFO, SCHED_RR):
             hint += ", and on cgroup v1 a cpu.rt_runtime_us above 0"

@@ -82,6 +82,7 @@ def plan_start(
     bundle: the directory of its config.json, for the state that hooks are told.
     """
     plan = Plan()
+    plan.mounts = [(mount.source, mount.destination) for mount in config.mounts]
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
     # Where a pid namespace is joined there are others in it, and one of them may have
