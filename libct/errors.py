@@ -140,6 +140,7 @@ class StepError(Error):
     errno: the error number, or None; strerror: its text, or the problem found.
     place: where the configuration asks for the step, or "".
     hint: what to do about it, or "".
+    opening: what runc would say, or "" (libct.bootstrap.phrases).
     traces: the steps that were performed, where that was asked for (Container.traces).
     """
 
@@ -158,22 +159,25 @@ class StepError(Error):
         problem: str = "",
         place: str = "",
         hint: str = "",
+        opening: str = "",
     ) -> None:
         self.number, self.total = number, total
         self.process, self.phase, self.op, self.title = process, phase, op, title
         self.call, self.path, self.errno, self.place, self.hint = call, path, errno, place, hint
+        self.opening = opening
         self.strerror = problem or (posix.strerror(errno) if errno else "")
         self.traces: list[tuple[int, int, int, str]] = []
         super().__init__(self._text())
 
     def _text(self) -> str:
-        parts = [f"cannot {self.title}"]
+        parts = [self.opening] if self.opening else []
+        parts.append(f"cannot {self.title}")
         if self.call:
             parts.append(self.call)
         parts.append(self.strerror or "failed")
-        if self.path is not None and self.path not in parts[0] + self.call:
-            parts[-1] += f": {self.path!r}"
         text = ": ".join(parts)
+        if self.path is not None and self.path not in text:
+            text += f": {self.path!r}"
         if self.hint:
             text += f" ({self.hint})"
         origin = f", from {self.place}" if self.place else ""

@@ -26,24 +26,27 @@ if TYPE_CHECKING:
 
 
 def set_scheduler(
-    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times
+    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
 ) -> None:
-    """policy: SCHED_*; flags: SCHED_FLAG_* (sched(7))."""
-    _set_scheduler(0, policy, nice, priority, flags, times)
+    """policy: SCHED_*; flags: SCHED_FLAG_* (sched(7)).
+
+    cpus: what linux.resources.cpu.cpus confines the container to, "" for all.
+    """
+    _set_scheduler(0, policy, nice, priority, flags, times, cpus)
 
 
 def set_scheduler_of(
-    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times
+    context: Context, policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
 ) -> None:
     """The same for the process cloned last, by the runtime.
 
     context.pid is our child and not yet waited for, so nobody else's number.
     """
-    _set_scheduler(context.pid, policy, nice, priority, flags, times)
+    _set_scheduler(context.pid, policy, nice, priority, flags, times, cpus)
 
 
 def _set_scheduler(
-    pid: int, policy: int, nice: int, priority: int, flags: int, times: Times
+    pid: int, policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
 ) -> None:
     runtime, deadline, period = times
     try:
@@ -59,7 +62,12 @@ def _set_scheduler(
         )
     except PermissionError as error:
         hint = "it needs CAP_SYS_NICE on the host"
-        if policy == SCHED_DEADLINE:
+        if policy == SCHED_DEADLINE and cpus:
+            hint = (
+                "process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs"
+                f" all CPUs, linux.resources.cpu.cpus gives {cpus!r}; {hint}, too"
+            )
+        elif policy == SCHED_DEADLINE:
             hint += ", and a process that no cpuset or affinity binds to some of the CPUs"
         elif policy in (SCHED_FIFO, SCHED_RR):
             hint += ", and on cgroup v1 a cpu.rt_runtime_us above 0"

@@ -55,13 +55,12 @@ def find_command(context: Context, name: str, search: str) -> None:
     that is missing (127) from one that may not be executed (126).
     """
     if "/" in name:
-        problem = _why_not(name)
+        problem, call = _why_not(name)
         if problem:
-            verb = "stat" if problem == errno.ENOENT else "exec"
             text = posix.strerror(problem).lower()
             if problem == errno.EISDIR:
                 text = "permission denied: it is a directory"  # EACCES is what execve would give
-            raise StepProblem(f'exec: "{name}": {verb} {name}: {text}')
+            raise StepProblem(f'exec: "{name}": {call}{text}')
         _take(context, name)
         return
     denied = False
@@ -71,7 +70,7 @@ def find_command(context: Context, name: str, search: str) -> None:
         if not directory.startswith("/"):
             continue
         path = f"{directory}/{name}"
-        problem = _why_not(path)
+        problem, _ = _why_not(path)
         if not problem:
             _take(context, path)
             return
@@ -88,17 +87,21 @@ def _take(context: Context, program: str) -> None:
     context.values.update(program=program, hint=missing_loader(head))
 
 
-def _why_not(path: str) -> int:
-    """The errno that executing path would give, as far as can be told before; 0 if it may."""
+def _why_not(path: str) -> tuple[int, str]:
+    """The errno that executing path would give, as far as can be told before; 0 if it may.
+
+    And what goes before its text in messages: the look at path, where that has failed.
+    """
     try:
         found = posix.stat(path)
     except OSError as error:
-        return error.errno or errno.ENOENT
+        return error.errno or errno.ENOENT, f"stat {path}: "
     if stat.S_ISDIR(found.st_mode):
-        return errno.EISDIR
+        return errno.EISDIR, ""
     if not stat.S_ISREG(found.st_mode):
-        return errno.EACCES  # as execve would say
-    return 0 if posix.access(path, posix.X_OK, effective_ids=True) else errno.EACCES
+        return errno.EACCES, ""  # as execve would say
+    allowed = posix.access(path, posix.X_OK, effective_ids=True)
+    return (0 if allowed else errno.EACCES), ""
 
 
 def open_start(context: Context) -> None:

@@ -178,8 +178,12 @@ def readable(*fds: int, seconds: float | None = None) -> list[int]:
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
     from .hints import hint_for
+    from .phrases import not_executed, opening
 
     step = plan.steps[failure.number - 1]
+    call, problem = failure.call, failure.problem
+    if step.op == "execute" and failure.errno:
+        call, problem = "", not_executed(failure)
     error = StepError(
         number=failure.number,
         total=len(plan),
@@ -187,12 +191,13 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         phase=step.phase,
         op=step.op,
         title=step.title,
-        call=failure.call,
+        call=call,
         path=failure.path,
         errno=failure.errno,
-        problem=failure.problem,
+        problem=problem,
         place=step.why,
         hint=hint_for(step, failure),
+        opening=opening(plan, step, failure),
     )
     error.traces = traces
     return error

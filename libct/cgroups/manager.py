@@ -125,7 +125,9 @@ class Manager:
                 raise CgroupError(f"unknown controller {name} in sub_cgroup_paths")
             parts = [part for part in path.split("/") if part not in ("", ".")]
             if ".." in parts or "\0" in path:
-                raise CgroupError(f"{path} is not a sub cgroup path")  # runc's words
+                # The words of runc since 1.3, and of those before it.
+                text = f"bad sub cgroup path: {path} is not a sub cgroup path"
+                raise CgroupError(f"{text} (it must stay below the container's control group)")
             for directory in [self._paths[name]] if name else self.directories():
                 moved[directory] = "/".join([directory, *parts])
         found = self._with({name: moved.get(old, old) for name, old in self._paths.items()})

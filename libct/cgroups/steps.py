@@ -102,7 +102,7 @@ def _refuse_frozen(directory: str) -> None:
     if not freezer.stops(directory):
         return
     level = freezer.frozen_above(directory)
-    what = f"container's cgroup is frozen: {directory!r}"
+    what = f"container's cgroup unexpectedly frozen: {directory!r}"  # runc's words
     if level:
         raise StepProblem(
             f"{what}, with the control group {level!r} above it",

@@ -125,7 +125,9 @@ def _is_page_size(text: str) -> bool:
 def _unified_rules(resources: Resources, facts: Facts, findings: Findings) -> None:
     place = f"{_PLACE}.unified"
     if not facts.cgroup_v2:
-        findings.append(Finding(place, "needs cgroup v2, and this host has v1"))
+        # runc's words
+        message = "invalid configuration: cannot use unified on cgroup v1, which this host has"
+        findings.append(Finding(place, message))
     for name, text in resources.unified.items():
         if not name or "/" in name or name in (".", ".."):
             findings.append(Finding(f"{place}.{name}", f"not a name of a file: {name!r}"))

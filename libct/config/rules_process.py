@@ -172,17 +172,27 @@ def _io_priority_rules(io_priority: IOPriority, findings: Findings) -> None:
 
 def _memory_policy_rules(policy: MemoryPolicy, findings: Findings) -> None:
     """set_mempolicy(2)."""
+
+    def invalid(field: str, problem: str) -> None:
+        findings.append(invalid_memory_policy(f"linux.memoryPolicy.{field}", problem))
+
     if not MPOL_DEFAULT <= policy.mode <= MPOL_WEIGHTED_INTERLEAVE:
-        message = f"unknown memory policy: {policy.mode}"
-        findings.append(Finding("linux.memoryPolicy.mode", message))
+        invalid("mode", f"unknown: {policy.mode}")
     elif policy.mode in (MPOL_DEFAULT, MPOL_LOCAL):
         if policy.nodes:
-            findings.append(Finding("linux.memoryPolicy.nodes", "not for this mode"))
+            invalid("nodes", f"this mode requires 0 nodes but got {len(policy.nodes)}")
     elif not policy.nodes and policy.mode != MPOL_PREFERRED:
-        findings.append(Finding("linux.memoryPolicy.nodes", "missing: this mode needs nodes"))
+        invalid("nodes", "this mode requires at least one node but got 0")
     if policy.flags & ~0xE000:
-        message = f"unknown flags: {policy.flags:#x}"
-        findings.append(Finding("linux.memoryPolicy.flags", message))
+        invalid("flags", f"unknown: {policy.flags:#x}")
+
+
+def invalid_memory_policy(place: str, problem: str) -> Finding:
+    """What is wrong with linux.memoryPolicy, in runc's words; place: one of its fields."""
+    field = place.split(".")[2].partition("[")[0]
+    return Finding(
+        place, f"invalid memory policy {'flag' if field == 'flags' else field}: {problem}"
+    )
 
 
 def validate_process(process: Process, config: Config) -> list[Finding]:

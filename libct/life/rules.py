@@ -25,12 +25,13 @@ _ALLOWED = {
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
 }
+_ENTER = ("enter", "enter paused")
 
 
 def require(operation: str, status: str, container_id: str) -> None:
     """Raise the error that fits when operation is not allowed in this status.
 
-    The texts hold the words that container engines look for.
+    The texts hold runc's words, which container engines and scripts look for.
     """
     allowed, verb = _ALLOWED[operation]
     if status in allowed:
@@ -38,6 +39,9 @@ def require(operation: str, status: str, container_id: str) -> None:
     start = f"cannot {verb} container {container_id!r}"
     if operation == "resume":
         raise ContainerNotPaused(f"{start}: container not paused: it is {status}")
+    if status == STOPPED and operation in _ENTER:
+        text = f"container not running: container {container_id!r} has stopped"
+        raise ContainerNotRunning(f"cannot exec in a stopped container: {text}")
     if status == STOPPED:
         raise ContainerNotRunning(f"{start}: container not running: it has stopped")
     if status == CREATING:
@@ -46,6 +50,10 @@ def require(operation: str, status: str, container_id: str) -> None:
     if operation == "destroy":
         kind = ContainerPaused if status == PAUSED else ContainerRunning
         raise kind(f"{start} that is not stopped: {status} (stop it first, or use force)")
+    if status == PAUSED and operation in _ENTER:
+        text = f"container {container_id!r} is paused: resume it first"
+        rule = "cannot exec in a paused container (use --ignore-paused to override)"
+        raise ContainerPaused(f"{rule}: {text}")
     if status == PAUSED:
         raise ContainerPaused(f"{start}: it is paused: resume it first")
     if operation == "start":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..config.attributes import IntelRdt, MemoryPolicy, Personality
 from ..config.hooks import Hook, Hooks
 from ..config.number_lists import parse_numbers
+from ..config.rules_process import invalid_memory_policy
 from ..config.seccomp import Seccomp, SeccompArg, SeccompRule
 from .names import HOOKS, MEMORY_FLAGS, MEMORY_MODES, PERSONALITIES
 from .reader import INT64, UINT32, UINT64
@@ -79,6 +80,14 @@ def read_intel_rdt(table: Table) -> IntelRdt:
 
 
 def read_memory_policy(table: Table) -> MemoryPolicy:
+    findings = table.findings
+    before = len(findings)
+    policy = _memory_policy(table)
+    findings[before:] = [invalid_memory_policy(at.place, at.message) for at in findings[before:]]
+    return policy
+
+
+def _memory_policy(table: Table) -> MemoryPolicy:
     table.require("mode")
     nodes: list[int] = []
     text = table.string("nodes")
@@ -88,8 +97,8 @@ def read_memory_policy(table: Table) -> MemoryPolicy:
         except ValueError as error:
             table.problem("nodes", str(error))
     return MemoryPolicy(
-        table.named("mode", MEMORY_MODES, 0, "memory policy"),
-        table.bits("flags", MEMORY_FLAGS, "memory policy flag"),
+        table.named("mode", MEMORY_MODES, 0),
+        table.bits("flags", MEMORY_FLAGS, ""),
         nodes,
     )
 

@@ -84,6 +84,7 @@ def plan_start(
     """
     plan = Plan()
     config = _with_destinations(config)
+    plan.mounts = [(mount.source, mount.destination) for mount in config.mounts]
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
     # Where a pid namespace is joined there are others in it, and one of them may have

@@ -30,11 +30,12 @@ def process_steps(
     rlimits = process.rlimits or config.rlimits
     late: list[Step] = limits.rlimit_steps(rlimits, own=False) if in_user else []
     scheduler = process.scheduler or config.scheduler
+    cpus = config.cgroups.resources.cpuset_cpus if config.cgroups is not None else ""
     if who == STAGE and scheduler is not None:
         from .scheduling import is_inherited, scheduler_of_steps
 
         if not is_inherited(scheduler):
-            late = [*scheduler_of_steps(scheduler), *late]
+            late = [*scheduler_of_steps(scheduler, cpus), *late]
             scheduler = None
     privileges = process.no_new_privileges
     if privileges is None:
@@ -52,7 +53,7 @@ def process_steps(
     if any(scheduling):
         from .scheduling import scheduling_steps
 
-        plan.add(who, "process", scheduling_steps(*scheduling))
+        plan.add(who, "process", scheduling_steps(*scheduling, cpus))
     own_limits = limits.rlimit_steps if who == INIT else limits.room_steps
     plan.add(who, "process", [] if in_user else own_limits(rlimits))
     if privileges:

@@ -24,11 +24,15 @@ def scheduling_steps(
     io_priority: IOPriority | None,
     memory_policy: MemoryPolicy | None,
     personality: Personality | None,
+    cpus: str = "",
 ) -> list[Step]:
-    """For the process itself, while it has the capabilities of the runtime (CAP_SYS_NICE)."""
+    """For the process itself, while it has the capabilities of the runtime (CAP_SYS_NICE).
+
+    cpus: those that the container is confined to, for the error; "" for all.
+    """
     steps = []
     if scheduler is not None:
-        steps.append(set_scheduler(*_values(scheduler), why="process.scheduler"))
+        steps.append(set_scheduler(*_values(scheduler), cpus, why="process.scheduler"))
     if io_priority is not None:
         arguments = (io_priority.class_, io_priority.priority)
         steps.append(set_io_priority(*arguments, why="process.ioPriority"))
@@ -45,9 +49,9 @@ def is_inherited(scheduler: Scheduler) -> bool:
     return scheduler.policy != SCHED_DEADLINE and not scheduler.flags & SCHED_FLAG_RESET_ON_FORK
 
 
-def scheduler_of_steps(scheduler: Scheduler) -> list[Step]:
+def scheduler_of_steps(scheduler: Scheduler, cpus: str) -> list[Step]:
     """For the runtime, on the process cloned last."""
-    return [set_scheduler_of(*_values(scheduler), why="process.scheduler")]
+    return [set_scheduler_of(*_values(scheduler), cpus, why="process.scheduler")]
 
 
 def _values(at: Scheduler) -> tuple[int, int, int, int, Times]:
@@ -62,12 +66,16 @@ def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
 
 
 @operation("attributes.scheduling", "set the scheduling policy")
-def set_scheduler(policy: int, nice: int, priority: int, flags: int, times: Times) -> list[str]:
+def set_scheduler(
+    policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
+) -> list[str]:
     return _scheduler_call("0", policy, nice, priority, flags, times)
 
 
 @operation("attributes.scheduling", "set the scheduling policy of the process")
-def set_scheduler_of(policy: int, nice: int, priority: int, flags: int, times: Times) -> list[str]:
+def set_scheduler_of(
+    policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
+) -> list[str]:
     return _scheduler_call("PID", policy, nice, priority, flags, times)
 
 

@@ -122,12 +122,16 @@ class Step:
 
 
 class Plan:
-    """The steps of a start or of an exec, in order."""
+    """The steps of a start or of an exec, in order.
 
-    __slots__ = ("steps",)
+    mounts: source and destination of each mount as the configuration has them, for errors.
+    """
+
+    __slots__ = ("mounts", "steps")
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.mounts: list[tuple[str, str]] = []
 
     def add(self, process: str, phase: str, steps: Iterable[Step]) -> None:
         for step in steps:

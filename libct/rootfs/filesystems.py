@@ -54,10 +54,18 @@ def mount_filesystem(
     place = find_in_root(root, target) if fstype == "tmpfs" else -1
     there = place >= 0
     if not there:
-        place = make_in_root(root, target, directory=True, symlinks=links)
+        try:
+            place = make_in_root(root, target, directory=True, symlinks=links)
+        except OSError as error:
+            if links or error.errno != errno.ELOOP:
+                raise
+            problem = f"{target} is a symbolic link of the image, or below one"
+            error.strerror = f"{_ordinary(fstype)}: {problem}"
+            raise
     try:
         if not stat.S_ISDIR(posix.fstat(place).st_mode):
-            raise StepProblem(f"{target} is no directory")
+            problem = f"{target} is no directory"
+            raise StepProblem(problem if links else f"{_ordinary(fstype)}: {problem}")
         if there:
             options = _like_the_directory(place, options)
         attr_set, _ = attributes(flags)
@@ -78,6 +86,10 @@ def mount_filesystem(
             posix.close(tree)
     finally:
         posix.close(place)
+
+
+def _ordinary(fstype: str) -> str:
+    return f'filesystem "{fstype}" must be mounted on ordinary directory'  # runc's words
 
 
 def _like_the_directory(place: int, options: Options) -> Options:

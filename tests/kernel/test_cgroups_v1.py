@@ -180,7 +180,7 @@ def test_a_frozen_group_is_not_taken(groups: Callable[..., Manager]) -> None:
     name = f"/{unique()}"
     first = groups(path=name)
     first.freeze()
-    with pytest.raises(StepProblem, match="is frozen"):
+    with pytest.raises(StepProblem, match="unexpectedly frozen"):
         make(cgroups.new(Cgroup(path=name), "c", detect()))
     first.thaw()
 

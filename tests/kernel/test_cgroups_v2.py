@@ -314,7 +314,7 @@ def test_groups_in_use_are_not_taken() -> None:
         manager.kill()
         answer(pid)
         manager.freeze()
-        with pytest.raises(StepProblem, match="is frozen"):
+        with pytest.raises(StepProblem, match="unexpectedly frozen"):
             make(again)
         manager.thaw()
         make(again)

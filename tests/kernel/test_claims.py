@@ -524,7 +524,7 @@ def test_a_start_below_a_group_that_is_frozen(on: Any, bundle: Path, *, there: b
                 try:
                     for words in (["run", "-d"], ["create"]):
                         said = refused(bundle, *words)
-                        assert "container's cgroup is frozen" in said
+                        assert "container's cgroup unexpectedly frozen" in said
                         assert f"with the control group {frozen!r} above it (resume" in said
                 finally:
                     Path(frozen, file).write_text("0" if on is not with_v1 else "THAWED")

@@ -672,7 +672,7 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
     [
         (["--cgroup", "a:b:c", "ID", "true"], "--cgroup: not [CONTROLLER:]PATH: 'a:b:c'"),
         (["--cgroup", "a", "--cgroup", "b", "ID", "true"], "each needs its CONTROLLER: 'a'"),
-        (["--cgroup", "../x", "ID", "true"], " ../x is not a sub cgroup path"),
+        (["--cgroup", "../x", "ID", "true"], " bad sub cgroup path: ../x is not a sub cgroup path"),
         (["--cgroup", "nothing:x", "ID", "true"], "unknown controller nothing"),
         (["--cgroup", "no-such", "ID", "true"], "No such file or directory"),
         (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),

@@ -132,7 +132,8 @@ def test_a_hook_of_create_fails(tmp_path: Path, rootfs: Path, command: str, kind
     done = libct("--log", log, "--log-format", "json", command, "-b", bundle, name)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert f"unable to start container process: cannot run the {kind} hook /bin/sh" in line
+    first = f"unable to start container process: error running {kind} hook #0: "  # runc's words
+    assert f"{first}cannot run the {kind} hook /bin/sh" in line
     assert "it exited with status 7: one\\ntwo [step " in line
     assert line.endswith(f", from hooks.{kind}[0]]")
     assert json.loads(log.read_text().splitlines()[-1])["msg"] in line
@@ -145,7 +146,7 @@ def test_a_hook_of_create_fails(tmp_path: Path, rootfs: Path, command: str, kind
 def test_a_hook_of_start_fails(tmp_path: Path, rootfs: Path, command: str, kind: str) -> None:
     """The container is destroyed, and its poststop hooks run (runtime.md, Lifecycle)."""
     name = unique()
-    hooks = hooks_in(tmp_path, **{kind: [shell("exit 7")]})
+    hooks = hooks_in(tmp_path, **{kind: [shell("true"), shell("exit 7")]})
     bundle = bundle_of(tmp_path, rootfs, hooks, args=["sleep", "100"])
     if command == "start":
         libct("create", "-b", bundle, name, check=True)
@@ -154,7 +155,8 @@ def test_a_hook_of_start_fails(tmp_path: Path, rootfs: Path, command: str, kind:
         done = libct(*command.split(), "-b", bundle, name)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.endswith(f", from hooks.{kind}[0]]")
+    assert line.endswith(f", from hooks.{kind}[1]]")
+    assert f": error running {kind} hook #1: cannot run the {kind} hook " in line
     assert gone(name)
     assert order(tmp_path) == [*KINDS[: KINDS.index(kind)], "poststop"]
     assert libct("delete", name).returncode == 1

@@ -31,6 +31,7 @@ from tests.support import (
     run,
     session_directory,
     unique,
+    wait_until,
 )
 from tests.terminals import Session
 
@@ -650,3 +651,218 @@ def test_exec_at_a_terminal(rootfs: Path) -> None:
         runtime("run", "--detach", "--bundle", bundle, runtime.id)
         found.append(at_a_terminal(runtime, "exec", "--tty", runtime.id, "sh", "-c", script))
     compare(*found)
+
+
+# --- what is said ---
+
+
+class Said(NamedTuple):
+    """A start that fails, and what runc says: a regular expression.
+
+    libct: likewise, where newer versions of runc than 1.1 say something else.
+    changes: of the configuration.  command: what is executed.
+    files: of the rootfs, with their contents, also in the place of a directory; -> makes a link.
+    """
+
+    runc: str
+    changes: dict[str, Any] = {}
+    libct: str = ""
+    command: str = "/bin/true"
+    files: dict[str, str] = {}
+
+
+def _mounted(destination: str, source: str, kind: str, *options: str) -> dict[str, Any]:
+    mount = {"destination": destination, "type": kind, "source": source, "options": list(options)}
+    return {"mounts": [*SPEC["mounts"], mount]}
+
+
+def _not_mounted(source: str, destination: str) -> str:
+    """Only the words that follow are each runtime's own."""
+    return re.escape(
+        "unable to start container process: error during container init: error mounting"
+        f' "{source}" to rootfs at "{destination}": '
+    )
+
+
+def _hooked(kind: str, *paths: str) -> dict[str, Any]:
+    return {"hooks": {kind: [{"path": path} for path in paths]}}
+
+
+_ORDINARY = "filesystem .* must be mounted on ordinary directory"
+SAID: dict[str, Said] = {
+    "no interpreter": Said(
+        "exec /run.sh: no such file or directory", command="/run.sh", files={"run.sh": "#!/no/sh\n"}
+    ),
+    "no format": Said(
+        "exec /run.sh: exec format error", command="/run.sh", files={"run.sh": "text\n"}
+    ),
+    "no format, in PATH": Said(
+        "exec /usr/sbin/run.sh: exec format error", command="run.sh", files={"bin/run.sh": "text\n"}
+    ),
+    "no command": Said('exec: "/no/sh": stat /no/sh: no such file or directory', command="/no/sh"),
+    "no command in PATH": Said(
+        r'exec: "no-sh": executable file not found in \$PATH', command="no-sh"
+    ),
+    "below a file": Said('exec: "/bin/sh/x": stat /bin/sh/x: not a directory', command="/bin/sh/x"),
+    "around": Said(
+        'exec: "/around": stat /around: too many levels of symbolic links',
+        command="/around",
+        files={"around": "->around"},
+    ),
+    "no program": Said('exec: "/etc/passwd": permission denied', command="/etc/passwd"),
+    "a directory": Said('exec: "/etc": permission denied', command="/etc"),
+    "no source": Said(
+        _not_mounted("/no/such", "/mnt"), _mounted("/mnt", "/no/such", "bind", "bind")
+    ),
+    "no filesystem": Said(_not_mounted("a", "/mnt"), _mounted("/mnt", "a", "nofs")),
+    "no option": Said(_not_mounted("a", "/mnt"), _mounted("/mnt", "a", "tmpfs", "size=x")),
+    "a directory on a file": Said(
+        _not_mounted("/etc", "/etc/passwd"), _mounted("/etc/passwd", "/etc", "bind", "bind")
+    ),
+    "a file below a file": Said(
+        _not_mounted("tmpfs", "/etc/passwd/x"), _mounted("/etc/passwd/x", "tmpfs", "tmpfs")
+    ),
+    "in proc": Said(
+        _not_mounted("/etc", "/proc/sys"), _mounted("/proc/sys", "/etc", "bind", "bind")
+    ),
+    "proc is a link": Said(_not_mounted("proc", "/proc"), files={"proc": "->tmp"}),
+    "proc must be ordinary": Said(_ORDINARY, files={"proc": "->tmp"}),
+    "proc is a file": Said(_ORDINARY, files={"proc": ""}),
+    "sysfs is a link": Said(_not_mounted("sysfs", "/sys"), files={"sys": "->tmp"}),
+    "sysfs must be ordinary": Said(_ORDINARY, files={"sys": "->tmp"}),
+    **{
+        f"{kind} {number}": Said(
+            f"error running hook #{number}: ",
+            _hooked(kind, *paths),
+            f"error running {kind} hook #{number}: ",
+        )
+        for kind in (
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop",
+        )
+        for number, paths in enumerate((["/bin/false"], ["/bin/true", "/no/such"]))
+    },
+}
+
+
+def said_by(runtime: Runtime, pattern: str, *args: str | os.PathLike[str]) -> str:
+    """What matches in one line of what the runtime says, the only one if that is libct's."""
+    done = run(runtime.command(*args), user=runtime.user, env=runtime.environment)
+    lines = [line.replace('\\"', '"') for line in (done.stdout + done.stderr).splitlines()]
+    assert len(lines) == 1 or runtime.name == "runc", lines
+    found = [found.group() for line in lines if (found := re.search(pattern, line))]
+    assert len(found) == 1, f"{runtime.name} does not say {pattern}: {lines}"
+    return found[0]
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_start_that_fails(name: str) -> None:
+    said = SAID[name]
+    root = busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+    for path, text in said.files.items():
+        if (root / path).is_dir():
+            (root / path).rmdir()
+        if text.startswith("->"):
+            (root / path).symlink_to(text[2:])
+        else:
+            (root / path).write_text(text)
+            (root / path).chmod(0o755)
+    bundle = bundle_of(root, said.command, **said.changes)
+    runc, libct = [
+        said_by(runtime, pattern, "run", "--bundle", bundle, runtime.id)
+        for runtime, pattern in zip(runtimes(bundle), (said.runc, said.libct or said.runc))
+    ]
+    assert runc == libct or said.libct
+
+
+@requires("cgroup1")
+def test_unified_on_v1(rootfs: Path, tmp_path: Path) -> None:
+    unified = {"unified": {"pids.max": "9"}}
+    (tmp_path / "resources").write_text(json.dumps(unified))
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    words = "invalid configuration: cannot use unified on cgroup v1"
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        update = ("update", "--resources", tmp_path / "resources", runtime.id)
+        done = run(runtime.command(*update), env=runtime.environment)
+        assert words in done.stderr.splitlines()[-1]
+    refused = bundle_of(rootfs, "true", linux={"resources": unified})
+    for runtime in runtimes(refused):
+        said_by(runtime, words, "run", "--bundle", refused, runtime.id)
+
+
+@pytest.mark.parametrize(
+    ("options", "command", "words"),
+    [
+        ([], "/etc/run.sh", "exec /etc/run.sh: no such file or directory"),
+        ([], "/no/sh", 'exec: "/no/sh": stat /no/sh: no such file or directory'),
+        (["--cgroup", ".."], "true", r"\.\. is not a sub cgroup path"),
+        (["--cgroup", "pids:a/../../b"], "true", r"a/\.\./\.\./b is not a sub cgroup path"),
+    ],
+)
+def test_an_exec_that_fails(options: list[str], command: str, words: str) -> None:
+    root = busybox_rootfs(Path(tempfile.mkdtemp(dir=session_directory())))
+    (root / "etc/run.sh").write_text("#!/no/sh\n")
+    (root / "etc/run.sh").chmod(0o755)
+    bundle = bundle_of(root, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        # Since 1.3 that of v2 begins so.
+        newer = "bad sub cgroup path: " * (runtime.name == "libct" and bool(options))
+        said_by(runtime, newer + words, "exec", *options, runtime.id, command)
+
+
+def test_exec_in_a_container_that_does_not_run(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    paused = r"cannot exec in a paused container \(use --ignore-paused to override\)"
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        runtime("pause", runtime.id)
+        said_by(runtime, paused, "exec", runtime.id, "true")
+        runtime("resume", runtime.id)
+        runtime("kill", runtime.id, "KILL")
+        wait_until(lambda: '"stopped"' in runtime("state", runtime.id))  # noqa: B023
+        said_by(runtime, "cannot exec in a stopped container", "exec", runtime.id, "true")
+
+
+@requires("cgroup1")
+def test_a_start_in_a_frozen_group(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "true")
+    for runtime in runtimes(bundle):
+        group = Path("/sys/fs/cgroup/freezer", runtime.id)
+        group.mkdir()
+        try:
+            (group / "freezer.state").write_text("FROZEN")
+            words = "container's cgroup unexpectedly frozen"
+            said_by(runtime, words, "run", "--bundle", bundle, runtime.id)
+        finally:
+            if group.exists():
+                group.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("controller", "resources"),
+    [
+        ("pids", {"pids": {"limit": 9}}),
+        ("memory", {"memory": {"reservation": 1 << 25}}),
+        ("cpu", {"cpu": {"shares": 512}}),
+        ("cpuset", {"cpu": {"cpus": "0"}}),
+        ("cpuset", {"cpu": {"mems": "0"}}),
+    ],
+)
+@requires("user", "cgroup1")
+def test_a_limit_that_an_ordinary_user_cannot_set(
+    rootfs: Path, controller: str, resources: dict[str, Any]
+) -> None:
+    bundle = bundle_of(rootfs, "true")
+    (bundle / "config.json").unlink()
+    make_bundle(
+        bundle, rootfs=rootfs, args=("true",), rootless=True, linux={"resources": resources}
+    )
+    words = f"cannot set {controller} limit: container could not join or create cgroup"
+    for runtime in runtimes(bundle, user=True):
+        said_by(runtime, words, "run", "--bundle", bundle, runtime.id)

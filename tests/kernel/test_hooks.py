@@ -634,14 +634,15 @@ def test_poststop_hooks_that_fail_are_warnings(tmp_path: Path) -> None:
     container = create(config_with(hooks))
     container.run(first("true"))
     container.destroy(force=True)
+    at = "error running poststop hook"  # runc's words
     reason = (
         'execve("/no/such", ...): No such file or directory'
         " (poststop hooks are looked for on the host)"
     )
     assert [text.rpartition(" [")[0] for text in container.warnings] == [
-        "cannot run the poststop hook /bin/sh: it exited with status 1: said",
-        f"cannot run the poststop hook /no/such: {reason}",
-        "cannot run the poststop hook /bin/sh: it did not end within 1 s and was killed",
+        f"{at} #0: cannot run the poststop hook /bin/sh: it exited with status 1: said",
+        f"{at} #1: cannot run the poststop hook /no/such: {reason}",
+        f"{at} #2: cannot run the poststop hook /bin/sh: it did not end within 1 s and was killed",
     ]
     assert container.warnings[0].endswith(", from hooks.poststop[0]]")
     assert (tmp_path / "ran").exists()

@@ -763,6 +763,14 @@ def test_proc_and_sys_want_real_directories(link: str) -> None:
             with pytest.raises(StepError) as caught:
                 run_config(config, "true")
             assert caught.value.errno == errno.ELOOP
+            refused = (
+                f'filesystem "{config.mounts[0].device}" must be mounted on ordinary directory'
+            )
+            assert f": {refused}: /{name} is a symbolic link of " in str(caught.value)
+            (rootfs / name).unlink()
+            (rootfs / name).touch()
+            with pytest.raises(StepError, match=f": {refused}: /{name} is no directory"):
+                run_config(config, "true")
 
 
 def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path) -> None:

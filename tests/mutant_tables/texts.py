@@ -210,3 +210,110 @@ _STATE_FILES = [
     ),
 ]
 MUTANTS += _STATE_FILES
+
+# --- runc's words in errors ---
+
+_PHRASES = "tests/unit/test_phrases.py::test_"
+_POLICIES = "tests/kernel/test_phrases.py::test_memory_policies"
+
+_RUNC = [
+    Mutant(
+        "a mount that fails is told in runc's words",
+        "bootstrap/phrases.py",
+        '    if step.why.startswith("mounts["):\n',
+        '    if step.why.startswith("mounts[") and step.op == "bind":\n',
+        (f"{_PHRASES}every_step_of_a_mount_begins_with_runcs_words",),
+    ),
+    Mutant(
+        "hooks are counted by kind",
+        "bootstrap/phrases.py",
+        "hook #{_index(step.why)}",
+        "hook #0",
+        (f"{_PHRASES}every_hook_begins_with_runcs_words",),
+    ),
+    Mutant(
+        "a limit without a group is told in runc's words where that was refused, and only there",
+        "bootstrap/phrases.py",
+        " and failure.errno in _REFUSALS:\n",
+        ":\n",
+        (f"{_PHRASES}a_group_that_fails_in_another_way_has_no_such_words",),
+    ),
+    Mutant(
+        "CPUs and memory nodes are of the controller cpuset",
+        "bootstrap/phrases.py",
+        '"cpuset" if limit in ("cpu.cpus", "cpu.mems") else limit',
+        "limit",
+        (f"{_PHRASES}a_limit_without_a_group_begins_with_runcs_words",),
+    ),
+    Mutant(
+        "the limit that a group is missing for is one of that group",
+        "bootstrap/phrases.py",
+        "        if step.args[:2] == (mount, below) or",
+        "        if True or",
+        (f"{_PHRASES}a_limit_without_a_group_begins_with_runcs_words",),
+    ),
+    Mutant(
+        "access to devices is no limit that a group is missing for",
+        "bootstrap/phrases.py",
+        ' or limit == "devices"',
+        "",
+        (f"{_PHRASES}a_limit_without_a_group_begins_with_runcs_words",),
+    ),
+    Mutant(
+        "an execve that fails is told in runc's words",
+        "bootstrap/started.py",
+        '    if step.op == "execute" and failure.errno:\n',
+        "    if False:\n",
+        (f"{_PHRASES}a_command_that_is_not_executed",),
+    ),
+    Mutant(
+        "a memory policy that the kernel refuses is told in runc's words",
+        "bootstrap/phrases.py",
+        '        return "invalid memory policy"\n',
+        '        return ""\n',
+        (f"{_PHRASES}a_memory_policy_that_the_kernel_refuses", _POLICIES),
+    ),
+    Mutant(
+        "a memory policy that cannot be read is told in runc's words",
+        "oci/load_linux.py",
+        "[invalid_memory_policy(at.place, at.message) for at in findings[before:]]",
+        "findings[before:]",
+        (_POLICIES,),
+    ),
+    Mutant(
+        "SCHED_DEADLINE on some of the CPUs is told in runc's words",
+        "attributes/scheduling.py",
+        "        if policy == SCHED_DEADLINE and cpus:\n",
+        "        if False:\n",
+        ("tests/kernel/test_phrases.py::test_a_deadline_on_some_of_the_cpus",),
+    ),
+    Mutant(
+        "an exec in a paused container is told in runc's words",
+        "life/rules.py",
+        "    if status == PAUSED and operation in _ENTER:\n",
+        "    if False:\n",
+        ("tests/unit/test_rules.py::test_the_words_that_engines_look_for",),
+    ),
+    Mutant(
+        "an exec in a stopped container is told in runc's words",
+        "life/rules.py",
+        "    if status == STOPPED and operation in _ENTER:\n",
+        "    if False:\n",
+        ("tests/unit/test_rules.py::test_the_words_that_engines_look_for",),
+    ),
+    Mutant(
+        "that proc is to be mounted on a link is told in runc's words",
+        "rootfs/filesystems.py",
+        '            error.strerror = f"{_ordinary(fstype)}: {problem}"\n',
+        "",
+        ("tests/kernel/test_rootfs_mounts.py::test_proc_and_sys_want_real_directories",),
+    ),
+    Mutant(
+        "that proc is to be mounted on a file is told in runc's words",
+        "rootfs/filesystems.py",
+        'problem if links else f"{_ordinary(fstype)}: {problem}"',
+        "problem",
+        ("tests/kernel/test_rootfs_mounts.py::test_proc_and_sys_want_real_directories",),
+    ),
+]
+MUTANTS += _RUNC

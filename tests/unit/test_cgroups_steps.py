@@ -116,7 +116,7 @@ def test_nor_one_with_processes_below(tree: Tree) -> None:
 )
 def test_nor_one_that_is_frozen(tree: Tree, file: str, state: str) -> None:
     tree.group("a", cgroup_procs="", **{file: state})
-    with pytest.raises(StepProblem, match="is frozen"):
+    with pytest.raises(StepProblem, match=r"container.s cgroup unexpectedly frozen: "):
         make(tree, "a")
 
 

@@ -566,17 +566,28 @@ CASES: list[tuple[Config, list[str]]] = [
     ),
     (config(memory_policy=MemoryPolicy(2, 0x8000, [0])), []),
     (config(memory_policy=MemoryPolicy(1)), []),
-    (config(memory_policy=MemoryPolicy(7)), ["linux.memoryPolicy.mode: unknown memory policy: 7"]),
+    (
+        config(memory_policy=MemoryPolicy(7)),
+        ["linux.memoryPolicy.mode: invalid memory policy mode: unknown: 7"],
+    ),
     (
         config(memory_policy=MemoryPolicy(4, 1, [0])),
         [
-            "linux.memoryPolicy.nodes: not for this mode",
-            "linux.memoryPolicy.flags: unknown flags: 0x1",
+            (
+                "linux.memoryPolicy.nodes: invalid memory policy nodes: this mode requires 0 nodes"
+                " but got 1"
+            ),
+            "linux.memoryPolicy.flags: invalid memory policy flag: unknown: 0x1",
         ],
     ),
     (
         config(memory_policy=MemoryPolicy(6)),
-        ["linux.memoryPolicy.nodes: missing: this mode needs nodes"],
+        [
+            (
+                "linux.memoryPolicy.nodes: invalid memory policy nodes: this mode requires at least"
+                " one node but got 0"
+            )
+        ],
     ),
     (
         config(personality=Personality(3, ["X"])),
@@ -856,7 +867,10 @@ def test_unified_limits_need_cgroup_v2() -> None:
     tried = config(cgroups=Cgroup(resources=Resources(unified={"memory.high": "1"})))
     assert found(tried) == []
     assert found(tried, cgroup_v2=False) == [
-        "linux.resources.unified: needs cgroup v2, and this host has v1"
+        (
+            "linux.resources.unified: invalid configuration: cannot use unified on cgroup v1, which"
+            " this host has"
+        )
     ]
 
 

@@ -577,8 +577,11 @@ def test_unknown_fields_are_ignored() -> None:
                 "linux.rootfsPropagation: unknown propagation: 'loud'",
                 "linux.netDevices.eth0: not an object: 1",
                 "linux.timeOffsets.boottime.nanosecs: not between 0 and 4294967295: -1",
-                "linux.memoryPolicy.nodes: 9999 is too large, the highest is 1023: '9999'",
-                "linux.memoryPolicy.mode: unknown memory policy: 'MPOL_X'",
+                (
+                    "linux.memoryPolicy.nodes: invalid memory policy nodes: 9999 is too large, the"
+                    " highest is 1023: '9999'"
+                ),
+                "linux.memoryPolicy.mode: invalid memory policy mode: unknown: 'MPOL_X'",
                 "linux.personality.domain: unknown execution domain: 'BSD'",
             ],
         ),

@@ -53,7 +53,30 @@ def test_what_is_allowed_when(operation: str, status: str) -> None:
             ContainerRunning,
             r"not stopped: running \(stop it first, or use force\)",
         ),
-        ("enter", PAUSED, ContainerPaused, "resume it first"),
+        (
+            "enter",
+            PAUSED,
+            ContainerPaused,
+            (
+                r"^cannot exec in a paused container \(use --ignore-paused to override\): container"
+                " 'box' is paused: resume it first$"
+            ),
+        ),
+        (
+            "enter",
+            STOPPED,
+            ContainerNotRunning,
+            (
+                "^cannot exec in a stopped container: container not running: container 'box' has"
+                " stopped$"
+            ),
+        ),
+        (
+            "enter paused",
+            STOPPED,
+            ContainerNotRunning,
+            "^cannot exec in a stopped container: container not running: ",
+        ),
         ("destroy", PAUSED, ContainerPaused, "not stopped: paused"),
         ("resume", RUNNING, ContainerNotPaused, "container not paused"),
         ("resume", STOPPED, ContainerNotPaused, "container not paused"),
