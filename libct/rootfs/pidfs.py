@@ -2,31 +2,35 @@
 
 It shows the pid namespace of the process that opens its context (fsopen(2)), so a
 process has to be in there for that, where others are who may have CAP_SYS_PTRACE.
-They may make it do and send what they like.  So it appears as the least that can open
-a context: in a user namespace of its own, over a mount namespace whose root is empty
-and stays so, and with one descriptor, a socket that leads to us.
+They may make it do what they like, and take all that it has (pidfd_getfd(2)).  So it
+appears as the least that can open a context: in a user namespace of its own, over a
+mount namespace whose root is empty and stays so, and with no descriptor at all.  No
+socket above all: the kernel gives a pidfd of who has made that (SO_PEERPIDFD, socket(7)).
 
-    we      clone the keeper, wait for its end, read what is in the socket
-    keeper  outside as we are: closes all, enters the empty root, joins the pid
-            namespace for its children, clones the maker, waits for its end
-    maker   inside: opens the context, sends it
+    we      clone the keeper, wait until it stops, take the context from it, end it
+    keeper  outside as we are: joins the pid namespace for its children, enters the empty
+            root and new namespaces, closes all, clones the maker; ends it, looks at what
+            it has opened, and stops
+    maker   inside: opens the context, in the table of descriptors that it has with the
+            keeper, and ends
 
-We believe the keeper, whom nobody inside can reach, and whose messages the kernel
-marks.  Of what the maker sends we find out what it is before we use it.
+We take it, and nothing is sent.  The maker need not be dumpable for that: the keeper is,
+whom nobody inside can see, and only once it is alone with its table.  What else they may
+have put there the keeper neither keeps nor gives us: to close it could take for ever (a
+socket that lingers, a file of FUSE).
 """
 
 from __future__ import annotations
 
 import _signal
-import _socket
-import errno
 import posix
-import sys
+import time
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
 from ..errors import StepProblem
 from ..syscalls.constants import (
     AT_FDCWD,
+    CLOSE_RANGE_UNSHARE,
     MOVE_MOUNT_F_EMPTY_PATH,
     PROC_SUPER_MAGIC,
 )
@@ -40,6 +44,7 @@ from ..syscalls.filesystems import (
 )
 from ..syscalls.mounts import mount, move_mount
 from ..syscalls.namespaces import (
+    CLONE_FILES,
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -47,12 +52,18 @@ from ..syscalls.namespaces import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    CLONE_PIDFD,
     clone3,
     setns,
     unshare,
 )
-from ..syscalls.process import pidfd_open, set_name, set_pdeathsig
-from ..syscalls.sockets import receive
+from ..syscalls.process import (
+    pidfd_getfd,
+    pidfd_open,
+    set_dumpable,
+    set_name,
+    set_pdeathsig,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +71,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
-_HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 _LONGEST = 2048  # bytes of a message
+_CONTEXT = 0  # the lowest number, which the first descriptor has
+_PATIENCE = 5  # seconds, for what takes less than one thousandth of that
 _ITS_OWN = (
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 )
@@ -70,11 +82,12 @@ _ITS_OWN = (
 def made_inside(pids: int, make: Callable[[int], int]) -> int:
     """The mount that make(context) gives, of a procfs that shows the pid namespace pids."""
     fs = _opened_inside(pids)
+    # Creating a file system of another type, with our rights and options of theirs, would be a
+    # favour already.  The keeper has looked, unless somebody else has stopped it before; then
+    # we leave what it is to our end, where the kernel does not linger.
+    if not _is_of_proc(fs):
+        raise _prevented()
     try:
-        # Creating a file system of another type, with our rights and options of theirs,
-        # would be a favour already.
-        if not _is_of_proc(fs):
-            raise StepProblem("what was opened in the pid namespace is no procfs")
         tree = make(fs)
     finally:
         posix.close(fs)
@@ -82,6 +95,13 @@ def made_inside(pids: int, make: Callable[[int], int]) -> int:
         posix.close(tree)
         raise StepProblem("what was opened in the pid namespace is no procfs")
     return tree
+
+
+def _prevented() -> StepProblem:
+    return StepProblem(
+        "the process in the pid namespace that opens it was kept from that",
+        "another process there traces, stops or kills it",
+    )
 
 
 def _is_of_proc(fs: int) -> bool:
@@ -98,78 +118,117 @@ def _is_of_proc(fs: int) -> bool:
 
 
 def _opened_inside(pids: int) -> int:
-    """A context of procfs, or of whatever it is that the maker has sent."""
-    ours, theirs = _socket.socketpair(
-        _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
-    )
+    """A context of procfs."""
+    read, write = posix.pipe()
+    blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])  # see _status
+    keeper, pidfd = 0, -1
     try:
-        ours.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
         parent = posix.getpid()
-        keeper, _ = clone3(0, _SIGCHLD)
+        keeper, pidfd = clone3(CLONE_PIDFD, _SIGCHLD)
         if keeper == 0:
-            _keep(theirs, pids, parent)
-        posix.waitpid(keeper, 0)
-        return _take(ours, keeper)
-    finally:
-        ours.close()
-        theirs.close()
-
-
-def _take(channel: _socket.socket, keeper: int) -> int:
-    """What the maker has sent, who is the one that the keeper names.
-
-    All has been said, for the keeper has ended.
-    """
-    sent: dict[int, tuple[int, list[int]]] = {}  # by sender: an errno, and descriptors
-    kept: list[int] = []
-    try:
-        while True:
-            try:
-                data, fds, sender, _ = receive(channel, _LONGEST, 1, _socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                raise StepProblem("the process that makes it has been killed") from None
-            kept += fds
-            code = int.from_bytes(data[:4], "little")
-            if sender == keeper:
-                break
-            sent.setdefault(sender, (code, fds))
-        text = data[8:].decode("utf-8", "replace")
-        if text:
-            raise OSError(code, text)
-        code, fds = sent.get(int.from_bytes(data[4:8], "little"), (0, []))
+            _keep(write, pids, parent)
+        posix.close(write)
+        write = -1
+        said = posix.read(read, _LONGEST)  # or its end, before there is a maker
+        if said:
+            raise OSError(int.from_bytes(said[:4], "little"), said[4:].decode("utf-8", "replace"))
+        status = _status(keeper, posix.WUNTRACED, 2 * _PATIENCE)
+        if status is None:
+            raise _prevented()
+        if posix.WIFSTOPPED(status):
+            return _taken(pidfd)
+        keeper = 0  # it has ended
+        code = _exit_code(status)
         if code:
-            raise OSError(code, f'fsopen("proc", FSOPEN_CLOEXEC): {posix.strerror(code)}')
-        if len(fds) != 1:
-            raise StepProblem("the process that makes it has been killed")
-        kept.remove(fds[0])
-        return fds[0]
+            raise OSError(code, f'clone3 there, or fsopen("proc"): {posix.strerror(code)}')
+        raise _prevented()
     finally:
-        for fd in kept:
-            posix.close(fd)
+        if keeper:
+            posix.kill(keeper, _signal.SIGKILL)
+            _status(keeper, 0, _PATIENCE)
+        for fd in (read, write, pidfd):
+            if fd >= 0:
+                posix.close(fd)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
 
 
-def _keep(channel: _socket.socket, pids: int, parent: int) -> NoReturn:
+def _taken(keeper: int) -> int:
+    try:
+        return pidfd_getfd(keeper, _CONTEXT)
+    except OSError as error:
+        raise StepProblem(
+            error.strerror or "",
+            "before Linux 6.17 this needs the right to trace a child: see kernel.yama.ptrace_scope,"
+            " which must not be 3, the seccomp filter and the security module",
+        ) from None
+
+
+def _status(child: int, options: int, seconds: float) -> int | None:
+    """Of waitpid(2), with the child reaped if it has ended; None if there is none in time.
+
+    SIGCHLD has to be blocked.  Who traces the child, or has it close a file of a FUSE of
+    his, can put its end off as long as he likes.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        pid, status = posix.waitpid(child, options | posix.WNOHANG)
+        left = end - time.monotonic()
+        if pid or left <= 0:
+            return status if pid else None
+        _signal.sigtimedwait([_signal.SIGCHLD], left)
+
+
+def _keep(report: int, pids: int, parent: int) -> NoReturn:
     """The keeper's part."""
+    code = 0
     try:
         try:
-            set_pdeathsig(_signal.SIGKILL)
-            if posix.getppid() != parent:
-                posix._exit(1)
+            _end_with(parent)
+            posix.setsid()  # nor shall our terminal be the maker's
             set_name("libct:maker")  # as the maker is called from its first instant on
             setns(pids, CLONE_NEWPID)
-            posix.dup2(channel.fileno(), 0, inheritable=False)
-            channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 0)
-            close_range(1, _HIGHEST)
+            report = posix.dup2(report, _CONTEXT, inheritable=False)
+            close_range(_CONTEXT + 1)
             _enter_nothing()
-            pid, _ = clone3(_ITS_OWN, _SIGCHLD)
-            if pid == 0:
-                _open_context(channel)
-            posix.waitpid(pid, 0)
-            _send(channel, 0, pid.to_bytes(4, "little"))
+            unshare(_ITS_OWN)
+            set_dumpable(False)  # fs.suid_dumpable is what this has set
+            _end_with(parent)  # this it has undone, too
         except OSError as error:
-            text = (error.strerror or "").encode("utf-8", "replace")[: _LONGEST - 8]
-            _send(channel, error.errno or 0, b"\0" * 4 + text)
+            text = (error.strerror or "").encode("utf-8", "replace")[: _LONGEST - 4]
+            posix.write(report, (error.errno or 0).to_bytes(4, "little") + text)
+            posix._exit(0)
+        posix.close(report)  # the last of all
+        code = _have_it_opened()
+    except OSError as error:
+        code = error.errno or 0
     finally:
+        posix._exit(code)
+
+
+def _have_it_opened() -> int:
+    """Stop with a context of procfs and nothing else; or return the errno of the maker, or 0."""
+    maker, _ = clone3(CLONE_FILES, _SIGCHLD)
+    if maker == 0:
+        _open_context()
+    status = _status(maker, 0, _PATIENCE)
+    if status is None:
+        posix.kill(maker, _signal.SIGKILL)
+    # Of the table only this is copied.  What the maker may have left in there goes with it, or
+    # with who has it open besides.
+    close_range(_CONTEXT + 1, flags=CLOSE_RANGE_UNSHARE)
+    if _is_of_proc(_CONTEXT):
+        set_dumpable(True)  # for us, who may have no rights over more than our own
+        posix.kill(posix.getpid(), _signal.SIGSTOP)
+    return 0 if status is None else _exit_code(status)
+
+
+def _exit_code(status: int) -> int:
+    return posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else 0
+
+
+def _end_with(parent: int) -> None:
+    set_pdeathsig(_signal.SIGKILL)
+    if posix.getppid() != parent:
         posix._exit(0)
 
 
@@ -194,24 +253,13 @@ def _enter_nothing() -> None:
         posix.close(fd)
 
 
-def _open_context(channel: _socket.socket) -> NoReturn:
+def _open_context() -> NoReturn:
     """The maker's part."""
+    code = 0
     try:
         set_pdeathsig(_signal.SIGKILL)
-        fd = fsopen("proc")
-        _send(channel, 0, b"", fd)
+        fsopen("proc")  # it is _CONTEXT, for there is no other
     except OSError as error:
-        _send(channel, error.errno or errno.EIO)
+        code = error.errno or 0
     finally:
-        posix._exit(0)
-
-
-def _send(channel: _socket.socket, code: int, more: bytes = b"", fd: int = -1) -> None:
-    """Or not, where others have filled the socket: nobody waits for them."""
-    rights = []
-    if fd >= 0:
-        rights.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder)))
-    try:
-        channel.sendmsg([code.to_bytes(4, "little") + more], rights, _socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        pass
+        posix._exit(code)

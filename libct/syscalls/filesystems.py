@@ -176,21 +176,25 @@ def fsmount(fd: int, attrs: int = 0) -> int:
     return mounted
 
 
+_MESSAGES = 8  # that a context keeps; include/linux/fs_context.h, struct fc_log
+
+
 def fs_messages(fd: int) -> list[str]:
     """Take the messages that a file system context has: errors, warnings, information.
 
     Each has a letter and a space before it (e, w, i), which are left out.
     """
     found: list[str] = []
-    while True:
+    for _ in range(_MESSAGES):  # or fd may be another file, that has no end
         try:
             message = posix.read(fd, 4096)
         except OSError:
-            return found  # ENODATA after the last; whatever it is, it is not the caller's error
+            break  # ENODATA after the last; whatever it is, it is not the caller's error
         if not message:
-            return found
+            break
         text = message.decode("utf-8", "backslashreplace").strip()
         found.append(text[2:] if text[1:2] == " " else text)
+    return found
 
 
 # Narrow on s390x too, and in statfs64(2) of the 32-bit machines.

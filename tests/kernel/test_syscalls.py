@@ -287,6 +287,8 @@ def test_errors_of_a_context_carry_the_kernels_messages() -> None:
         with pytest.raises(OSError, match=r"\(tmpfs: Unknown parameter 'none'\)"):
             filesystems.fsconfig_set_flag(fs, "none")
         assert filesystems.fs_messages(fs) == []
+        with open("/dev/zero", "rb") as endless:
+            assert len(filesystems.fs_messages(endless.fileno())) == 8
         with pytest.raises(OSError, match=r"fsmount\(\d+, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV\): "):
             filesystems.fsmount(fs, MOUNT_ATTR_NODEV)
 

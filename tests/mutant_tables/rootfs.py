@@ -1689,8 +1689,10 @@ _CONFIGURATIONS = [
 ]
 
 _PIDFS = "rootfs/pidfs.py"
-_REFUSED = f"{_KERNEL}rootfs_pidfs.py::test_what_else_comes_is_refused"
-_MAKER = f"{_KERNEL}rootfs_pidfs.py::test_a_maker_finds_an_empty_root_and_no_way_out"
+_POD = f"{_KERNEL}rootfs_pidfs.py::test_"
+_REFUSED = f"{_POD}what_else_is_there_is_not_taken"
+_MAKER = f"{_POD}a_maker_finds_an_empty_root_and_no_way_out"
+_BARE = f"{_POD}a_maker_has_no_descriptor_no_session_of_ours_and_is_not_dumpable"
 _WATCHED = (
     f"{_KERNEL}attacks.py::test_what_mounts_proc_there_before_linux_6_17_has_nothing_of_the_host"
 )
@@ -1729,49 +1731,105 @@ _PROC_OF_A_POD = [
         _PIDFS,
         "    setns(own, CLONE_NEWNS)  # to its root, where we may be in a chroot\n",
         "",
-        (f"{_KERNEL}rootfs_pidfs.py::test_by_who_is_in_a_chroot_that_is_no_mount_point",),
+        (f"{_POD}by_who_is_in_a_chroot_that_is_no_mount_point",),
     ),
     Mutant(
-        "it has no descriptor but its socket",
+        "it has no descriptor",
         _PIDFS,
-        "            close_range(1, _HIGHEST)\n",
+        "            close_range(_CONTEXT + 1)\n",
         "",
-        (_WATCHED,),
+        (_BARE,),
     ),
     Mutant(
-        "nobody but it is believed to have opened a procfs",
+        "nor the one that errors are told by",
         _PIDFS,
-        '        code, fds = sent.get(int.from_bytes(data[4:8], "little"), (0, []))\n',
-        "        code, fds = next(iter(sent.values()), (0, []))\n",
-        (f"{_REFUSED}[has another one send-has been killed]",),
+        "        posix.close(report)  # the last of all\n",
+        "        posix.dup2(report, 9), posix.close(report)\n",
+        (_BARE,),
     ),
     Mutant(
-        "and nobody but the one outside which it is",
+        "the terminal is not its own",
         _PIDFS,
-        "            if sender == keeper:\n",
-        "            if len(data) > 4:\n",
-        (f"{_REFUSED}[has another one speak for the keeper-has been killed]",),
+        "            posix.setsid()  # nor shall our terminal be the maker's\n",
+        "",
+        (_BARE,),
     ),
     Mutant(
-        "what is made a file system of is a procfs",
+        "nobody without CAP_SYS_PTRACE can trace it, whatever fs.suid_dumpable is",
         _PIDFS,
-        "        if not _is_of_proc(fs):\n",
-        "        if False:\n",
-        (f"{_REFUSED}[sends a tmpfs-is no procfs]",),
+        "            set_dumpable(False)  # fs.suid_dumpable is what this has set\n",
+        "",
+        (f"{_BARE}[1]",),
+    ),
+    Mutant(
+        "what it has opened is taken by who may only trace its own",
+        _PIDFS,
+        "        set_dumpable(True)  # for us, who may have no rights over more than our own\n",
+        "",
+        (f"{_POD}who_has_rights_over_no_more_than_a_user_namespace",),
+    ),
+    Mutant(
+        "nothing else that it has opened is kept",
+        _PIDFS,
+        "    close_range(_CONTEXT + 1, flags=CLOSE_RANGE_UNSHARE)\n",
+        "",
+        (f"{_POD}nothing_is_kept_of_what_else_it_opens",),
+    ),
+    Mutant(
+        "it is ended where it does not end",
+        _PIDFS,
+        "        posix.kill(maker, _signal.SIGKILL)\n",
+        "        pass\n",
+        (f"{_POD}nothing_is_kept_of_what_else_it_opens[stays]",),
+    ),
+    Mutant(
+        "and not waited for without end",
+        _PIDFS,
+        "    status = _status(maker, 0, _PATIENCE)\n",
+        "    status = _status(maker, 0, 60)\n",
+        (f"{_POD}nothing_is_kept_of_what_else_it_opens[stays]",),
+    ),
+    Mutant(
+        "nor is who looks at what it has opened",
+        _PIDFS,
+        "        status = _status(keeper, posix.WUNTRACED, 2 * _PATIENCE)\n",
+        "        status = _status(keeper, posix.WUNTRACED, 60)\n",
+        (f"{_REFUSED}[an eventfd]",),
+    ),
+    Mutant(
+        "what is taken is a procfs",
+        _PIDFS,
+        "    if _is_of_proc(_CONTEXT):\n",
+        "    if True:\n",
+        (f"{_REFUSED}[a tmpfs]",),
+    ),
+    Mutant(
+        "and so is what is used",
+        _PIDFS,
+        "    if not _is_of_proc(fs):\n",
+        "    if False:\n",
+        (f"{_POD}what_somebody_else_has_the_keeper_stop_with_is_not_used",),
     ),
     Mutant(
         "as the kernel says, and not whoever has had it",
         _PIDFS,
         "    option = posix.urandom(16).hex()\n",
         '    option = "x"\n',
-        (f"{_REFUSED}[sends what it calls proc-is no procfs]",),
+        (f"{_REFUSED}[a lie]",),
+    ),
+    Mutant(
+        "what a context says is read, and of another file no more than that",
+        "syscalls/filesystems.py",
+        "    for _ in range(_MESSAGES):  #",
+        "    for _ in range(9999):  #",
+        (f"{_KERNEL}syscalls.py::test_errors_of_a_context_carry_the_kernels_messages",),
     ),
     Mutant(
         "and what comes of it is one",
         _PIDFS,
         "    if fstatfs(tree).type != PROC_SUPER_MAGIC:\n",
         "    if False:\n",
-        (f"{_KERNEL}rootfs_pidfs.py::test_the_file_system_itself_is_looked_at",),
+        (f"{_POD}the_file_system_itself_is_looked_at",),
     ),
     Mutant(
         "a procfs of a pod shows the pod's processes whatever its options",

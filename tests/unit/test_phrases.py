@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from libct.bootstrap.started import step_error
 from libct.bootstrap.failure import Failure
+from libct.bootstrap.started import step_error
 from libct.cgroups import choose
 from libct.cgroups.layout import Hierarchy, Layout
 from libct.config import (
