@@ -75,6 +75,7 @@ class Process:
         to before it executes its command, with the word "standard", or "setns"
         for a further process.
     console_width, console_height: of the terminal, in characters; 0 leaves it.
+    console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
     capabilities ... umask: where given, instead of the container's.
     sub_cgroup_paths: of a further process, control groups below the
         container's that it is to be in: controller -> relative path, with
@@ -99,6 +100,7 @@ class Process:
         pidfd_socket: HasFileno | int | None = None,
         console_width: int = 0,
         console_height: int = 0,
+        console_onlcr: bool = True,
         capabilities: Capabilities | None = None,
         apparmor_profile: str = "",
         label: str = "",
@@ -118,6 +120,7 @@ class Process:
         self.terminal, self.console_socket = terminal, console_socket
         self.pidfd_socket = pidfd_socket
         self.console_width, self.console_height = console_width, console_height
+        self.console_onlcr = console_onlcr
         self.capabilities, self.rlimits = capabilities, list(rlimits)
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask

@@ -83,7 +83,7 @@ def console_steps(process: Process, *, mounted: bool) -> list[Step]:
     from .console import make_console
 
     size = (process.console_height, process.console_width)
-    return [make_console(*size, mounted, why="process.terminal")]
+    return [make_console(*size, mounted, process.console_onlcr, why="process.terminal")]
 
 
 def session_steps(config: Config, process: Process, in_user: bool) -> list[Step]:

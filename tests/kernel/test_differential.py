@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import socket
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -220,12 +222,6 @@ EXEMPT = [
         "mountinfo",
         runc=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw$",
         libct=r"^/(new/deep|usr) on /: / r[wo],relatime - tmpfs name rw,mode=755$",
-    ),
-    Exempt(
-        "runc turns `onlcr` off inside",
-        "terminal",
-        runc="^opost .* -onlcr ",
-        libct="^opost .* -ocrnl onlcr ",
     ),
     Exempt(
         "/dev/mqueue in a user namespace** belongs to nobody",
@@ -537,3 +533,31 @@ def test_exec_at_a_terminal(rootfs: Path) -> None:
         runtime("run", "--detach", "--bundle", bundle, runtime.id)
         found.append(at_a_terminal(runtime, "exec", "--tty", runtime.id, "sh", "-c", script))
     compare(*found)
+
+
+def through_a_socket(runtime: Runtime, bundle: Path) -> bytes:
+    """What a container says on a terminal that whoever has the console socket reads from."""
+    path = str(bundle / "console")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(20)
+        runtime("run", "-d", "--console-socket", path, "--bundle", bundle, runtime.id)
+        connected = listener.accept()[0]
+        with connected:
+            _, (master,), _, _ = socket.recv_fds(connected, 100, 1)
+    os.unlink(path)
+    said = b""
+    try:
+        while not said.endswith(b"end\r\n") and select.select([master], [], [], 20)[0]:
+            said += os.read(master, 4096)
+    finally:
+        os.close(master)
+    return said
+
+
+def test_a_terminal_that_goes_to_a_console_socket(rootfs: Path) -> None:
+    script = "tty; stty size; stty -a; echo end; sleep 1000"
+    bundle = bundle_of(rootfs, "sh", "-c", script, process={"terminal": True})
+    runc, libct = [through_a_socket(runtime, bundle) for runtime in runtimes(bundle)]
+    assert runc == libct

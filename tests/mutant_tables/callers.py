@@ -1,0 +1,32 @@
+"""Mutants of what callers of runc rely on."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+_TERMINAL = "tests/kernel/test_cli_terminal.py::"
+_DIFFERENTIAL = "tests/kernel/test_differential.py::"
+
+MUTANTS = [
+    Mutant(
+        "a terminal in the foreground leaves the ends of lines to the caller's",
+        "cli/terminal.py",
+        "process.console_onlcr = False",
+        "process.console_onlcr = True",
+        (_TERMINAL + "test_without_a_terminal_of_the_caller",),
+    ),
+    Mutant(
+        "the caller's terminal still makes the ends of lines",
+        "cli/terminal.py",
+        "    state[2] = state[2] & ~(termios.CSIZE",
+        "    state[1] &= ~termios.OPOST\n    state[2] = state[2] & ~(termios.CSIZE",
+        (_TERMINAL + "test_a_shell_in_the_foreground",),
+    ),
+    Mutant(
+        "a terminal that is sent away is as the kernel makes it",
+        "rootfs/console.py",
+        "        if not onlcr:\n",
+        "        if True:\n",
+        (_DIFFERENTIAL + "test_a_terminal_that_goes_to_a_console_socket",),
+    ),
+]
