@@ -27,7 +27,7 @@ def _hook(table: Table) -> Hook:
     return Hook(
         table.string("path"),
         table.strings("args"),
-        table.strings("env"),
+        table.strings("env") if table.has("env") else None,
         table.optional_number("timeout", INT64),
     )
 

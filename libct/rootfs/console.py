@@ -28,7 +28,7 @@ _PTMX = posix.makedev(5, 2)  # one node in a devpts has it: mknod_ptmx(), fs/dev
 
 
 def make_console(
-    context: Context, rows: int, columns: int, bind_console: bool, onlcr: bool
+    context: Context, rows: int, columns: int, bind_console: bool, onlcr: bool = True
 ) -> None:
     """A pseudo terminal becomes standard input, output and error; its master is sent away.
 

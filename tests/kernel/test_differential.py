@@ -561,3 +561,35 @@ def test_a_terminal_that_goes_to_a_console_socket(rootfs: Path) -> None:
     bundle = bundle_of(rootfs, "sh", "-c", script, process={"terminal": True})
     runc, libct = [through_a_socket(runtime, bundle) for runtime in runtimes(bundle)]
     assert runc == libct
+
+
+@pytest.mark.parametrize("env", [None, [], ["A=b"]], ids=["absent", "empty", "given"])
+def test_the_environment_of_hooks(rootfs: Path, tmp_path: Path, env: list[str] | None) -> None:
+    """What a shell makes of it, which adds some itself."""
+    kinds = ["prestart", "createRuntime", "createContainer", "startContainer", "poststop"]
+    script = "tr '\\0' '\\n' </proc/self/environ >"
+
+    def hooks(kind: str) -> list[dict[str, Any]]:
+        file = f"{'/mnt' if kind == 'startContainer' else tmp_path}/{kind}"
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", script + file]}
+        return [hook if env is None else {**hook, "env": env}]
+
+    mount = {"destination": "/mnt", "type": "bind", "source": str(tmp_path), "options": ["bind"]}
+    bundle = bundle_of(
+        rootfs,
+        "true",
+        hooks={kind: hooks(kind) for kind in kinds},
+        mounts=[*SPEC["mounts"], mount],
+        process={"env": ["PATH=/bin", "OF=command"]},
+    )
+    found = []
+    for runtime in runtimes(bundle):
+        runtime("run", "--bundle", bundle, runtime.id)
+        texts = {kind: (tmp_path / kind).read_text().splitlines() for kind in kinds}
+        own = [f"{name}={value}" for name, value in libct_environment().items()]
+        own += [f"PWD={bundle}", f"PWD={os.getcwd()}", "LC_CTYPE=C.UTF-8"]  # Python's own
+        found.append({kind: sorted({*texts[kind]} - {*own}) for kind in kinds})
+    runc, libct = found
+    for kind in kinds:
+        assert {*libct[kind]} ^ {*runc[kind]} == set()
+    assert ("OF=command" in libct["createContainer"]) == (env is None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
+_HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
@@ -28,5 +29,19 @@ MUTANTS = [
         "        if not onlcr:\n",
         "        if True:\n",
         (_DIFFERENTIAL + "test_a_terminal_that_goes_to_a_console_socket",),
+    ),
+    Mutant(
+        "a hook on the host without env has the runtime's",
+        "bootstrap/hooks.py",
+        "own_environment() if inherits else env",
+        "env",
+        (_HOOKS + "test_a_hook_that_says_nothing_of_an_environment_has_that_of_who_runs_it",),
+    ),
+    Mutant(
+        "an empty environment of a hook is not one that is absent",
+        "oci/load_linux.py",
+        'table.strings("env") if table.has("env") else None',
+        'table.strings("env") or None',
+        (_DIFFERENTIAL + "test_the_environment_of_hooks",),
     ),
 ]

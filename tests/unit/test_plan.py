@@ -572,7 +572,7 @@ def test_hooks_have_their_place_and_arguments() -> None:
     assert plan.steps[found.index("await_start")].args == (True,)
     text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
     runtime = hooks["hooks.createRuntime[0]"]
-    assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "")
+    assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "", False)
     inside = hooks["hooks.createContainer[0]"]
     assert inside.args == ("createContainer", "/c", ("/c",), (), 0, text, False)
     processes = {place.partition("[")[0]: step.process for place, step in hooks.items()}
