@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import Mutant
 
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
+_CLI = "tests/kernel/test_cli.py::"
+_PLANS = "tests/unit/test_cgroups_plan.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
@@ -43,5 +45,26 @@ MUTANTS = [
         'table.strings("env") if table.has("env") else None',
         'table.strings("env") or None',
         (_DIFFERENTIAL + "test_the_environment_of_hooks",),
+    ),
+    Mutant(
+        "the group of a bundle without a path is named by the id",
+        "cgroups/resources.py",
+        "unnamed = not cgroup.name and",
+        'unnamed = cgroup.name in ("", container_id) and',
+        (_PLANS + "test_v1_groups_are_below_the_mount_point",),
+    ),
+    Mutant(
+        "with cgroup v1 the configuration that is written has no cgroup namespace",
+        "cli/spec.py",
+        "cgroup_v2=HostFacts().cgroup_v2",
+        "cgroup_v2=True",
+        (_CLI + "test_spec",),
+    ),
+    Mutant(
+        "a directory of states that is not there is told of",
+        "cli/look.py",
+        "if arguments.root and not exists(arguments.root):",
+        "if False:",
+        (_CLI + "test_list_of_a_directory_that_is_not_there",),
     ),
 ]

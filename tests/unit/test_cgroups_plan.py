@@ -67,7 +67,7 @@ def group(made: Manager) -> str | None:
     ("cgroup", "path"),
     [
         (Cgroup(), "libct-c1"),
-        (Cgroup(name="c1"), "libct-c1"),
+        (Cgroup(name="c1"), "c1"),
         (Cgroup(name="web"), "web"),
         (Cgroup(name="web", parent="/shop"), "shop/web"),
         (Cgroup(name="web", parent="shop"), "shop/web"),
