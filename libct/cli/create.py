@@ -43,6 +43,7 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
     )
     if process is None:
         raise ConfigError([Finding("process", "missing: it says what to run")])
+    process.reset_affinity = True
     return config, process
 
 

@@ -101,6 +101,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
     if arguments.cap:
         values["capabilities"] = _with_capabilities(arguments.cap, values, container)
     values["sub_cgroup_paths"] = _sub_groups(arguments.cgroup)
+    values["reset_affinity"] = True
     return Process(**values)
 
 

@@ -77,6 +77,10 @@ class Process:
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
     capabilities ... umask: where given, instead of the container's.
+    cpu_affinity: of a further process: the CPUs that it runs on before it enters the
+        control groups, and after that.
+    reset_affinity: run on all CPUs that the control groups allow; else on those of them
+        that the calling thread runs on.
     sub_cgroup_paths: of a further process, control groups below the
         container's that it is to be in: controller -> relative path, with
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
@@ -109,6 +113,7 @@ class Process:
         scheduler: Scheduler | None = None,
         io_priority: IOPriority | None = None,
         cpu_affinity: CPUAffinity | None = None,
+        reset_affinity: bool = False,
         umask: int | None = None,
         sub_cgroup_paths: Mapping[str, str] | None = None,
         init: bool = False,
@@ -125,6 +130,7 @@ class Process:
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
+        self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
         self._child: Child | None = None

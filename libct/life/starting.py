@@ -306,7 +306,7 @@ def _group_is_closed(error: StepError) -> bool:
     EBUSY says that the group has controllers enabled for groups below it, which
     is why v2 lets no process into it; the first process has gone below then.
     """
-    enters = error.op.startswith(("cgroup_open", "clone_"))
+    enters = error.op.startswith(("cgroup_open", "cgroup_join", "clone_"))
     return enters and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
 
 

@@ -138,6 +138,7 @@ def plan_start(
     session = [] if shared else [ns.new_session()]
     own = _identity(config, sources, bool(maps), new_user, container_id)
     plan.add(who, "identity", [*session, *own])
+    plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
     # What protects, and what fills /dev, goes on the mounts themselves: so they are held.

@@ -7,6 +7,8 @@ from . import Mutant
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
 _CLI = "tests/kernel/test_cli.py::"
 _PLANS = "tests/unit/test_cgroups_plan.py::"
+_AFFINITY = "tests/kernel/test_affinity.py::"
+_PLAN = "tests/unit/test_plan.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
@@ -66,5 +68,40 @@ MUTANTS = [
         "if arguments.root and not exists(arguments.root):",
         "if False:",
         (_CLI + "test_list_of_a_directory_that_is_not_there",),
+    ),
+    Mutant(
+        "run and create do not pass on what their caller is bound to",
+        "cli/create.py",
+        "process.reset_affinity = True",
+        "pass",
+        (_AFFINITY + "test_the_oci_commands_do_not_pass_on_what_their_caller_is_bound_to",),
+    ),
+    Mutant(
+        "exec does not pass on what its caller is bound to",
+        "cli/execute.py",
+        'values["reset_affinity"] = True',
+        "pass",
+        (_AFFINITY + "test_the_oci_commands_do_not_pass_on_what_their_caller_is_bound_to",),
+    ),
+    Mutant(
+        "what is run by the library is bound as its caller is",
+        "plan/container.py",
+        "[limits.reset_affinity()] if process.reset_affinity else []",
+        "[limits.reset_affinity()]",
+        (_AFFINITY + "test_sandbox_and_the_library_keep_it",),
+    ),
+    Mutant(
+        "a process is not cloned into a v2 group before it is on its first CPUs",
+        "plan/further.py",
+        "    if manager is not None and initial and manager.version == 2:\n",
+        "    if False:\n",
+        (_PLAN + "test_the_first_cpus_come_before_the_groups_and_the_others_after",),
+    ),
+    Mutant(
+        "the last CPUs are set after the first ones",
+        "plan/further.py",
+        '"join", [*final, *users.group_steps(config)])',
+        '"join", [*users.group_steps(config)])',
+        (_AFFINITY + "test_of_a_further_process",),
     ),
 ]

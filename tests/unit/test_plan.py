@@ -28,6 +28,7 @@ from libct.config import (
     Capabilities,
     Cgroup,
     Config,
+    CPUAffinity,
     Device,
     Hook,
     Hooks,
@@ -651,3 +652,21 @@ def test_a_network_namespace_is_ready_only_for_who_can_return_from_it() -> None:
     assert "get_network" in ops[False]
     assert "get_network" not in ops[True]
     assert "bring_up_loopback" in ops[True]
+
+
+@pytest.mark.parametrize("flags", [CLONE_NEWNS, CLONE_NEWNS | CLONE_NEWPID])
+def test_the_first_cpus_come_before_the_groups_and_the_others_after(flags: int) -> None:
+    affinity = CPUAffinity([0], [1, 2])
+    entries = {"v1": "cgroup_enter", "v2": "cgroup_join"}
+    for version, host in (("v1", root(layout=V1)), ("v2", root(layout=V2))):
+        plan = further(from_spec(), host, flags, cpu_affinity=affinity, reset_affinity=True)
+        at = [(step.op, step.args) for step in plan]
+        entry = [op for op, _ in at].index(entries[version])
+        assert at.index(("set_affinity", ((0,),))) < entry
+        assert at.index(("set_affinity", ((1, 2),))) > entry
+        assert "reset_affinity" not in ops(plan)
+        (clone,) = [args for op, args in at if op in ("clone_stage", "clone_init")]
+        assert version == "v1" or not clone[-1]  # else it would be in the group from the start
+    plan = further(from_spec(), root(layout=V2), flags, reset_affinity=True)
+    assert "reset_affinity" in ops(plan)
+    assert "reset_affinity" not in ops(further(from_spec(), root(layout=V2), flags))
