@@ -34,7 +34,7 @@ def _hook(table: Table) -> Hook:
 
 def read_seccomp(table: Table) -> Seccomp | None:
     """The filter; None for one without default action and rules, which filters nothing."""
-    if not table.values.get("defaultAction") and not table.values.get("syscalls"):
+    if not table.get("defaultAction") and not table.get("syscalls"):
         return None
     table.require("defaultAction")
     return Seccomp(

@@ -593,3 +593,25 @@ def test_the_environment_of_hooks(rootfs: Path, tmp_path: Path, env: list[str] |
     for kind in kinds:
         assert {*libct[kind]} ^ {*runc[kind]} == set()
     assert ("OF=command" in libct["createContainer"]) == (env is None)
+
+
+RULES = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 229}]
+
+
+@requires("cgroup1")
+def test_a_configuration_that_is_written_carelessly(rootfs: Path) -> None:
+    """Names in another case, twice, and letters that are no access."""
+    rule = {**RULES[1], "access": "rwx"}
+    script = "hostname; cat /proc/self/oom_score_adj; cat /sys/fs/cgroup/devices/devices.list"
+    bundle = bundle_of(rootfs, "sh", "-c", script)
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["HostName"] = "last"
+    spec["Process"] = {**spec.pop("process"), "OOMScoreAdj": 77}
+    spec["linux"]["Resources"] = {"Devices": [RULES[0], rule]}
+    (bundle / "config.json").write_text(json.dumps(spec))
+    runc, libct = [
+        runtime("run", "--bundle", bundle, runtime.id).splitlines() for runtime in runtimes(bundle)
+    ]
+    assert libct[:2] == runc[:2] == ["last", "77"]
+    assert sorted(libct) == sorted(runc)
+    assert "c 10:229 rw" in libct

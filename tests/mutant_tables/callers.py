@@ -9,6 +9,8 @@ _CLI = "tests/kernel/test_cli.py::"
 _PLANS = "tests/unit/test_cgroups_plan.py::"
 _AFFINITY = "tests/kernel/test_affinity.py::"
 _PLAN = "tests/unit/test_plan.py::"
+_LOAD = "tests/unit/test_oci_load.py::"
+_FUZZ = _LOAD + "test_an_access_without_any_letter_that_is_known"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
@@ -103,5 +105,33 @@ MUTANTS = [
         '"join", [*final, *users.group_steps(config)])',
         '"join", [*users.group_steps(config)])',
         (_AFFINITY + "test_of_a_further_process",),
+    ),
+    Mutant(
+        "of names that differ in case the last counts",
+        "oci/reader.py",
+        "{name.lower(): name for name in self.values}",
+        "{name.lower(): name for name in reversed(self.values)}",
+        (_LOAD + "test_of_names_that_differ_in_case_the_last_counts",),
+    ),
+    Mutant(
+        "a name in another case is told of",
+        "oci/reader.py",
+        "        if name != key:\n",
+        "        if False:\n",
+        (_LOAD + "test_the_case_of_names_does_not_matter",),
+    ),
+    Mutant(
+        "what is read in another way than it is written is said once for each place",
+        "oci/reader.py",
+        "        if finding not in self.findings:",
+        "        if True:",
+        (_LOAD + "test_the_case_of_names_does_not_matter",),
+    ),
+    Mutant(
+        "an access without any of the letters is refused",
+        "oci/load_resources.py",
+        "    if known and known != access:",
+        "    if known != access:",
+        (_FUZZ,),
     ),
 ]
