@@ -24,6 +24,7 @@ from ..config.namespace import (
 )
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
+from ..loading.clock import backoff
 from ..plan.step import INIT, RUNTIME, STDIO
 from . import rules
 from .checking import check_process, planned_manager
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .record import Record
 
 
+_SHOWN_SECONDS = 0.5  # that a process takes at most from "created" to its wait
 _LATE = (NEWNET, NEWCGROUP)
 
 
@@ -320,12 +322,20 @@ def _become(holdings: Holdings, process: Process, started: client.Started) -> Ch
 
 def _namespaces(holdings: Holdings) -> dict[int, int]:
     """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
+    waiting = backoff(_SHOWN_SECONDS)
     try:
-        return _other_namespaces(holdings)
+        while True:
+            try:
+                return _other_namespaces(holdings)
+            except PermissionError:
+                if not next(waiting):
+                    raise
     except PermissionError:
-        # It has not executed its command yet, and hides what it has open.
+        # It has not executed its command yet, and has hooks to run before it does: so it
+        # has the interpreter, which it hides.  One that has only to wait shows itself.
         raise Error(
-            f"cannot enter container {holdings.id!r} as an ordinary user before it is started"
+            f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
+            " it has startContainer hooks, or its steps are timed"
         ) from None
     except (FileNotFoundError, ProcessLookupError):
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None

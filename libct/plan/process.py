@@ -121,11 +121,19 @@ def close_steps(process: Process) -> list[Step]:
 
 
 def execute_steps(
-    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False, closed: bool = False
+    process: Process,
+    hooks: Sequence[Step] = (),
+    *,
+    hold: bool = False,
+    closed: bool = False,
+    shown: bool = False,
 ) -> list[Step]:
-    """closed: all descriptors but the command's are, by who has cloned it."""
+    """closed: all descriptors but the command's are, by who has cloned it.
+
+    shown: to the user who makes it, while it waits.
+    """
     return [
-        *([execute.await_start(bool(hooks))] if hold else []),
+        *([execute.await_start(bool(hooks), shown)] if hold else []),
         *([] if closed else close_steps(process)),
         *hooks,
         execute_step(process),

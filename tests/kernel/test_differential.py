@@ -615,3 +615,35 @@ def test_a_configuration_that_is_written_carelessly(rootfs: Path) -> None:
     assert libct[:2] == runc[:2] == ["last", "77"]
     assert sorted(libct) == sorted(runc)
     assert "c 10:229 rw" in libct
+
+
+# --- an ordinary user ---
+
+
+@requires("user", "cgroup1")
+@pytest.mark.parametrize("path", [None, "/{}", "{}"], ids=["none", "absolute", "relative"])
+def test_a_group_that_an_ordinary_user_may_not_use(rootfs: Path, path: str | None) -> None:
+    """Only one that is asked for is needed."""
+    bundle = bundle_of(rootfs, "true")
+    make_bundle(bundle, rootfs=rootfs, args=("true",), rootless=True)
+    for runtime in runtimes(bundle, user=True):
+        if path is not None:
+            change_config(bundle, linux={"cgroupsPath": path.format(runtime.id)})
+        words = runtime.command("run", "--bundle", bundle, runtime.id)
+        done = run(words, user=True, env=runtime.environment)
+        assert (done.returncode == 0) == (path is None), f"{runtime.name}: {done.stderr}"
+        assert ("ermission denied" in done.stderr) == (path is not None)
+
+
+@requires("user")
+def test_exec_before_the_start_by_an_ordinary_user(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    make_bundle(bundle, rootfs=rootfs, args=("sleep", "1000"), rootless=True)
+    found = []
+    for runtime in runtimes(bundle, user=True):
+        runtime("create", "--bundle", bundle, runtime.id)
+        before = sections(runtime("exec", runtime.id, "sh", "/probe"), runtime)
+        assert json.loads(runtime("state", runtime.id))["status"] == "created"
+        runtime("start", runtime.id)
+        found.append(before)
+    compare(*found)

@@ -11,6 +11,7 @@ _AFFINITY = "tests/kernel/test_affinity.py::"
 _PLAN = "tests/unit/test_plan.py::"
 _LOAD = "tests/unit/test_oci_load.py::"
 _FUZZ = _LOAD + "test_an_access_without_any_letter_that_is_known"
+_EXEC = "tests/kernel/test_exec.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
@@ -133,5 +134,26 @@ MUTANTS = [
         "    if known and known != access:",
         "    if known != access:",
         (_FUZZ,),
+    ),
+    Mutant(
+        "a created container's process shows itself to its user",
+        "bootstrap/waiting.py",
+        'region.call("prctl", PR_SET_DUMPABLE, 1)',
+        'region.call("prctl", PR_SET_DUMPABLE, 0)',
+        (_EXEC + "test_an_ordinary_user",),
+    ),
+    Mutant(
+        "with cgroup v1 a path that is asked for is meant",
+        "cgroups/v1.py",
+        "if not self.cgroup.rootless or self.cgroup.path:",
+        "if not self.cgroup.rootless:",
+        (_DIFFERENTIAL + "test_a_group_that_an_ordinary_user_may_not_use",),
+    ),
+    Mutant(
+        "with cgroup v2 a path that is asked for is meant",
+        "cgroups/v2.py",
+        "named = controller in self._named or bool(self.cgroup.path)",
+        "named = controller in self._named",
+        (_PLANS + "test_without_privilege_a_path_that_is_asked_for_is_required",),
     ),
 ]

@@ -570,7 +570,7 @@ def test_hooks_have_their_place_and_arguments() -> None:
     assert at["hooks.createContainer[0]"] < found.index("pivot")
     assert found.index("close_descriptors") < at["hooks.startContainer[0]"]
     assert at["hooks.startContainer[1]"] == found.index("execute") - 1
-    assert plan.steps[found.index("await_start")].args == (True,)
+    assert plan.steps[found.index("await_start")].args == (True, False)
     text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
     runtime = hooks["hooks.createRuntime[0]"]
     assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "", False)
@@ -599,7 +599,7 @@ def test_a_hook_in_the_started_container_has_the_commands_environment() -> None:
 def test_only_hooks_in_the_started_container_need_the_interpreter() -> None:
     for hooks in (None, Hooks(), Hooks(prestart=[Hook("/a")], poststart=[Hook("/a")])):
         plan = start(config_with(*USUAL, hooks=hooks), root())
-        assert [step.args for step in plan if step.op == "await_start"] == [(False,)]
+        assert [step.args for step in plan if step.op == "await_start"] == [(False, False)]
 
 
 # --- steps ---------------------------------------------------------------------------------
