@@ -73,6 +73,7 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
             notifications.make()
             proxy = None if hold else notifications.listen(arguments)
         status = _start(arguments, container, process, proxy, detach=detach, hold=hold)
+        warn(arguments, container)
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPT)
     except BaseException as error:
         remove(arguments, container, error)

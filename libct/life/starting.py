@@ -123,6 +123,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             own = ledger.own()
             paths = manager.paths()
             record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
+            _warn_of_strays(holdings)
         held.prepare(record)
 
     def created() -> None:
@@ -170,6 +171,20 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     child = _become(holdings, process, started)
     if holdings.keeps_status:
         child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+
+
+def _warn_of_strays(holdings: Holdings) -> None:
+    """Without both there is nothing to find all processes of the container by."""
+    record = holdings.record
+    spaces = record.config.namespaces
+    if record.cgroup_paths or any(one.type == NEWPID and not one.path for one in spaces):
+        return
+    text = (
+        "a container with no cgroup and no private pid namespace: what its first process starts"
+        " cannot be found, and is not killed with it (give it a pid namespace, or delegate a"
+        " control group to this user)"
+    )
+    _warn(holdings, [text])
 
 
 def _namespaces_of(pid: int) -> dict[str, list[int]]:

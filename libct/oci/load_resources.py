@@ -81,8 +81,9 @@ def _read_memory(table: Table, found: Resources) -> None:
     found.memory_check_before_update = table.boolean("checkBeforeUpdate")
     found.oom_kill_disable = table.boolean("disableOOMKiller")
     # The kernel has no limits of its own memory any more; hierarchy is all there is.
-    table.number("kernel", INT64)
-    table.number("kernelTCP", INT64)
+    for key in ("kernel", "kernelTCP"):
+        if table.optional_number(key, INT64) is not None:
+            table.warn(key, "ignored: the kernel has no limit of its own memory any more")
     table.boolean("useHierarchy")
 
 

@@ -12,6 +12,7 @@ _PLAN = "tests/unit/test_plan.py::"
 _LOAD = "tests/unit/test_oci_load.py::"
 _FUZZ = _LOAD + "test_an_access_without_any_letter_that_is_known"
 _EXEC = "tests/kernel/test_exec.py::"
+_CALLERS = "tests/kernel/test_cli_callers.py::"
 _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
@@ -155,5 +156,12 @@ MUTANTS = [
         "named = controller in self._named or bool(self.cgroup.path)",
         "named = controller in self._named",
         (_PLANS + "test_without_privilege_a_path_that_is_asked_for_is_required",),
+    ),
+    Mutant(
+        "an ordinary user is told that processes of a container may be left",
+        "life/starting.py",
+        "            _warn_of_strays(holdings)\n",
+        "",
+        (_CALLERS + "test_an_ordinary_user_is_warned_of_processes_that_cannot_be_found",),
     ),
 ]

@@ -902,3 +902,10 @@ def test_an_access_without_any_letter_that_is_known() -> None:
     config, _ = load(minimal(linux={"resources": {"devices": [rule]}}))
     assert config.cgroups is not None
     assert config.cgroups.resources.devices[0].permissions == "RW"
+
+
+def test_limits_of_kernel_memory_are_told_of() -> None:
+    warnings: list[Finding] = []
+    load(minimal(linux={"resources": {"memory": {"kernel": 1 << 26}}}), warnings=warnings)
+    (found,) = warnings
+    assert str(found).startswith("linux.resources.memory.kernel: ignored")
