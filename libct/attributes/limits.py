@@ -1,11 +1,14 @@
-"""Resource limits and the score by which the OOM killer chooses (prlimit(2), proc(5))."""
+"""What a process may use: limits, CPUs, and the score by which the OOM killer chooses.
+
+prlimit(2), sched_setaffinity(2), proc(5).
+"""
 
 from __future__ import annotations
 
 import errno
 import posix
 
-from ..syscalls.process import get_dumpable, prlimit, set_dumpable
+from ..syscalls.process import get_dumpable, prlimit, run_on_all_cpus, set_dumpable
 from .procfs import write_proc_file
 
 TYPE_CHECKING = False
@@ -34,6 +37,11 @@ def make_room(context: Context, name: str, number: int, hard: int) -> None:
     soft, present = prlimit(0, number)
     if hard > present:
         _set_rlimit(0, number, soft, hard)
+
+
+def reset_affinity(context: Context) -> None:
+    """In its control groups: before Linux 6.2 entering a cpuset changes it, too."""
+    run_on_all_cpus()
 
 
 def _set_rlimit(pid: int, number: int, soft: int, hard: int) -> None:

@@ -17,7 +17,7 @@ import time
 
 from ..attributes.procfs import is_whole_proc
 from ..errors import StepProblem, printable
-from ..loading.paths import exists
+from ..loading.paths import exists, own_environment
 from ..plan.step import HOOK_OUTPUT
 from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments, close_range, execve
@@ -52,15 +52,18 @@ def runtime_hook(
     timeout: int,
     state: str,
     bundle: str,
+    inherits: bool,
 ) -> None:
     """In the runtime's namespaces, as its user, and in the bundle.
 
     Without one it is in the runtime's working directory.
     It is noted in the container's directory, if that is still there, so that it can
     be found should the runtime be killed meanwhile.
+
+    inherits: its environment is the runtime's, and not env.
     """
     directory: Directory | None = context.values.get("directory")
-    program = ExecArguments(path, args, env)
+    program = ExecArguments(path, args, own_environment() if inherits else env)
     streams = _Streams(context, state, context.pid)
     place = -1
     try:
@@ -123,15 +126,15 @@ def container_hook(
     env: tuple[str, ...],
     timeout: int,
     state: str,
-    inherits: bool,
+    home: bool,
 ) -> None:
     """By the container's first process, as the user that it is.
 
     Before pivot_root the path is one of the runtime's, after it one of the
     container's: it is resolved in what is the root then.
-    inherits: env is the command's, so HOME is added as it is there.
+    home: env is the command's, so HOME is added as it is there.
     """
-    if inherits:
+    if home:
         env = with_home(env, context.values["home"])
     program = ExecArguments(path, args, env)
     # Who creates the container may be killed meanwhile, and is to leave nothing.

@@ -29,6 +29,7 @@ from ..syscalls.c import (
     c_void_p,
     sizeof,
 )
+from ..syscalls.constants import PR_SET_DUMPABLE
 from ..syscalls.core import bind, cstring
 from ..syscalls.memory import MADV_DONTNEED, MAP_PRIVATE_ANONYMOUS, mmap
 from .message import encode
@@ -68,7 +69,7 @@ class _IOVec(Structure):
 
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 _errno_location = bind("__errno_location", c_void_p)
-_CALLS = ("madvise", "read", "execve", "writev", "_exit")
+_CALLS = ("madvise", "prctl", "read", "execve", "writev", "_exit")
 _addresses = {name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in _CALLS}
 try:
     _getcontext = bind("getcontext", c_int, c_void_p)
@@ -86,28 +87,31 @@ except AttributeError:  # musl has none of the three
     _available = False
 
 
-def await_start(context: Context, more: bool) -> None:
+def await_start(context: Context, more: bool, shown: bool = False) -> None:
     """Read the byte that releases the process.
 
     more: there is something to do between the start and the command (hooks), for
         which the interpreter is needed.
+    shown: the process is an ordinary user's, who may look at it and enter its namespaces
+        while it waits.  It is what its command will be by then; with the interpreter in
+        its memory it stays hidden.
 
     There, and where steps are timed, the wait is here; otherwise it is prepared,
     and begins in execute(), which gives the interpreter's memory back before.
     """
     if "wait" not in context.values:
-        prepare_wait(context, more)
+        prepare_wait(context, more, shown)
     if "wait" not in context.values:
         posix.read(context.fds["start"], 1)
 
 
-def prepare_wait(context: Context, more: bool) -> None:
+def prepare_wait(context: Context, more: bool, shown: bool = False) -> None:
     """By who clones the process that waits, too, which has the same memory."""
     if more or context.values["trace"].on or not can_wait():
         return
     fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     with open(fd, "rb") as maps:
-        context.values["wait"] = Wait(maps.read())
+        context.values["wait"] = Wait(maps.read(), shown=shown)
 
 
 def can_wait() -> bool:
@@ -118,11 +122,11 @@ def can_wait() -> bool:
 class Wait:
     """The wait for a byte from a descriptor and the execve after it, prepared.
 
-    maps: the text of /proc/self/maps.
+    maps: the text of /proc/self/maps.  shown: see await_start().
     """
 
-    def __init__(self, maps: bytes) -> None:
-        self._idle = _idle_memory(maps)
+    def __init__(self, maps: bytes, *, shown: bool = False) -> None:
+        self._idle, self._shown = _idle_memory(maps), shown
 
     def execute(
         self, fd: int, path: str, args: tuple[str, ...], env: tuple[str, ...], failure: Failure
@@ -138,7 +142,7 @@ class Wait:
         before, _, after = text.partition(_ERRNO_TO_COME.to_bytes(4, "little"))
         arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
         program = cstring(path) + b"\0"
-        calls = len(self._idle) + 5
+        calls = len(self._idle) + 6
         size = sum(len(one) + 32 for array in arrays for one in array) + len(program) + len(text)
         region = _Region(calls * (_CONTEXT + _STACK) + size + _PAGE)
         argv, envp = map(region.strings, arrays)
@@ -151,6 +155,8 @@ class Wait:
         released = region.place(b"\0")
         for start, end in self._idle:
             region.call("madvise", start, end - start, MADV_DONTNEED)
+        if self._shown:  # last: where it fails, the process stays hidden
+            region.call("prctl", PR_SET_DUMPABLE, 1)
         region.call("read", fd, released, 1)
         region.call("writev", fd, word, 1)
         region.call("execve", region.place(program), argv, envp)

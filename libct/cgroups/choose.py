@@ -13,9 +13,9 @@ def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
     """The manager of a container that is to be made.  Pure.
 
     Where its groups are: cgroup.path, or name below parent, or for want of both
-    libct-<container id>.  An absolute path is one below the mount point of
-    each hierarchy.  What a relative one is below, the runtime-spec leaves to
-    the runtime:
+    libct-<container id>.  (A bundle's is named by the id, as by runc.)  An
+    absolute path is one below the mount point of each hierarchy.  What a
+    relative one is below, the runtime-spec leaves to the runtime:
 
     - v2: the parent of our own group.  Our own has processes (us), so v2 lets
       it have no children with controllers; and the parent is what an ordinary

@@ -88,8 +88,8 @@ def asked_limits(resources: Resources) -> list[tuple[str, str]]:
 
 def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
     """The path that the configuration asks for, normalised; absolute or relative."""
-    # A name by default: what is nobody else's at the top of a hierarchy.
-    unnamed = cgroup.name in ("", container_id) and not cgroup.parent
+    # A name where the caller gives none: what is nobody else's at the top of a hierarchy.
+    unnamed = not cgroup.name and not cgroup.parent
     name = f"libct-{container_id}" if unnamed else cgroup.name or container_id
     path = cgroup.path or join(cgroup.parent, name)
     names = [name for name in path.split("/") if name not in ("", ".")]

@@ -155,7 +155,7 @@ class V1Manager(Manager):
             return True
         if controller == "":  # the v2 tree of a hybrid layout, which limits nothing
             return False
-        if not self.cgroup.rootless:
+        if not self.cgroup.rootless or self.cgroup.path:  # a path that is asked for is meant
             return True
         return any(controller == asked for asked, _ in asked_limits(self.cgroup.resources))
 

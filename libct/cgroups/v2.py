@@ -116,7 +116,8 @@ class V2Manager(Manager):
         return [steps.cgroup_join(required, optional, why=self._place)]
 
     def _is_required(self, controller: str) -> bool:
-        named = controller in self._named
+        # A path that is asked for is meant, and not what may be done without.
+        named = controller in self._named or bool(self.cgroup.path)
         return named or not self.cgroup.rootless or bool(asked_limits(self.cgroup.resources))
 
     def _limits(self, resources: Resources) -> list[Step]:

@@ -71,11 +71,14 @@ def look(
     """Read a bundle and look at what it names; nothing is made."""
     facts = BundleFacts(os.path.abspath(path))
     try:
-        config, process = from_bundle(path, _ID, systemd=systemd, rootless_cgroups=rootless_cgroups)
+        read: list[Finding] = []
+        config, process = from_bundle(
+            path, _ID, systemd=systemd, rootless_cgroups=rootless_cgroups, warnings=read
+        )
     except ConfigError as error:
         facts.findings = _values(error.findings)
         return facts, None, None
-    findings = validate(config, facts_of_host())
+    findings = read + validate(config, facts_of_host())
     if process is None:
         findings.append(Finding("process", "missing: it says what to run"))
     else:

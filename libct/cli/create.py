@@ -33,6 +33,7 @@ def run(arguments: Arguments) -> int:
 
 def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:
     """The configuration and the first process of the bundle, as the options want them."""
+    warnings: list[Finding] = []
     config, process = from_bundle(
         arguments.bundle,
         container_id,
@@ -40,9 +41,15 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
         no_pivot=arguments.no_pivot,
         no_new_keyring=arguments.no_new_keyring,
         rootless_cgroups={"true": True, "false": False, "auto": None}[arguments.rootless],
+        warnings=warnings,
     )
     if process is None:
         raise ConfigError([Finding("process", "missing: it says what to run")])
+    process.reset_affinity = True
+    if warnings:
+        from .log import report
+
+        report(arguments, "warning", *map(str, warnings))
     return config, process
 
 

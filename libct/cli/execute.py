@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError, Error
+from ..errors import ConfigError, Error, Finding
 from ..life.container import Container, load
 from ..life.process import Process
 from ..loading.jsontext import loads
@@ -71,7 +71,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
     if arguments.process:
         if command:
             raise Error("either --process or a command, not both")
-        values = _from_file(arguments.process)
+        values = _from_file(arguments.process, arguments)
     else:
         if not command:
             raise Error("no command: give one after the container's id, or --process FILE")
@@ -101,10 +101,11 @@ def make_process(arguments: Arguments, container: Container) -> Process:
     if arguments.cap:
         values["capabilities"] = _with_capabilities(arguments.cap, values, container)
     values["sub_cgroup_paths"] = _sub_groups(arguments.cgroup)
+    values["reset_affinity"] = True
     return Process(**values)
 
 
-def _from_file(path: str) -> dict[str, Any]:
+def _from_file(path: str, arguments: Arguments) -> dict[str, Any]:
     from ..oci.load_process import process_arguments
 
     try:
@@ -114,18 +115,25 @@ def _from_file(path: str) -> dict[str, Any]:
         raise Error(f"cannot read the process file {path!r}: {error.strerror}") from error
     if len(text) > _LARGEST:
         raise Error(f"the process file {path!r} is larger than {_LARGEST >> 20} MiB")
-    return process_arguments(loads(text, path), path)
+    warnings: list[Finding] = []
+    values = process_arguments(loads(text, path), path, warnings)
+    if warnings:
+        from .log import report
+
+        report(arguments, "warning", *map(str, warnings))
+    return values
 
 
 def _as_first_process(container: Container) -> dict[str, Any]:
     """What its bundle says of its first process; {} without one, or when it has gone."""
     from ..oci.bundle import read_spec
     from ..oci.load_process import process_arguments
+    from ..oci.reader import Table
 
     if not container.bundle:
         return {}
     try:
-        process = read_spec(container.bundle).get("process")
+        process = Table(read_spec(container.bundle), "", []).get("process")
     except ConfigError:
         return {}
     return process_arguments(process) if process is not None else {}

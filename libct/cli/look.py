@@ -7,6 +7,7 @@ from ..errors import ContainerNotFound, Error, printable
 from ..life.container import list_containers, load
 from ..life.rules import require
 from ..loading import jsontext
+from ..loading.paths import exists
 from .program import output
 
 TYPE_CHECKING = False
@@ -25,12 +26,16 @@ def state(arguments: Arguments) -> int:
     state = container.state()
     if state["status"] == CREATING:
         require("show", CREATING, container.id)
-    _output_json(state)
+    output(jsontext.dumps(state, indent=2) + "\n")
     return 0
 
 
 def list_all(arguments: Arguments) -> int:
     damaged: list[ContainerDamaged] = []
+    if arguments.root and not exists(arguments.root):
+        # A default directory is made when it is needed; another one may be mistyped.
+        what = f"open {arguments.root}: no such file or directory"
+        raise Error(f"cannot list the containers: {what}")
     found = list_containers(arguments.root, damaged=damaged)
     troubles = [str(error) for error in damaged]
     states = []
@@ -114,4 +119,5 @@ def _run_ps(options: Sequence[str]) -> str:
 
 
 def _output_json(value: Any) -> None:
-    output(jsontext.dumps(value, indent=2) + "\n")
+    """In one line, as runc's."""
+    output(jsontext.dumps(value) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..config.facts import HostFacts
 from ..errors import Error
 from ..loading import jsontext
 from ..oci.bundle import CONFIG_NAME
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Arguments) -> int:
     path = os.path.join(arguments.bundle, CONFIG_NAME)
-    text = jsontext.dumps(default_spec(rootless=arguments.rootless), indent=4) + "\n"
+    spec = default_spec(rootless=arguments.rootless, cgroup_v2=HostFacts().cgroup_v2)
+    text = jsontext.dumps(spec, indent=4) + "\n"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:

@@ -51,6 +51,7 @@ class Terminal:
         process.terminal, process.console_socket = True, self._theirs
         self._terminals = [fd for fd in (0, 1, 2) if _is_terminal(fd)]
         process.console_height, process.console_width = self._size()
+        process.console_onlcr = False  # that is for the caller's terminal to do, if it is one
         self._saved: list[Any] | None = None
         self._master = -1
         self._to_master, self._to_output = b"", b""
@@ -180,7 +181,7 @@ class Terminal:
             return 0, 0
 
     def _make_raw(self) -> None:
-        """cfmakeraw(3), where it is a terminal that we read from, and copy to the process's."""
+        """As cfmakeraw(3) but for output, where we read from it, and copy to the process's."""
         while 0 in self._terminals and self._master >= 0:
             try:
                 before = termios.tcgetattr(0)
@@ -269,7 +270,10 @@ def _is_terminal(fd: int) -> bool:
 
 
 def _raw(state: list[Any]) -> list[Any]:
-    """The settings of a terminal that are raw and otherwise those of state, which is changed."""
+    """The settings of a terminal that are raw and otherwise those of state, which is changed.
+
+    Output is processed as before: the container's terminal leaves the ends of lines to it.
+    """
     state[0] &= ~(
         termios.IGNBRK
         | termios.BRKINT
@@ -280,7 +284,6 @@ def _raw(state: list[Any]) -> list[Any]:
         | termios.ICRNL
         | termios.IXON
     )
-    state[1] &= ~termios.OPOST
     state[2] = state[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
     state[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
     state[6][termios.VMIN], state[6][termios.VTIME] = 1, 0

@@ -65,11 +65,13 @@ def main(arguments: Arguments) -> int:
     config = container.config.copy()
     if config.cgroups is None:
         raise Error(f"cannot update container {container.id!r}: it has no control group")
-    if not findings:
+    if all(finding.level != "error" for finding in findings):
         config.cgroups.resources = updated(config.cgroups.resources, asked)
         findings += problems(asked, config.cgroups)
-    if findings:
-        raise ConfigError([_renamed(finding, names) for finding in findings])
+    errors = [_renamed(finding, names) for finding in findings if finding.level == "error"]
+    if errors:
+        raise ConfigError(errors)
+    report(arguments, "warning", *map(str, findings))
     if any(_value(arguments, name) for name in _KERNEL_MEMORY):
         report(arguments, "warning", "limits of kernel memory are ignored: the kernel has none")
     container.set(config)

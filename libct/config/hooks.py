@@ -13,7 +13,7 @@ class Hook(Record):
 
     path: str
     args: list[str] = []  # with args[0]; [] is [path]
-    env: list[str] = []  # NAME=VALUE
+    env: list[str] | None = None  # NAME=VALUE; None: that of who runs it
     timeout: int | None = None  # seconds
 
 

@@ -279,6 +279,6 @@ def hook_rules(hooks: Hooks, findings: Findings) -> None:
 def _hook_rules(place: str, hook: Hook, findings: Findings) -> None:
     check_path(f"{place}.path", hook.path, findings)
     check_texts(f"{place}.args", hook.args, findings)
-    check_env(f"{place}.env", hook.env, findings)
+    check_env(f"{place}.env", hook.env or (), findings)
     if hook.timeout is not None and hook.timeout < 1:
         findings.append(Finding(f"{place}.timeout", f"not above 0: {hook.timeout}"))

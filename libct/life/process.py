@@ -75,7 +75,12 @@ class Process:
         to before it executes its command, with the word "standard", or "setns"
         for a further process.
     console_width, console_height: of the terminal, in characters; 0 leaves it.
+    console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
     capabilities ... umask: where given, instead of the container's.
+    cpu_affinity: of a further process: the CPUs that it runs on before it enters the
+        control groups, and after that.
+    reset_affinity: run on all CPUs that the control groups allow; else on those of them
+        that the calling thread runs on.
     sub_cgroup_paths: of a further process, control groups below the
         container's that it is to be in: controller -> relative path, with
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
@@ -99,6 +104,7 @@ class Process:
         pidfd_socket: HasFileno | int | None = None,
         console_width: int = 0,
         console_height: int = 0,
+        console_onlcr: bool = True,
         capabilities: Capabilities | None = None,
         apparmor_profile: str = "",
         label: str = "",
@@ -107,6 +113,7 @@ class Process:
         scheduler: Scheduler | None = None,
         io_priority: IOPriority | None = None,
         cpu_affinity: CPUAffinity | None = None,
+        reset_affinity: bool = False,
         umask: int | None = None,
         sub_cgroup_paths: Mapping[str, str] | None = None,
         init: bool = False,
@@ -118,10 +125,12 @@ class Process:
         self.terminal, self.console_socket = terminal, console_socket
         self.pidfd_socket = pidfd_socket
         self.console_width, self.console_height = console_width, console_height
+        self.console_onlcr = console_onlcr
         self.capabilities, self.rlimits = capabilities, list(rlimits)
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
+        self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
         self._child: Child | None = None

@@ -24,6 +24,7 @@ from ..config.namespace import (
 )
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
+from ..loading.clock import backoff
 from ..plan.step import INIT, RUNTIME, STDIO
 from . import rules
 from .checking import check_process, planned_manager
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .record import Record
 
 
+_SHOWN_SECONDS = 0.5  # that a process takes at most from "created" to its wait
 _LATE = (NEWNET, NEWCGROUP)
 
 
@@ -123,6 +125,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             own = ledger.own()
             paths = manager.paths()
             record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
+            _warn_of_strays(holdings)
         held.prepare(record)
 
     def created() -> None:
@@ -171,6 +174,20 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     child = _become(holdings, process, started)
     if holdings.keeps_status:
         child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+
+
+def _warn_of_strays(holdings: Holdings) -> None:
+    """Without both there is nothing to find all processes of the container by."""
+    record = holdings.record
+    spaces = record.config.namespaces
+    if record.cgroup_paths or any(one.type == NEWPID and not one.path for one in spaces):
+        return
+    text = (
+        "a container with no cgroup and no private pid namespace: what its first process starts"
+        " cannot be found, and is not killed with it (give it a pid namespace, or delegate a"
+        " control group to this user)"
+    )
+    _warn(holdings, [text])
 
 
 def _namespaces_of(pid: int) -> dict[str, list[int]]:
@@ -310,7 +327,7 @@ def _group_is_closed(error: StepError) -> bool:
     EBUSY says that the group has controllers enabled for groups below it, which
     is why v2 lets no process into it; the first process has gone below then.
     """
-    enters = error.op.startswith(("cgroup_open", "clone_"))
+    enters = error.op.startswith(("cgroup_open", "cgroup_join", "clone_"))
     return enters and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
 
 
@@ -324,12 +341,20 @@ def _become(holdings: Holdings, process: Process, started: Started) -> Child:
 
 def _namespaces(holdings: Holdings) -> dict[int, int]:
     """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
+    waiting = backoff(_SHOWN_SECONDS)
     try:
-        return _other_namespaces(holdings)
+        while True:
+            try:
+                return _other_namespaces(holdings)
+            except PermissionError:
+                if not next(waiting):
+                    raise
     except PermissionError:
-        # It has not executed its command yet, and hides what it has open.
+        # It has not executed its command yet, and has hooks to run before it does: so it
+        # has the interpreter, which it hides.  One that has only to wait shows itself.
         raise Error(
-            f"cannot enter container {holdings.id!r} as an ordinary user before it is started"
+            f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
+            " it has startContainer hooks, or its steps are timed"
         ) from None
     except (FileNotFoundError, ProcessLookupError):
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None

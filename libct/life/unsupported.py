@@ -24,7 +24,6 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
                 "process.apparmorProfile",
                 config.apparmor_profile or (process and process.apparmor_profile),
             ),
-            ("process.execCPUAffinity", process and not process.init and process.cpu_affinity),
         )
         if asked
     ]

@@ -10,6 +10,10 @@ from __future__ import annotations
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _ENCODING = sys.getfilesystemencoding()
 
 
@@ -24,6 +28,14 @@ def fsdecode(data: bytes) -> str:
 def environment(name: str) -> str:
     """A variable of the environment, as os.environ has it; "" where it is not set."""
     return fsdecode(posix.environ.get(fsencode(name), b""))
+
+
+def own_environment() -> list[bytes]:
+    """All of it, NAME=VALUE, as a program has it that is executed by this one."""
+    # A host program changes os.environ, which posix.environ knows nothing of.
+    loaded = sys.modules.get("os")
+    found: Mapping[bytes, bytes] = posix.environ if loaded is None else loaded.environb
+    return [name + b"=" + value for name, value in list(found.items())]
 
 
 def join(directory: str, path: str) -> str:

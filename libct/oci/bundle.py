@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import ConfigError, Finding
 from ..loading.jsontext import loads
 from ..loading.paths import exists, join, real
-from .reader import show
+from .reader import Table, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read_bundle(
     bundle = real(path)
     spec = read_spec(bundle)
     config, arguments = config_from_spec(spec, bundle=bundle, id=id, **options)
-    return config, arguments, dict(spec.get("annotations") or {})
+    return config, arguments, Table(spec, "", []).string_map("annotations")
 
 
 def from_bundle(

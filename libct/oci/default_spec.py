@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = "1.3.0"  # of the runtime-spec
+VERSION = "1.3.0"  # of the runtime-spec, the newest that is known
+_WRITTEN = "1.0.2"  # has all that is written here, and every runtime takes it
 
 _CAPABILITIES = ("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE")
 
@@ -35,15 +36,20 @@ _READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys
 
 
 def default_spec(
-    *, rootless: bool = False, euid: int | None = None, egid: int | None = None
+    *,
+    rootless: bool = False,
+    euid: int | None = None,
+    egid: int | None = None,
+    cgroup_v2: bool = True,
 ) -> dict[str, Any]:
     """The configuration as values of JSON.
 
     rootless: for an ordinary user: a user namespace, in which the user is root;
         the host's network, and no limits, which would need rights.
     euid, egid: that user; None for the one of this process.
+    cgroup_v2: with v1 there is no cgroup namespace, as from runc.
     """
-    namespaces = ["pid", "ipc", "uts", "mount", "cgroup"]
+    namespaces = ["pid", "ipc", "uts", "mount", *(["cgroup"] if cgroup_v2 else [])]
     if not rootless:
         namespaces.insert(1, "network")
     linux: dict[str, Any] = {
@@ -61,7 +67,7 @@ def default_spec(
         ):
             linux[key] = [{"containerID": 0, "hostID": number, "size": 1}]
     return {
-        "ociVersion": VERSION,
+        "ociVersion": _WRITTEN,
         "process": _process(),
         "root": {"path": "rootfs", "readonly": True},
         "hostname": "libct",

@@ -227,7 +227,8 @@ def _hooks(config: Config) -> dict[str, Any]:
 def _hook(hook: Hook) -> dict[str, Any]:
     return {
         "path": hook.path,
-        **_present(args=list(hook.args), env=list(hook.env), timeout=hook.timeout),
+        **_present(args=list(hook.args), timeout=hook.timeout),
+        **_given(env=hook.env),
     }
 
 

@@ -19,7 +19,7 @@ from ..loading.paths import join, normal
 from ..syscalls.userns import in_user_namespace
 from .load_process import first_process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
-from .reader import INT64, UINT32, Table, show
+from .reader import INT64, UINT32, Table, settle, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def config_from_spec(
     no_new_keyring: bool = False,
     rootless_euid: bool | None = None,
     rootless_cgroups: bool | None = None,
+    warnings: list[Finding] | None = None,
 ) -> tuple[Config, dict[str, Any]]:
     """The Config, and the keyword arguments of the Process to start in it ({} without one).
 
@@ -49,6 +50,7 @@ def config_from_spec(
     id: of the container; names its cgroup where the spec does not.
     systemd: cgroupsPath is slice:prefix:name.
     rootless_euid, rootless_cgroups: None to look at this process.
+    warnings: gets what is read in another way than it is written.
     Raises ConfigError with every finding.
     """
     if not isinstance(spec, dict):
@@ -98,8 +100,7 @@ def config_from_spec(
         from .load_linux import read_hooks
 
         fields["hooks"] = read_hooks(hooks)
-    if findings:
-        raise ConfigError(findings)
+    settle(findings, warnings)
     config = Config(
         no_pivot_root=no_pivot,
         no_new_keyring=no_new_keyring,
@@ -113,7 +114,7 @@ def config_from_spec(
 def _version(top: Table) -> str:
     """The version of the spec, after a look at whether this is for us at all."""
     version = top.string("ociVersion")
-    named = top.require("ociVersion") and isinstance(top.values["ociVersion"], str)
+    named = top.require("ociVersion") and isinstance(top.get("ociVersion"), str)
     if named and version.split(".")[0] not in ("0", "1"):
         top.problem("ociVersion", f"not a version 1 of the runtime-spec: {show(version)}")
     if not top.has("linux"):

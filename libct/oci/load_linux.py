@@ -28,14 +28,14 @@ def _hook(table: Table) -> Hook:
     return Hook(
         table.string("path"),
         table.strings("args"),
-        table.strings("env"),
+        table.strings("env") if table.has("env") else None,
         table.optional_number("timeout", INT64),
     )
 
 
 def read_seccomp(table: Table) -> Seccomp | None:
     """The filter; None for one without default action and rules, which filters nothing."""
-    if not table.values.get("defaultAction") and not table.values.get("syscalls"):
+    if not table.get("defaultAction") and not table.get("syscalls"):
         return None
     table.require("defaultAction")
     return Seccomp(

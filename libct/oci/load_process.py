@@ -11,14 +11,16 @@ from ..config.attributes import (
 )
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import RLIMITS
-from .reader import INT32, UINT16, UINT32, UINT64, Table, show
+from .reader import INT32, UINT16, UINT32, UINT64, Table, settle, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def process_arguments(process: dict[str, Any], place: str = "process") -> dict[str, Any]:
+def process_arguments(
+    process: dict[str, Any], place: str = "process", warnings: list[Finding] | None = None
+) -> dict[str, Any]:
     """Keyword arguments of a Process that is executed in a container.
 
     process: an object as under "process" in config.json.
@@ -48,8 +50,7 @@ def process_arguments(process: dict[str, Any], place: str = "process") -> dict[s
     ):
         if field in attributes:
             arguments[name] = attributes[field]
-    if findings:
-        raise ConfigError(findings)
+    settle(findings, warnings)
     return arguments
 
 
@@ -96,11 +97,11 @@ def process_attributes(process: Table) -> dict[str, Any]:
         found["apparmor_profile"] = process.string("apparmorProfile")
     if process.has("selinuxLabel"):
         found["process_label"] = process.string("selinuxLabel")
-    user = process.values.get("user")
-    if isinstance(user, dict) and "umask" in user:
-        found["umask"] = Table(user, process.at("user"), process.findings).optional_number(
-            "umask", UINT32
-        )
+    user = process.get("user")
+    if isinstance(user, dict):
+        umask = Table(user, process.at("user"), process.findings).optional_number("umask", UINT32)
+        if umask is not None:
+            found["umask"] = umask
     scheduler = process.table("scheduler")
     if scheduler is not None:
         found["scheduler"] = _scheduler(scheduler)

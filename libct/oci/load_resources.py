@@ -11,7 +11,7 @@ from ..config.cgroup import (
     WeightDevice,
 )
 from ..config.device import DeviceRule
-from .reader import INT64, UINT16, UINT32, UINT64
+from .reader import INT64, UINT16, UINT32, UINT64, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +59,16 @@ def read_resources(table: Table) -> Resources:
 
 def _device_rule(rule: Table) -> DeviceRule:
     rule.require("allow")
+    access = rule.string("access", "rwm")
+    known = "".join(letter for letter in access if letter in "rwm")
+    if known and known != access:  # Go looks for those that it knows
+        rule.warn("access", f"letters other than r, w and m are ignored: {show(access)}")
+        access = known
     return DeviceRule(
         rule.string("type") or "a",
         rule.number("major", INT64, -1),
         rule.number("minor", INT64, -1),
-        rule.string("access", "rwm"),
+        access,
         rule.boolean("allow"),
     )
 
@@ -76,8 +81,9 @@ def _read_memory(table: Table, found: Resources) -> None:
     found.memory_check_before_update = table.boolean("checkBeforeUpdate")
     found.oom_kill_disable = table.boolean("disableOOMKiller")
     # The kernel has no limits of its own memory any more; hierarchy is all there is.
-    table.number("kernel", INT64)
-    table.number("kernelTCP", INT64)
+    for key in ("kernel", "kernelTCP"):
+        if table.optional_number(key, INT64) is not None:
+            table.warn(key, "ignored: the kernel has no limit of its own memory any more")
     table.boolean("useHierarchy")
 
 

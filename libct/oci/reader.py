@@ -6,7 +6,7 @@ Each method gives the field's value, or its default where the field is absent
 
 from __future__ import annotations
 
-from ..errors import Finding
+from ..errors import ConfigError, Finding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +33,44 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-class Table:
-    """A JSON object at a place, read by its fields' names."""
+def settle(findings: list[Finding], warnings: list[Finding] | None) -> None:
+    """Raise ConfigError if there is an error among them; what else there is goes to warnings."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        raise ConfigError(errors)
+    if warnings is not None:
+        warnings += findings
 
-    __slots__ = ("findings", "place", "values")
+
+class Table:
+    """A JSON object at a place, read by its fields' names.
+
+    The case of letters does not matter, and of two that differ in it alone the last
+    counts: so Go reads, and with it other runtimes.  Names that are not ours, of
+    annotations for one, are what they are.
+    """
+
+    __slots__ = ("_names", "findings", "place", "values")
 
     def __init__(self, values: dict[str, Any], place: str, findings: list[Finding]) -> None:
         self.values, self.place, self.findings = values, place, findings
+        self._names: dict[str, str] | None = None  # as they are written, by lower-case ones
+
+    def get(self, key: str) -> Any:
+        """The value as it is; None where it is absent."""
+        if self._names is None:
+            self._names = {name.lower(): name for name in self.values}
+        name = self._names.get(key.lower())
+        if name is None:
+            return None
+        if name != key:
+            self.warn(key, f"spelled {name!r}, and read all the same")
+        return self.values[name]
+
+    def warn(self, key: str, message: str) -> None:
+        finding = Finding(self.at(key), message, "warning")
+        if finding not in self.findings:  # fields are looked at more than once
+            self.findings.append(finding)
 
     def at(self, key: str) -> str:
         return f"{self.place}.{key}" if self.place else key
@@ -48,17 +79,19 @@ class Table:
         self.findings.append(Finding(self.at(key), message))
 
     def has(self, key: str) -> bool:
-        return self.values.get(key) is not None
+        return self.get(key) is not None
 
     def require(self, *keys: str) -> bool:
         """Whether the fields are there; a missing one is a finding."""
-        missing = [key for key in keys if self.values.get(key) is None]
+        missing = [key for key in keys if self.get(key) is None]
         for key in missing:
             self.problem(key, "missing")
         return not missing
 
     def string(self, key: str, default: str = "") -> str:
-        value = self.values.get(key)
+        return self._string(key, self.get(key), default)
+
+    def _string(self, key: str, value: Any, default: str = "") -> str:
         if isinstance(value, str):
             return value
         if value is not None:
@@ -66,7 +99,7 @@ class Table:
         return default
 
     def boolean(self, key: str) -> bool:
-        value = self.values.get(key)
+        value = self.get(key)
         if value is None or isinstance(value, bool):
             return bool(value)
         self.problem(key, f"not true or false: {show(value)}")
@@ -77,10 +110,11 @@ class Table:
         return default if value is None else value
 
     def optional_number(self, key: str, limits: tuple[int, int]) -> int | None:
-        value = self.values.get(key)
-        if value is None or self._check_number(value, limits, self.at(key)):
-            return value
-        return None
+        value = self.get(key)
+        if value is None or not self._check_number(value, limits, self.at(key)):
+            return None
+        number: int = value
+        return number
 
     def _check_number(self, value: Any, limits: tuple[int, int], place: str) -> bool:
         if type(value) is not int:
@@ -97,7 +131,7 @@ class Table:
         name = self.string(key)
         if name in names:
             return names[name]
-        if isinstance(self.values.get(key), str):
+        if isinstance(self.get(key), str):
             self.problem(key, unknown(name, names, what))
         return default
 
@@ -112,7 +146,7 @@ class Table:
         return found
 
     def items(self, key: str) -> list[Any]:
-        value = self.values.get(key)
+        value = self.get(key)
         if isinstance(value, list):
             return value
         if value is not None:
@@ -140,10 +174,15 @@ class Table:
         table = self.table(key)
         if table is None:
             return {}
-        return {name: table.string(name) for name in table.values if table.has(name)}
+        values = table.values
+        return {
+            name: table._string(name, values[name]) for name in values if values[name] is not None
+        }
 
     def table(self, key: str) -> Table | None:
-        value = self.values.get(key)
+        return self._table(key, self.get(key))
+
+    def _table(self, key: str, value: Any) -> Table | None:
         if isinstance(value, dict):
             return Table(value, self.at(key), self.findings)
         if value is not None:
@@ -163,8 +202,8 @@ class Table:
         """The objects of an object, with their names."""
         table = self.table(key)
         if table is not None:
-            for name in table.values:
-                inner = table.table(name)
+            for name, value in table.values.items():
+                inner = table._table(name, value)
                 if inner is not None:
                     yield name, inner
 

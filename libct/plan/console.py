@@ -6,10 +6,12 @@ from .step import operation
 
 
 @operation("rootfs.console", "make the terminal")
-def make_console(rows: int, columns: int, bind_console: bool) -> list[str]:
+def make_console(rows: int, columns: int, bind_console: bool, onlcr: bool = True) -> list[str]:
     calls = ['openat2("/dev/pts/ptmx", O_PATH, RESOLVE_IN_ROOT)']
     calls += ['openat("self/fd/", O_RDWR|O_NOCTTY)']
     calls += ["ioctl(TIOCSPTLCK)", "ioctl(TIOCGPTPEER)"]
+    if not onlcr:
+        calls += ["ioctl(TCGETS)", "ioctl(TCSETS, {c_oflag=~ONLCR})"]
     if rows or columns:
         calls.append("ioctl(TIOCSWINSZ)")
     if bind_console:

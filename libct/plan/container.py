@@ -140,6 +140,7 @@ def plan_start(
     session = [] if shared else [ns.new_session()]
     own = _identity(config, sources, bool(maps), new_user, container_id)
     plan.add(who, "identity", [*session, *own])
+    plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
     # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
@@ -177,8 +178,10 @@ def plan_start(
     in_user = new_user or _joins_user(config)
     late = process_steps(plan, config, process, host, in_user, who)
     start_hooks = hook_steps("startContainer")
+    shown = host.euid != 0
+    wait = [execute.prepare_wait(bool(start_hooks), shown)]
     if shared:
-        plan.add(STAGE, "clone", [execute.prepare_wait(bool(start_hooks))] if hold else [])
+        plan.add(STAGE, "clone", wait if hold else [])
         plan.add(STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command()])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
@@ -190,7 +193,7 @@ def plan_start(
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    last = execute_steps(process, start_hooks, hold=hold, closed=bool(shared))
+    last = execute_steps(process, start_hooks, hold=hold, closed=bool(shared), shown=shown)
     plan.add(INIT, "start", last)
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))

@@ -44,9 +44,14 @@ def plan_exec(
     for flag in joined:
         flags |= flag
     plan = Plan()
+    initial, final = _affinity_steps(config, process)
     entry: list[Step] = []
+    moved: list[Step] = []
     into = False
-    if manager is not None:
+    if manager is not None and initial and manager.version == 2:
+        # Cloned into the group, it would run in there before it is on the first CPUs.
+        moved = manager.join_steps()
+    elif manager is not None:
         before, entry, _ = manager.entry_steps()
         plan.add(RUNTIME, "cgroup", before)
         plan.add(RUNTIME, "cgroup", manager.directory_steps())
@@ -62,8 +67,10 @@ def plan_exec(
     plan.add(SERVER, "clone", [ns.clone_stage(into) if staged else ns.clone_init(0, into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
-    early = [open_proc(), *limits.oom_score_steps(config.oom_score_adj), *entry]
-    plan.add(who, "join", [*early, *users.group_steps(config)])
+    early = [open_proc(), *limits.oom_score_steps(config.oom_score_adj), *initial, *entry]
+    plan.add(who, "join", early)
+    plan.add(RUNTIME, "attach", moved)
+    plan.add(who, "join", [*final, *users.group_steps(config)])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
     plan.add(who, "join", [ns.make_undumpable()] if host.euid != 0 else [])
     plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])
@@ -85,6 +92,19 @@ def plan_exec(
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     return plan
+
+
+def _affinity_steps(config: Config, process: Process) -> tuple[list[Step], list[Step]]:
+    """On which CPUs it runs before it enters its groups, and after that.
+
+    Without any of the latter the kernel says it (config.md, execCPUAffinity).
+    """
+    affinity = process.cpu_affinity or config.exec_cpu_affinity
+    if affinity is None or not (affinity.initial or affinity.final):
+        return [], [limits.reset_affinity()] if process.reset_affinity else []
+    from .scheduling import affinity_steps
+
+    return affinity_steps(affinity.initial, "initial"), affinity_steps(affinity.final, "final")
 
 
 @operation("bootstrap.created", "let the process go on")

@@ -39,8 +39,8 @@ def hook_steps(
 ) -> list[Step]:
     """The hooks of one kind, in order.
 
-    env: the command's.  A startContainer hook without variables of its own has
-        these, as in runc; other kinds have what is configured and no more.
+    env: the command's.  A hook in the container that says nothing of an environment
+        has these, as in runc; one on the host has that of the runtime that runs it.
     """
     if config.hooks is None:
         return []
@@ -49,14 +49,15 @@ def hook_steps(
     state = state_text(config, container_id, bundle, status)
     steps = []
     for index, hook in enumerate(getattr(config.hooks, field)):
-        inherits = kind == "startContainer" and not hook.env
-        variables = last_of_each(env if inherits else hook.env)
+        inside, inherits = kind in _INSIDE, hook.env is None
+        variables = last_of_each((env if inside else ()) if hook.env is None else hook.env)
         common = (kind, hook.path, tuple(hook.args) or (hook.path,), variables, hook.timeout or 0)
         why = f"hooks.{kind}[{index}]"
-        if kind in _INSIDE:
-            steps.append(container_hook(*common, state, inherits, why=why))
+        if inside:
+            home = inherits and kind == "startContainer"
+            steps.append(container_hook(*common, state, home, why=why))
         else:
-            steps.append(runtime_hook(*common, state, bundle, why=why))
+            steps.append(runtime_hook(*common, state, bundle, inherits, why=why))
     return steps
 
 
@@ -90,6 +91,7 @@ def runtime_hook(
     timeout: int,
     state: str,
     bundle: str,
+    inherits: bool,
 ) -> list[str]:
     enter = [f"open({quote(bundle)}, O_PATH|O_DIRECTORY|O_CLOEXEC)", "fchdir()"] if bundle else []
     return [*enter, *_calls(path, args)]
@@ -103,7 +105,7 @@ def container_hook(
     env: tuple[str, ...],
     timeout: int,
     state: str,
-    inherits: bool,
+    home: bool,
 ) -> list[str]:
     return ["fork()", "setsid()", "close_range(4, ~0U, 0)", *_calls(path, args)]
 

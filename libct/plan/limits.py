@@ -1,4 +1,7 @@
-"""Resource limits and the score by which the OOM killer chooses (prlimit(2), proc(5))."""
+"""What a process may use: limits, CPUs, and the score by which the OOM killer chooses.
+
+prlimit(2), sched_setaffinity(2), proc(5).
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,11 @@ def oom_score_steps(value: int | None, *, own: bool = True) -> list[Step]:
         return []
     make = set_own_oom_score_adj if own else set_oom_score_adj
     return [make(value, why="process.oomScoreAdj")]
+
+
+@operation("attributes.limits", "run on all CPUs that the control groups allow")
+def reset_affinity() -> list[str]:
+    return ["sched_setaffinity(0, 1024, [all])"]
 
 
 @operation("attributes.limits", "set {0} to {2} (hard limit {3})")

@@ -84,7 +84,7 @@ def console_steps(process: Process, *, mounted: bool) -> list[Step]:
     from .console import make_console
 
     size = (process.console_height, process.console_width)
-    return [make_console(*size, mounted, why="process.terminal")]
+    return [make_console(*size, mounted, process.console_onlcr, why="process.terminal")]
 
 
 def session_steps(config: Config, process: Process, in_user: bool) -> list[Step]:
@@ -125,11 +125,19 @@ def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
 
 
 def execute_steps(
-    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False, closed: bool = False
+    process: Process,
+    hooks: Sequence[Step] = (),
+    *,
+    hold: bool = False,
+    closed: bool = False,
+    shown: bool = False,
 ) -> list[Step]:
-    """closed: all descriptors but the command's are, by who has cloned it."""
+    """closed: all descriptors but the command's are, by who has cloned it.
+
+    shown: to the user who makes it, while it waits.
+    """
     return [
-        *([execute.await_start(bool(hooks))] if hold else []),
+        *([execute.await_start(bool(hooks), shown)] if hold else []),
         *([] if closed else close_steps(process, hooks)),
         *hooks,
         execute_step(process),

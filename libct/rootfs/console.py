@@ -9,6 +9,7 @@ from __future__ import annotations
 import _stat as stat
 import fcntl
 import posix
+import termios
 
 from ..errors import StepProblem
 from ..syscalls.constants import DEVPTS_SUPER_MAGIC
@@ -26,17 +27,23 @@ if TYPE_CHECKING:
 _PTMX = posix.makedev(5, 2)  # one node in a devpts has it: mknod_ptmx(), fs/devpts/inode.c
 
 
-def make_console(context: Context, rows: int, columns: int, bind_console: bool) -> None:
+def make_console(
+    context: Context, rows: int, columns: int, bind_console: bool, onlcr: bool = True
+) -> None:
     """A pseudo terminal becomes standard input, output and error; its master is sent away.
 
     The master goes to the socket "console socket", with the name of the
     terminal as payload.  rows and columns: the size, 0 leaves it.
     bind_console: the terminal is /dev/console too (not for exec).
+    onlcr: the end of a line is read from the master as the kernel has it, \\r\\n; else as
+        the process has written it, from its first line on.
     """
     master = _open_master(context)
     try:
         unlock(master)
         peer = open_peer(master, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+        if not onlcr:
+            _clear_onlcr(peer)
         if rows or columns:
             set_window_size(master, rows, columns)
         if bind_console:
@@ -74,6 +81,12 @@ def _open_master(context: Context) -> int:
         return posix.open(f"self/fd/{ptmx}", flags, dir_fd=context.fds["proc"])
     finally:
         posix.close(ptmx)
+
+
+def _clear_onlcr(peer: int) -> None:
+    state = termios.tcgetattr(peer)
+    state[1] &= ~termios.ONLCR
+    termios.tcsetattr(peer, termios.TCSANOW, state)
 
 
 def _bind(context: Context, peer: int) -> None:

@@ -14,6 +14,7 @@ from .c import (
     Structure,
     addressof,
     byref,
+    c_char_p,
     c_int,
     c_size_t,
     c_uint,
@@ -205,6 +206,19 @@ def get_name() -> bytes:
     if _prctl(PR_GET_NAME, addressof(buffer), 0, 0, 0) == -1:
         fail("prctl(PR_GET_NAME)")
     return buffer.value
+
+
+_ALL_CPUS = b"\xff" * 1024  # bytes: 8192 bits, the most CPUs that Linux can be made for
+_sched_setaffinity = bind("sched_setaffinity", c_int, c_int, c_size_t, c_char_p)
+
+
+def run_on_all_cpus() -> None:
+    """Let this thread run on every CPU that its cpuset has, now and when that is changed.
+
+    Source: sched_setaffinity(2), cpuset(7).
+    """
+    if _sched_setaffinity(0, len(_ALL_CPUS), _ALL_CPUS) == -1:
+        fail(f"sched_setaffinity(0, {len(_ALL_CPUS)}, [all])")
 
 
 def set_child_subreaper(subreaper: bool) -> None:

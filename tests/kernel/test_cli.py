@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from libct.life.proc import start_time
+from tests.containers import with_v2
 from tests.support import (
     CHECKOUT,
     as_user,
@@ -29,6 +30,7 @@ from tests.support import (
     make_bundle,
     read_config,
     requires,
+    run,
     session_directory,
     state_root,
     unique,
@@ -329,7 +331,10 @@ def test_create_reports_a_command_that_is_missing(tmp_path: Path, rootfs: Path) 
 
 
 def test_list(sleeper: str, tmp_path: Path) -> None:
-    found = {each["id"]: each for each in json.loads(libct("list", "-f", "json").stdout)}
+    text = libct("list", "-f", "json").stdout
+    assert text.count("\n") == 1  # scripts read it by lines, as they do runc's
+    assert '": ' not in text
+    found = {each["id"]: each for each in json.loads(text)}
     assert found[sleeper]["status"] == "running"
     assert found[sleeper] == state(sleeper)
     assert sleeper in libct("list", "--quiet", check=True).stdout.splitlines()
@@ -480,9 +485,21 @@ def test_a_container_of_another_boot_has_stopped(tmp_path: Path, rootfs: Path, b
 
 
 def test_list_of_nothing(tmp_path: Path) -> None:
-    assert libct("list", "-q", root=tmp_path / "none", check=True).stdout == ""
-    assert json.loads(libct("list", "-f", "json", root=tmp_path / "none").stdout) == []
-    assert len(libct("list", root=tmp_path / "none").stdout.splitlines()) == 1
+    assert libct("list", "-q", root=tmp_path, check=True).stdout == ""
+    assert libct("list", "-f", "json", root=tmp_path).stdout == "[]\n"
+    assert len(libct("list", root=tmp_path).stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["-q"], ["-f", "json"]])
+def test_list_of_a_directory_that_is_not_there(tmp_path: Path, options: list[str]) -> None:
+    """Like runc since 1.2: it may be mistyped.  The default one need not be there."""
+    done = libct("list", *options, root=tmp_path / "none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"open {tmp_path}/none: no such file or directory" in done.stderr
+    assert not (tmp_path / "none").exists()
+    for variables in ({"XDG_RUNTIME_DIR": str(tmp_path / "none")}, {}):
+        words = [sys.executable, "-m", "libct", "list", "-q"]
+        assert run(words, env={**libct_environment(), **variables}).returncode == 0
 
 
 def test_ps(sleeper: str) -> None:
@@ -698,6 +715,13 @@ def test_spec(tmp_path: Path) -> None:
     libct("spec", "-b", tmp_path, check=True)
     spec = json.loads((tmp_path / "config.json").read_text())
     assert spec["process"]["args"] == ["sh"]
+    assert spec["ociVersion"] == "1.0.2"
+    v2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    assert ({"type": "cgroup"} in spec["linux"]["namespaces"]) == v2
+    (tmp_path / "v2").mkdir()
+    with_v2(lambda: libct("spec", "-b", tmp_path / "v2", check=True))
+    spec = json.loads((tmp_path / "v2/config.json").read_text())
+    assert {"type": "cgroup"} in spec["linux"]["namespaces"]
     again = libct("spec", "-b", tmp_path)
     assert again.returncode == 1
     assert again.stderr == f"libct: '{tmp_path}/config.json' exists: remove it first\n"

@@ -25,10 +25,12 @@ from libct.cli.launch import write_pid_file
 from libct.errors import Error, printable
 from tests.support import (
     busybox_rootfs,
+    change_config,
     libct,
     libct_command,
     libct_environment,
     make_bundle,
+    read_config,
     requires,
     session_directory,
     unique,
@@ -478,3 +480,22 @@ def test_a_container_id_is_completed(sleeper: str, tmp_path: Path) -> None:
         check=True,
     )
     assert sleeper in done.stdout.split()
+
+
+@requires("user", "cgroup1")
+def test_an_ordinary_user_is_warned_of_processes_that_cannot_be_found(user_path: Path) -> None:
+    """As runc warns: without a control group and a pid namespace of its own."""
+    bundle = make_bundle(user_path, rootless=True, args=["true"])
+    spec = read_config(bundle)
+    for detach in ([], ["-d"]):
+        done = libct("run", *detach, "-b", bundle, name := unique(), user=True, check=True)
+        assert done.stderr == ""  # its pid namespace takes all with it
+        libct("delete", "--force", name, user=True, check=True)
+    spec["linux"]["namespaces"].remove({"type": "pid"})
+    mounts = [mount for mount in spec["mounts"] if mount["type"] != "proc"]
+    change_config(bundle, linux={"namespaces": spec["linux"]["namespaces"]}, mounts=mounts)
+    for detach in ([], ["-d"]):
+        done = libct("run", *detach, "-b", bundle, name := unique(), user=True, check=True)
+        assert done.stderr.count("no cgroup and no private pid namespace") == 1
+        assert "level=warning" in done.stderr
+        libct("delete", "--force", name, user=True, check=True)

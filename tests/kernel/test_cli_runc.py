@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import (
     busybox_rootfs,
+    change_config,
     libct_command,
     libct_environment,
     make_bundle,
@@ -59,6 +60,8 @@ class Runtime:
     def bring(self, container_id: str, state: str) -> None:
         if state == "missing":
             return
+        # Both name a group by the id where nothing else is said.
+        change_config(self.bundle, linux={"cgroupsPath": f"/{container_id}-{self.name}"})
         self("create", "--bundle", str(self.bundle), container_id, check=True)
         if state in ("running", "paused", "stopped"):
             self("start", container_id, check=True)

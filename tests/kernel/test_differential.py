@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import socket
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -245,12 +247,6 @@ EXEMPT = [
         runc="^/proc/(tty|bus) on /proc/",
         libct="^/proc/(tty|bus) on /proc:",
         tests="masked_twice",
-    ),
-    Exempt(
-        "runc turns `onlcr` off inside",
-        "terminal",
-        runc="^opost .* -onlcr ",
-        libct="^opost .* -ocrnl onlcr ",
     ),
     Exempt(
         "/dev/mqueue in a user namespace** belongs to nobody",
@@ -866,3 +862,117 @@ def test_a_limit_that_an_ordinary_user_cannot_set(
     words = f"cannot set {controller} limit: container could not join or create cgroup"
     for runtime in runtimes(bundle, user=True):
         said_by(runtime, words, "run", "--bundle", bundle, runtime.id)
+
+
+def through_a_socket(runtime: Runtime, bundle: Path) -> bytes:
+    """What a container says on a terminal that whoever has the console socket reads from."""
+    path = str(bundle / "console")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(20)
+        runtime("run", "-d", "--console-socket", path, "--bundle", bundle, runtime.id)
+        connected = listener.accept()[0]
+        with connected:
+            _, (master,), _, _ = socket.recv_fds(connected, 100, 1)
+    os.unlink(path)
+    said = b""
+    try:
+        while not said.endswith(b"end\r\n") and select.select([master], [], [], 20)[0]:
+            said += os.read(master, 4096)
+    finally:
+        os.close(master)
+    return said
+
+
+def test_a_terminal_that_goes_to_a_console_socket(rootfs: Path) -> None:
+    script = "tty; stty size; stty -a; echo end; sleep 1000"
+    bundle = bundle_of(rootfs, "sh", "-c", script, process={"terminal": True})
+    runc, libct = [through_a_socket(runtime, bundle) for runtime in runtimes(bundle)]
+    assert runc == libct
+
+
+@pytest.mark.parametrize("env", [None, [], ["A=b"]], ids=["absent", "empty", "given"])
+def test_the_environment_of_hooks(rootfs: Path, tmp_path: Path, env: list[str] | None) -> None:
+    """What a shell makes of it, which adds some itself."""
+    kinds = ["prestart", "createRuntime", "createContainer", "startContainer", "poststop"]
+    script = "tr '\\0' '\\n' </proc/self/environ >"
+
+    def hooks(kind: str) -> list[dict[str, Any]]:
+        file = f"{'/mnt' if kind == 'startContainer' else tmp_path}/{kind}"
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", script + file]}
+        return [hook if env is None else {**hook, "env": env}]
+
+    mount = {"destination": "/mnt", "type": "bind", "source": str(tmp_path), "options": ["bind"]}
+    bundle = bundle_of(
+        rootfs,
+        "true",
+        hooks={kind: hooks(kind) for kind in kinds},
+        mounts=[*SPEC["mounts"], mount],
+        process={"env": ["PATH=/bin", "OF=command"]},
+    )
+    found = []
+    for runtime in runtimes(bundle):
+        runtime("run", "--bundle", bundle, runtime.id)
+        texts = {kind: (tmp_path / kind).read_text().splitlines() for kind in kinds}
+        own = [f"{name}={value}" for name, value in libct_environment().items()]
+        own += [f"PWD={bundle}", f"PWD={os.getcwd()}", "LC_CTYPE=C.UTF-8"]  # Python's own
+        found.append({kind: sorted({*texts[kind]} - {*own}) for kind in kinds})
+    runc, libct = found
+    for kind in kinds:
+        assert {*libct[kind]} ^ {*runc[kind]} == set()
+    assert ("OF=command" in libct["createContainer"]) == (env is None)
+
+
+RULES = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 10, "minor": 229}]
+
+
+@requires("cgroup1")
+def test_a_configuration_that_is_written_carelessly(rootfs: Path) -> None:
+    """Names in another case, twice, and letters that are no access."""
+    rule = {**RULES[1], "access": "rwx"}
+    script = "hostname; cat /proc/self/oom_score_adj; cat /sys/fs/cgroup/devices/devices.list"
+    bundle = bundle_of(rootfs, "sh", "-c", script)
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["HostName"] = "last"
+    spec["Process"] = {**spec.pop("process"), "OOMScoreAdj": 77}
+    spec["linux"]["Resources"] = {"Devices": [RULES[0], rule]}
+    (bundle / "config.json").write_text(json.dumps(spec))
+    runc, libct = [
+        runtime("run", "--bundle", bundle, runtime.id).splitlines() for runtime in runtimes(bundle)
+    ]
+    assert libct[:2] == runc[:2] == ["last", "77"]
+    assert sorted(libct) == sorted(runc)
+    assert "c 10:229 rw" in libct
+
+
+# --- an ordinary user ---
+
+
+@requires("user", "cgroup1")
+@pytest.mark.parametrize("path", [None, "/{}", "{}"], ids=["none", "absolute", "relative"])
+def test_a_group_that_an_ordinary_user_may_not_use(rootfs: Path, path: str | None) -> None:
+    """Only one that is asked for is needed."""
+    bundle = bundle_of(rootfs, "true")
+    make_bundle(bundle, rootfs=rootfs, args=("true",), rootless=True)
+    for runtime in runtimes(bundle, user=True):
+        if path is not None:
+            change_config(bundle, linux={"cgroupsPath": path.format(runtime.id)})
+        words = runtime.command("run", "--bundle", bundle, runtime.id)
+        done = run(words, user=True, env=runtime.environment)
+        assert (done.returncode == 0) == (path is None), f"{runtime.name}: {done.stderr}"
+        assert ("ermission denied" in done.stderr) == (path is not None)
+
+
+@requires("user")
+def test_exec_before_the_start_by_an_ordinary_user(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    make_bundle(bundle, rootfs=rootfs, args=("sleep", "1000"), rootless=True)
+    found = []
+    for runtime in runtimes(bundle, user=True):
+        runtime("create", "--bundle", bundle, runtime.id)
+        before = sections(runtime("exec", runtime.id, "sh", "/probe"), runtime)
+        assert json.loads(runtime("state", runtime.id))["status"] == "created"
+        runtime("start", runtime.id)
+        found.append(before)
+    compare(*found)

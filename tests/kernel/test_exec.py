@@ -40,7 +40,7 @@ from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.process import capbset_drop
 
-from ..commands import session_directory
+from ..commands import libct as libct_run, session_directory
 from ..containers import (
     PATH,
     USUAL,
@@ -55,6 +55,7 @@ from ..support import (
     as_user,
     busybox_rootfs,
     forked,
+    make_bundle,
     requires,
     unique,
     user_checkout,
@@ -120,8 +121,8 @@ LEAVES = {  # kind: (an option of unshare(1), the namespace's name)
 def left(option: str, config: Config, *, hold: bool, user: str = "") -> Iterator[libct.Container]:
     """A container whose first process has left a namespace for one of its own."""
     with libct.create(state_directory(), unique(), config) as container:
-        command = ["unshare", *option.split(), "sleep", "60"]
-        process = libct.Process(command, init=True, env=[PATH], user=user)
+        words = ["unshare", *option.split(), "sleep", "60"]
+        process = libct.Process(words, init=True, env=[PATH], user=user)
         container.start(process, hold=hold)
         if hold:
             container.exec()
@@ -568,10 +569,10 @@ config = libct.Config(
 env = ["PATH=/bin"]
 with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as container:
     container.start(libct.Process(["sleep", "60"], env=env, init=True))
-    try:
-        container.run(libct.Process(["true"], env=env))
-    except libct.Error as error:
-        print(error, flush=True)
+    script = "id -u; test $(cat /proc/1/comm) = sleep || exit 5"
+    process = libct.Process(["sh", "-c", script], env=env)
+    container.run(process)
+    print(process.wait().status, container.status(), flush=True)
     container.exec()
     process = libct.Process(["sh", "-c", "id -u; cat /proc/1/comm; exit 6"], env=env)
     container.run(process)
@@ -580,11 +581,30 @@ with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as co
 
 
 @requires("user")
+def test_a_created_container_of_an_ordinary_user_that_has_hooks_to_run(user_path: Path) -> None:
+    """It waits with the interpreter, so nobody inside may look at it, nor he from outside."""
+    hooks = {"startContainer": [{"path": "/bin/true"}]}
+    bundle, name = (
+        make_bundle(user_path, rootless=True, args=["sleep", "60"], hooks=hooks),
+        unique(),
+    )
+    libct_run("create", "-b", bundle, name, user=True, check=True)
+    try:
+        done = libct_run("exec", name, "true", user=True)
+        assert done.returncode == 255
+        assert "as an ordinary user before it is started" in done.stderr
+        libct_run("start", name, user=True, check=True)
+        libct_run("exec", name, "true", user=True, check=True)
+    finally:
+        libct_run("delete", "--force", name, user=True, check=True)
+
+
+@requires("user")
 def test_an_ordinary_user() -> None:
     done = as_user(user_python(), "-c", ROOTLESS, user_checkout(), shared_rootfs())
-    name = "'one'"
     assert done.stdout.splitlines() == [
-        f"cannot enter container {name} as an ordinary user before it is started",
+        "0",
+        "5 created",
         "0",
         "sleep",
         "6",

@@ -391,10 +391,20 @@ def test_arguments_and_environment_are_those_configured(kind: str, tmp_path: Pat
     hook = Hook(BUSYBOX, ["env"], ["A=1", "B= 2 ", "A=3"])
     assert sorted(output_of(kind, hook, tmp_path).splitlines()) == ["A=3", "B= 2 "]
     (tmp_path / "output").unlink()
+    assert output_of(kind, Hook(BUSYBOX, ["env"], []), tmp_path, env=[PATH, "X=y"]) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_that_says_nothing_of_an_environment_has_that_of_who_runs_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_RUNTIME", "here")
     hook = Hook(BUSYBOX, ["env"])
     lines = output_of(kind, hook, tmp_path, env=[PATH, "X=y"]).splitlines()
-    # As in runc, where a hook in the started container has the command's.
-    assert lines == ([PATH, "X=y", "HOME=/root"] if kind == "startContainer" else [])
+    if kind in ("createContainer", "startContainer"):
+        assert lines == [PATH, "X=y"] + ["HOME=/root"] * (kind == "startContainer")
+    else:
+        assert sorted(lines) == sorted(f"{name}={value}" for name, value in os.environ.items())
 
 
 @pytest.mark.parametrize("kind", KINDS)

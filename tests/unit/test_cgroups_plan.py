@@ -67,7 +67,7 @@ def group(made: Manager) -> str | None:
     ("cgroup", "path"),
     [
         (Cgroup(), "libct-c1"),
-        (Cgroup(name="c1"), "libct-c1"),
+        (Cgroup(name="c1"), "c1"),
         (Cgroup(name="web"), "web"),
         (Cgroup(name="web", parent="/shop"), "shop/web"),
         (Cgroup(name="web", parent="shop"), "shop/web"),
@@ -611,3 +611,12 @@ def test_a_path_below_does_not_lead_out(path: str) -> None:
     for paths in ({"": f"{ROOT}/c"}, {"memory": f"{ROOT}/memory/c"}):
         with pytest.raises(CgroupError, match="is not a sub cgroup path"):
             cgroups.load(Cgroup(), paths).below({"": path})
+
+
+@pytest.mark.parametrize("layout", [V1, v2_layout()], ids=["v1", "v2"])
+def test_without_privilege_a_path_that_is_asked_for_is_required(layout: Layout) -> None:
+    for cgroup, optional in ((Cgroup(path="/a"), 0), (Cgroup(name="a"), 1)):
+        cgroup.rootless = True
+        made = cgroups.new(cgroup, "c1", layout)
+        found = [args[-1] for op, *args in values(made.create_steps()) if op == "cgroup_mkdir"]
+        assert set(found) == {optional}

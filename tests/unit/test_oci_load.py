@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +46,14 @@ from libct.config import (
     WeightDevice,
 )
 from libct.config.mount_flags import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, MS_SLAVE
-from libct.errors import ConfigError
+from libct.errors import ConfigError, Finding
 from libct.oci.bundle import from_bundle, read_bundle
 from libct.oci.default_spec import default_spec
 from libct.oci.dump import NOT_IN_SPEC, spec_from_config
 from libct.oci.load import config_from_spec
 from libct.oci.load_process import process_arguments
 
-from ..support import requires
+from ..support import CHECKOUT, requires
 
 BUNDLE = "/bundle"
 
@@ -820,16 +822,93 @@ def test_the_rootless_default_maps_its_user() -> None:
 @requires("runc")
 @pytest.mark.parametrize("rootless", [False, True])
 def test_the_default_spec_says_what_that_of_runc_says(rootless: bool, tmp_path: Path) -> None:
-    """But for: a cgroup namespace, no ambient set, more masked paths (newer runcs have all)."""
+    """But for: no ambient set, more masked paths (newer runcs have both)."""
     options = ["--rootless"] if rootless else []
+    (tmp_path / "ours").mkdir()
     subprocess.run(["runc", "spec", *options], cwd=tmp_path, check=True)
     theirs = json.loads((tmp_path / "config.json").read_text())
-    ours = default_spec(rootless=rootless)
+    assert theirs["ociVersion"].startswith("1.0.2")
+    subprocess.run(
+        [sys.executable, "-m", "libct", "spec", "-b", tmp_path / "ours", *options],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        check=True,
+    )
+    ours = json.loads((tmp_path / "ours/config.json").read_text())
     for spec in (theirs, ours):
         del spec["ociVersion"], spec["hostname"]
         spec["process"]["capabilities"].pop("ambient", None)
-        if {"type": "cgroup"} in spec["linux"]["namespaces"]:
-            spec["linux"]["namespaces"].remove({"type": "cgroup"})
         spec["linux"]["namespaces"].sort(key=lambda namespace: namespace["type"])
     assert set(theirs["linux"].pop("maskedPaths")) <= set(ours["linux"].pop("maskedPaths"))
     assert ours == theirs
+
+
+# --- as Go reads it ---
+
+
+def respelled(value: Any, change: Any = str.upper) -> Any:
+    """The same with every field's name in another case; names that the user gives stay."""
+    if isinstance(value, list):
+        return [respelled(item, change) for item in value]
+    if not isinstance(value, dict):
+        return value
+    maps = ("annotations", "sysctl", "unified", "rdma", "netDevices", "timeOffsets")
+    return {
+        change(key): {name: respelled(item, change) for name, item in inner.items()}
+        if key in maps
+        else respelled(inner, change)
+        for key, inner in value.items()
+    }
+
+
+@pytest.mark.parametrize("change", [str.upper, str.capitalize, str.swapcase])
+def test_the_case_of_names_does_not_matter(change: Any) -> None:
+    warnings: list[Finding] = []
+    assert load(respelled(FULL, change), warnings=warnings) == load(FULL)
+    assert {finding.level for finding in warnings} == {"warning"}
+    place = change("root")
+    assert f"root: spelled {place!r}, and read all the same" in map(str, warnings)
+    texts = list(map(str, warnings))
+    assert len(texts) == len(set(texts))
+
+
+def test_of_names_that_differ_in_case_the_last_counts() -> None:
+    config, _ = load(minimal(hostname="one", HostName="two"))
+    assert config.hostname == "two"
+    config, _ = load({"HostName": "one", **minimal(hostname="two")})
+    assert config.hostname == "two"
+
+
+def test_the_names_of_a_map_are_what_they_are() -> None:
+    warnings: list[Finding] = []
+    annotations = {"a": "1", "A": "2", "Hostname": "3"}
+    config, _ = load(minimal(annotations=annotations), warnings=warnings)
+    assert {"a=1", "A=2", "Hostname=3"} <= set(config.labels)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(("access", "read"), [("rwmx", "rwm"), ("r w", "rw"), ("xm", "m")])
+def test_letters_of_an_access_that_nobody_knows_are_passed_over(access: str, read: str) -> None:
+    rule = {"allow": True, "type": "c", "major": 1, "minor": 3, "access": access}
+    warnings: list[Finding] = []
+    spec = minimal(linux={"resources": {"devices": [rule]}})
+    config, _ = load(spec, warnings=warnings)
+    assert config.cgroups is not None
+    assert config.cgroups.resources.devices == [DeviceRule("c", 1, 3, read, True)]
+    place = "linux.resources.devices[0].access"
+    message = f"{place}: letters other than r, w and m are ignored: {access!r}"
+    assert list(map(str, warnings)) == [message]
+
+
+def test_an_access_without_any_letter_that_is_known() -> None:
+    """It is left to the rules, which refuse it."""
+    rule = {"allow": True, "type": "c", "access": "RW"}
+    config, _ = load(minimal(linux={"resources": {"devices": [rule]}}))
+    assert config.cgroups is not None
+    assert config.cgroups.resources.devices[0].permissions == "RW"
+
+
+def test_limits_of_kernel_memory_are_told_of() -> None:
+    warnings: list[Finding] = []
+    load(minimal(linux={"resources": {"memory": {"kernel": 1 << 26}}}), warnings=warnings)
+    (found,) = warnings
+    assert str(found).startswith("linux.resources.memory.kernel: ignored")

@@ -28,6 +28,7 @@ from libct.config import (
     Capabilities,
     Cgroup,
     Config,
+    CPUAffinity,
     Device,
     Hook,
     Hooks,
@@ -569,10 +570,10 @@ def test_hooks_have_their_place_and_arguments() -> None:
     assert at["hooks.createContainer[0]"] < found.index("pivot")
     assert found.index("close_descriptors") < at["hooks.startContainer[0]"]
     assert at["hooks.startContainer[1]"] == found.index("execute") - 1
-    assert plan.steps[found.index("await_start")].args == (True,)
+    assert plan.steps[found.index("await_start")].args == (True, False)
     text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
     runtime = hooks["hooks.createRuntime[0]"]
-    assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "")
+    assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "", False)
     inside = hooks["hooks.createContainer[0]"]
     assert inside.args == ("createContainer", "/c", ("/c",), (), 0, text, False)
     processes = {place.partition("[")[0]: step.process for place, step in hooks.items()}
@@ -598,7 +599,7 @@ def test_a_hook_in_the_started_container_has_the_commands_environment() -> None:
 def test_only_hooks_in_the_started_container_need_the_interpreter() -> None:
     for hooks in (None, Hooks(), Hooks(prestart=[Hook("/a")], poststart=[Hook("/a")])):
         plan = start(config_with(*USUAL, hooks=hooks), root())
-        assert [step.args for step in plan if step.op == "await_start"] == [(False,)]
+        assert [step.args for step in plan if step.op == "await_start"] == [(False, False)]
 
 
 # --- steps ---------------------------------------------------------------------------------
@@ -651,3 +652,21 @@ def test_a_network_namespace_is_ready_only_for_who_can_return_from_it() -> None:
     assert "get_network" in ops[False]
     assert "get_network" not in ops[True]
     assert "bring_up_loopback" in ops[True]
+
+
+@pytest.mark.parametrize("flags", [CLONE_NEWNS, CLONE_NEWNS | CLONE_NEWPID])
+def test_the_first_cpus_come_before_the_groups_and_the_others_after(flags: int) -> None:
+    affinity = CPUAffinity([0], [1, 2])
+    entries = {"v1": "cgroup_enter", "v2": "cgroup_join"}
+    for version, host in (("v1", root(layout=V1)), ("v2", root(layout=V2))):
+        plan = further(from_spec(), host, flags, cpu_affinity=affinity, reset_affinity=True)
+        at = [(step.op, step.args) for step in plan]
+        entry = [op for op, _ in at].index(entries[version])
+        assert at.index(("set_affinity", ((0,),))) < entry
+        assert at.index(("set_affinity", ((1, 2),))) > entry
+        assert "reset_affinity" not in ops(plan)
+        (clone,) = [args for op, args in at if op in ("clone_stage", "clone_init")]
+        assert version == "v1" or not clone[-1]  # else it would be in the group from the start
+    plan = further(from_spec(), root(layout=V2), flags, reset_affinity=True)
+    assert "reset_affinity" in ops(plan)
+    assert "reset_affinity" not in ops(further(from_spec(), root(layout=V2), flags))

@@ -1,0 +1,167 @@
+"""Mutants of what callers of runc rely on."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+_TERMINAL = "tests/kernel/test_cli_terminal.py::"
+_CLI = "tests/kernel/test_cli.py::"
+_PLANS = "tests/unit/test_cgroups_plan.py::"
+_AFFINITY = "tests/kernel/test_affinity.py::"
+_PLAN = "tests/unit/test_plan.py::"
+_LOAD = "tests/unit/test_oci_load.py::"
+_FUZZ = _LOAD + "test_an_access_without_any_letter_that_is_known"
+_EXEC = "tests/kernel/test_exec.py::"
+_CALLERS = "tests/kernel/test_cli_callers.py::"
+_HOOKS = "tests/kernel/test_hooks.py::"
+_DIFFERENTIAL = "tests/kernel/test_differential.py::"
+
+MUTANTS = [
+    Mutant(
+        "a terminal in the foreground leaves the ends of lines to the caller's",
+        "cli/terminal.py",
+        "process.console_onlcr = False",
+        "process.console_onlcr = True",
+        (_TERMINAL + "test_without_a_terminal_of_the_caller",),
+    ),
+    Mutant(
+        "the caller's terminal still makes the ends of lines",
+        "cli/terminal.py",
+        "    state[2] = state[2] & ~(termios.CSIZE",
+        "    state[1] &= ~termios.OPOST\n    state[2] = state[2] & ~(termios.CSIZE",
+        (_TERMINAL + "test_a_shell_in_the_foreground",),
+    ),
+    Mutant(
+        "a terminal that is sent away is as the kernel makes it",
+        "rootfs/console.py",
+        "        if not onlcr:\n",
+        "        if True:\n",
+        (_DIFFERENTIAL + "test_a_terminal_that_goes_to_a_console_socket",),
+    ),
+    Mutant(
+        "a hook on the host without env has the runtime's",
+        "bootstrap/hooks.py",
+        "own_environment() if inherits else env",
+        "env",
+        (_HOOKS + "test_a_hook_that_says_nothing_of_an_environment_has_that_of_who_runs_it",),
+    ),
+    Mutant(
+        "an empty environment of a hook is not one that is absent",
+        "oci/load_linux.py",
+        'table.strings("env") if table.has("env") else None',
+        'table.strings("env") or None',
+        (_DIFFERENTIAL + "test_the_environment_of_hooks",),
+    ),
+    Mutant(
+        "the group of a bundle without a path is named by the id",
+        "cgroups/resources.py",
+        "unnamed = not cgroup.name and",
+        'unnamed = cgroup.name in ("", container_id) and',
+        (_PLANS + "test_v1_groups_are_below_the_mount_point",),
+    ),
+    Mutant(
+        "with cgroup v1 the configuration that is written has no cgroup namespace",
+        "cli/spec.py",
+        "cgroup_v2=HostFacts().cgroup_v2",
+        "cgroup_v2=True",
+        (_CLI + "test_spec",),
+    ),
+    Mutant(
+        "a directory of states that is not there is told of",
+        "cli/look.py",
+        "if arguments.root and not exists(arguments.root):",
+        "if False:",
+        (_CLI + "test_list_of_a_directory_that_is_not_there",),
+    ),
+    Mutant(
+        "run and create do not pass on what their caller is bound to",
+        "cli/create.py",
+        "process.reset_affinity = True",
+        "pass",
+        (_AFFINITY + "test_the_oci_commands_do_not_pass_on_what_their_caller_is_bound_to",),
+    ),
+    Mutant(
+        "exec does not pass on what its caller is bound to",
+        "cli/execute.py",
+        'values["reset_affinity"] = True',
+        "pass",
+        (_AFFINITY + "test_the_oci_commands_do_not_pass_on_what_their_caller_is_bound_to",),
+    ),
+    Mutant(
+        "what is run by the library is bound as its caller is",
+        "plan/container.py",
+        "[limits.reset_affinity()] if process.reset_affinity else []",
+        "[limits.reset_affinity()]",
+        (_AFFINITY + "test_sandbox_and_the_library_keep_it",),
+    ),
+    Mutant(
+        "a process is not cloned into a v2 group before it is on its first CPUs",
+        "plan/further.py",
+        "    if manager is not None and initial and manager.version == 2:\n",
+        "    if False:\n",
+        (_PLAN + "test_the_first_cpus_come_before_the_groups_and_the_others_after",),
+    ),
+    Mutant(
+        "the last CPUs are set after the first ones",
+        "plan/further.py",
+        '"join", [*final, *users.group_steps(config)])',
+        '"join", [*users.group_steps(config)])',
+        (_AFFINITY + "test_of_a_further_process",),
+    ),
+    Mutant(
+        "of names that differ in case the last counts",
+        "oci/reader.py",
+        "{name.lower(): name for name in self.values}",
+        "{name.lower(): name for name in reversed(self.values)}",
+        (_LOAD + "test_of_names_that_differ_in_case_the_last_counts",),
+    ),
+    Mutant(
+        "a name in another case is told of",
+        "oci/reader.py",
+        "        if name != key:\n",
+        "        if False:\n",
+        (_LOAD + "test_the_case_of_names_does_not_matter",),
+    ),
+    Mutant(
+        "what is read in another way than it is written is said once for each place",
+        "oci/reader.py",
+        "        if finding not in self.findings:",
+        "        if True:",
+        (_LOAD + "test_the_case_of_names_does_not_matter",),
+    ),
+    Mutant(
+        "an access without any of the letters is refused",
+        "oci/load_resources.py",
+        "    if known and known != access:",
+        "    if known != access:",
+        (_FUZZ,),
+    ),
+    Mutant(
+        "a created container's process shows itself to its user",
+        "bootstrap/waiting.py",
+        'region.call("prctl", PR_SET_DUMPABLE, 1)',
+        'region.call("prctl", PR_SET_DUMPABLE, 0)',
+        (_EXEC + "test_an_ordinary_user",),
+    ),
+    Mutant(
+        "with cgroup v1 a path that is asked for is meant",
+        "cgroups/v1.py",
+        "if not self.cgroup.rootless or self.cgroup.path:",
+        "if not self.cgroup.rootless:",
+        (_DIFFERENTIAL + "test_a_group_that_an_ordinary_user_may_not_use",),
+    ),
+    Mutant(
+        "with cgroup v2 a path that is asked for is meant",
+        "cgroups/v2.py",
+        "named = controller in self._named or bool(self.cgroup.path)",
+        "named = controller in self._named",
+        (_PLANS + "test_without_privilege_a_path_that_is_asked_for_is_required",),
+    ),
+    Mutant(
+        "an ordinary user is told that processes of a container may be left",
+        "life/starting.py",
+        "            _warn_of_strays(holdings)\n",
+        "",
+        (_CALLERS + "test_an_ordinary_user_is_warned_of_processes_that_cannot_be_found",),
+    ),
+]
