@@ -83,7 +83,10 @@ def read_memory_policy(table: Table) -> MemoryPolicy:
     findings = table.findings
     before = len(findings)
     policy = _memory_policy(table)
-    findings[before:] = [invalid_memory_policy(at.place, at.message) for at in findings[before:]]
+    findings[before:] = [
+        invalid_memory_policy(at.place, at.message) if at.level == "error" else at
+        for at in findings[before:]
+    ]
     return policy
 
 

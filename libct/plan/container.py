@@ -137,9 +137,9 @@ def plan_start(
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
     sources = mounts.early_sources(config, lent) if lent or maps else []
-    session = [] if shared else [ns.new_session()]
     own = _identity(config, sources, bool(maps), new_user, container_id)
-    plan.add(who, "identity", [*session, *own])
+    # What appears in a shared pid namespace must not be in the caller's, with his terminal.
+    plan.add(who, "identity", [ns.new_session(), *own])
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))

@@ -71,6 +71,8 @@ def plan_exec(
     plan.add(who, "join", early)
     plan.add(RUNTIME, "attach", moved)
     plan.add(who, "join", [*final, *users.group_steps(config)])
+    # What appears in there must not be in the caller's session, with his terminal.
+    plan.add(who, "join", [ns.new_session()] if staged else [])
     # Whoever is in there must not get hold of what we have open (CVE-2016-9962).
     plan.add(who, "join", [ns.make_undumpable()] if host.euid != 0 else [])
     plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])

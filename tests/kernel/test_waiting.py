@@ -143,7 +143,7 @@ def test_a_command_that_cannot_be_executed(
             starter.exec()
         error = caught.value
         assert (error.errno, error.op, error.path) == (code, "execute", "/bin/broken")
-        assert error.strerror == os.strerror(code)
+        assert error.strerror == f"exec /bin/broken: {os.strerror(code).lower()}"
         assert hint in error.hint
         assert made.plan is not None
         assert error.number == len(made.plan)

@@ -18,6 +18,20 @@ _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
     Mutant(
+        "what execs into a pid namespace is in no session of the caller's",
+        "plan/further.py",
+        "[ns.new_session()] if staged else []",
+        "[]",
+        (_PLAN + "test_what_others_see_in_a_pid_namespace_is_the_command",),
+    ),
+    Mutant(
+        "nor is what starts in a pod's",
+        "plan/container.py",
+        "[ns.new_session(), *own]",
+        "own",
+        (_PLAN + "test_what_others_see_in_a_pid_namespace_is_the_command",),
+    ),
+    Mutant(
         "a terminal in the foreground leaves the ends of lines to the caller's",
         "cli/terminal.py",
         "process.console_onlcr = False",

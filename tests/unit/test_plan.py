@@ -431,6 +431,8 @@ def test_what_others_see_in_a_pid_namespace_is_the_command(name: str) -> None:
     assert "execute" in ops(plan, INIT)
     stage = ops(plan, STAGE)
     assert stage[-2:] == ["close_descriptors", "clone_command"]
+    # In a session of its own, /dev/tty is not the caller's terminal.
+    assert "new_session" in stage
     entering = known("join_process", "enter_pids")
     entered = min(stage.index(op) for op in entering if op in stage)
     assert entered < stage.index("become_user")
