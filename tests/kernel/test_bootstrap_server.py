@@ -24,6 +24,7 @@ from libct.bootstrap import channel, client, servers
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
+from libct.bootstrap.inherited import inherited
 from libct.bootstrap.origin import library_path
 from libct.config import NEWNS, NEWPID
 from libct.errors import ServerError
@@ -805,3 +806,20 @@ def test_what_is_cloned_has_no_page_of_numbers(cloner: str) -> None:
             place = Path(f"/proc/{process.pid}")
             assert "libct:clones" not in (place / "maps").read_text()
             assert not [fd for fd in (place / "fd").iterdir() if "libct:clones" in os.readlink(fd)]
+
+
+@pytest.mark.parametrize(("free", "path"), [(0, "thread-self"), (1, "thread-self/status")])
+def test_no_descriptor_left_is_no_missing_proc(free: int, path: str) -> None:
+    def body() -> None:
+        inherited()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        taken: list[int] = []
+        while not taken or taken[-1] < 63:
+            taken.append(os.dup(0))
+        for fd in taken[:free]:
+            os.close(fd)
+        with pytest.raises(ServerError, match=f"cannot read '/proc/{path}': Too many open files"):
+            inherited()
+
+    forked(body)

@@ -154,6 +154,16 @@ _RECORD = [
     ),
 ]
 
+_PROCFS = [
+    Mutant(
+        "who has no descriptors left is not told to mount proc",
+        "bootstrap/inherited.py",
+        "missing = code in (errno.ENOENT, errno.ENOTDIR)",
+        "missing = True",
+        ("tests/kernel/test_bootstrap_server.py::test_no_descriptor_left_is_no_missing_proc",),
+    ),
+]
+
 _DIRECTORY = [
     Mutant(
         "a lock is of the directory that is there now",
@@ -875,4 +885,4 @@ _COMMANDS = [
     ),
 ]
 
-MUTANTS = [*_RECORD, *_DIRECTORY, *_STARTS, *_ENDS, *_LEDGER, *_KILLING, *_COMMANDS]
+MUTANTS = [*_RECORD, *_PROCFS, *_DIRECTORY, *_STARTS, *_ENDS, *_LEDGER, *_KILLING, *_COMMANDS]
