@@ -8,6 +8,7 @@ working directory, umask, process group), and what cannot be seen: Landlock's ru
 from __future__ import annotations
 
 import _thread
+import errno
 import posix
 
 from ..errors import ServerError
@@ -78,11 +79,11 @@ def inherited() -> tuple[Any, ...]:
     try:
         directory = posix.open("/proc/thread-self", posix.O_PATH | posix.O_CLOEXEC)
     except OSError as error:
-        raise ServerError(f"cannot open {error.filename!r}: mount proc on /proc") from error
+        raise _unreadable("/proc/thread-self", error.errno) from error
     try:
         status = _read(directory, "status")
         if not isinstance(status, bytes):
-            raise ServerError("cannot read '/proc/thread-self/status': mount proc on /proc")
+            raise _unreadable("/proc/thread-self/status", status)
         found: list[Any] = [line for line in status.split(b"\n") if line.startswith(_STATUS)]
         if _UNFILTERED not in found:
             found.append(_own_token())
@@ -98,6 +99,13 @@ def inherited() -> tuple[Any, ...]:
     found += [_tried(keyctl_get_keyring_id, KEY_SPEC_SESSION_KEYRING), _tried(get_mempolicy)]
     found.append(_tried(ioprio_get, IOPRIO_WHO_PROCESS, 0))
     return tuple(found)
+
+
+def _unreadable(path: str, code: int | None) -> ServerError:
+    code = code or errno.ENOENT
+    missing = code in (errno.ENOENT, errno.ENOTDIR)
+    why = "mount proc on /proc" if missing else posix.strerror(code)
+    return ServerError(f"cannot read {path!r}: {why}")
 
 
 def _own_token() -> object:

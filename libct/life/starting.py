@@ -26,11 +26,12 @@ from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..loading.clock import backoff
 from ..plan.step import INIT, RUNTIME, STDIO
+from ..syscalls import procfs
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import boot_id, start_time
+from .proc import boot_id, marks_of
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -52,6 +53,7 @@ _LATE = (NEWNET, NEWCGROUP)
 
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
     """Container.start(), within deferred()."""
+    procfs.require_own_children()
     fill_standard_streams()
     reap_ended(holdings.children())
     if process.init:
@@ -112,7 +114,8 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
 
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
-        record.pid, record.start = context.pid, start_time(context.pid)
+        record.pid = context.pid
+        record.start, record.inode = marks_of(context.pid)
         record.boot = boot_id()
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
@@ -170,10 +173,10 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         _close_own(context)
     holdings.traces += started.traces
     holdings.started = started if hold else None
-    pid, start = record.pid, record.start
+    first = record.pid, record.start, record.inode
     child = _become(holdings, process, started)
     if holdings.keeps_status:
-        child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+        child.on_exit = lambda state: _record_exit(holdings, first, state)
 
 
 def _warn_of_strays(holdings: Holdings) -> None:
@@ -198,7 +201,7 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
     found = {}
     for name in PROC_NAMES.values():
         try:
-            at = posix.stat(f"/proc/{pid}/ns/{name}")
+            at = posix.stat(procfs.path(pid, f"ns/{name}"))
         except OSError:
             continue  # or a kernel without this kind
         found[name] = [at.st_dev, at.st_ino]
@@ -349,23 +352,23 @@ def _namespaces(holdings: Holdings) -> dict[int, int]:
             except PermissionError:
                 if not next(waiting):
                     raise
-    except PermissionError:
-        # It has not executed its command yet, and has hooks to run before it does: so it
-        # has the interpreter, which it hides.  One that has only to wait shows itself.
-        raise Error(
-            f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
-            " it has startContainer hooks, or its steps are timed"
-        ) from None
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        if holdings.record.alive:
+            # It has not executed its command yet, and has hooks to run before it does: so it
+            # has the interpreter, which it hides.  One that has only to wait shows itself.
+            raise Error(
+                f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
+                " it has startContainer hooks, or its steps are timed"
+            ) from None
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 
 
-def _record_exit(holdings: Holdings, pid: int, start: int, state: ProcessState) -> None:
+def _record_exit(holdings: Holdings, first: tuple[int, int, int], state: ProcessState) -> None:
     """Keep the exit status for a later state(), if the container is still there."""
     try:
         with holdings.directory.lock() as held:
             record = holdings.refresh()
-            if (record.pid, record.start) == (pid, start):
+            if (record.pid, record.start, record.inode) == first:
                 record.status, record.exit_status = STOPPED, state.status
                 held.write(record)
     except Error:
@@ -419,7 +422,7 @@ def _other_namespaces(holdings: Holdings) -> dict[int, int]:
             at = posix.stat(f"/proc/thread-self/ns/{name}")
         except FileNotFoundError:
             continue  # a kernel without this kind
-        ours, at = at.st_ino, posix.stat(f"/proc/{pid}/ns/{name}")
+        ours, at = at.st_ino, posix.stat(procfs.path(pid, f"ns/{name}"))
         wanted = known.get(name, [at.st_dev, at.st_ino])
         if wanted != [at.st_dev, at.st_ino]:
             left.append(name)

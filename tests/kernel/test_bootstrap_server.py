@@ -20,6 +20,7 @@ import pytest
 
 import libct
 from libct.bootstrap import servers
+from libct.bootstrap.inherited import inherited
 from libct.bootstrap.origin import library_path
 from libct.config import NEWNS, NEWPID
 from libct.errors import ServerError
@@ -675,7 +676,7 @@ def test_one_is_killed_as_it_is_cloned(tmp_path: Path, cloner: str, dies: str) -
             context.values["is second"] = True
 """
     else:
-        place = "                posix.close(pidfd)\n                return\n"
+        place = "                posix.close(pidfd)\n"
         code = f"""                if {which}context.values.get("is clone"):
                     posix.kill(posix.getpid(), 9)
 """
@@ -722,3 +723,20 @@ def test_what_is_cloned_has_no_page_of_numbers(cloner: str) -> None:
             place = Path(f"/proc/{process.pid}")
             assert "libct:clones" not in (place / "maps").read_text()
             assert not [fd for fd in (place / "fd").iterdir() if "libct:clones" in os.readlink(fd)]
+
+
+@pytest.mark.parametrize(("free", "path"), [(0, "thread-self"), (1, "thread-self/status")])
+def test_no_descriptor_left_is_no_missing_proc(free: int, path: str) -> None:
+    def body() -> None:
+        inherited()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        taken: list[int] = []
+        while not taken or taken[-1] < 63:
+            taken.append(os.dup(0))
+        for fd in taken[:free]:
+            os.close(fd)
+        with pytest.raises(ServerError, match=f"cannot read '/proc/{path}': Too many open files"):
+            inherited()
+
+    forked(body)

@@ -57,7 +57,7 @@ _FIND_COMMAND = (
 )
 _SET = "        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),\n"
 _AMBIENT = '        raise_ambient(masks.ambient, why=f"{place}.ambient"),\n'
-_IDENTITY = '    plan.add(who, "identity", [*session, *own])\n'
+_IDENTITY = '    plan.add(who, "identity", [ns.new_session(), *own])\n'
 _ENTRY = (
     '    plan.add(who, "identity", entry)\n'
     "    if host.euid != 0:\n"
@@ -1393,8 +1393,8 @@ _ORDER = [
     Mutant(
         "a process is in a session of its own",
         "plan/container.py",
-        "    session = [] if shared else [ns.new_session()]\n",
-        "    session: list[Step] = []\n",
+        "[ns.new_session(), *own]",
+        "own",
         (f"{_NAMESPACES}a_session_of_its_own",),
     ),
 ]
