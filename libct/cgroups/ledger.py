@@ -1,16 +1,21 @@
 """The control groups that one container has made, and those that it took over empty.
 
 The ledger is a file in the container's directory.  A line is added before a group
-is made and another one after that, so whatever instant the runtime is killed at,
-what it has made can be told from what was there.  Only that is undone after a
+is made or taken and another one after that, so whatever instant the runtime is killed
+at, what it has made can be told from what was there.  Only that is undone after a
 failed start, and removed with the container.
 
     intended MARK PATH  about to be made: removed if it is there, empty and not another's;
                      nothing in it is killed
     made MARK PATH   the container's own group
-    taken MARK PATH  was there, empty, and is the container's from here on, as with runc
-    above - PATH     a level above it that libct has made: removed when it is empty
+    taking MARK PATH  was there, empty, and about to be taken: nothing in it is killed, it is
+                     not removed, and it gets back the mark that it had
+    taken MARK PATH  the container's from here on, as with runc
+    above - PATH     a level above it that libct has made: removed when it is empty, and
+                     has the mark of such a level still
     left - PATH      not the container's, or not any more
+
+The mark of a group that was taken is followed by a comma and the one that it had, if any.
 
 The mark (marks.py) says whether the group is still the one that the line is about: another
 container may have taken it over since, or it was removed and somebody else made one of
@@ -27,7 +32,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..errors import CgroupError, ContainerDamaged, StepProblem
+from ..errors import CgroupError, ContainerDamaged, ContainerNotFound, Error, StepProblem
 from ..loading.clock import backoff
 from ..loading.paths import is_directory, is_plain_path, split
 from . import files, killing, marks
@@ -47,14 +52,16 @@ if TYPE_CHECKING:
 
 NAME = "groups"  # of the file
 _OWN = ("made", "taken")
+_MARKED = (*_OWN, "intended", "taking")
 _UNMARKED = ("above", "left")
+_NONE = ("", "-", "")  # of a group that has no line
 _LOCK_SECONDS = 1.0  # that an end waits for a start which is looking at an empty group
 
 
 class Ledger:
     """What the file says, in the order of its lines."""
 
-    __slots__ = ("_before", "_held", "_lines", "_paper", "_restricted")
+    __slots__ = ("_held", "_lines", "_paper", "_restricted", "_unwritten")
 
     def __init__(self, paper: Paper, *, by_force: bool = False) -> None:
         """What is in it already is of an earlier start of the container.
@@ -68,25 +75,30 @@ class Ledger:
             if not by_force:
                 raise
             found = {}
-        # By path: (what, mark).  What is no group is not ours to signal, freeze or remove.
+        # By path: (what, mark, the mark that it had before it was taken).  What is no group
+        # is not ours to signal, freeze or remove.
         self._lines = {path: line for path, line in found.items() if _is_group(path)}
-        self._before: dict[str, bytes] = {}  # the marks that were replaced in what was taken
         self._held: dict[str, int] = {}  # descriptors of the groups whose locks we have
         self._restricted: set[str] = set()  # where this start has attached a device program
+        self._unwritten: list[str] = []  # why what is undone could not be written down
 
     def own(self) -> list[str]:
         """The container's own groups, those that are there and still are its own."""
         return [path for path in self._lines if self._is_own(path)]
 
     def _is_own(self, path: str) -> bool:
-        what, mark = self._lines.get(path, ("", ""))
-        return what in _OWN and marks.read(path) == mark.encode()
+        return self._lines.get(path, _NONE)[0] in _OWN and self._has_mark(path)
+
+    def _has_mark(self, path: str, fd: int | None = None) -> bool:
+        """Whether what is there, or fd is of, still is what its line is about."""
+        mark = self._lines.get(path, _NONE)[1]
+        return marks.read(path if fd is None else fd) == mark.encode()
 
     def lost(self) -> list[str]:
         """Those that are there, and have no container's mark any more: nobody knows whose."""
         return [
             path
-            for path, (what, _) in self._lines.items()
+            for path, (what, _, _) in self._lines.items()
             if what in _OWN
             and is_directory(path)
             and not marks.is_mark(marks.read(path).decode("ascii", "replace"))
@@ -106,18 +118,18 @@ class Ledger:
         try:
             marks.make(path)
         except OSError as error:
-            self._write("left", path)
+            self._leave(path)
             if isinstance(error, FileExistsError):
                 return False  # somebody else was faster
             raise
         try:
             fd = marks.claim(path, mark)
         except OSError:
-            posix.rmdir(path)
-            self._write("left", path)
+            if _is_removed(path):
+                self._leave(path)
             raise
         if fd < 0:
-            self._write("left", path)
+            self._leave(path)
             return False
         self._held[path] = fd
         self._write("made", path, mark)
@@ -131,12 +143,12 @@ class Ledger:
         try:
             marks.make(path, above=True)
         except OSError as error:
-            self._write("left", path)
+            self._leave(path)
             if not isinstance(error, (FileExistsError, FileNotFoundError)):
                 raise
             return  # somebody else was faster; or has removed it, which the next mkdir(2) tells
-        self._write("above", path)
-        marks.mark_above(path)
+        if marks.mark_above(path):  # and else it is only intended, for us to remove
+            self._write("above", path)
 
     def hold(self, path: str) -> bool:
         """Lock a group; False where another start has it locked, or it has gone."""
@@ -156,21 +168,21 @@ class Ledger:
             marks.unlock(self._held.popitem()[1])
 
     def discard(self, path: str) -> bool:
-        """Remove a group that we hold and a container has left; False where none has.
+        """Remove a group that we hold, and that libct has made; False where that cannot be.
 
         It is better made anew than taken: it has limits of another, and where it has
         been killed (cgroup.kill), Linux 6.18 kills whatever is cloned into it from a
-        group that has not: cgroup_css_set_fork() counts the kills of that one.
+        group that has not: cgroup_css_set_fork() counts the kills of that one.  What libct
+        has only taken is somebody's who has limited it and given it away, and has not
+        been killed in that way (killing.kill(), reused).
         """
-        own = self._is_own(path)
-        if not own and marks.read(path) in (b"", marks.ABOVE):
-            return False
         try:
-            if own:
-                files.remove([path])
-            else:
-                posix.rmdir(path)  # with groups below, whoever's these are, it stays
+            if self._is_own(path):
+                files.remove(_below(path))
         except OSError:
+            pass
+        # With groups below, whoever's these are, it stays.
+        if not marks.is_made(self._held[path]) or not _is_removed(path):
             return False
         marks.unlock(self._held.pop(path))
         return True
@@ -180,23 +192,24 @@ class Ledger:
 
         Raises OSError where it cannot be marked.
         """
-        fd, mark = self._held[path], marks.new()
-        self._before[path] = marks.read(fd)
+        fd, mark = self._held[path], marks.new(taken=True)
+        # Where an earlier start of the container has taken it, the mark is the container's.
+        former = self._lines[path][2] if self._has_mark(path, fd) else marks.noted(fd)
+        self._write("taking", path, mark, former)
         try:
             marks.write(fd, mark.encode())
         except OSError as error:
             raise marks.unmarkable(error, path) from None
-        self._write("taken", path, mark)
+        self._write("taken", path, mark, former)
 
     def descriptor(self, path: str) -> int:
         """Of a group that this start has made or taken, to enter it by; it stays ours.
 
         Raises FileNotFoundError for any other, StepProblem where somebody has taken it since.
         """
-        what, mark = self._lines.get(path, ("", ""))
-        if what not in _OWN or path not in self._held:
+        if self._lines.get(path, _NONE)[0] not in _OWN or path not in self._held:
             raise FileNotFoundError(errno.ENOENT, "not a control group of this start", path)
-        if marks.read(self._held[path]) != mark.encode():
+        if not self._has_mark(path, self._held[path]):
             raise StepProblem(
                 f"the control group {path!r} has been taken over meanwhile",
                 "choose another linux.cgroupsPath",
@@ -213,24 +226,33 @@ class Ledger:
         What was taken is left as it was, but for limits: nothing of this start runs in it.
         """
         failures = []
-        for path, (what, _) in list(self._lines.items()):
-            if what != "taken":
-                continue
-            if self._is_own(path) and path in self._held:
-                try:
-                    self._give_back(path)
-                except (CgroupError, OSError) as error:
-                    failures.append(f"the control group {path!r} is not as it was: {error}")
-            self._write("left", path)
-        return failures + self.remove(by_force=True)
+        for path, (what, _, _) in list(self._lines.items()):
+            if what == "taken":
+                failures += self._give_back(path)
+                self._leave(path)
+        failures += self.remove(by_force=True)
+        return failures + self._unwritten
 
-    def _give_back(self, path: str) -> None:
-        self._kill([path], ())
-        if path in self._restricted:
-            from .devices.apply_v2 import replace_programs
+    def _give_back(self, path: str) -> list[str]:
+        """What was taken is as it was, but for limits, where no other start is taking it."""
+        try:
+            if not (self._has_mark(path) and self._tried(path)):
+                return []
+            fd, (what, _, former) = self._held[path], self._lines[path]
+            if not self._has_mark(path, fd):
+                return []
+            try:
+                if what == "taken":
+                    self._kill([path], ())
+                if path in self._restricted:
+                    from .devices.apply_v2 import replace_programs
 
-            replace_programs(self._held[path], None)
-        marks.write(self._held[path], self._before[path])
+                    replace_programs(fd, None)
+            finally:
+                marks.put_back(fd, former)
+        except (CgroupError, OSError) as error:
+            return [f"the control group {path!r} is not as it was: {error}"]
+        return []
 
     # --- of an end ---
 
@@ -261,13 +283,13 @@ class Ledger:
         except OSError as error:
             spared = set(spare).intersection(killing.running(own))
             failures.append(_spared(spared, own) if spared else _unremoved(error))
-        for path, (what, mark) in reversed(list(self._lines.items())):
-            # One that was only intended may be another's, who has made it meanwhile.
-            if what == "above" or (what == "intended" and marks.read(path) in (b"", mark.encode())):
-                try:
-                    posix.rmdir(path)
-                except OSError:
-                    pass  # gone, or used by others, whose it is then
+        for path, (what, mark, _) in reversed(list(self._lines.items())):
+            # What was only about to be made, or is above, may be another's who has made it.
+            removable = {"intended": (b"", mark.encode(), marks.ABOVE), "above": (marks.ABOVE,)}
+            if what == "taking":
+                failures += self._give_back(path)
+            elif marks.read(path) in removable.get(what, ()):
+                _is_removed(path)  # or gone, or used by others, whose it is then
         for path in self._lines:
             _remove_levels(split(path)[0])
         self._lines = {path: self._lines[path] for path in own if is_directory(path)}
@@ -290,9 +312,9 @@ class Ledger:
                 return own
             except PermissionError as error:
                 path = error.filename
-                if self._lines.get(path, ("", ""))[0] != "taken" or path not in self._held:
+                if self._lines.get(path, _NONE)[0] != "taken" or path not in self._held:
                     raise
-                files.remove(list(files.tree(path))[:-1])
+                files.remove(_below(path))
                 marks.write(self._held[path], b"")
                 own = [one for one in own if one != path]
 
@@ -315,20 +337,37 @@ class Ledger:
         except OSError:
             return False  # whoever may not read it
 
-    def _write(self, what: str, path: str, mark: str = "-") -> None:
-        self._paper.append(NAME, f"{what} {mark} {path}\n")
+    def _write(self, what: str, path: str, mark: str = "-", former: str = "") -> None:
+        self._paper.append(NAME, f"{what} {mark}{former and ','}{former} {path}\n")
         self._lines.pop(path, None)
-        if what != "left":
-            self._lines[path] = what, mark
+        self._lines[path] = what, mark, former
+
+    def _leave(self, path: str) -> None:
+        """It is not the container's: on the way back, where nothing keeps us from going on."""
+        self._lines.pop(path, None)
+        try:
+            self._paper.append(NAME, f"left - {path}\n")
+        except ContainerNotFound:
+            pass  # removed by force, and the ledger with it
+        except Error as error:
+            self._unwritten.append(str(error))
+
+
+def _is_removed(path: str) -> bool:
+    try:
+        posix.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def _below(path: str) -> list[str]:
+    return list(files.tree(path))[:-1]
 
 
 def _remove_levels(path: str) -> None:
     """From this one up: those that some container has made, and nobody is below any more."""
-    while marks.read(path) == marks.ABOVE:
-        try:
-            posix.rmdir(path)
-        except OSError:
-            return
+    while marks.read(path) == marks.ABOVE and _is_removed(path):
         path = split(path)[0]
 
 
@@ -344,19 +383,23 @@ def _unremoved(error: OSError) -> str:
     return str(files.failure("remove the control group", error))
 
 
-def parse(text: str) -> dict[str, tuple[str, str]]:
-    """Path -> (what, mark).  What is no line, or not written to its end, is as good as none."""
-    found: dict[str, tuple[str, str]] = {}
+def parse(text: str) -> dict[str, tuple[str, str, str]]:
+    """Path -> (what, mark, former mark).
+
+    What is no line, or not written to its end, is as good as none.
+    """
+    found: dict[str, tuple[str, str, str]] = {}
     for line in text.splitlines(keepends=True):
         what, _, rest = line.partition(" ")
-        mark, _, path = rest.rstrip("\n").partition(" ")
-        marked = what in (*_OWN, "intended")
-        known = marks.is_mark(mark) if marked else what in _UNMARKED and mark == "-"
+        word, _, path = rest.rstrip("\n").partition(" ")
+        mark, _, former = word.partition(",")
+        known = marks.is_mark(mark) if what in _MARKED else what in _UNMARKED and mark == "-"
+        known = known and (not former or marks.is_noted(former))
         if not line.endswith("\n") or not known or not is_plain_path(path):
             continue
         found.pop(path, None)
         if what != "left":
-            found[path] = what, mark
+            found[path] = what, mark, former
     return found
 
 

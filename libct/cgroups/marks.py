@@ -1,6 +1,7 @@
 """Whose a control group is: its mark, and the lock of who makes, takes over or removes it.
 
 The mark is an extended attribute of the group's directory, random, and of one container.
+It also says whether libct has made the group, or has taken one that was there.
 Root of the host writes `trusted.libct`, which nobody else can see.  Others write `user.libct`
 (Linux 5.7), as can who may write to the group, those in a group that has been delegated
 among them: they can have it taken for nobody's, but not make another group theirs.
@@ -22,17 +23,28 @@ from . import files
 
 _TRUSTED, _USER = "trusted.libct", "user.libct"
 _BYTES = 8  # of a mark
-_SHUT, _OPEN = 0o700, 0o755  # a group while it is nobody's yet, and after that
+_TAKEN = "taken-"  # how the mark of a group begins that libct has not made
+# A group while it is nobody's yet, and after that.  Nobody else makes one that is sticky.
+_SHUT, _OPEN = 0o1700, 0o755
 ABOVE = b"above"  # the mark of a level: whoever leaves it last removes it
 
 
-def new() -> str:
-    return posix.urandom(_BYTES).hex()
+def new(*, taken: bool = False) -> str:
+    return (_TAKEN if taken else "") + posix.urandom(_BYTES).hex()
 
 
 def is_mark(text: str) -> bool:
     """Whether it is one of a container.  "" is that of every group that nobody has marked."""
-    return len(text) == 2 * _BYTES and not text.strip("0123456789abcdef")
+    digits = text.removeprefix(_TAKEN)
+    return len(digits) == 2 * _BYTES and not digits.strip("0123456789abcdef")
+
+
+def is_made(group: int) -> bool:
+    """Whether libct has made a group: its mark says so, or its mode until it is marked."""
+    mark = read(group).decode("ascii", "replace")
+    if mark:
+        return is_mark(mark) and not mark.startswith(_TAKEN)
+    return posix.fstat(group).st_mode & 0o7777 == _SHUT
 
 
 def read(group: str | int) -> bytes:
@@ -64,6 +76,31 @@ def write(group: int, mark: bytes, *, first: bool = False) -> None:
         posix.setxattr(group, _USER, mark, flags)
 
 
+def noted(group: int) -> str:
+    """The mark of a group as a word, for put_back(); "" where libct has not written it."""
+    for name in (_TRUSTED, _USER):
+        try:
+            word = f"{name}={posix.getxattr(group, name).decode('ascii', 'replace')}"
+        except OSError:
+            continue
+        if is_noted(word):
+            return word
+    return ""
+
+
+def is_noted(word: str) -> bool:
+    name, _, mark = word.partition("=")
+    return name in (_TRUSTED, _USER) and (mark == ABOVE.decode() or is_mark(mark))
+
+
+def put_back(group: int, word: str) -> None:
+    """Have a group marked as it was: by root, by an ordinary user, or not at all."""
+    write(group, b"")
+    if word:
+        name, _, mark = word.partition("=")
+        posix.setxattr(group, name, mark.encode())
+
+
 def _remove(group: int, name: str) -> None:
     try:
         posix.removexattr(group, name)
@@ -79,8 +116,8 @@ def make(path: str, *, above: bool = False) -> None:
         raise files.explained(error, f"mkdir({quote(path)})", path) from None
 
 
-def mark_above(path: str) -> None:
-    """Mark a level that make() has made; one that cannot be is removed by nobody but who has."""
+def mark_above(path: str) -> bool:
+    """Mark a level that make() has made; False where it cannot be."""
     try:
         fd = files.open_file(path, posix.O_RDONLY | posix.O_DIRECTORY)
         try:
@@ -88,7 +125,8 @@ def mark_above(path: str) -> None:
         finally:
             posix.close(fd)
     except OSError:
-        pass
+        return False
+    return True
 
 
 def lock(path: str) -> int:

@@ -171,6 +171,10 @@ class Directory:
                 return posix.fstat(fd)
             finally:
                 posix.close(fd)
+        except FileNotFoundError:
+            raise ContainerNotFound(
+                f"container {self.id!r} in {self.root} has been removed meanwhile"
+            ) from None
         except OSError as error:
             raise self._failure("write", f"{self.path}/{name}", error) from error
 
@@ -264,7 +268,10 @@ class Directory:
             raise self._failure("write", f"{self.path}/{HOOK}", error) from error
 
     def forget_hook(self) -> None:
-        self._unlink(HOOK)
+        try:
+            self._unlink(HOOK)
+        except OSError:
+            pass  # it has ended, and nothing is found by what is noted of it
 
     def hook(self) -> tuple[tuple[int, int], int, tuple[int, int]] | None:
         """What was noted of a hook whose runtime was killed while it went on.

@@ -213,9 +213,15 @@ def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
 
     What cannot be undone is told after the error itself.
     """
-    held.discard()
-    held.remove_fifo()
-    for failure in ledger.undo() if ledger is not None else ():
+    failures = []
+    for remove in (held.discard, held.remove_fifo):
+        try:
+            remove()
+        except OSError as problem:
+            failures.append(f"cannot remove files in {held.path!r}: {problem.strerror}")
+    if ledger is not None:
+        failures += ledger.undo()
+    for failure in dict.fromkeys(failures):
         note(error, failure)
 
 

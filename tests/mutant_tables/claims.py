@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _CLAIMS = "tests/kernel/test_claims.py::"
+_LEDGER = "tests/kernel/test_ledger.py::"
 _HOLDERS = "tests/kernel/test_holders.py::"
 _STEPS = "tests/unit/test_cgroups_steps.py::"
 _USERS = _CLAIMS + "test_what_a_user_has_left_and_taken_over_is_not_touched"
@@ -27,8 +28,8 @@ MUTANTS = [
     Mutant(
         "a group that cannot be marked is not used",
         "cgroups/ledger.py",
-        "        except OSError:\n            posix.rmdir(path)\n",
-        "        except ZeroDivisionError:\n            posix.rmdir(path)\n",
+        "        except OSError:\n            if _is_removed(path):\n",
+        "        except ZeroDivisionError:\n            if _is_removed(path):\n",
         (_STEPS + "test_a_group_that_cannot_be_marked_is_not_used",),
     ),
     Mutant(
@@ -62,8 +63,8 @@ MUTANTS = [
     Mutant(
         "a new group cannot be locked by others before its maker has",
         "cgroups/marks.py",
-        "_SHUT, _OPEN = 0o700, 0o755",
-        "_SHUT, _OPEN = 0o755, 0o755",
+        "_SHUT, _OPEN = 0o1700, 0o755",
+        "_SHUT, _OPEN = 0o1755, 0o755",
         (_CLAIMS + "test_nobody_else_keeps_a_start_from_its_new_group",),
     ),
     Mutant(
@@ -83,8 +84,8 @@ MUTANTS = [
     Mutant(
         "a group that has been taken over meanwhile is not entered",
         "cgroups/ledger.py",
-        "        if marks.read(self._held[path]) != mark.encode():\n",
-        "        if False:\n",
+        "        if not self._has_mark(path, self._held[path]):\n            raise",
+        "        if False:\n            raise",
         (_CLAIMS + "test_a_group_is_entered_that_was_marked",),
     ),
     Mutant(
@@ -118,15 +119,15 @@ MUTANTS = [
     Mutant(
         "what hooks of a failed start have left in a group that was taken is ended",
         "cgroups/ledger.py",
-        "        self._kill([path], ())\n",
-        "",
+        "                    self._kill([path], ())\n",
+        "                    pass\n",
         (_CLAIMS + "test_what_hooks_have_left_in_a_group_that_was_taken",),
     ),
     Mutant(
         "the device program of a failed start is taken off a group that was taken",
         "cgroups/ledger.py",
-        "            replace_programs(self._held[path], None)\n",
-        "            pass\n",
+        "                    replace_programs(fd, None)\n",
+        "                    pass\n",
         (_CLAIMS + "test_what_hooks_have_left_in_a_group_that_was_taken",),
     ),
     Mutant(
@@ -171,5 +172,171 @@ MUTANTS = [
         "_spared(spared, own) if spared else _unremoved(error)",
         "_unremoved(error)",
         (_HOLDERS + "test_who_holds_the_lock_and_is_in_the_groups_is_told",),
+    ),
+    Mutant(
+        "what a lock is of is at its path still",
+        "cgroups/marks.py",
+        "        if (ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino):\n",
+        "        if True:\n",
+        (_LEDGER + "test_a_lock_is_of_the_group_that_is_there",),
+    ),
+    Mutant(
+        "a group is looked into once it is locked",
+        "cgroups/steps.py",
+        "                _refuse_used(directory)  # by a start that has let go of it\n",
+        "",
+        (_LEDGER + "test_a_group_is_looked_into_once_it_is_locked",),
+    ),
+    Mutant(
+        "a new group that another has marked is that one's",
+        "cgroups/marks.py",
+        "write(fd, mark.encode(), first=True)",
+        "write(fd, mark.encode())",
+        (_LEDGER + "test_a_group_that_another_has_marked_first",),
+    ),
+    Mutant(
+        "that a group is about to be taken is written before",
+        "cgroups/ledger.py",
+        '        self._write("taking", path, mark, former)\n        try:\n'
+        "            marks.write(fd, mark.encode())\n",
+        "        try:\n            marks.write(fd, mark.encode())\n"
+        '            self._write("taking", path, mark, former)\n',
+        (_LEDGER + "test_killed_while_a_group_is_taken",),
+    ),
+    Mutant(
+        "a group that was only about to be taken is not the container's",
+        "cgroups/ledger.py",
+        '            if what == "taking":\n',
+        "            if False:\n",
+        (_LEDGER + "test_killed_while_a_group_is_taken",),
+    ),
+    Mutant(
+        "what is in a group that was only about to be taken is not killed",
+        "cgroups/ledger.py",
+        '_OWN = ("made", "taken")',
+        '_OWN = ("made", "taken", "taking")',
+        (_LEDGER + "test_killed_while_a_group_is_taken",),
+    ),
+    Mutant(
+        "what libct has only taken is not made anew",
+        "cgroups/marks.py",
+        "return is_mark(mark) and not mark.startswith(_TAKEN)",
+        "return is_mark(mark)",
+        (
+            _LEDGER + "test_killed_while_a_group_is_taken",
+            _LEDGER + "test_a_container_is_started_again_in_a_group_that_it_took",
+        ),
+    ),
+    Mutant(
+        "a group that was not marked before its maker was killed is made anew",
+        "cgroups/marks.py",
+        "return posix.fstat(group).st_mode & 0o7777 == _SHUT",
+        "return False",
+        (_LEDGER + "test_killed_before_a_new_group_is_marked",),
+    ),
+    Mutant(
+        "a group of mode 0700 is not one that libct was about to mark",
+        "cgroups/marks.py",
+        "_SHUT, _OPEN = 0o1700, 0o755",
+        "_SHUT, _OPEN = 0o700, 0o755",
+        (_LEDGER + "test_a_container_is_started_again_in_a_group_that_it_took",),
+    ),
+    Mutant(
+        "a mark is given back to whom it was written by",
+        "cgroups/marks.py",
+        "        posix.setxattr(group, name, mark.encode())\n",
+        "        write(group, mark.encode())\n",
+        (_LEDGER + "test_a_mark_is_given_back_as_it_was",),
+    ),
+    Mutant(
+        "who takes a group again gives back the mark that it had at first",
+        "cgroups/ledger.py",
+        "self._lines[path][2] if self._has_mark(path, fd) else marks.noted(fd)",
+        "marks.noted(fd)",
+        (_LEDGER + "test_a_container_is_started_again_in_a_group_that_it_took",),
+    ),
+    Mutant(
+        "a group has its mark back before it has no line",
+        "cgroups/ledger.py",
+        "                failures += self._give_back(path)\n                self._leave(path)\n",
+        "                self._leave(path)\n                failures += self._give_back(path)\n",
+        (_LEDGER + "test_killed_while_a_group_is_given_back",),
+    ),
+    Mutant(
+        "a ledger that cannot be written keeps nothing from being undone",
+        "cgroups/ledger.py",
+        "            self._unwritten.append(str(error))\n",
+        "            raise\n",
+        (_LEDGER + "test_a_line_that_cannot_be_written",),
+    ),
+    Mutant(
+        "what cannot be written down on the way back is told",
+        "cgroups/ledger.py",
+        "return failures + self._unwritten",
+        "return failures",
+        (_LEDGER + "test_a_line_that_cannot_be_written",),
+    ),
+    Mutant(
+        "a group that another has made first stays, also where that cannot be written",
+        "cgroups/ledger.py",
+        "        self._lines.pop(path, None)\n        try:\n",
+        "        try:\n",
+        (_LEDGER + "test_a_group_that_another_has_made_first",),
+    ),
+    Mutant(
+        "a start that is overtaken says so",
+        "life/directory.py",
+        "        except FileNotFoundError:\n            raise ContainerNotFound(\n",
+        "        except ZeroDivisionError:\n            raise ContainerNotFound(\n",
+        (_LEDGER + "test_a_start_that_is_overtaken",),
+    ),
+    Mutant(
+        "a ledger that has been removed needs no line",
+        "cgroups/ledger.py",
+        "        except ContainerNotFound:\n            pass  # removed",
+        "        except ZeroDivisionError:\n            pass  # removed",
+        (_LEDGER + "test_a_start_that_is_overtaken_and_has_taken_a_group",),
+    ),
+    Mutant(
+        "files that cannot be removed keep no group",
+        "life/starting.py",
+        "        except OSError as problem:\n            failures",
+        "        except ZeroDivisionError as problem:\n            failures",
+        (_LEDGER + "test_files_that_cannot_be_removed_keep_no_group",),
+    ),
+    Mutant(
+        "a note of a hook that cannot be removed hides no error",
+        "life/directory.py",
+        "            self._unlink(HOOK)\n        except OSError:\n",
+        "            self._unlink(HOOK)\n        except ZeroDivisionError:\n",
+        (_LEDGER + "test_files_that_cannot_be_removed_keep_no_group",),
+    ),
+    Mutant(
+        "why a group cannot be marked is told, and not that it cannot be removed",
+        "cgroups/ledger.py",
+        "            if _is_removed(path):\n                self._leave(path)\n            raise\n",
+        "            posix.rmdir(path)\n            self._leave(path)\n            raise\n",
+        (_LEDGER + "test_a_group_that_can_be_neither_marked_nor_removed",),
+    ),
+    Mutant(
+        "a level that somebody else has made anew stays",
+        "cgroups/ledger.py",
+        '"above": (marks.ABOVE,)}',
+        '"above": (marks.read(path),)}',
+        (_LEDGER + "test_a_level_that_somebody_else_has_made_anew",),
+    ),
+    Mutant(
+        "a level that cannot be marked is only intended",
+        "cgroups/ledger.py",
+        "        if marks.mark_above(path):",
+        "        if marks.mark_above(path) or True:",
+        (_LEDGER + "test_levels_that_cannot_be_marked",),
+    ),
+    Mutant(
+        "removal by force ends a first process that is not recorded yet",
+        "life/ending.py",
+        "for record in (holdings.record, directory.read_prepared()):",
+        "for record in (holdings.record,):",
+        (_LEDGER + "test_a_first_process_that_hangs_before_it_is_recorded",),
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _CONTAINER = "tests/kernel/test_container.py::"
+_LEDGER_TESTS = "tests/kernel/test_ledger.py::"
 _OWNERSHIP = "tests/kernel/test_ownership.py::"
 _V1, _V2 = "tests/kernel/test_cgroups_v1.py::", "tests/kernel/test_cgroups_v2.py::"
 _STEPS = "tests/unit/test_cgroups_steps.py::"
@@ -105,8 +106,8 @@ _RECORD = [
     Mutant(
         "a failed start leaves no state that was to be",
         "life/starting.py",
-        "    held.discard()\n",
-        "",
+        "    for remove in (held.discard, held.remove_fifo):\n",
+        "    for remove in (held.remove_fifo,):\n",
         (_LIFE + "test_a_start_that_has_failed_leaves_what_create_had_made",),
     ),
     Mutant(
@@ -378,8 +379,8 @@ _STARTS = [
     Mutant(
         "what a start that fails has made of groups is undone at once",
         "life/starting.py",
-        "for failure in ledger.undo() if ledger is not None else ():",
-        "for failure in ():",
+        "        failures += ledger.undo()\n",
+        "        pass\n",
         (_OWNERSHIP + "test_a_start_that_fails_leaves_a_container_without_groups",),
     ),
     Mutant(
@@ -392,8 +393,8 @@ _STARTS = [
     Mutant(
         "a start that fails leaves no fifo",
         "life/starting.py",
-        "    held.remove_fifo()\n    for failure",
-        "    for failure",
+        "    for remove in (held.discard, held.remove_fifo):\n",
+        "    for remove in (held.discard,):\n",
         (_OWNERSHIP + "test_a_start_that_fails_leaves_a_container_without_groups",),
     ),
     Mutant(
@@ -588,14 +589,14 @@ _LEDGER = [
     Mutant(
         "a group that another has made since it was intended stays",
         "cgroups/ledger.py",
-        ' and marks.read(path) in (b"", mark.encode())):',
-        "):",
+        '"intended": (b"", mark.encode(), marks.ABOVE)',
+        '"intended": (marks.read(path),)',
         (_OWNERSHIP + "test_a_group_that_another_has_made_since",),
     ),
     Mutant(
         "groups below one that is made anew are others'",
         "cgroups/ledger.py",
-        "            if own:\n                files.remove",
+        "            if self._is_own(path):\n                files.remove",
         "            if True:\n                files.remove",
         (_OWNERSHIP + "test_groups_below_one_that_is_made_anew",),
     ),
@@ -609,8 +610,8 @@ _LEDGER = [
     Mutant(
         "a group that has another mark is another's",
         "cgroups/ledger.py",
-        "return what in _OWN and marks.read(path) == mark.encode()",
-        "return what in _OWN",
+        "return self._lines.get(path, _NONE)[0] in _OWN and self._has_mark(path)",
+        "return self._lines.get(path, _NONE)[0] in _OWN",
         (_OWNERSHIP + "test_what_was_left_and_taken_over_is_not_touched",),
     ),
     Mutant(
@@ -630,37 +631,37 @@ _LEDGER = [
     Mutant(
         "a level that was made is written down",
         "cgroups/ledger.py",
-        '        self._write("above", path)\n        marks.mark_above',
-        '        self._write("left", path)\n        marks.mark_above',
-        (_OWNERSHIP + "test_levels_above",),
+        '            self._write("above", path)\n',
+        '            self._write("left", path)\n',
+        (_STEPS + "test_levels_are_removed_when_a_lower_one_cannot_be_made",),
     ),
     Mutant(
         "who leaves a level last removes it, whoever has made it",
         "cgroups/ledger.py",
-        "    while marks.read(path) == marks.ABOVE:\n",
-        "    while False:\n",
+        "    while marks.read(path) == marks.ABOVE and",
+        "    while False and",
         (_OWNERSHIP + "test_a_level_of_two_containers",),
     ),
     Mutant(
         "a group that was there stays after a start that fails",
         "cgroups/ledger.py",
-        '            if what != "taken":\n                continue\n',
-        "            continue\n",
+        '            if what == "taken":\n                failures',
+        "            if False:\n                failures",
         (_STEPS + "test_an_empty_group_is_taken_and_not_removed",),
     ),
     Mutant(
         "a group that was taken and given back has no mark of ours",
         "cgroups/ledger.py",
-        "        marks.write(self._held[path], self._before[path])\n",
-        "",
-        (_OWNERSHIP + "test_an_empty_group_stays_after_a_start_that_failed",),
+        "                marks.put_back(fd, former)\n",
+        "                pass\n",
+        (_LEDGER_TESTS + "test_killed_while_a_group_is_given_back",),
     ),
     Mutant(
         "the lowest levels are removed first",
         "cgroups/ledger.py",
         "in reversed(list(self._lines.items())):",
         "in list(self._lines.items()):",
-        (_OWNERSHIP + "test_levels_above",),
+        (_LEDGER_TESTS + "test_levels_that_cannot_be_marked",),
     ),
     Mutant(
         "what runs in the groups is ended by a removal by force",
@@ -686,8 +687,8 @@ _LEDGER = [
     Mutant(
         "a group of nobody's is not made anew",
         "cgroups/ledger.py",
-        'if not own and marks.read(path) in (b"", marks.ABOVE):',
-        "if False:",
+        "if not marks.is_made(self._held[path]) or not _is_removed",
+        "if not _is_removed",
         (_OWNERSHIP + "test_an_empty_group_is_taken_over_and_removed",),
     ),
     Mutant(
@@ -709,7 +710,7 @@ _LEDGER = [
         "cgroups/steps.py",
         '            posix.close(files.open_file(f"{directory}/cgroup.procs", posix.O_WRONLY))\n',
         "",
-        (_OWNERSHIP + "test_groups_that_are_there_and_read_only",),
+        (_OWNERSHIP + "test_an_ordinary_user_has_a_container_of_the_same_name",),
     ),
     Mutant(
         "a process is not cloned into a group of another user's",

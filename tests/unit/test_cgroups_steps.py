@@ -216,7 +216,11 @@ def test_a_line_of_the_ledger_that_was_not_written_to_its_end() -> None:
     one, two = "1" * 16, "2" * 16
     text = f"above - /a\nmade {one} /a/b\nmade {two} /a/c\nleft - /a/c\nabove - /x\n"
     text += f"made {two} /x/y"
-    assert parse(text) == {"/a": ("above", "-"), "/a/b": ("made", one), "/x": ("above", "-")}
+    assert parse(text) == {
+        "/a": ("above", "-", ""),
+        "/a/b": ("made", one, ""),
+        "/x": ("above", "-", ""),
+    }
 
 
 # --- cgroup_enable_controllers ---

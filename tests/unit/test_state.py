@@ -330,15 +330,15 @@ def test_nothing_is_written_where_no_file_of_ours_is(
 def test_lines_that_are_none_are_left_out_of_a_ledger() -> None:
     mark = "0123456789abcdef"
     good = f"made {mark} /sys/fs/cgroup/a b\n"
-    found = {"/sys/fs/cgroup/a b": ("made", mark)}
+    found = {"/sys/fs/cgroup/a b": ("made", mark, "")}
     bad = ["", "\n", "made\n", f"made {mark} \n", f"made {mark} a\n", f"made {mark} /a/../b\n"]
     bad += [f"made {mark} /a\0b\n", f"bought {mark} /a\n", f"\ud800 {mark} /a\n", "above  /a\n"]
     for line in bad:
         assert parse(line + good) == found, line
     assert parse(good + f"made {mark} /c") == found
     assert parse(f"taken {mark} /c\nabove - /d\n{good}") == {
-        "/c": ("taken", mark),
-        "/d": ("above", "-"),
+        "/c": ("taken", mark, ""),
+        "/d": ("above", "-", ""),
         **found,
     }
 
