@@ -1,4 +1,4 @@
-"""A step that failed, as either side of the channel knows it."""
+"""A step that failed, as either side of the talk knows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Failure(Exception):
-    """What is known of a failed step; it crosses the channel as plain values.
+    """What is known of a failed step; it crosses the talk as plain values.
 
     call: the call that failed, or "" where that is not known, or none did.
     problem: the text of the errno, with what the kernel's own log adds; or what

@@ -1,7 +1,7 @@
 """What comes from a container's namespaces: a few numbers and short texts, decoded by ourselves.
 
 A process inside that may trace the one that enters could write to whatever that has
-open: the channel to the runtime, and exec.fifo.  So what the runtime reads there is no
+open: the pipe to the runtime, and exec.fifo.  So what the runtime reads there is no
 format that could make it do something (marshal and pickle are not made for that), and
 has bounds.  A message is a sequence of these:
 

@@ -1,4 +1,4 @@
-"""Performing steps, on either side of the channel."""
+"""Performing steps, on either side of the talk."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Holdings:
 
     planned: what create() has found out: the manager of the groups that are to be
         made, and the groups of the host.
-    started: the channel of a start that somebody here may want to see the end of.
+    started: the talk of a start that somebody here may want to see the end of.
     keeps_status, trace, traces, plan, warnings: as of Container.
     """
 

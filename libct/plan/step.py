@@ -10,7 +10,7 @@ tuples of these) and the place of the configuration that asks for it.
 A Plan is an ordered list of steps, each stamped with its phase and with the
 process that performs it.  The order of the list is the order in time, also
 between processes: where the performing process changes, the one hands over to
-the other (bootstrap/channel.py).  The plan is what goes over the wire, what
+the other (bootstrap/talk.py).  The plan is what goes over the wire, what
 `libct plan` prints and what `--trace` times (DESIGN.md, 1).
 """
 
