@@ -141,11 +141,13 @@ class Holdings:
             if namespace is None:
                 namespace = pid_namespace(record.pid)
                 pidfds.send(pidfd, 0)  # that was not a later one of its number
-            return sorted({record.pid, *in_pid_namespace(namespace)})  # it may be hidden itself
+            found = in_pid_namespace(namespace)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            return [record.pid] if record.alive else []
+            found = []
         finally:
             posix.close(pidfd)
+        # An ordinary user does not see it until it has executed its command: it is alone then.
+        return found or ([record.pid] if record.alive else [])
 
     # --- control groups ---
 

@@ -99,8 +99,8 @@ _RECORD = [
     Mutant(
         "a container whose first process ends while it is looked at has no processes",
         "life/holdings.py",
-        "return [record.pid] if record.alive else []",
-        "return [record.pid]",
+        "return found or ([record.pid] if record.alive else [])",
+        "return found or [record.pid]",
         (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
     ),
     Mutant(
@@ -254,8 +254,8 @@ _PROCFS = [
     Mutant(
         "a first process that is hidden is one of the container's",
         "life/holdings.py",
-        "sorted({record.pid, *in_pid_namespace(namespace)})",
-        "in_pid_namespace(namespace)",
+        "return found or ([record.pid] if record.alive else [])",
+        "return found",
         (_P + "test_an_ordinary_user_runs_containers_where_processes_are_hidden",),
     ),
     Mutant(

@@ -648,6 +648,8 @@ def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
     assert record.alive
     record.start -= 1  # of one that had the number before
     assert not record.alive
+    record.start = 0
+    assert not record.alive
     pid = os.fork()
     if pid == 0:
         os._exit(0)
