@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..syscalls import procfs
 from ..syscalls.process import get_dumpable, prlimit, set_dumpable
 from .procfs import write_proc_file
 
@@ -46,7 +47,7 @@ def _set_rlimit(pid: int, number: int, soft: int, hard: int) -> None:
 
 def set_oom_score_adj(context: Context, value: int) -> None:
     """The runtime's, on context.pid."""
-    path = f"/proc/{context.pid}/oom_score_adj"
+    path = procfs.path(context.pid, "oom_score_adj")
     fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         posix.write(fd, str(value).encode())

@@ -17,6 +17,7 @@ import errno
 from ..errors import CgroupError
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
+from ..syscalls import procfs
 from . import files, freezer, killing
 from .files import failure
 from .resources import PATH_PLACE
@@ -144,7 +145,7 @@ class Manager:
 
         layout = detect()
         hierarchies = {**layout.controllers, "": layout.unified}
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        with open(procfs.path(pid, "cgroup"), encoding="utf-8", errors="surrogateescape") as file:
             own = parse_own(file.read())
         found = dict(self._paths)
         for name in found:

@@ -7,6 +7,7 @@ import posix
 import select
 
 from ..loading.clock import backoff
+from ..syscalls import procfs
 from .launch import end, start, write_pid_file
 from .signals import Signals
 
@@ -169,7 +170,7 @@ def _minds(pid: int, number: int) -> bool:
     looking = backoff(_BLOCKED)
     while True:
         try:
-            with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            with open(procfs.path(pid, "status"), "rb", buffering=0) as file:
                 lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
         except OSError:
             return True  # it has ended

@@ -14,6 +14,7 @@ import posix
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
 from ..syscalls.interrupts import deferred
+from ..syscalls.procfs import require_own_proc
 from . import rules
 from .directory import Directory, default_root
 from .holdings import Holdings
@@ -61,6 +62,7 @@ def list_containers(
     damaged: gets what is wrong with the others.
     """
     root = root or default_root()
+    require_own_proc()
     try:
         names = sorted(posix.listdir(root))
     except FileNotFoundError:

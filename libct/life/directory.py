@@ -23,6 +23,7 @@ import posix
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
 from ..loading.paths import absolute, environment, exists
 from ..syscalls.interrupts import allowed
+from ..syscalls.procfs import require_own_proc
 from .proc import boot_id, flock_holders, of_this_boot, start_time
 from .record import Record, damaged
 
@@ -89,6 +90,7 @@ class Directory:
 
     def __init__(self, root: str, container_id: str) -> None:
         check_id(container_id)
+        require_own_proc()
         self.root, self.id = absolute(root), container_id
         self.path = f"{self.root.rstrip('/')}/{self.id}"
 
@@ -117,6 +119,7 @@ class Directory:
 
         Raises ContainerNotFound when there is none, ContainerDamaged when it is no record.
         """
+        require_own_proc()  # again, for this may be a forked copy in another pid namespace
         path = f"{self.path}/{STATE}"
         try:
             if known is not None:

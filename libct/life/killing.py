@@ -7,7 +7,7 @@ import posix
 
 from ..errors import ContainerNotRunning, Error
 from ..loading.clock import backoff
-from ..syscalls import pidfds
+from ..syscalls import pidfds, procfs
 from .holdings import reap
 from .proc import start_time
 
@@ -108,11 +108,11 @@ def end_hook(directory: Directory, *, spare: Collection[int] = ()) -> None:
         return
     device, inode, pid, start = noted
     found = {pid} if start and start_time(pid) == start else set()
-    for name in filter(str.isdigit, posix.listdir("/proc")):
+    for number in procfs.numbers():
         try:
-            stdin = posix.stat(f"/proc/{name}/fd/0")
+            stdin = posix.stat(procfs.path(number, "fd/0"))
             if (stdin.st_dev, stdin.st_ino) == (device, inode):
-                found.add(posix.getpgid(int(name)))
+                found.add(posix.getpgid(number))
         except OSError:
             continue  # it has ended, or is not ours to look at
     for group in found - _groups({posix.getpid(), *spare}):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posix
 
+from ..syscalls import procfs
+
 
 def name_of(pid: int) -> str:
     """What a process calls itself, at most 15 bytes of it; "" if it has ended."""
     try:
-        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+        with open(procfs.path(pid, "comm"), "rb", buffering=0) as file:
             return file.read().decode("ascii", "replace").rstrip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
@@ -17,7 +19,7 @@ def name_of(pid: int) -> str:
 def start_time(pid: int) -> int:
     """Field 22 of /proc/PID/stat: when the process started, in clock ticks; 0 if it has ended."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        with open(procfs.path(pid, "stat"), "rb", buffering=0) as file:
             fields = file.read(4096).rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0
@@ -46,17 +48,17 @@ def of_this_boot(noted: str) -> bool:
 
 def pid_namespace(pid: int) -> list[int]:
     """Device and inode number of it; OSError where pid has ended, or is not ours to look at."""
-    found = posix.stat(f"/proc/{pid}/ns/pid")
+    found = posix.stat(procfs.path(pid, "ns/pid"))
     return [found.st_dev, found.st_ino]
 
 
 def in_pid_namespace(namespace: list[int]) -> list[int]:
     """All processes in there; somebody keeps it, or another one may get its number."""
     found = []
-    for name in filter(str.isdigit, posix.listdir("/proc")):
+    for pid in procfs.numbers():
         try:
-            if pid_namespace(int(name)) == namespace:
-                found.append(int(name))
+            if pid_namespace(pid) == namespace:
+                found.append(pid)
         except OSError:
             continue
     return sorted(found)
@@ -78,12 +80,12 @@ def flock_holders(found: posix.stat_result) -> set[int]:
 
 def _has_locked(pid: int, place: str, found: posix.stat_result) -> bool:
     try:
-        for name in posix.listdir(f"/proc/{pid}/fd"):
+        for name in posix.listdir(procfs.path(pid, "fd")):
             try:
-                at = posix.stat(f"/proc/{pid}/fd/{name}")
+                at = posix.stat(procfs.path(pid, f"fd/{name}"))
                 if (at.st_dev, at.st_ino) != (found.st_dev, found.st_ino):
                     continue
-                with open(f"/proc/{pid}/fdinfo/{name}", "rb", buffering=0) as file:
+                with open(procfs.path(pid, f"fdinfo/{name}"), "rb", buffering=0) as file:
                     if b" FLOCK " in file.readall():
                         return True
             except FileNotFoundError:

@@ -25,6 +25,7 @@ from ..config.namespace import (
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..plan.step import INIT, RUNTIME, STDIO
+from ..syscalls import procfs
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
@@ -50,6 +51,7 @@ _LATE = (NEWNET, NEWCGROUP)
 
 def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bool) -> None:
     """Container.start(), within deferred()."""
+    procfs.require_own_children()
     fill_standard_streams()
     reap_ended(holdings.children())
     if process.init:
@@ -180,7 +182,7 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
     found = {}
     for name in PROC_NAMES.values():
         try:
-            at = posix.stat(f"/proc/{pid}/ns/{name}")
+            at = posix.stat(procfs.path(pid, f"ns/{name}"))
         except OSError:
             continue  # or a kernel without this kind
         found[name] = [at.st_dev, at.st_ino]
@@ -393,7 +395,7 @@ def _other_namespaces(holdings: Holdings) -> dict[int, int]:
             at = posix.stat(f"/proc/thread-self/ns/{name}")
         except FileNotFoundError:
             continue  # a kernel without this kind
-        ours, at = at.st_ino, posix.stat(f"/proc/{pid}/ns/{name}")
+        ours, at = at.st_ino, posix.stat(procfs.path(pid, f"ns/{name}"))
         wanted = known.get(name, [at.st_dev, at.st_ino])
         if wanted != [at.st_dev, at.st_ino]:
             left.append(name)

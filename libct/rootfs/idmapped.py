@@ -11,6 +11,7 @@ from __future__ import annotations
 import posix
 
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_SLAVE
+from ..syscalls import procfs
 from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
 from ..syscalls.mounts import mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
@@ -87,9 +88,9 @@ def _namespace_with(uids: str, gids: str) -> int:
     try:
         posix.close(read)
         for name, text in (("uid_map", uids), ("gid_map", gids)):
-            with open(f"/proc/{pid}/{name}", "wb", buffering=0) as file:
+            with open(procfs.path(pid, name), "wb", buffering=0) as file:
                 file.write(text.encode())
-        return posix.open(f"/proc/{pid}/ns/user", posix.O_RDONLY | posix.O_CLOEXEC)
+        return posix.open(procfs.path(pid, "ns/user"), posix.O_RDONLY | posix.O_CLOEXEC)
     finally:
         posix.close(write)
         posix.waitpid(pid, 0)

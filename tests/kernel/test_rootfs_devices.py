@@ -512,6 +512,7 @@ def test_nodes_are_bound_where_a_parent_forbids_mknod(rootfs: Path) -> None:
     """libct as root of a user namespace, the container without one of its own."""
 
     def body() -> None:
+        kernel_mount("proc", "/proc", "proc")
         script = "stat -c %t:%T /dev/null /dev/full; echo > /dev/null; cat /proc/self/mountinfo"
         run = run_box(rootfs, script)
         assert run.lines[:2] == ["1:3", "1:7"]

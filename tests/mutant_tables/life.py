@@ -154,7 +154,66 @@ _RECORD = [
     ),
 ]
 
+_P = "tests/kernel/test_proc_mounts.py::"
+_NUMBERS = _P + "test_nothing_is_done_by_the_numbers_of_another_pid_namespace"
+_SAYS = _P + "test_a_command_says_what_is_wrong_with_proc"
 _PROCFS = [
+    Mutant(
+        "nothing is looked at by the numbers of another pid namespace",
+        "syscalls/procfs.py",
+        "    if not own:\n",
+        "    if False:\n",
+        (_NUMBERS, _SAYS),
+    ),
+    Mutant(
+        "the same number in another pid namespace is not believed",
+        "syscalls/procfs.py",
+        "if own and number != _known:",
+        "if False:",
+        (_P + "test_it_is_of_another_pid_namespace_though_our_number_is_the_same",),
+    ),
+    Mutant(
+        "a proc of a pid namespace that we are not in is none of ours",
+        "syscalls/procfs.py",
+        "        own = False  # also in a proc of a namespace that this process is not in\n",
+        "        own = True\n",
+        (_SAYS,),
+    ),
+    Mutant(
+        "children in another pid namespace are not taken by their numbers there",
+        "life/starting.py",
+        "    procfs.require_own_children()\n",
+        "",
+        (_P + "test_nothing_is_started_where_children_are_in_another_pid_namespace",),
+    ),
+    Mutant(
+        "nor are they where nobody is in there yet",
+        "syscalls/procfs.py",
+        "        same = False  # it is new, and nobody is in there\n",
+        "        same = True\n",
+        (_P + "test_nothing_is_started_where_children_are_in_another_pid_namespace[False]",),
+    ),
+    Mutant(
+        "no container is made where numbers are not ours",
+        "life/directory.py",
+        "        require_own_proc()\n        self.root, self.id",
+        "        self.root, self.id",
+        (_SAYS + "[another-create]", _NUMBERS + "[create]"),
+    ),
+    Mutant(
+        "a forked copy looks again before it reads what is noted",
+        "life/directory.py",
+        "        require_own_proc()  # again,",
+        "        #",
+        (_NUMBERS + "[processes]",),
+    ),
+    Mutant(
+        "a list of containers is not empty because nothing can be looked at",
+        "life/container.py",
+        "    require_own_proc()\n    try:\n        names",
+        "    try:\n        names",
+        (_NUMBERS + "[list]", _SAYS + "[another-list]"),
+    ),
     Mutant(
         "who has no descriptors left is not told to mount proc",
         "bootstrap/inherited.py",
