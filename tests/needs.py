@@ -106,6 +106,14 @@ def root() -> None:
 
 
 @_need
+def pidfs() -> None:
+    """Pidfds that have inode numbers of their own (Linux 6.9)."""
+    inodes = {os.fstat(os.pidfd_open(pid)).st_ino for pid in (os.getpid(), os.getppid())}
+    if len(inodes) < 2:
+        raise OSError(errno.ENOSYS, "one inode for all pidfds")
+
+
+@_need
 def suid_dumpable() -> None:
     """The right to set what processes are whose ids have changed (proc_sys_fs(5))."""
     sysctl = Path("/proc/sys/fs/suid_dumpable")

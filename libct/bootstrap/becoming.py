@@ -45,7 +45,9 @@ def has_executed(pidfd: int) -> bool:
     """Whether it has executed a program, by itself; also if it has ended since.
 
     True of one that has been waited for: nothing more is known of it than it has said.
-    Source: proc(5), /proc/pid/stat, flags.
+    /proc may hide from an ordinary user what is not dumpable (hidepid): a process of his that
+    enters a container, until it has executed its command.
+    Source: proc(5), /proc/pid/stat, flags; Mount options.
     """
     number = pidfds.number_in_proc(pidfd)
     if number <= 0:
@@ -53,6 +55,10 @@ def has_executed(pidfd: int) -> bool:
     try:
         with open(f"/proc/{number}/stat", "rb", buffering=0) as file:
             fields = file.read(4096).rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    except ProcessLookupError:
         return True
+    except (FileNotFoundError, PermissionError):
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(0))  # gone, or else hidden
     return not int(fields[6]) & _FORKNOEXEC

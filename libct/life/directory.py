@@ -24,7 +24,7 @@ from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error
 from ..loading.paths import absolute, environment, exists
 from ..syscalls.interrupts import allowed
 from ..syscalls.procfs import require_own_proc
-from .proc import boot_id, flock_holders, of_this_boot, start_time
+from .proc import boot_id, flock_holders, marks_of, of_this_boot
 from .record import Record, damaged
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
@@ -249,13 +249,13 @@ class Directory:
         pid: its number, 0 while that is not known.
         """
         found = posix.fstat(stdin)
-        start = start_time(pid) if pid else 0
-        noted = (found.st_dev, found.st_ino, pid, start, boot_id().encode())
+        start, inode = marks_of(pid) if pid else (0, 0)
+        noted = (found.st_dev, found.st_ino, pid, start, inode, boot_id().encode())
         try:
             fd = self._open(HOOK, _WRITING)
             try:
                 # Always of the same length.
-                posix.write(fd, b"%20d %20d %20d %20d %-36b" % noted)
+                posix.write(fd, b"%20d %20d %20d %20d %20d %-36b" % noted)
             finally:
                 posix.close(fd)
         except FileNotFoundError:
@@ -266,17 +266,21 @@ class Directory:
     def forget_hook(self) -> None:
         self._unlink(HOOK)
 
-    def hook(self) -> tuple[int, int, int, int] | None:
+    def hook(self) -> tuple[tuple[int, int], int, tuple[int, int]] | None:
         """What was noted of a hook whose runtime was killed while it went on.
 
-        Device and inode of its standard input, its number and start.
+        Device and inode of its standard input, its number, and its marks (proc.py).
         """
         try:
             words = self.text(HOOK).split()
-            device, inode, pid, start = map(int, words[:4])
+            if len(words) < 5 or not words[4].isdigit():
+                words.insert(4, "0")  # of an earlier version
+            device, file, pid, start, inode = map(int, words[:5])
         except (ValueError, ContainerDamaged):
             return None  # not what note_hook() writes
-        return (device, inode, pid, start) if of_this_boot(" ".join(words[4:])) else None
+        if not of_this_boot(" ".join(words[5:])):
+            return None
+        return (device, file), pid, (start, inode)
 
     # --- removing ---
 

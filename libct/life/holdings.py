@@ -96,7 +96,7 @@ class Holdings:
             if frozen(record.cgroup_paths):
                 return PAUSED
         # Who releases the process may be killed before the fifo is removed.
-        waits = exists(self.directory.fifo) and name_of(record.pid) == INIT_NAME
+        waits = exists(self.directory.fifo) and name_of(record.pid) in (INIT_NAME, None)
         return CREATED if waits else RUNNING
 
     # --- processes ---
@@ -114,15 +114,17 @@ class Holdings:
 
     def open_init(self) -> int:
         """A pidfd of the first process, checked to be of it and no later one of its number."""
-        try:
-            pidfd = pidfds.open_process(self.record.pid) if self.record.pid > 0 else -1
-        except ProcessLookupError:
-            pidfd = -1
-        if pidfd < 0 or not self.record.alive:
-            if pidfd >= 0:
+        pidfd = pidfds.find(self.record.pid) if self.record.pid > 0 else -1
+        if pidfd >= 0:
+            try:
+                alive = self.record.alive
+            except BaseException:
                 posix.close(pidfd)
-            raise ContainerNotRunning(f"container {self.id!r}: container not running")
-        return pidfd
+                raise
+            if alive:
+                return pidfd
+            posix.close(pidfd)
+        raise ContainerNotRunning(f"container {self.id!r}: container not running")
 
     def seen_processes(self) -> list[int]:
         """Those that can be told from others without control groups."""
@@ -139,11 +141,13 @@ class Holdings:
             if namespace is None:
                 namespace = pid_namespace(record.pid)
                 pidfds.send(pidfd, 0)  # that was not a later one of its number
-            return in_pid_namespace(namespace)
-        except (FileNotFoundError, ProcessLookupError):
-            return []
+            found = in_pid_namespace(namespace)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            found = []
         finally:
             posix.close(pidfd)
+        # An ordinary user does not see it until it has executed its command: it is alone then.
+        return found or ([record.pid] if record.alive else [])
 
     # --- control groups ---
 

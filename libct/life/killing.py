@@ -9,7 +9,7 @@ from ..errors import ContainerNotRunning, Error
 from ..loading.clock import backoff
 from ..syscalls import pidfds, procfs
 from .holdings import reap
-from .proc import start_time
+from .proc import is_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ def end_hook(directory: Directory, *, spare: Collection[int] = ()) -> None:
     noted = directory.hook()
     if noted is None:
         return
-    device, inode, pid, start = noted
-    found = {pid} if start and start_time(pid) == start else set()
+    stdin, pid, marks = noted
+    found = {pid} if is_same(pid, *marks) else set()
     for number in procfs.numbers():
         try:
-            stdin = posix.stat(procfs.path(number, "fd/0"))
-            if (stdin.st_dev, stdin.st_ino) == (device, inode):
+            at = posix.stat(procfs.path(number, "fd/0"))
+            if (at.st_dev, at.st_ino) == stdin:
                 found.add(posix.getpgid(number))
         except OSError:
             continue  # it has ended, or is not ours to look at

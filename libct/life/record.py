@@ -9,7 +9,7 @@ from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, Error
 from ..loading import jsontext
 from ..loading.paths import is_plain_path
-from .proc import of_this_boot, start_time
+from .proc import is_same, of_this_boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ class Record:
     """What state.json holds.
 
     status: CREATING, CREATED (or started: the fifo tells), or STOPPED.
-    pid, start: of the first process, in the pid namespace of who created it;
-        start is field 22 of /proc/PID/stat, which no later process of the same
-        number shares, until the kernel boots again.
+    pid, start, inode: of the first process: its number in the pid namespace of who
+        created it, and what no later one of that number shares (proc.py, marks_of).
     boot: the kernel's boot_id at that time.
     annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
@@ -52,6 +51,7 @@ class Record:
         "exit_status",
         "hooks",
         "id",
+        "inode",
         "last_step",
         "namespaces",
         "own_pids",
@@ -77,7 +77,7 @@ class Record:
         )
         self.hooks = list(config.hooks.to_dict()) if config.hooks is not None else []
         self.status = CREATING
-        self.pid = self.start = self.last_step = 0
+        self.pid = self.start = self.inode = self.last_step = 0
         self.boot = ""
         self.created = _now()
         self.owner = posix.geteuid()
@@ -92,10 +92,9 @@ class Record:
     def alive(self) -> bool:
         """Whether the first process is there, and not a later one of the same number.
 
-        One whose start is not known had ended before anybody could look.
+        One without marks had ended before anybody could look.  Error where that cannot be told.
         """
-        there = self.pid > 0 and self.start > 0 and start_time(self.pid) == self.start
-        return there and of_this_boot(self.boot)
+        return is_same(self.pid, self.start, self.inode) and of_this_boot(self.boot)
 
     @property
     def config(self) -> Config:
@@ -132,7 +131,7 @@ class Record:
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
             # Some are missing where an earlier version has written it.
-            found = {"boot": "", "namespaces": {}, "tracers": False, **found}
+            found = {"boot": "", "inode": 0, "namespaces": {}, "tracers": False, **found}
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")
@@ -147,7 +146,13 @@ class Record:
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
 # The largest number that a field may have.
-_LARGEST = {"pid": 2**31 - 1, "start": 2**64 - 1, "last_step": 2**31 - 1, "owner": 2**32 - 2}
+_LARGEST = {
+    "pid": 2**31 - 1,
+    "start": 2**64 - 1,
+    "inode": 2**64 - 1,
+    "last_step": 2**31 - 1,
+    "owner": 2**32 - 2,
+}
 _LONGEST_REASON = 200  # characters: the file may say anything
 
 

@@ -30,7 +30,7 @@ from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
-from .proc import boot_id, start_time
+from .proc import boot_id, marks_of
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
 
@@ -112,7 +112,8 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
 
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
-        record.pid, record.start = context.pid, start_time(context.pid)
+        record.pid = context.pid
+        record.start, record.inode = marks_of(context.pid)
         record.boot = boot_id()
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
@@ -168,10 +169,10 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         _close_own(context)
     holdings.traces += started.traces
     holdings.started = started if hold else None
-    pid, start = record.pid, record.start
+    first = record.pid, record.start, record.inode
     child = _become(holdings, process, started)
     if holdings.keeps_status:
-        child.on_exit = lambda state: _record_exit(holdings, pid, start, state)
+        child.on_exit = lambda state: _record_exit(holdings, first, state)
 
 
 def _namespaces_of(pid: int) -> dict[str, list[int]]:
@@ -327,21 +328,21 @@ def _namespaces(holdings: Holdings) -> dict[int, int]:
     """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
     try:
         return _other_namespaces(holdings)
-    except PermissionError:
-        # It has not executed its command yet, and hides what it has open.
-        raise Error(
-            f"cannot enter container {holdings.id!r} as an ordinary user before it is started"
-        ) from None
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        if holdings.record.alive:
+            # It has not executed its command yet, and hides what it has open.
+            raise Error(
+                f"cannot enter container {holdings.id!r} as an ordinary user before it is started"
+            ) from None
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 
 
-def _record_exit(holdings: Holdings, pid: int, start: int, state: ProcessState) -> None:
+def _record_exit(holdings: Holdings, first: tuple[int, int, int], state: ProcessState) -> None:
     """Keep the exit status for a later state(), if the container is still there."""
     try:
         with holdings.directory.lock() as held:
             record = holdings.refresh()
-            if (record.pid, record.start) == (pid, start):
+            if (record.pid, record.start, record.inode) == first:
                 record.status, record.exit_status = STOPPED, state.status
                 held.write(record)
     except Error:

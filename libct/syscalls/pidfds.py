@@ -7,6 +7,7 @@ of an older kernel lacks them, and has our bindings instead.
 
 from __future__ import annotations
 
+import errno
 import posix
 
 try:
@@ -15,10 +16,21 @@ try:
 except ImportError:  # pragma: no cover - not here
     from .process import pidfd_open as open_process, pidfd_send_signal as send
 
-__all__ = ["identity", "number_in_proc", "open_child", "open_process", "send", "wait"]
+__all__ = ["find", "identity", "number_in_proc", "open_child", "open_process", "send", "wait"]
 
 _P_PIDFD = 3  # waitid(2); Python has it only if it was built with headers of Linux 5.4
 _WALL = 0x40000000  # __WALL of waitid(2): whatever signal a child ends with
+
+
+def find(pid: int) -> int:
+    """A pidfd of the process with this number, which may have ended; -1 where there is none."""
+    try:
+        return open_process(pid)
+    except OSError as error:
+        # ENOENT, or EINVAL before Linux 6.15: it is the number of a thread now.
+        if error.errno in (errno.ESRCH, errno.ENOENT, errno.EINVAL):
+            return -1
+        raise
 
 
 def wait(pidfd: int) -> posix.waitid_result | None:

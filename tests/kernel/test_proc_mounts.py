@@ -1,8 +1,10 @@
-"""A /proc that is of another pid namespace than ours."""
+"""A /proc that is of another pid namespace than ours, or that hides processes (proc(5))."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import json
 import os
 import signal
 from pathlib import Path
@@ -11,7 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct as library
+from libct.bootstrap.becoming import has_executed
 from libct.errors import Error
+from libct.life import proc
+from libct.life.record import Record
 from libct.syscalls import procfs
 from tests.containers import (
     PATH,
@@ -23,6 +28,7 @@ from tests.containers import (
 from tests.support import (
     CLONE_NEWNS,
     CLONE_NEWPID,
+    change_config,
     forked,
     in_namespaces,
     libct,
@@ -32,10 +38,12 @@ from tests.support import (
     state_root,
     unique,
     unshare,
+    user_account,
+    wait_until,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 OTHER = "/proc does not show the pid namespace that this process is in"
 
@@ -180,3 +188,194 @@ def test_nothing_is_started_where_children_are_in_another_pid_namespace(inhabite
                 os.kill(keeper, signal.SIGKILL)
 
     forked(body)
+
+
+# --- processes that it hides ------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def created(bundle: Path, name: str) -> Iterator[int]:
+    """A container of the ordinary user's; its first process, which is hidden from him."""
+    libct("create", "-b", bundle, name, user=True, check=True)
+    record = json.loads((state_root(user=True) / name / "state.json").read_text())
+    pidfd = os.pidfd_open(record["pid"])
+    try:
+        assert record["inode"] > 0
+        yield record["pid"]
+    finally:
+        try:
+            libct("delete", "--force", name, user=True, check=True)
+        finally:  # and where that leaves it
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+
+
+def state_of(name: str) -> str:
+    state = libct("state", name, user=True, check=True).stdout
+    (listed,) = json.loads(libct("list", "-f", "json", user=True, check=True).stdout)
+    found = json.loads(state)
+    assert (listed["status"], listed["pid"]) == (found["status"], found["pid"])
+    return str(found["status"])
+
+
+HIDING = pytest.mark.parametrize("level", ["1", "2", "4"])
+
+
+def where_processes_are_hidden(level: str, body: Callable[[], None]) -> None:
+    def enter() -> None:
+        mount("proc", "/proc", "proc", data=f"hidepid={level}")
+        body()
+
+    in_namespaces(CLONE_NEWNS, enter, timeout=120)
+
+
+def user_bundle(user_path: Path, *args: str) -> Path:
+    return make_bundle(user_path, rootless=True, args=args or ["sleep", "1000"])
+
+
+@requires("user", "pidfs")
+@HIDING
+def test_an_ordinary_user_runs_containers_where_processes_are_hidden(
+    user_path: Path, level: str
+) -> None:
+    bundle, name = user_bundle(user_path, "echo", "hi"), unique()
+
+    def body() -> None:
+        for _ in range(3):
+            done = libct("run", "-b", bundle, unique(), user=True)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
+        change_config(bundle, process={"args": ["sleep", "1000"]})
+        with created(bundle, name) as pid:
+            assert state_of(name) == "created"
+            assert json.loads(libct("ps", "-f", "json", name, user=True).stdout) == [pid]
+            refused = libct("exec", name, "true", user=True)
+            assert "as an ordinary user before it is started" in refused.stderr
+            libct("start", name, user=True, check=True)
+            assert state_of(name) == "running"
+            for _ in range(3):
+                done = libct("exec", name, "echo", "ho", user=True)
+                assert (done.returncode, done.stdout, done.stderr) == (0, "ho\n", "")
+            libct("kill", name, "KILL", user=True, check=True)
+            assert wait_until(lambda: state_of(name) == "stopped")
+
+    where_processes_are_hidden(level, body)
+
+
+@requires("user", "pidfs")
+@pytest.mark.parametrize("words", [["delete", "--force"], ["delete"], ["kill"]])
+@HIDING
+def test_what_is_hidden_does_end(user_path: Path, level: str, words: list[str]) -> None:
+    bundle, name = user_bundle(user_path), unique()
+
+    def body() -> None:
+        with created(bundle, name) as pid:
+            libct(*words, name, user=True, check=True)
+            assert wait_until(lambda: proc.start_time(pid) == 0)
+            if words == ["kill"]:
+                assert state_of(name) == "stopped"
+
+    where_processes_are_hidden(level, body)
+
+
+@requires("user", "pidfs")
+@HIDING
+def test_nothing_is_removed_where_it_is_not_known_what_lives(user_path: Path, level: str) -> None:
+    """As before Linux 6.9, where pidfds have no inode numbers of their own."""
+    bundle, name = user_bundle(user_path), unique()
+    place = state_root(user=True) / name
+
+    def body() -> None:
+        with created(bundle, name) as pid:
+            text = (place / "state.json").read_text()
+            (place / "state.json").write_text(json.dumps({**json.loads(text), "inode": 0}))
+            for words in (["state"], ["start"], ["kill"], ["delete"], ["delete", "--force"]):
+                done = libct(*words, name, user=True)
+                assert done.returncode != 0
+                assert done.stderr == (
+                    f"libct: cannot tell whether process {pid} is the container's: /proc hides it"
+                    " (hidepid); mount /proc with gid= of a group that you are in, or be root\n"
+                )
+            assert proc.start_time(pid) > 0
+            # As the error has it.
+            if level != "4":  # "ptraceable", which has no exception
+                gid = user_account().pw_gid
+                mount("proc", "/proc", "proc", data=f"hidepid={level},gid={gid}")
+                assert state_of(name) == "created"
+            (place / "state.json").write_text(text)
+
+    where_processes_are_hidden(level, body)
+
+
+@requires("user", "pidfs")
+@HIDING
+def test_a_hidden_process_is_known_by_its_marks(level: str) -> None:
+    """What an ordinary user sees of root's processes."""
+
+    def body() -> None:
+        account = user_account()
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        start, inode = proc.marks_of(pid)
+        assert min(start, inode) > 0
+
+        def look() -> None:
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            assert proc.start_time(pid) == proc.HIDDEN
+            assert proc.name_of(pid) is None
+            assert proc.marks_of(pid) == (0, inode)
+            assert proc.is_same(pid, start, inode)
+            assert proc.is_same(pid, 0, inode)
+            assert not proc.is_same(pid, start, inode + 1)
+            assert not proc.is_same(pid, 0, 0)
+            with pytest.raises(Error, match="hides it"):
+                proc.is_same(pid, start, 0)
+            record = object.__new__(Record)
+            record.pid, record.start, record.inode, record.boot = pid, start, inode, ""
+            assert record.alive
+            assert proc.start_time(1 << 22) == 0
+
+        forked(look)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        # Not waited for yet: its pidfd says that it has ended.
+        forked(lambda: ended(pid, start, inode))
+        os.waitpid(pid, 0)
+
+    def ended(pid: int, start: int, inode: int) -> None:
+        os.setgid(user_account().pw_gid)
+        os.setuid(user_account().pw_uid)
+        assert proc.start_time(pid) == 0
+        assert proc.marks_of(pid) == (0, 0)
+        assert not proc.is_same(pid, start, inode)
+        assert not proc.is_same(pid, 0, inode)
+
+    where_processes_are_hidden(level, body)
+
+
+@requires("user")
+@HIDING
+def test_what_is_hidden_has_not_executed(level: str) -> None:
+    """It lives, that is to say; of what has ended no more is known than it has said."""
+
+    def body() -> None:
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+        pidfd = os.pidfd_open(pid)
+
+        def look() -> bool:
+            os.setgid(user_account().pw_gid)
+            os.setuid(user_account().pw_uid)
+            return has_executed(pidfd)
+
+        assert forked(look) is False
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert forked(look) is True
+        os.waitpid(pid, 0)
+        assert forked(look) is True
+
+    where_processes_are_hidden(level, body)

@@ -32,23 +32,23 @@ _IDENTITY = """\
 _RECORD = [
     Mutant(
         "a later process of the same number is not the container's",
-        "life/record.py",
-        "start_time(self.pid) == self.start",
-        "start_time(self.pid) > 0",
+        "life/proc.py",
+        "return found == start",
+        "return True",
         (_STATE + "test_a_process_is_known_by_its_start",),
     ),
     Mutant(
-        "a process whose start is not known is not alive",
-        "life/record.py",
-        "self.pid > 0 and self.start > 0 and",
-        "self.pid > 0 and",
+        "a process without marks is not alive",
+        "life/proc.py",
+        "if pid <= 0 or not (start or inode):",
+        "if pid <= 0:",
         (_STATE + "test_a_process_is_known_by_its_start",),
     ),
     Mutant(
         "a process of another boot is not the container's",
         "life/record.py",
-        "return there and of_this_boot(self.boot)",
-        "return there",
+        " and of_this_boot(self.boot)",
+        "",
         (
             _STATE + "test_a_process_of_another_boot_is_not_the_first",
             _CLI + "test_a_container_of_another_boot_has_stopped",
@@ -64,8 +64,8 @@ _RECORD = [
     Mutant(
         "a hook of another boot is none",
         "life/directory.py",
-        'if of_this_boot(" ".join(words[4:])) else None',
-        "",
+        'if not of_this_boot(" ".join(words[5:])):',
+        "if False:",
         (_CLI + "test_a_container_of_another_boot_has_stopped",),
     ),
     Mutant(
@@ -78,8 +78,8 @@ _RECORD = [
     Mutant(
         "a pidfd is of the first process and of no later one",
         "life/holdings.py",
-        "if pidfd < 0 or not self.record.alive:",
-        "if pidfd < 0:",
+        "alive = self.record.alive",
+        "alive = True",
         (_STATE + "test_a_process_is_opened_only_if_it_is_the_first",),
     ),
     Mutant(
@@ -99,8 +99,8 @@ _RECORD = [
     Mutant(
         "a container whose first process ends while it is looked at has no processes",
         "life/holdings.py",
-        "        except (FileNotFoundError, ProcessLookupError):\n            return []\n",
-        "",
+        "return found or ([record.pid] if record.alive else [])",
+        "return found or [record.pid]",
         (_CONTAINER + "test_the_first_process_ends_while_its_processes_are_looked_for",),
     ),
     Mutant(
@@ -141,7 +141,7 @@ _RECORD = [
     Mutant(
         "a released process is running, also with the fifo still there",
         "life/holdings.py",
-        "exists(self.directory.fifo) and name_of(record.pid) == INIT_NAME",
+        "exists(self.directory.fifo) and name_of(record.pid) in (INIT_NAME, None)",
         "exists(self.directory.fifo)",
         ("tests/kernel/test_bootstrap_kill.py::test_a_caller_is_killed[released]",),
     ),
@@ -155,8 +155,10 @@ _RECORD = [
 ]
 
 _P = "tests/kernel/test_proc_mounts.py::"
+_HIDDEN = _P + "test_what_is_hidden_does_end"
 _NUMBERS = _P + "test_nothing_is_done_by_the_numbers_of_another_pid_namespace"
 _SAYS = _P + "test_a_command_says_what_is_wrong_with_proc"
+_MARKS = _P + "test_a_hidden_process_is_known_by_its_marks"
 _PROCFS = [
     Mutant(
         "nothing is looked at by the numbers of another pid namespace",
@@ -213,6 +215,69 @@ _PROCFS = [
         "    require_own_proc()\n    try:\n        names",
         "    try:\n        names",
         (_NUMBERS + "[list]", _SAYS + "[another-list]"),
+    ),
+    Mutant(
+        "a process that /proc hides has not ended",
+        "life/proc.py",
+        'return None if _is_there(pid) else b""',
+        'return b""',
+        (_HIDDEN, _MARKS),
+    ),
+    Mutant(
+        "a hidden process that nobody has waited for has ended",
+        "life/proc.py",
+        "return not poll.poll(0)",
+        "return True",
+        (_MARKS,),
+    ),
+    Mutant(
+        "a hidden process is known by the inode of its pidfds",
+        "life/proc.py",
+        "return _inode(pid) == inode",
+        "return True",
+        (_MARKS,),
+    ),
+    Mutant(
+        "what cannot be told is not guessed",
+        "life/proc.py",
+        "        return _inode(pid) == inode\n    raise _hidden(pid)",
+        "        return _inode(pid) == inode\n    return False",
+        (_P + "test_nothing_is_removed_where_it_is_not_known_what_lives", _MARKS),
+    ),
+    Mutant(
+        "a hidden first process has not executed its command",
+        "life/holdings.py",
+        "in (INIT_NAME, None)",
+        "== INIT_NAME",
+        (_P + "test_an_ordinary_user_runs_containers_where_processes_are_hidden",),
+    ),
+    Mutant(
+        "a first process that is hidden is one of the container's",
+        "life/holdings.py",
+        "return found or ([record.pid] if record.alive else [])",
+        "return found",
+        (_P + "test_an_ordinary_user_runs_containers_where_processes_are_hidden",),
+    ),
+    Mutant(
+        "a container with a hidden first process is running, but not to be entered",
+        "life/starting.py",
+        "        if holdings.record.alive:\n            # It has not",
+        "        if False:\n            # It has not",
+        (_P + "test_an_ordinary_user_runs_containers_where_processes_are_hidden",),
+    ),
+    Mutant(
+        "what is hidden has not executed its command yet",
+        "bootstrap/becoming.py",
+        "return bool(poll.poll(0))  # gone, or else hidden",
+        "return True",
+        (_P + "test_what_is_hidden_has_not_executed",),
+    ),
+    Mutant(
+        "what is hidden and has ended is not waited for",
+        "bootstrap/becoming.py",
+        "return bool(poll.poll(0))  # gone, or else hidden",
+        "return False",
+        (_P + "test_what_is_hidden_has_not_executed",),
     ),
     Mutant(
         "who has no descriptors left is not told to mount proc",
@@ -342,7 +407,7 @@ _STARTS = [
     Mutant(
         "an exit status is written to the start that it is of",
         "life/starting.py",
-        "            if (record.pid, record.start) == (pid, start):\n",
+        "            if (record.pid, record.start, record.inode) == first:\n",
         "            if pid:\n",
         (_CONTAINER + "test_an_exit_status_is_not_written_to_a_later_start",),
     ),
@@ -422,8 +487,8 @@ _ENDS = [
     Mutant(
         "a later process of a hook's number is not ended",
         "life/killing.py",
-        "found = {pid} if start and start_time(pid) == start else set()",
-        "found = {pid} if start else set()",
+        "found = {pid} if is_same(pid, *marks) else set()",
+        "found = {pid} if marks[0] else set()",
         (_HOOKS + "test_a_later_process_of_a_hook_s_number_is_not_ended",),
     ),
     Mutant(

@@ -13,7 +13,7 @@ import libct
 from libct.config import Config, Hook, Hooks
 from libct.life.directory import Directory
 from libct.life.hooks import open_output, rest_of_plan
-from libct.life.proc import boot_id
+from libct.life.proc import boot_id, marks_of
 from libct.life.record import Record
 from libct.oci.names import HOOKS
 from libct.plan.hooks import hook_steps, state_text
@@ -114,12 +114,12 @@ def test_a_hook_that_goes_on_is_noted(tmp_path: Path) -> None:
     with (tmp_path / "stdin").open("w") as file:
         found = os.fstat(file.fileno())
         directory.note_hook(file.fileno(), 0)
-        assert directory.hook() == (found.st_dev, found.st_ino, 0, 0)
+        assert directory.hook() == ((found.st_dev, found.st_ino), 0, (0, 0))
         directory.note_hook(file.fileno(), os.getpid())
         noted = directory.hook()
         assert noted is not None
-        assert noted[:3] == (found.st_dev, found.st_ino, os.getpid())
-        assert noted[3] > 0
+        assert noted == ((found.st_dev, found.st_ino), os.getpid(), marks_of(os.getpid()))
+        assert noted[2][0] > 0
         text = Path(directory.path, "hook").read_text()
         Path(directory.path, "hook").write_text(text.replace(boot_id(), boot_id()[::-1]))
         assert directory.hook() is None  # the numbers are of things that are gone

@@ -648,6 +648,8 @@ def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
     assert record.alive
     record.start -= 1  # of one that had the number before
     assert not record.alive
+    record.start = 0
+    assert not record.alive
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -694,7 +696,7 @@ def test_a_process_is_opened_only_if_it_is_the_first(tmp_path: Path) -> None:
 
 
 def test_a_name_with_parentheses_hides_nothing(tmp_path: Path) -> None:
-    def body() -> tuple[int, str]:
+    def body() -> tuple[int, str | None]:
         Path("/proc/self/comm").write_text(") Z 1 (a")
         return start_time(os.getpid()), name_of(os.getpid())
 
