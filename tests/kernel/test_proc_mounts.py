@@ -195,8 +195,11 @@ def test_nothing_is_started_where_children_are_in_another_pid_namespace(inhabite
 
 @contextlib.contextmanager
 def created(bundle: Path, name: str) -> Iterator[int]:
-    """A container of the ordinary user's; its first process, which is hidden from him."""
-    libct("create", "-b", bundle, name, user=True, check=True)
+    """A container of the ordinary user's; its first process, which is hidden from him.
+
+    It is while its steps are timed, for then the interpreter waits itself.
+    """
+    libct("create", "--trace", "/dev/null", "-b", bundle, name, user=True, check=True)
     record = json.loads((state_root(user=True) / name / "state.json").read_text())
     pidfd = os.pidfd_open(record["pid"])
     try:
