@@ -55,7 +55,8 @@ def cgroup_check_memory(directory: str, limit: int) -> list[str]:
 
 @operation("cgroups.entry", "open the control groups for the first process")
 def cgroup_open(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
-    return [f"openat({quote(f'{path}/tasks')}, O_WRONLY)" for path in required + optional]
+    # By the descriptors of the groups, which have been locked and marked.
+    return [f'openat({path}, "tasks", O_WRONLY)' for path in required + optional]
 
 
 @operation("cgroups.entry", "enter the control groups")
@@ -65,7 +66,7 @@ def cgroup_enter(required: tuple[str, ...], optional: tuple[str, ...]) -> list[s
 
 @operation("cgroups.entry", "open the control group {0} to clone into")
 def cgroup_open_directory(directory: str, optional: int) -> list[str]:
-    return [f"openat({quote(directory)}, O_PATH|O_DIRECTORY)"]
+    return [f"openat({directory}, O_PATH|O_DIRECTORY)"]
 
 
 @operation("cgroups.entry", "close the files of the control groups")

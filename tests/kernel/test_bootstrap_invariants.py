@@ -564,7 +564,7 @@ def test_a_failure_tells_all(case: str, monkeypatch: pytest.MonkeyPatch) -> None
         assert error.total == len(container.plan)
         step = container.plan.steps[error.number - 1]
         assert (step.op, step.title) == (error.op, error.title)
-        assert str(error).startswith(f"cannot {error.title}: ")
+        assert f"cannot {error.title}: " in str(error)
         assert str(error).endswith(f"[step {error.number} of {error.total}, from {error.place}]")
         assert "\n" not in str(error)
         assert container.status() == "stopped"

@@ -342,7 +342,7 @@ _OWN = {
     "as the first control group is made": ("mkdir(at)?", 2),
     "as a later control group is made": ("mkdir(at)?", 4),
     "as it asks for the start": ("sendmsg", 1),
-    "as it lets the process be created": ("sendmsg", 2),
+    "as it lets the process be created": ("rt_sigpending", 1),
 }
 # ... or while a call of the server or of the container's process takes very long.
 _OTHERS = {
