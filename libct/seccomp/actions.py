@@ -85,5 +85,6 @@ def load_flags(seccomp: Seccomp) -> int:
             raise ValueError(f"flags[{index}]: unknown flag: {name!r}")
         flags |= _FLAGS[name]
     if any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls):
-        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER
-    return flags
+        return flags | SECCOMP_FILTER_FLAG_NEW_LISTENER
+    # Of a filter without a listener the kernel does not take it.
+    return flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV

@@ -13,7 +13,56 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(claim, f"seccomp/{file}.py", old, new, tests)
 
 
+_START = "tests/kernel/test_seccomp_start.py::test_"
+_PLAN = "tests/unit/test_seccomp_plan.py::test_"
+
+_STARTS = [
+    Mutant(
+        "a start that waits is prepared before the filter is loaded",
+        "plan/container.py",
+        '        plan.add(INIT, "process", prepared)\n',
+        "",
+        (f"{_PLAN}the_filter_is_the_last_that_the_process_is_given",),
+    ),
+    Mutant(
+        "a first process is filtered",
+        "plan/container.py",
+        '        plan.add(INIT, "process", seccomp_steps(config))\n',
+        "",
+        (f"{_START}a_call_that_is_forbidden_fails_inside",),
+    ),
+    Mutant(
+        "a further process is filtered",
+        "plan/further.py",
+        '    plan.add(INIT, "process", seccomp_steps(config))\n',
+        "",
+        (f"{_START}a_call_that_is_forbidden_fails_inside",),
+    ),
+    Mutant(
+        "a filter is refused where the kernel would ask for more than is left of rights",
+        "life/unsupported.py",
+        "    if not (config.no_new_privileges if privileges is None else privileges):\n",
+        "    if not (config.no_new_privileges or privileges):\n",
+        (f"{_START}what_is_not_done_yet_is_refused",),
+    ),
+    Mutant(
+        "a rule that notifies is refused",
+        "life/unsupported.py",
+        '        if rule.action == "SCMP_ACT_NOTIFY":\n',
+        '        if rule.action == "NOTIFY":\n',
+        (f"{_START}what_is_not_done_yet_is_refused",),
+    ),
+    Mutant(
+        "a profile that cannot be compiled is a finding",
+        "plan/seccomp.py",
+        "    except ValueError as error:\n",
+        "    except KeyError as error:\n",
+        (f"{_START}a_profile_that_cannot_be_compiled_is_refused_with_its_place",),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_STARTS,
     _of(
         "instructions",
         "a program that is longer than the kernel takes is noticed",
@@ -103,6 +152,13 @@ MUTANTS: list[Mutant] = [
         "a rule that notifies asks for a listener",
         'if any(rule.action == "SCMP_ACT_NOTIFY"',
         'if all(rule.action == "SCMP_ACT_NOTIFY"',
+        f"{_COMPILER}flags",
+    ),
+    _of(
+        "actions",
+        "no flag of listeners is given where there is none",
+        "return flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        "return flags",
         f"{_COMPILER}flags",
     ),
     _of(
