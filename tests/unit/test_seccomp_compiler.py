@@ -24,6 +24,8 @@ from ..seccomp.profiles import DOCKER, engine_profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from libct.seccomp.instructions import Instruction
 
 X86_64 = named("X86_64")
@@ -333,15 +335,26 @@ def four_hundred() -> Seccomp:
     return profile(*[allow(name) for name in names], architectures=listed)
 
 
+def quickest(once: Callable[[], float], limit: float) -> float:
+    """The least of some times, that others on this machine make longer; the first below limit."""
+    best = once()
+    for _ in range(15):
+        if best < limit:
+            break
+        best = min(best, once())
+    return best
+
+
 def test_compiling_is_quick_in_a_process_that_has_done_it() -> None:
     seccomp = four_hundred()
     compile_profile(seccomp, X86_64)
-    times = []
-    for _ in range(7):
+
+    def once() -> float:
         start = time.perf_counter()
         compile_profile(seccomp, X86_64)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.010
+        return time.perf_counter() - start
+
+    assert quickest(once, 0.010) < 0.010
 
 
 def test_compiling_is_quick_in_a_new_process() -> None:
@@ -360,11 +373,12 @@ compile_profile(seccomp, named("X86_64"))
 print(time.perf_counter() - start)
 """
     command = [sys.executable, "-c", program]
-    times = [
-        float(subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE).stdout)
-        for _ in range(4)
-    ]
-    assert min(times) < 0.030
+
+    def once() -> float:
+        done = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE)
+        return float(done.stdout)
+
+    assert quickest(once, 0.030) < 0.030
 
 
 @requires("kernel_headers")
