@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import libct
+from libct.config.namespace import NEWPID
 from libct.config.seccomp import Seccomp, SeccompRule
 from libct.errors import ConfigError, Unsupported
 from libct.plan.seccomp import AFTER, AFTER_WAIT
@@ -21,7 +22,7 @@ from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from ..bundles import change_config, make_bundle
 from ..commands import libct as libct_command
-from ..containers import PATH, make_config, run_in, running, shared_rootfs, state_directory
+from ..containers import PATH, USUAL, make_config, run_in, running, shared_rootfs, state_directory
 from ..names import unique
 from ..needs import requires
 from ..processes import forked
@@ -87,6 +88,18 @@ def test_further_processes_start_under_docker_s_default_profile() -> None:
         assert run_in(
             container, "sh", "-c", "mount -t tmpfs none /dev || echo refused"
         ).output.endswith("refused\n")
+
+
+@pytest.mark.parametrize("way", ["first", "waiting"])
+def test_who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter(way: str) -> None:
+    with running(make_config()) as other:
+        space = f"/proc/{other.processes()[0]}/ns/pid"
+        spaces = [*(one for one in USUAL if one != NEWPID), (NEWPID, space)]
+        config = config_of(refusing("mkdir", "mkdirat"), namespaces=spaces)
+        with libct.create(state_directory(), unique(), config) as container:
+            command = ("sh", "-c", "mkdir /dev/x || true")
+            output = first(container, command, waiting=way == "waiting")
+    assert "nvalid cross-device link" in output
 
 
 def test_who_waits_is_under_the_filter_already() -> None:
