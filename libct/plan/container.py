@@ -39,6 +39,7 @@ from .process import (
     execute_steps,
     pidfd_steps,
     process_steps,
+    seccomp_steps,
     session_steps,
 )
 from .procfs import open_proc
@@ -186,6 +187,11 @@ def plan_start(
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         plan.add(INIT, "process", death_signal_steps(config))
+    if config.seccomp is not None:
+        # The wait is prepared before, which takes calls that the filter need not allow then.
+        prepared = [execute.prepare_wait(bool(start_hooks))] if hold and not shared else []
+        plan.add(INIT, "process", prepared)
+        plan.add(INIT, "process", seccomp_steps(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)

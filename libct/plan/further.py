@@ -13,6 +13,7 @@ from .process import (
     execute_step,
     pidfd_steps,
     process_steps,
+    seccomp_steps,
     session_steps,
 )
 from .procfs import open_proc
@@ -90,6 +91,7 @@ def plan_exec(
     else:
         own = [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
         plan.add(INIT, "identity", own)
+    plan.add(INIT, "process", seccomp_steps(config))
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])

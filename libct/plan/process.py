@@ -116,6 +116,18 @@ def death_signal_steps(config: Config) -> list[Step]:
     return [ns.set_death_signal(config.parent_death_signal)]
 
 
+def seccomp_steps(config: Config) -> list[Step]:
+    """The filter, by the process that becomes the command: a clone would be subject to it.
+
+    no_new_privs is set by then; without it the filter would need CAP_SYS_ADMIN.
+    """
+    if config.seccomp is None:
+        return []
+    from .seccomp import filter_steps
+
+    return filter_steps(config.seccomp)
+
+
 def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
     """A directory left open is a way out.
 

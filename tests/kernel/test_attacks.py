@@ -205,6 +205,15 @@ static void follow(int fd, int pid)
             }
 }
 
+static int newest(void)
+{
+    char text[128] = "";
+    int fd = open("/proc/loadavg", O_RDONLY);
+    read(fd, text, sizeof text - 1);
+    close(fd);
+    return atoi(strrchr(text, ' ') + 1);
+}
+
 static void speak(int pid, int fd, long number)
 {
     unsigned char text[64], noise[4096];
@@ -239,9 +248,12 @@ int main(int argc, char **argv)
     int taken = 0, kept = 0;
     write(1, "READY\n", 6);
     for (int pid = getpid() + 1;; pid++) {
-        int process, ahead = 0;  /* some may have ended before they were seen */
-        while ((process = syscall(SYS_pidfd_open, pid + ahead, 0)) < 0)
+        int process, ahead = 0, tries = 0;  /* some may have ended before they were seen */
+        while ((process = syscall(SYS_pidfd_open, pid + ahead, 0)) < 0) {
             ahead = (ahead + 1) % 16;
+            if (++tries % 4096 == 0 && newest() > pid + 15)
+                pid = newest(), ahead = 0;
+        }
         pid += ahead;
         for (int fd = 0; fd < 24; fd++) {
             int copy = take(process, fd);
@@ -645,11 +657,22 @@ def thief(watcher: Path, output: Path, what: str, number: int) -> Iterator[libct
         yield container
 
 
+def has_taken(output: Path) -> bool:
+    return any(not line.endswith(" 0") for line in output.read_text().splitlines()[1:])
+
+
+def goes_on(outcomes: list[str], rounds: int, output: Path) -> bool:
+    """It is to be fast enough in some of them."""
+    return len(outcomes) < rounds * TIMES or (not has_taken(output) and len(outcomes) < 500)
+
+
 def look_at(output: Path) -> None:
-    """It has been fast enough at times, and has found nothing that leads outside."""
-    lines = {line.partition(" ")[0] for line in output.read_text().splitlines()}
-    assert lines <= {"READY", "TAKEN"}
-    assert any(line[6:] > "0" for line in output.read_text().splitlines() if line[:5] == "TAKEN")
+    """It has taken something, and found nothing that leads outside."""
+    assert {line.partition(" ")[0] for line in output.read_text().splitlines()} <= {
+        "READY",
+        "TAKEN",
+    }
+    assert has_taken(output)
 
 
 def outcome(begin: Callable[[], Any]) -> str:
@@ -690,8 +713,8 @@ def test_who_takes_the_talk_of_what_execs(tmp_path: Path, watcher: Path, what: s
         assert other.plan is not None
         number = step_of(other.plan, "clone_command")
     with thief(watcher, output, what, number) as container:
-        outcomes = []
-        for _ in range(40 * TIMES):
+        outcomes: list[str] = []
+        while goes_on(outcomes, 40, output):
             words = ["sleep", "600"]
             process = libct.Process(words, env=[PATH], capabilities=config.capabilities)
 
@@ -701,7 +724,6 @@ def test_who_takes_the_talk_of_what_execs(tmp_path: Path, watcher: Path, what: s
 
             outcomes.append(outcome(begin))
     look_at(output)
-    assert "ran" in outcomes
     if what == "keep":
         assert set(outcomes) == {"ran"}
     assert all(map(AS_SAID.search, outcomes))
@@ -715,8 +737,8 @@ def test_who_takes_the_talk_of_what_starts_in_a_pod(
     output = tmp_path / "output"
     with thief(watcher, output, what, 1) as pod:
         config = pod_member(pod.state()["pid"])
-        outcomes = []
-        for _ in range(20 * TIMES):
+        outcomes: list[str] = []
+        while goes_on(outcomes, 20, output):
             process = libct.Process(["sleep", "600"], env=[PATH], init=True)
             with libct.create(state_directory(), unique(), config) as member:
 

@@ -91,7 +91,20 @@ def test_no_bundle(tmp_path: Path) -> None:
         ({"process": {"args": ["no-such-command"]}}, "executable file not found in $PATH"),
         ({"process": {"args": ["/no/such"]}}, "no such file or directory"),
         ({"process": {"args": ["/etc/passwd"]}}, "permission denied"),
-        ({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}}, "linux.seccomp: not supp"),
+        (
+            {
+                "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}},
+                "process": {"noNewPrivileges": False},
+            },
+            "linux.seccomp: not supported yet without process.noNewPrivileges",
+        ),
+        (
+            {
+                "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 5000}},
+                "process": {"noNewPrivileges": True},
+            },
+            "linux.seccomp: defaultAction: SCMP_ACT_ERRNO takes numbers from 0 to 4095: 5000",
+        ),
     ],
 )
 def test_configurations_that_cannot_be_run(

@@ -12,6 +12,7 @@ import pytest
 import libct
 from libct.cli.commands import COMMANDS
 from libct.config import _HOMES
+from libct.seccomp.architectures import ARCHITECTURES
 from tests.commands import CHECKOUT
 
 from .test_operations import DECLARED
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # gives them, not by an import; so cgroups, which imports bootstrap, is above it.
 ROOMS = (
     *("__main__", "cli", "__init__", "sandbox", "oci", "life", "cgroups", "bootstrap", "plan"),
-    *("network", "security", "rootfs", "attributes"),
+    *("network", "security", "seccomp", "rootfs", "attributes"),
     *("config", "syscalls", "loading", "errors"),
 )
 
@@ -46,6 +47,10 @@ COMPUTED = {
     ("libct.bootstrap.servers", "sys.modules[_PACKAGE]"): "where we are; libct.interpreter",
     ("libct.cli", "sys.modules[_PACKAGE]"): "for libct.interpreter",
     ("libct.config.record", "sys.modules[__package__]"): "types of fields, once all are there",
+    (
+        "libct.seccomp.architectures",
+        "__import__(f'{__package__}.calls.{self.table}')",
+    ): "the system calls of one architecture",
     ("libct.plan", "sys.modules[__name__]"): "itself: it can be called,",
     ("libct.plan", "sys.modules[__name__.rpartition('.')[0]]"): "as the function of that name",
 }
@@ -55,6 +60,9 @@ IMPORTING = ("__import__", "import_module", "spec_from_file_location")
 LOADED = {
     "libct": {f"libct.{module}" for module in libct._MODULE_OF.values()},
     "libct.config": {f"libct.config.{home}" for home in _HOMES},
+    "libct.seccomp.architectures": {
+        f"libct.seccomp.calls.{architecture.table}" for architecture in ARCHITECTURES.values()
+    },
     "libct.cli.dispatch": {
         f"libct.cli.{command.handler.partition(':')[0]}" for command in COMMANDS.values()
     },
