@@ -175,6 +175,7 @@ int main(int argc, char **argv)
 THIEF = r"""
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,6 +246,7 @@ static void speak(int pid, int fd, long number)
 int main(int argc, char **argv)
 {
     what = argv[1];
+    signal(SIGPIPE, SIG_IGN);
     int taken = 0, kept = 0;
     write(1, "READY\n", 6);
     for (int pid = getpid() + 1;; pid++) {

@@ -581,6 +581,7 @@ def test_an_ordinary_user_joins_his_own_namespaces(user_path: Path) -> None:
         with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "two", joined) as two:
             other = libct.Process(["sh", "-c", "id -u; cat /proc/1/comm"],
                                   env=["PATH=/bin"], init=True)
+            two.trace = True  # so that the interpreter waits itself, and hides
             two.start(other)
             print(os.stat(f"/proc/{other.pid}/fd").st_uid, flush=True)  # root's: not dumpable
             two.exec()
