@@ -141,7 +141,6 @@ _SERVERS = [
     _uncompared("limit of real time", '    "limits",\n'),
     _uncompared("control group", '    "cgroup",\n    "oom', '    "oom'),
     _uncompared("oom score", '    "oom_score_adj",\n'),
-    _uncompared("unshare", '    "uts",\n'),
     _uncompared("securebits", "    (27, 0),  # PR_GET_SECUREBITS\n"),
     _uncompared("timer slack", "    (30, 0),  # PR_GET_TIMERSLACK\n"),
     _uncompared("machine checks", "    (34, 0),  # PR_MCE_KILL_GET\n"),
