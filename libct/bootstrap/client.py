@@ -208,8 +208,10 @@ class _Run:
                 clone = pidfds.open_child(number)
             except ProcessLookupError:
                 break  # the host program has waited for it
-            readable(talk.fileno(), clone)
-            posix.close(clone)
+            try:
+                readable(talk.fileno(), clone)
+            finally:
+                posix.close(clone)
         return talk.fileno() in readable(talk.fileno(), seconds=0)
 
     def _send_go(self, number: int) -> None:

@@ -81,8 +81,10 @@ class Listener:
 
     def _exactly(self, size: int, end: float) -> bytes:
         """The next bytes, until this time."""
-        data = b""
+        data = bytearray()
         while len(data) < size:
+            if time.monotonic() > end:
+                raise Garbled
             try:
                 part = posix.read(self._up, size - len(data))
             except BlockingIOError:
@@ -93,7 +95,7 @@ class Listener:
             if not part:
                 raise EOFError
             data += part
-        return data
+        return bytes(data)
 
     def drain(self, patience: float, pidfd: int = -1) -> None:
         """Take no notice of what is still told, until the other side has gone.

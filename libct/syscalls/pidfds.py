@@ -73,9 +73,17 @@ def identity(fd: int) -> tuple[int, int]:
 
 
 def open_child(pid: int) -> int:
-    """A pidfd of a child that nobody has waited for; ProcessLookupError if somebody has."""
+    """A pidfd of a child that nobody has waited for; ProcessLookupError if somebody has.
+
+    Opened first and looked at then, so it is of no later process of that number.
+    """
+    pidfd = find(pid)
     try:
-        posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | _WALL)
+        if pidfd < 0:
+            raise ChildProcessError
+        posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT | _WALL)
     except ChildProcessError:
+        if pidfd >= 0:
+            posix.close(pidfd)
         raise ProcessLookupError("os: process already finished") from None
-    return open_process(pid)
+    return pidfd

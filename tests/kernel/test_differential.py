@@ -381,7 +381,8 @@ BUNDLES: dict[str, dict[str, Any]] = {
     "rlimits": {
         "process": {
             "rlimits": [
-                {"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128},
+                # Not a lower soft one: Go raises that, and runc may not lower it in time.
+                {"type": "RLIMIT_NOFILE", "soft": 128, "hard": 128},
                 {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
                 {"type": "RLIMIT_NPROC", "soft": 100, "hard": 200},
                 {"type": "RLIMIT_STACK", "soft": 1 << 20, "hard": 1 << 21},

@@ -563,6 +563,10 @@ def test_a_pidfd_of_a_child_is_of_one_that_nobody_has_waited_for() -> None:
             with pytest.raises(ProcessLookupError, match="process already finished"):
                 pidfds.open_child(pid)
             os.close(pidfd)
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(ProcessLookupError):  # by then it may be another's number
+            pidfds.open_child(os.getppid())
+        assert os.listdir("/proc/self/fd") == before
 
     forked(body)
 
