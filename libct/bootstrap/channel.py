@@ -109,7 +109,7 @@ class Channel:
 
     def _header(self) -> tuple[bytes, list[int]]:
         """The length of the next message, and its descriptors."""
-        header, fds, _, lost = receive(self._socket, _LENGTH, _MOST_DESCRIPTORS)
+        header, fds, lost = receive(self._socket, _LENGTH, _MOST_DESCRIPTORS)
         try:
             if lost:
                 text = "descriptors were lost on the way: RLIMIT_NOFILE is too low"

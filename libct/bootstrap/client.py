@@ -16,8 +16,8 @@ from .failure import Failure
 from .message import Garbled
 from .performer import Trace, perform, performers
 from .servers import Server, end, reap
-from .started import PATIENCE, Started, readable, step_error
-from .talk import pair
+from .started import PATIENCE, Started, step_error
+from .talk import pair, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,12 +9,11 @@ import time
 
 from ..errors import StepError
 from ..plan.step import INIT, RUNTIME, Plan
-from ..syscalls.interrupts import allowed
 from . import becoming
 from .failure import Failure
 from .message import Garbled
 from .servers import end, reap
-from .talk import Listener
+from .talk import Listener, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,18 +160,6 @@ def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
     """The record of the execve that was announced; that it succeeds is seen from here alone."""
     _, _, number, start = traced
     return number, start, time.time_ns() - start, "ok"
-
-
-def readable(*fds: int, seconds: float | None = None) -> list[int]:
-    """Wait until one can be read, and return those that can; handlers of signals run meanwhile.
-
-    seconds: to wait at most, None for ever.
-    """
-    poll = select.poll()
-    for fd in fds:
-        poll.register(fd, select.POLLIN)
-    with allowed():
-        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:

@@ -89,8 +89,7 @@ class Listener:
                 part = posix.read(self._up, size - len(data))
             except BlockingIOError:
                 # Whoever has a copy of the other end can also open this one, and read.
-                if not self._wait(end - time.monotonic()):
-                    raise Garbled from None
+                readable(self._up, seconds=max(0.0, end - time.monotonic()))
                 continue
             if not part:
                 raise EOFError
@@ -105,7 +104,7 @@ class Listener:
         """
         end = time.monotonic() + patience
         while (left := end - time.monotonic()) > 0:
-            ready = self._wait(left, pidfd)
+            ready = readable(*[fd for fd in (self._up, pidfd) if fd >= 0], seconds=left)
             if not ready or pidfd in ready:
                 return
             try:
@@ -113,14 +112,6 @@ class Listener:
                     return
             except BlockingIOError:
                 pass
-
-    def _wait(self, seconds: float, *others: int) -> list[int]:
-        poll = select.poll()
-        for fd in (self._up, *others):
-            if fd >= 0:
-                poll.register(fd, select.POLLIN)
-        with allowed():
-            return [fd for fd, _ in poll.poll(max(0.0, seconds) * 1000)]
 
     def go(self) -> None:
         """Our turn is over.  ConnectionError where nobody is there, or others fill the pipe."""
@@ -192,6 +183,18 @@ def pair() -> tuple[Listener, Speaker]:
         posix.close(tell)
         raise
     return Listener(told, say), Speaker(tell, heard)
+
+
+def readable(*fds: int, seconds: float | None = None) -> list[int]:
+    """Wait until one can be read, and return those that can; handlers of signals run meanwhile.
+
+    seconds: to wait at most, None for ever.
+    """
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    with allowed():
+        return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
 
 
 def _moved(fd: int, lowest: int) -> int:

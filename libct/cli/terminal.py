@@ -292,7 +292,7 @@ def _raw(state: list[Any]) -> list[Any]:
 
 def _receive(sock: _socket.socket) -> int:
     """The descriptor that is sent over a socket (SCM_RIGHTS)."""
-    _, fds, _, _ = receive(sock, 4096, 1)
+    _, fds, _ = receive(sock, 4096, 1)
     if not fds:
         raise Error("the process has not sent its terminal")
     return fds[0]

@@ -23,7 +23,7 @@ from libct.bootstrap.context import Context
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.message import Garbled
 from libct.bootstrap.performer import Trace, carry_on, perform, performers
-from libct.bootstrap.started import readable
+from libct.bootstrap.talk import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.syscalls.process import pidfd_open
