@@ -174,9 +174,12 @@ class _Run:
                 if not self._is_told():
                     raise EOFError
                 message = talk.hear()
-                if message[0] != "warned":
+                if message[0] == "warned":
+                    self.started.take_warning(message)
+                elif message[0] == "listens":
+                    self.context.values["listens"] = message[1]
+                else:
                     break
-                self.started.take_warning(message)
             except EOFError:
                 if self._adopt() or self.taken:
                     raise self.started.death(number) from None

@@ -10,7 +10,7 @@ from ..rootfs.mountinfo import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plan.step import Step
+    from ..plan.step import Plan, Step
     from .failure import Failure
 
 _MAKE_NAMESPACES = (
@@ -39,6 +39,8 @@ def hint_for(step: Step, failure: Failure) -> str:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
         return _TOO_MANY
+    if step.op == "load_filter" and code != errno.ENOSYS:
+        return _for_filter(code)
     if step.op == "mount_filesystem":
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
@@ -55,6 +57,27 @@ def hint_for(step: Step, failure: Failure) -> str:
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
         return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
+    return ""
+
+
+def hint_for_filter(plan: Plan, number: int) -> str:
+    """Of a step that ended without saying why, or was refused: the filter may be the reason."""
+    if any(step.op == "load_filter" for step in plan.steps[:number]):
+        return (
+            "linux.seccomp may forbid a call that the start itself needs:"
+            " `libct seccomp lint` tells which these are"
+        )
+    return ""
+
+
+def _for_filter(code: int | None) -> str:
+    if code == errno.EBUSY:
+        return (
+            "a filter with a listener is there already, of the process that libct was started by,"
+            " and a process has one at most"
+        )
+    if code == errno.EINVAL:
+        return "this kernel lacks one of the flags of linux.seccomp.flags"
     return ""
 
 

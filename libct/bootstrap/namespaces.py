@@ -28,6 +28,7 @@ from ..syscalls.namespaces import (
     CLONE_NEWUTS,
     CLONE_PARENT,
     CLONE_PIDFD,
+    clone,
     clone3,
     setns,
     unshare,
@@ -66,23 +67,34 @@ def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
     _clone(context, flags, into_cgroup, INIT_NAME)
 
 
-def clone_command(context: Context) -> None:
-    """The stage's last: what it clones is what it has become itself."""
-    _clone(context, 0, False, INIT_NAME, last=True)
+def clone_command(context: Context, filtered: bool = False) -> None:
+    """The stage's last: what it clones is what it has become itself.
+
+    filtered: it is under the filter of the container's system calls already.
+    """
+    _clone(context, 0, False, INIT_NAME, last=True, filtered=filtered)
 
 
 def _clone(
-    context: Context, flags: int, into_cgroup: bool, name: str, *, last: bool = False
+    context: Context,
+    flags: int,
+    into_cgroup: bool,
+    name: str,
+    *,
+    last: bool = False,
+    filtered: bool = False,
 ) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender") if not last else None
+    number_at = context.values["clones"].address
     try:
-        pid, pidfd = clone3(
-            flags | CLONE_PARENT | CLONE_PIDFD,
-            cgroup=cgroup,
-            number_at=context.values["clones"].address,
-        )
+        if filtered:
+            pid, pidfd = clone(flags | CLONE_PARENT, number_at), -1
+        else:
+            pid, pidfd = clone3(
+                flags | CLONE_PARENT | CLONE_PIDFD, cgroup=cgroup, number_at=number_at
+            )
     except OSError:
         if lender is not None:
             lender.dismiss()

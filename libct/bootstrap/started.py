@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import _signal
+import errno
 import posix
 import select
 import time
 
 from ..errors import StepError
-from ..plan.step import INIT, RUNTIME, Plan
+from ..plan.step import INIT, RUNTIME, STAGE, Plan
 from . import becoming
 from .failure import Failure
 from .message import Garbled
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # Seconds that a process of a failed start gets to end by itself, as it does
 # at once when nothing holds it up.
 PATIENCE = 1.0
+_KILLED = (posix.CLD_KILLED, posix.CLD_DUMPED)
+_UNTOLD = (None, errno.EPERM, errno.EACCES, errno.ENOSYS)  # what a filter's refusal looks like
 
 
 class Started:
@@ -128,7 +131,10 @@ class Started:
             end(pidfd)
             return self.garbled()
         ended = reap(pidfd) if pidfd >= 0 else None
-        if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
+        signal = ended.si_status if ended is not None and ended.si_code in _KILLED else 0
+        if signal == _signal.SIGSYS:
+            return Failure(number, None, "", "a filter of system calls has ended its process")
+        if signal != _signal.SIGKILL:
             return Failure(number, None, "", "its process ended unexpectedly")
         limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
         hint = "the memory limit may be too low to start a container in" if limited else ""
@@ -164,13 +170,16 @@ def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
-    from .hints import hint_for
+    from .hints import hint_for, hint_for_filter
     from .phrases import not_executed, opening
 
     step = plan.steps[failure.number - 1]
     call, problem = failure.call, failure.problem
     if step.op == "execute" and failure.errno:
         call, problem = "", not_executed(failure)
+    hint = hint_for(step, failure)
+    if not hint and failure.errno in _UNTOLD and step.process in (INIT, STAGE):
+        hint = hint_for_filter(plan, failure.number - 1)
     error = StepError(
         number=failure.number,
         total=len(plan),
@@ -183,7 +192,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         errno=failure.errno,
         problem=problem,
         place=step.why,
-        hint=hint_for(step, failure),
+        hint=hint,
         opening=opening(plan, step, failure),
     )
     error.traces = traces

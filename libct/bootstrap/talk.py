@@ -11,6 +11,7 @@ Up, by tell() and hear(), each a length (8 bytes) and a message of our own forma
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number)           by step `number`: the first word of what it has made
     ("warned", number, text)     step `number` goes on, but not as it was asked to
+    ("listens", number)          the descriptor of a filter's listener (seccomp/load.py)
     ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
     ("failed", number, errno, call, problem, path, hint, traces)
 Down, one byte each: the runtime's turn is over; or it has given up.

@@ -222,6 +222,10 @@ def _process_rules(process: Process, config: Config, findings: Findings) -> None
     ):
         check_text(f"process.{field}", text, findings)
     _common_rules(process, process.cpu_affinity, findings)
+    if config.seccomp is not None and process.notify is None:
+        from .rules_seccomp import process_rules
+
+        process_rules(config.seccomp, findings)
     if process.init and process.sub_cgroup_paths:
         message = "the first process is in the container's control group itself"
         findings.append(Finding("sub_cgroup_paths", message))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ..config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
+    from ..seccomp.notifications import Notification
 
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
@@ -74,6 +75,9 @@ class Process:
     pidfd_socket: a connected AF_UNIX socket that a pidfd of the process is sent
         to before it executes its command, with the word "standard", or "setns"
         for a further process.
+    notify: answers the notifications of the filter (SCMP_ACT_NOTIFY), in place of
+        linux.seccomp.listenerPath, in a thread of this program; see
+        libct.seccomp.notifications.serve().
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
     capabilities ... umask: where given, instead of the container's.
@@ -102,6 +106,7 @@ class Process:
         terminal: bool = False,
         console_socket: HasFileno | int | None = None,
         pidfd_socket: HasFileno | int | None = None,
+        notify: Callable[[Notification], int | None] | None = None,
         console_width: int = 0,
         console_height: int = 0,
         console_onlcr: bool = True,
@@ -123,7 +128,7 @@ class Process:
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.extra_files = list(extra_files)
         self.terminal, self.console_socket = terminal, console_socket
-        self.pidfd_socket = pidfd_socket
+        self.pidfd_socket, self.notify = pidfd_socket, notify
         self.console_width, self.console_height = console_width, console_height
         self.console_onlcr = console_onlcr
         self.capabilities, self.rlimits = capabilities, list(rlimits)

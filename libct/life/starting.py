@@ -393,6 +393,8 @@ def _lend(context: Context, process: Process) -> None:
         if name in given and given[name] is None:
             given[name] = number
     given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
+    if process.notify is not None:
+        context.values["notify"] = process.notify
     if process.pidfd_socket is not None:  # the runtime's alone: a value, and not passed on
         context.values["pidfd socket"] = _fileno(process.pidfd_socket)
     for name, file in given.items():

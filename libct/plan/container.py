@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..config.mount import destination_inside
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
+from ..config.status import CREATING
 from ..syscalls.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
@@ -32,14 +33,15 @@ from . import (
     uts,
 )
 from .process import (
+    add_filter,
     close_steps,
     console_steps,
     control_steps,
     death_signal_steps,
     execute_steps,
+    filters_early,
     pidfd_steps,
     process_steps,
-    seccomp_steps,
     session_steps,
 )
 from .procfs import open_proc
@@ -181,17 +183,23 @@ def plan_start(
     start_hooks = hook_steps("startContainer")
     shown = host.euid != 0
     wait = [execute.prepare_wait(bool(start_hooks), shown)]
+    filtered = config, process, host, in_user, (container_id, bundle, CREATING)
+    under_filter = bool(shared) and filters_early(config, process)
     if shared:
         plan.add(STAGE, "clone", wait if hold else [])
-        plan.add(STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command()])
+        if under_filter:
+            add_filter(plan, STAGE, *filtered)
+        plan.add(
+            STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command(under_filter)]
+        )
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         plan.add(INIT, "process", death_signal_steps(config))
-    if config.seccomp is not None:
+    if config.seccomp is not None and not under_filter:
         # The wait is prepared before, which takes calls that the filter need not allow then.
         prepared = [execute.prepare_wait(bool(start_hooks))] if hold and not shared else []
         plan.add(INIT, "process", prepared)
-        plan.add(INIT, "process", seccomp_steps(config))
+        add_filter(plan, INIT, *filtered)
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)

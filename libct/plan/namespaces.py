@@ -104,7 +104,9 @@ def clone_init(flags: int, into_cgroup: bool) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "clone the process that becomes the command")
-def clone_command() -> list[str]:
+def clone_command(filtered: bool = False) -> list[str]:
+    if filtered:
+        return [f"clone({clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)})"]
     return _clone_call(0, False)
 
 

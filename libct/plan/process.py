@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..errors import ConfigError, Finding
+from ..syscalls.constants import CAPABILITIES
 from . import capabilities, descriptors, execute, limits, namespaces as ns, users
-from .step import INIT, STAGE, STDIO, Plan, Step, operation
+from .step import INIT, RUNTIME, STAGE, STDIO, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ..life.process import Process
 
 DEFAULT_UMASK = 0o022
+SYS_ADMIN = 1 << CAPABILITIES["CAP_SYS_ADMIN"]
 
 
 def process_steps(
@@ -37,9 +40,7 @@ def process_steps(
         if not is_inherited(scheduler):
             late = [*scheduler_of_steps(scheduler, cpus), *late]
             scheduler = None
-    privileges = process.no_new_privileges
-    if privileges is None:
-        privileges = config.no_new_privileges
+    privileges = has_no_new_privileges(config, process)
     plan.add(who, "process", [descriptors.install_descriptors(len(process.extra_files))])
     plan.add(who, "process", [descriptors.reopen_null()])
     groups = tuple(process.additional_groups)
@@ -58,16 +59,15 @@ def process_steps(
     plan.add(who, "process", [] if in_user else own_limits(rlimits))
     if privileges:
         plan.add(who, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
-    asked = process.capabilities or config.capabilities
-    own = host.capabilities if asked is not None and not in_user else None
-    granted = capabilities.capability_masks(asked, own)
+    granted = granted_capabilities(config, process, host, in_user)
+    more = 0 if privileges or config.seccomp is None else SYS_ADMIN
     plan.add(who, "process", capabilities.bounding_steps(granted))
     plan.add(who, "process", [execute.change_directory(process.cwd, why="process.cwd")])
     plan.add(who, "process", [users.own_stdio(why="process.user")])
     plan.add(who, "process", [users.become_user(why="process.user")])
     plan.add(who, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
     # What setresuid has taken away, given back as far as it is configured.
-    plan.add(who, "process", capabilities.capability_steps(granted))
+    plan.add(who, "process", capabilities.capability_steps(granted, more))
     umask = process.umask if process.umask is not None else config.umask
     umask = DEFAULT_UMASK if umask is None else umask
     plan.add(who, "process", [execute.set_umask(umask, why="process.user.umask")])
@@ -77,6 +77,19 @@ def process_steps(
             search = one[5:]
     plan.add(who, "process", [execute.find_command(process.args[0], search, why="process.args")])
     return late
+
+
+def has_no_new_privileges(config: Config, process: Process) -> bool:
+    asked = process.no_new_privileges
+    return bool(config.no_new_privileges if asked is None else asked)
+
+
+def granted_capabilities(
+    config: Config, process: Process, host: Host, in_user: bool
+) -> capabilities.Masks:
+    asked = process.capabilities or config.capabilities
+    own = host.capabilities if asked is not None and not in_user else None
+    return capabilities.capability_masks(asked, own)
 
 
 def console_steps(process: Process, *, mounted: bool) -> list[Step]:
@@ -116,16 +129,53 @@ def death_signal_steps(config: Config) -> list[Step]:
     return [ns.set_death_signal(config.parent_death_signal)]
 
 
-def seccomp_steps(config: Config) -> list[Step]:
-    """The filter, by the process that becomes the command: a clone would be subject to it.
+def filters_early(config: Config, process: Process) -> bool:
+    """Whether who clones a process into a pid namespace with others loads its filter.
 
-    no_new_privs is set by then; without it the filter would need CAP_SYS_ADMIN.
+    Without no_new_privs that takes a right which nobody may have who others may trace.
+    """
+    return config.seccomp is not None and not has_no_new_privileges(config, process)
+
+
+def add_filter(
+    plan: Plan,
+    who: str,
+    config: Config,
+    process: Process,
+    host: Host,
+    in_user: bool,
+    told: tuple[str, str, str],
+) -> None:
+    """Have who load the container's filter of system calls (seccomp.py says where in a start).
+
+    told: id, bundle and status of the container, for who gets the notifications.
     """
     if config.seccomp is None:
-        return []
-    from .seccomp import filter_steps
+        return
+    from ..config.rules_seccomp import has_listener
+    from .seccomp import PLACE, close_listener, filter_steps, listener_step
 
-    return filter_steps(config.seccomp)
+    privileges = has_no_new_privileges(config, process)
+    if not privileges and not in_user and not host.capabilities.permitted & SYS_ADMIN:
+        message = "libct needs CAP_SYS_ADMIN for it, or the process noNewPrivileges"
+        raise ConfigError([Finding(PLACE, message)])
+    shown = host.euid != 0
+    plan.add(who, "process", filter_steps(config.seccomp, shown=shown))
+    if has_listener(config.seccomp):
+        from .hooks import SPEC_VERSION, labelled_bundle, state_text
+
+        name, bundle, status = told
+        state = state_text(config, name, bundle or labelled_bundle(config), status)
+        plan.add(
+            RUNTIME,
+            "process",
+            [listener_step(config.seccomp, config.version or SPEC_VERSION, state)],
+        )
+        # The last copy inside: of one that waits, others might take it, and answer themselves.
+        plan.add(who, "process", [close_listener(shown, why=PLACE)])
+    if not privileges:
+        granted = granted_capabilities(config, process, host, in_user)
+        plan.add(who, "process", capabilities.last_steps(granted, SYS_ADMIN))
 
 
 def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:

@@ -55,7 +55,7 @@ _FIND_COMMAND = (
     '    plan.add(who, "process", '
     '[execute.find_command(process.args[0], search, why="process.args")])\n'
 )
-_SET = "        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),\n"
+_SET = "        set_capabilities(*had, why=place),\n"
 _AMBIENT = '        raise_ambient(masks.ambient, why=f"{place}.ambient"),\n'
 _IDENTITY = '    plan.add(who, "identity", [ns.new_session(), *own])\n'
 _ENTRY = (
@@ -827,8 +827,8 @@ _CAPABILITIES = [
     Mutant(
         "no_new_privs of the configuration holds for all processes",
         "plan/process.py",
-        "        privileges = config.no_new_privileges\n",
-        "        privileges = False\n",
+        "    return bool(config.no_new_privileges if asked is None else asked)\n",
+        "    return bool(asked)\n",
         (f"{_EXEC}capabilities_limits_and_privileges",),
     ),
 ]

@@ -14,6 +14,7 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _START = "tests/kernel/test_seccomp_start.py::test_"
+_NOTIFY = "tests/kernel/test_seccomp_notify.py::test_"
 _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 
 _STARTS = [
@@ -27,30 +28,105 @@ _STARTS = [
     Mutant(
         "a first process is filtered",
         "plan/container.py",
-        '        plan.add(INIT, "process", seccomp_steps(config))\n',
+        "        add_filter(plan, INIT, *filtered)\n",
         "",
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
         "a further process is filtered",
         "plan/further.py",
-        '    plan.add(INIT, "process", seccomp_steps(config))\n',
-        "",
+        "        add_filter(plan, INIT, *filtered)\n",
+        "        pass\n",
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
-        "a filter is refused where the kernel would ask for more than is left of rights",
-        "life/unsupported.py",
-        "    if not (config.no_new_privileges if privileges is None else privileges):\n",
-        "    if not (config.no_new_privileges or privileges):\n",
-        (f"{_START}what_is_not_done_yet_is_refused",),
+        "who loads a filter without no_new_privs keeps the right to",
+        "plan/process.py",
+        "    more = 0 if privileges or config.seccomp is None else SYS_ADMIN\n",
+        "    more = 0\n",
+        (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
-        "a rule that notifies is refused",
-        "life/unsupported.py",
-        '        if rule.action == "SCMP_ACT_NOTIFY":\n',
-        '        if rule.action == "NOTIFY":\n',
-        (f"{_START}what_is_not_done_yet_is_refused",),
+        "that right is given up after it",
+        "plan/process.py",
+        '        plan.add(who, "process", capabilities.last_steps(granted, SYS_ADMIN))\n',
+        "        pass\n",
+        (f"{_START}who_waits_has_not_got_the_right_any_more",),
+    ),
+    Mutant(
+        "nobody has that right in a pid namespace with others: a first process",
+        "plan/container.py",
+        "    under_filter = bool(shared) and filters_early(config, process)\n",
+        "    under_filter = False\n",
+        (f"{_PLAN}nobody_has_that_right_in_a_pid_namespace_with_others",),
+    ),
+    Mutant(
+        "nobody has that right in a pid namespace with others: a further process",
+        "plan/further.py",
+        "    under_filter = staged and filters_early(config, process)\n",
+        "    under_filter = False\n",
+        (
+            "tests/kernel/test_attacks.py::test_what_execs_into_a_container_shows_nothing_of_the_host",
+        ),
+    ),
+    Mutant(
+        "who is under a filter clones by the call that filters know",
+        "bootstrap/namespaces.py",
+        "        if filtered:\n",
+        "        if False:\n",
+        (
+            f"{_START}who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter",
+            f"{_START}few_calls_are_made_under_the_filter_by_who_is_cloned_late",
+        ),
+    ),
+    Mutant(
+        "without the right to load it a start is refused before it",
+        "plan/process.py",
+        "    if not privileges and not in_user and not host.capabilities.permitted & SYS_ADMIN:\n",
+        "    if False:\n",
+        (f"{_START}without_the_right_to_load_it_the_start_is_refused_by_name",),
+    ),
+    Mutant(
+        "what is handed over is a listener",
+        "seccomp/listener.py",
+        '    if posix.readlink(f"/proc/self/fd/{fd}") != _KIND:\n',
+        "    if False:\n",
+        (f"{_NOTIFY}what_is_no_listener_is_not_handed_over",),
+    ),
+    Mutant(
+        "the process keeps no copy of the listener",
+        "seccomp/load.py",
+        "    close_range(fd, fd)\n",
+        "",
+        (f"{_NOTIFY}who_waits_for_its_start_has_no_listener_that_others_might_take",),
+    ),
+    Mutant(
+        "an ordinary user's process lets the runtime take the listener",
+        "seccomp/load.py",
+        "    set_dumpable(True)\n",
+        "    pass\n",
+        (f"{_NOTIFY}an_ordinary_user_has_notifications_too",),
+    ),
+    Mutant(
+        "calls that bring the listener out cannot be notified",
+        "config/rules_seccomp.py",
+        "for name in rule.names if name in BEFORE_LISTENER)",
+        'for name in rule.names if name == "write")',
+        (f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",),
+    ),
+    Mutant(
+        "an exception is no way past the filter",
+        "seccomp/notifications.py",
+        "        code = errno.EPERM\n        sys",
+        "        flags = 1\n        sys",
+        (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
+    ),
+    Mutant(
+        "an error number that is none is no way past the filter",
+        "seccomp/notifications.py",
+        "        code = code if 0 < code <= _HIGHEST_ERRNO else errno.EPERM\n",
+        "",
+        (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
     ),
     Mutant(
         "a profile that cannot be compiled is a finding",
