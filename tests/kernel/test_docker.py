@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docker import Docker
-from tests.engines import IMAGE, POLITE
+from tests.engines import ALLOWED, FILTERED, FORBIDDEN, IMAGE, POLITE
 from tests.support import busybox, requires, run, unique, wait_until
 from tests.terminals import Session
 
@@ -192,6 +192,14 @@ def test_capabilities(docker: Docker, options: list[str], effective: int) -> Non
     found = capabilities(docker.output("run", "--rm", *ALONE, *options, IMAGE, *STATUS))
     assert found["Eff"] == found["Prm"] == found["Bnd"] == effective
     assert found["Amb"] == 0
+
+
+def test_the_default_profile_of_seccomp(docker: Docker, polite: str) -> None:
+    command = *ALONE, IMAGE, "sh", "-c", FILTERED
+    assert docker("run", "--rm", *command).stdout.split() == FORBIDDEN
+    assert docker("exec", polite, "sh", "-c", FILTERED).stdout.split() == FORBIDDEN
+    options = ["--security-opt", "seccomp=unconfined"]
+    assert docker("run", "--rm", *options, *command).stdout.split() == ALLOWED
 
 
 @requires("cgroup1")
