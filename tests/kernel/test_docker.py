@@ -366,6 +366,16 @@ def test_pause(docker: Docker, tmp_path: Path) -> None:
     docker("rm", "--force", name, check=True)
 
 
+def test_build(docker: Docker, tmp_path: Path) -> None:
+    lines = [f"FROM {IMAGE}", "RUN grep Seccomp: /proc/self/status >/made", "USER 1000", "RUN id -u"]
+    (tmp_path / "Dockerfile").write_text("\n".join(lines))
+    name = unique()
+    docker("build", "--network", "none", "--tag", name, tmp_path, check=True)
+    assert docker.output("run", "--rm", *ALONE, name, "cat", "/made").split() == ["Seccomp:", "2"]
+    assert docker.output("run", "--rm", *ALONE, name, "id", "-u") == "1000\n"
+    docker("rmi", "--force", name, check=True)
+
+
 def test_create_start_and_copies(docker: Docker, tmp_path: Path) -> None:
     name = unique()
     docker(
