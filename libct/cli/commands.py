@@ -59,7 +59,7 @@ def _making() -> list[Option]:
 
 
 def _run() -> Command:
-    from .shared_options import DETACH, NO_SUBREAPER
+    from .shared_options import DETACH, NO_SUBREAPER, SECCOMP_LEARN
 
     return Command(
         "run",
@@ -72,6 +72,7 @@ def _run() -> Command:
             DETACH,
             Option("--keep", "keep the state when the process has ended"),
             NO_SUBREAPER,
+            SECCOMP_LEARN,
         ],
     )
 

@@ -10,6 +10,7 @@ from .shared_options import (
     NO_PIVOT,
     NO_SUBREAPER,
     PID_FILE,
+    SECCOMP_LEARN,
     TRACE,
 )
 
@@ -218,6 +219,7 @@ def sandbox() -> Command:
             Option("--pids", "at most so many processes", "N", default=0),
             Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
             Option("--keep-caps", "keep all capabilities of the caller"),
+            SECCOMP_LEARN,
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,

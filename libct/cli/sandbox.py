@@ -37,6 +37,11 @@ def main(arguments: Arguments) -> int:
         keep_caps=arguments.keep_caps,
         terminal=terminal,
     )
+    learning = None
+    if arguments.seccomp_learn and not arguments.plan:
+        from .learn import Learning
+
+        learning = Learning(arguments.seccomp_learn, config, process)
     if arguments.plan:
         from ..life.creating import plan
         from .show import show_plan
@@ -47,9 +52,12 @@ def main(arguments: Arguments) -> int:
     from .launch import tracing
 
     with create(arguments.root, name, config) as container:
-        return run_in_foreground(
+        status = run_in_foreground(
             container, process, terminal=terminal, trace=tracing(arguments), mortal=True
         )
+    if learning is not None:
+        learning.write()
+    return status
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -367,7 +367,12 @@ def test_pause(docker: Docker, tmp_path: Path) -> None:
 
 
 def test_build(docker: Docker, tmp_path: Path) -> None:
-    lines = [f"FROM {IMAGE}", "RUN grep Seccomp: /proc/self/status >/made", "USER 1000", "RUN id -u"]
+    lines = [
+        f"FROM {IMAGE}",
+        "RUN grep Seccomp: /proc/self/status >/made",
+        "USER 1000",
+        "RUN id -u",
+    ]
     (tmp_path / "Dockerfile").write_text("\n".join(lines))
     name = unique()
     docker("build", "--network", "none", "--tag", name, tmp_path, check=True)

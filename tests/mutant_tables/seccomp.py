@@ -15,6 +15,7 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
 
 _START = "tests/kernel/test_seccomp_start.py::test_"
 _NOTIFY = "tests/kernel/test_seccomp_notify.py::test_"
+_LEARN = "tests/kernel/test_seccomp_learn.py::test_"
 _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 
 _STARTS = [
@@ -127,6 +128,27 @@ _STARTS = [
         "        code = code if 0 < code <= _HIGHEST_ERRNO else errno.EPERM\n",
         "",
         (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
+    ),
+    Mutant(
+        "what starts under a learned profile has what a start needs",
+        "cli/learn.py",
+        "self._learner.profile((*AFTER, *AFTER_WAIT, *AFTER_RIGHTS))",
+        "self._learner.profile(())",
+        (f"{_LEARN}a_command_runs_under_what_was_learned_of_it",),
+    ),
+    Mutant(
+        "a learned profile allows what was seen and no more",
+        "seccomp/learning.py",
+        '            "defaultAction": "SCMP_ACT_ERRNO",\n',
+        '            "defaultAction": "SCMP_ACT_ALLOW",\n',
+        (f"{_LEARN}a_command_runs_under_what_was_learned_of_it",),
+    ),
+    Mutant(
+        "a profile that cannot be written is told before the run",
+        "cli/learn.py",
+        "        self.write()  # a place that cannot be written is told before the run\n",
+        "",
+        (f"{_LEARN}a_file_that_cannot_be_written_is_told_before_the_run",),
     ),
     Mutant(
         "a profile that cannot be compiled is a finding",
