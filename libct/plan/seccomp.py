@@ -34,12 +34,27 @@ if TYPE_CHECKING:
 PLACE = "linux.seccomp"
 
 # The calls that are made under the filter, up to execve; and those, besides, of one that
-# waits for its start, of one that has to give up the right to load it, and of a stage that
-# clones under it, with what it clones.  The interpreter may ask for memory: mmap, munmap, brk.
+# waits for its start, of one that has to give up the right to load it, of a stage that clones
+# under it, with what it clones, and of one with startContainer hooks.  The interpreter may ask
+# for memory.  Where a machine lacks dup2 or poll it is dup3 or ppoll.
+MEMORY = ("mmap", "munmap", "brk")
 AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
 AFTER_RIGHTS = ("capset",)
 AFTER_CLONE = ("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl")
+AFTER_HOOKS = (
+    *("clone", "close", "dup2", "dup3", "execve", "getpid", "getppid", "gettid", "ioctl", "lseek"),
+    *(
+        "memfd_create",
+        "pidfd_open",
+        "pipe2",
+        "poll",
+        "prctl",
+        "set_robust_list",
+        "setsid",
+        "waitid",
+    ),
+)
 
 
 def filter_steps(seccomp: Seccomp, *, shown: bool) -> list[Step]:

@@ -34,7 +34,7 @@ _STATE_FILES = [
     Mutant(
         "a pid file takes the place of files and links alone",
         "cli/launch.py",
-        "            _check_replaceable(name, place, path)\n",
+        "            _check_replaceable(name, place)\n",
         "",
         ("tests/kernel/test_cli_bad_input.py::test_a_pid_file_that_cannot_be_written",),
     ),
