@@ -183,7 +183,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         errno=failure.errno,
         problem=problem,
         place=step.why,
-        hint=hint_for(step, failure),
+        hint=hint_for(step, failure, plan),
         opening=opening(plan, step, failure),
     )
     error.traces = traces
