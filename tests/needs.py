@@ -7,6 +7,7 @@ with LIBCT_NO_SKIP=1 fails it, where something is missing.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
@@ -188,6 +189,14 @@ def overlay() -> None:
         mount("overlay", "/mnt/merged", "overlay", data=layers)
 
     in_namespaces(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0), body)
+
+
+@_need
+def landlock() -> None:
+    """Landlock with all that libct has a rule for (Linux 6.12)."""
+    create_ruleset, version = 444, 1
+    if ctypes.CDLL(None).syscall(create_ruleset, None, 0, version) < 6:
+        raise OSError(errno.EOPNOTSUPP, "no Landlock, or an old one")
 
 
 @_need

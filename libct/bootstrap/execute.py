@@ -182,4 +182,6 @@ def missing_loader(head: bytes, where: str = "in the rootfs") -> str:
     if head.startswith(b"#!"):
         interpreter = fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
         return f"its interpreter {interpreter!r} is not {where}"
+    if not head:  # it may not be read
+        return f"its #! interpreter or program loader is not {where}"
     return f"its program loader (PT_INTERP, for another C library or machine) is not {where}"

@@ -23,18 +23,30 @@ _MAKE_NAMESPACES = (
     "unshare_user",
 )
 _TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
+# To execute a file the kernel opens it, and its interpreter, for both.
+_LANDLOCK_FORBIDS = (
+    "if its Landlock rules forbid it: both `execute` and `read`, where given, must cover"
+    " the command and the interpreter of its #! line or ELF header"
+)
 _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
 
 
-def hint_for(step: Step, failure: Failure) -> str:
-    """A remedy for this failure, or "" where none is sure to be right."""
+def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
+    """A remedy for this failure, or "" where none is sure to be right.
+
+    plan: that it is a step of, where that is known.
+    """
     code = failure.errno
     if step.op == "execute":
+        if code == errno.EACCES and any(one.op == "landlock_restrict" for one in plan or ()):
+            return _LANDLOCK_FORBIDS
         # What the process says is what ENOENT would mean: it cannot know what comes.
         unknown = "no #! line and no executable format that this kernel and machine know"
         return {errno.ENOENT: failure.hint, errno.ENOEXEC: unknown}.get(code or 0, "")
     if failure.hint:
         return failure.hint
+    if step.op == "landlock_restrict" and code == errno.EPERM:
+        return "Landlock needs process.noNewPrivileges, or CAP_SYS_ADMIN of libct's process"
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:

@@ -177,7 +177,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
     call, problem = failure.call, failure.problem
     if step.op == "execute" and failure.errno:
         call, problem = "", not_executed(failure)
-    hint = hint_for(step, failure)
+    hint = hint_for(step, failure, plan)
     if not hint and failure.errno in _UNTOLD and step.process in (INIT, STAGE):
         hint = hint_for_filter(plan, failure.number - 1)
     error = StepError(

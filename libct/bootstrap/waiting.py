@@ -109,7 +109,9 @@ def prepare_wait(context: Context, more: bool, shown: bool = False) -> None:
     """By who clones the process that waits, too, which has the same memory."""
     if more or context.values["trace"].on or not can_wait():
         return
-    fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
+    fd = context.fds.pop("maps", -1)  # under Landlock rules it cannot be opened any more
+    if fd < 0:
+        fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     with open(fd, "rb") as maps:
         context.values["wait"] = Wait(maps.read(), shown=shown)
 

@@ -22,6 +22,7 @@ from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
 from ..life.directory import default_root
+from ..life.host import landlock_abi
 from ..loading.paths import real
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree
@@ -82,6 +83,7 @@ class HostFacts(Record):
     subgids: list[tuple[int, int]] = []
     programs: dict[str, str] = {}
     lsms: list[str] = []
+    landlock_abi: int = 7
     state_root: str = "/run/libct"
     state_problem: str = ""
 
@@ -111,6 +113,7 @@ def gather(root: str = "") -> HostFacts:
         subgids=_ranges("/etc/subgid", user),
         programs={name: which(name) for name in ("newuidmap", "newgidmap", "criu")},
         lsms=_lsms(),
+        landlock_abi=landlock_abi(),
         state_root=state_root,
         state_problem=state_problem,
     )

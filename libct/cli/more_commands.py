@@ -220,6 +220,12 @@ def sandbox() -> Command:
             Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
             Option("--keep-caps", "keep all capabilities of the caller"),
             SECCOMP_LEARN,
+            Option(
+                "--landlock",
+                'restrict it by Landlock rules: {"write": ["/tmp"], "connect_tcp": []}',
+                "JSON",
+                default="",
+            ),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,

@@ -9,6 +9,7 @@ from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..config import Landlock
     from .options import Arguments
 
 
@@ -35,6 +36,7 @@ def main(arguments: Arguments) -> int:
         pids=arguments.pids,
         cpus=_number(arguments.cpus),
         keep_caps=arguments.keep_caps,
+        landlock=_landlock(arguments.landlock),
         terminal=terminal,
     )
     learning = None
@@ -73,6 +75,18 @@ def _variable(text: str) -> tuple[str, str]:
     if not name:
         raise ConfigError([Finding("--env", f"no name: {text!r}")])
     return name, value if equals else os.environ.get(name, "")
+
+
+def _landlock(text: str) -> Landlock | None:
+    if not text:
+        return None
+    from ..oci.load_linux import read_landlock
+    from ..oci.reader import settle
+
+    findings: list[Finding] = []
+    landlock = read_landlock(text, findings, "--landlock")
+    settle(findings, None)
+    return landlock
 
 
 def _size(text: str) -> int:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .config import Config, NetDevice, Network, Route
     from .device import ALLOWED_DEVICES, Device, DeviceRule
     from .hooks import Hook, Hooks
+    from .landlock import Landlock
     from .mount import Mount, MountIDMapping, RecAttr
     from .namespace import (
         NEWCGROUP,
@@ -54,6 +55,7 @@ _HOMES = {
     "config": "Config NetDevice Network Route",
     "device": "ALLOWED_DEVICES Device DeviceRule",
     "hooks": "Hook Hooks",
+    "landlock": "Landlock",
     "mount": "Mount MountIDMapping RecAttr",
     "namespace": "NEWCGROUP NEWIPC NEWNET NEWNS NEWPID NEWTIME NEWUSER NEWUTS IDMap Namespace"
     " TimeOffset",
@@ -84,6 +86,7 @@ __all__ = [
     "IOPriority",
     "IntelRdt",
     "InterfacePriority",
+    "Landlock",
     "MemoryPolicy",
     "Mount",
     "MountIDMapping",

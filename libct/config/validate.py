@@ -71,6 +71,10 @@ def validate(config: Config, facts: Facts) -> list[Finding]:
             from .rules_seccomp import seccomp_rules
 
             seccomp_rules(config.seccomp, findings)
+        if config.landlock is not None:
+            from .rules_landlock import landlock_rules
+
+            landlock_rules(config.landlock, findings)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         # A rule meets a value of a type that the field cannot have: say which.
         from .field_types import wrong_types

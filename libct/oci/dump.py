@@ -6,10 +6,13 @@ say what the Config has: see NOT_IN_SPEC.
 
 from __future__ import annotations
 
+from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.namespace import NEWUSER, SPEC_NAMES
 from ..config.number_lists import format_numbers
+from ..loading.jsontext import dumps
 from ..syscalls.constants import RLIMITS
 from .default_spec import VERSION
+from .load_linux import read_landlock
 from .load_resources import THROTTLES
 from .mount_options import PROPAGATION, options_of
 from .names import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
         IDMap,
         IntelRdt,
         IOPriority,
+        Landlock,
         MemoryPolicy,
         Mount,
         Resources,
@@ -69,6 +73,7 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
     if config.cgroups:
         for name, value in config.cgroups.systemd_props.items():
             annotations[f"org.systemd.property.{name}"] = value
+    _put_landlock(config.landlock, annotations)
     return {
         "ociVersion": config.version or VERSION,
         **_present(process=_process(config, process)),
@@ -82,6 +87,14 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
         ),
         "linux": _linux(config),
     }
+
+
+def _put_landlock(landlock: Landlock | None, annotations: dict[str, str]) -> None:
+    """In the words that it was read from, if there are any that still say it."""
+    if landlock is None:
+        annotations.pop(LANDLOCK, None)
+    elif read_landlock(annotations.get(LANDLOCK, ""), []) != landlock:
+        annotations[LANDLOCK] = dumps(landlock.to_dict())
 
 
 def _present(**fields: Any) -> dict[str, Any]:

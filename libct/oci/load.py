@@ -11,6 +11,7 @@ import posix
 from ..config.cgroup import Cgroup
 from ..config.config import Config, NetDevice, Network
 from ..config.device import ALLOWED_DEVICES, Device
+from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.mount import Mount, MountIDMapping
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
@@ -95,6 +96,10 @@ def config_from_spec(
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
     _read_linux(linux, fields)
+    if LANDLOCK in annotations:
+        from .load_linux import read_landlock
+
+        fields["landlock"] = read_landlock(annotations[LANDLOCK], findings)
     hooks = top.table("hooks")
     if hooks is not None:
         from .load_linux import read_hooks

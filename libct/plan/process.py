@@ -63,9 +63,19 @@ def process_steps(
     more = 0 if privileges or config.seccomp is None else SYS_ADMIN
     plan.add(who, "process", capabilities.bounding_steps(granted))
     plan.add(who, "process", [execute.change_directory(process.cwd, why="process.cwd")])
+    rules: list[Step] = []
+    if config.landlock is not None:
+        from .landlock import rule_steps
+
+        rules = rule_steps(config.landlock, host.landlock_abi)
+        plan.add(who, "process", rules)
     plan.add(who, "process", [users.own_stdio(why="process.user")])
     plan.add(who, "process", [users.become_user(why="process.user")])
     plan.add(who, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
+    if rules:
+        from .landlock import enter_steps
+
+        plan.add(who, "process", enter_steps(privileged=not privileges))
     # What setresuid has taken away, given back as far as it is configured.
     plan.add(who, "process", capabilities.capability_steps(granted, more))
     umask = process.umask if process.umask is not None else config.umask

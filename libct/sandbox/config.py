@@ -45,6 +45,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..config import Landlock
+
 # Enough for root to work with files of other users and with services; nothing
 # that reaches beyond the sandbox.
 CAPABILITIES = [
@@ -93,6 +95,7 @@ def sandbox(
     pids: int = 0,
     cpus: float = 0,
     keep_caps: bool = False,
+    landlock: Landlock | None = None,
     terminal: bool = False,
 ) -> tuple[Config, Process]:
     """The configuration and the first process of a sandbox that runs args.
@@ -108,6 +111,7 @@ def sandbox(
         user there is, whatever id he takes.
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
     keep_caps: the caller's capabilities stay as they are.
+    landlock: what it may do with the files that it sees, and with TCP.
 
     Raises ConfigError for a path that does not exist and the like.
     """
@@ -135,6 +139,7 @@ def sandbox(
         no_new_privileges=True,
         capabilities=_capabilities(keep=keep_caps),
         labels=["libct.sandbox=1"],
+        landlock=landlock,
     )
     if net == "none":
         config.namespaces.append(Namespace(NEWNET))

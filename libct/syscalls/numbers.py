@@ -19,6 +19,9 @@ _UNIFORM = {
     "openat2": 437,
     "pidfd_getfd": 438,
     "mount_setattr": 442,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
 }
 
 # include/uapi/asm-generic/unistd.h

@@ -267,3 +267,13 @@ def test_this_host_can_be_looked_at() -> None:
     assert facts.kernel
     assert facts.calls["openat2"] == ("", "")
     assert host_lines(facts)
+
+
+def test_landlock_is_worth_a_note() -> None:
+    def found(abi: int) -> Line:
+        lines = host_lines(machine(landlock_abi=abi))
+        return next(line for line in lines if line.name == "Landlock")
+
+    assert (found(4).state, found(4).text) == (OK, "version 4")
+    assert found(0).state == NOTE
+    assert "Linux 5.13" in found(0).remedy

@@ -27,6 +27,7 @@ from libct.config import (
     IntelRdt,
     InterfacePriority,
     IOPriority,
+    Landlock,
     MemoryPolicy,
     Mount,
     MountIDMapping,
@@ -56,6 +57,8 @@ from libct.oci.load_process import process_arguments
 from ..support import CHECKOUT, requires
 
 BUNDLE = "/bundle"
+
+LANDLOCK = '{"read": ["/usr"], "write": [], "bind_tcp": [80], "scope": ["signal"]}'
 
 # Every field that the runtime-spec documents for Linux, and none at its default.
 FULL: dict[str, Any] = {
@@ -116,7 +119,11 @@ FULL: dict[str, Any] = {
         "poststart": [{"path": "/e"}],
         "poststop": [{"path": "/f"}],
     },
-    "annotations": {"com.example.key": "a=b", "org.systemd.property.TimeoutStopUSec": "uint64 1"},
+    "annotations": {
+        "com.example.key": "a=b",
+        "org.libct.landlock": LANDLOCK,
+        "org.systemd.property.TimeoutStopUSec": "uint64 1",
+    },
     "linux": {
         "namespaces": [
             {"type": "mount"},
@@ -253,6 +260,7 @@ FULL_CONFIG = Config(
     scheduler=Scheduler(6, -1, 2, 3, 3, 4, 5),
     io_priority=IOPriority(3, 6),
     exec_cpu_affinity=CPUAffinity([0, 1, 2], [1, 3]),
+    landlock=Landlock(["/usr"], [], bind_tcp=[80], scope=["signal"]),
     mounts=[
         Mount("/proc", "proc", "proc"),
         Mount("/x", "/bundle/sub/x", "bind", MS_BIND | MS_REC | MS_NOSUID),
@@ -276,6 +284,7 @@ FULL_CONFIG = Config(
     ),
     labels=[
         "com.example.key=a=b",
+        f"org.libct.landlock={LANDLOCK}",
         "org.systemd.property.TimeoutStopUSec=uint64 1",
         "bundle=/bundle",
     ],

@@ -33,6 +33,7 @@ from libct.config import (
     Hook,
     Hooks,
     IDMap,
+    Landlock,
     Mount,
     Namespace,
     Resources,
@@ -79,7 +80,7 @@ USUAL = (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWNET)
 
 
 def root(layout: Layout = V1) -> Host:
-    return Host(layout=layout, capabilities=Grantable())
+    return Host(layout=layout, capabilities=Grantable(), landlock_abi=7)
 
 
 def user(layout: Layout = V2, **values: Any) -> Host:
@@ -133,6 +134,7 @@ MAPPED = {"uid_mappings": [IDMap(0, 100000, 65536)], "gid_mappings": [IDMap(0, 1
 EVERY = (NEWUSER, NEWIPC, NEWUTS, NEWNET, NEWPID, NEWNS, NEWCGROUP, NEWTIME)
 SRV = Mount("/data", "/srv", "bind", MS_BIND)
 KILL = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+RULES = Landlock(["/usr", "/etc"], ["/tmp"], ["/usr"], [80], [], ["signal"])
 
 PLANS: dict[str, Callable[[], Plan]] = {
     "spec-v1": lambda: start(from_spec(), root()),
@@ -249,6 +251,15 @@ PLANS: dict[str, Callable[[], Plan]] = {
             cgroups=Cgroup(resources=Resources(pids_limit=9, skip_devices=True)),
         ),
         root(V2),
+    ),
+    "landlock": lambda: start(config_with(*USUAL, landlock=RULES, no_new_privileges=True), root()),
+    "landlock-joins-pid": lambda: start(
+        config_with((NEWPID, "/proc/9/ns/pid"), NEWNS, landlock=RULES), root()
+    ),
+    "landlock-exec": lambda: further(
+        config_with(*USUAL, landlock=RULES),
+        root(),
+        CLONE_NEWNS | CLONE_NEWPID,
     ),
     "no-namespaces": lambda: start(config_with(), root()),
     "exec": lambda: further(

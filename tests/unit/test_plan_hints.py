@@ -130,3 +130,14 @@ def test_a_failed_step_without_an_errno() -> None:
     error = step_error(plan, Failure(1, None, "", "it is not there"), [])
     assert str(error) == "cannot find the command x: it is not there [step 1 of 1]"
     assert (error.errno, error.call, error.path, error.hint) == (None, "", None, "")
+
+
+def test_what_landlock_may_forbid() -> None:
+    command, enter = Step("execute", (("true",), ())), Step("landlock_restrict", (False,))
+    failure = Failure(1, errno.EACCES, "", "text")
+    plan = Plan()
+    plan.add(INIT, "start", [command])
+    assert hint_for(command, failure, plan) == ""
+    plan.add(INIT, "process", [enter])
+    assert "both `execute` and `read`" in hint_for(command, failure, plan)
+    assert "noNewPrivileges" in hint_for(enter, Failure(1, errno.EPERM, "", "text"))
