@@ -171,15 +171,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "the first rule without conditions decides alone",
-        "                if number in plain:\n",
-        "                if not number:\n",
-        f"{_COMPILER}a_rule_without_conditions_decides_alone",
-    ),
-    _of(
-        "rules",
-        "a rule without conditions takes the place of those with conditions",
-        "                    conditional.pop(number, None)\n",
-        "                    pass\n",
+        "            if () in found:\n",
+        "            if number < 0:\n",
         f"{_COMPILER}a_rule_without_conditions_decides_alone",
     ),
     _of(
@@ -199,8 +192,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "socketcall and ipc stand for the calls behind them",
-        "            if architecture.socketcall:\n",
-        "            if not architecture:\n",
+        "        if architecture.socketcall:\n",
+        "        if not architecture:\n",
         f"{_COMPILER}sockets_and_ipc_by_one_call",
     ),
     _of(
