@@ -61,8 +61,61 @@ _STARTS = [
     ),
 ]
 
+_PROFILES = "tests/unit/test_oci_profiles.py::test_"
+
+
+def _of_profiles(claim: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(claim, "oci/profiles.py", old, new, tuple(f"{_PROFILES}{one}" for one in tests))
+
+
+_FILES = [
+    _of_profiles(
+        "a rule is for who has all capabilities that it includes",
+        "or False in capabilities or kernel is False",
+        "or True not in capabilities or kernel is False",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for nobody who has one of the capabilities that it excludes",
+        "or True in capabilities or kernel)",
+        "or False in capabilities or kernel)",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for one of the machines that it includes",
+        "if (machines and True not in machines)",
+        "if False in machines",
+        "conditions",
+    ),
+    _of_profiles(
+        "kernels are compared by numbers",
+        "    return int(major), int(minor)\n",
+        "    return int(major), int(minor[0])\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "places are those of the file, where rules have been left out",
+        "            indexes.append(index)\n",
+        "            indexes.append(len(indexes))\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "mistakes are found in rules that do not apply",
+        "        found = _rule(rule)\n        if _applies(rule, circumstances):\n",
+        "        if _applies(rule, circumstances):\n            found = _rule(rule)\n",
+        "mistakes_are_found_together_each_with_its_place",
+    ),
+    _of_profiles(
+        "an unknown error is refused",
+        'getattr(errno, name, None) if name.startswith("E") else None',
+        "getattr(errno, name, None)",
+        "names_of_errors",
+    ),
+]
+
 MUTANTS: list[Mutant] = [
     *_STARTS,
+    *_FILES,
     _of(
         "instructions",
         "a program that is longer than the kernel takes is noticed",
