@@ -218,6 +218,12 @@ def sandbox() -> Command:
             Option("--pids", "at most so many processes", "N", default=0),
             Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
             Option("--keep-caps", "keep all capabilities of the caller"),
+            Option(
+                "--seccomp",
+                "profile of system calls, an engine's, or unconfined for none",
+                "FILE",
+                default="default",
+            ),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,

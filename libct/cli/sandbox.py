@@ -35,6 +35,7 @@ def main(arguments: Arguments) -> int:
         pids=arguments.pids,
         cpus=_number(arguments.cpus),
         keep_caps=arguments.keep_caps,
+        seccomp=arguments.seccomp,
         terminal=terminal,
     )
     if arguments.plan:

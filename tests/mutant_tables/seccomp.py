@@ -113,7 +113,73 @@ _FILES = [
     ),
 ]
 
+_DEFAULT = "tests/unit/test_seccomp_default.py::test_"
+_SANDBOX = "tests/kernel/test_seccomp_sandbox.py::test_"
+
+_DEFAULTS = [
+    _of(
+        "default",
+        "no flag of clone makes a namespace",
+        "_NAMESPACES = 0x7E020000",
+        "_NAMESPACES = 0x6E020000",
+        f"{_DEFAULT}arguments",
+    ),
+    _of(
+        "default",
+        "arguments of 32 bits are compared as such",
+        'return SeccompArg(index, bits, value, "SCMP_CMP_MASKED_EQ")',
+        'return SeccompArg(index, bits | 1 << 32, value, "SCMP_CMP_MASKED_EQ")',
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "a family cannot be hidden in socketcall",
+        "        multiplexer = _errno(",
+        '        multiplexer = _allow(["socketcall"]) if machine else _errno(',
+        f"{_DEFAULT}a_family_cannot_be_hidden_in_socketcall",
+        f"{_SANDBOX}a_32_bit_program_has_no_way_around_it",
+    ),
+    _of(
+        "default",
+        "other families of sockets are refused",
+        "        _errno(names, unknown, _any(0)),\n",
+        "        _allow(names, _any(0)),\n",
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "on s390 the flags of clone are its second argument",
+        'flags = 1 if machine.name in ("S390", "S390X") else 0',
+        "flags = 0",
+        f"{_DEFAULT}on_s390_the_flags_of_clone_are_its_second_argument",
+    ),
+    Mutant(
+        "a sandbox has libct's own profile",
+        "sandbox/config.py",
+        "    config.seccomp = _filter(seccomp, config.capabilities)\n",
+        "",
+        (f"{_SANDBOX}what_is_left_out_fails_inside", f"{_SANDBOX}arguments_decide_inside"),
+    ),
+    Mutant(
+        "a sandbox's profile knows the capabilities",
+        "sandbox/config.py",
+        "        return default_profile(machine, has)\n",
+        "        return default_profile(machine)\n",
+        (f"{_SANDBOX}without_the_profile_it_is_the_kernel_that_answers",),
+    ),
+    Mutant(
+        "an engine's profile knows them, too",
+        "sandbox/config.py",
+        "Circumstances(machine, has)",
+        "Circumstances(machine)",
+        (f"{_SANDBOX}a_file_is_a_profile",),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_DEFAULTS,
     *_STARTS,
     *_FILES,
     _of(
