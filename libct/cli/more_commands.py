@@ -232,6 +232,32 @@ def sandbox() -> Command:
     )
 
 
+def seccomp() -> Command:
+    return Command(
+        "seccomp",
+        "dump|explain|lint PROFILE [CALL [ARG...]]",
+        "Show what a profile of system calls does."
+        "  dump writes the filter's instructions; explain, which rule decides on a call; lint, what"
+        " is suspicious."
+        "  PROFILE is a bundle or its config.json, an engine's profile, or default: libct's own."
+        "  Without ARGs, explain shows what decides on them."
+        "  The exit status of lint is 1 if a container could not start under the profile.",
+        "seccomp:main",
+        [
+            Option(
+                "--arch", "as for programs of this architecture: x86, aarch64", "ARCH", default=""
+            ),
+            Option("--cap", "as for a container that may have this capability", "CAP", repeat=True),
+            Option(
+                "--kernel",
+                "as on a kernel of this version (default: this one)",
+                "VERSION",
+                default="",
+            ),
+        ],
+    )
+
+
 def completion() -> Command:
     return Command(
         "completion",

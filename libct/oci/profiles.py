@@ -74,10 +74,15 @@ class Profile:
         self._indexes = indexes  # of its rules, in the file; None: all are there
 
     def locate(self, text: str) -> str:
-        """A text that begins with a place in the filter, "syscalls[3]", with that in the file."""
-        start, bracket, rest = text.partition("]")
-        if self._indexes and bracket and start.startswith("syscalls["):
-            text = f"syscalls[{self._indexes[int(start[9:])]}]{rest}"
+        """A text that begins with a place in the filter, with that in the file.
+
+        Places of rules, "syscalls[3]", are those of the file wherever they are in it.
+        """
+        if self._indexes is not None:
+            text, *rest = text.split("syscalls[")
+            for part in rest:
+                index, bracket, after = part.partition("]")
+                text += f"syscalls[{self._indexes[int(index)]}{bracket}{after}"
         return f"{self.place}.{text}" if self.place else text
 
 

@@ -115,11 +115,11 @@ def meaning(rules: Iterable[Rule], architecture: Architecture) -> Meaning:
     origins: dict[int, dict[tuple[Condition, ...], Rule]] = {}
     newest = -1
     for rule in rules:
-        known = [numbers[name] for name in rule.names if name in numbers]
+        known = (numbers[name] for name in rule.names if name in numbers)
         newest = max((newest, *(number for number in known if not _private(number))))
         if rule.answer is None:
             continue
-        for number, conditions in cases(rule, known, architecture):
+        for number, conditions in cases(rule, rule.names, architecture):
             found = origins.setdefault(number, {})
             if () in found:
                 continue
@@ -137,17 +137,16 @@ def meaning(rules: Iterable[Rule], architecture: Architecture) -> Meaning:
 
 
 def cases(
-    rule: Rule, known: list[int], architecture: Architecture
+    rule: Rule, names: list[str], architecture: Architecture
 ) -> list[tuple[int, tuple[Condition, ...]]]:
-    """The calls that a rule is about, and under which conditions: () for any.
-
-    known: the numbers of those that the architecture has by their own names.
-    """
+    """The calls of these names that a rule is about, and under which conditions: () for any."""
+    numbers = architecture.numbers()
+    known = [numbers[name] for name in names if name in numbers]
     found = []
     for conditions in _alternatives(rule, architecture.wide):
         found += [(number, conditions) for number in known]
         if architecture.socketcall:
-            found += _multiplexed(rule.names, architecture, conditions)
+            found += _multiplexed(names, architecture, conditions)
     return found
 
 

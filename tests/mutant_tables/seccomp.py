@@ -178,7 +178,92 @@ _DEFAULTS = [
     ),
 ]
 
+_EXPLAIN = "tests/unit/test_seccomp_explain.py::test_"
+_COMMAND = "tests/unit/test_cli_seccomp.py::test_"
+
+_EXPLAINED = [
+    _of(
+        "explain",
+        "conditions that do not hold are left out",
+        "            if not all(_holds(one, arguments)",
+        "            if conditions is None and not all(_holds(one, arguments)",
+        f"{_EXPLAIN}what_is_told_is_what_the_filter_answers",
+    ),
+    _of(
+        "explain",
+        "what is tried after a rule that holds is not told",
+        "            if not words:\n",
+        "            if conditions is None:\n",
+        f"{_EXPLAIN}what_depends_on_arguments_is_told_in_the_order_it_is_tried",
+    ),
+    _of(
+        "explain",
+        "a rule with the default action is told",
+        "            if rule.answer is None and number in",
+        "            if rule.answer and number in",
+        f"{_EXPLAIN}the_place_that_decides",
+    ),
+    _of(
+        "lint",
+        "a rule that another one makes futile is found",
+        "            by = found.get(()) or found[conditions]\n",
+        "            by = found.get((), rule)\n",
+        f"{_EXPLAIN}rules_that_decide_on_nothing",
+    ),
+    _of(
+        "lint",
+        "a call by way of another one, which is decided on already, is no mistake",
+        "            if number == architecture.numbers().get(name):",
+        "            if number:",
+        f"{_EXPLAIN}what_another_architecture_needs_is_no_mistake",
+    ),
+    _of(
+        "lint",
+        "a comparison of 64 bits of what has 32 is found",
+        "        if avoided and _avoidable(rule, one):\n",
+        "        if not rule and _avoidable(rule, one):\n",
+        f"{_EXPLAIN}conditions_that_another_bit_avoids",
+    ),
+    _of(
+        "lint",
+        "two conditions on one argument are found",
+        "        if one.index in seen:\n",
+        "        if one.index == 7:\n",
+        f"{_EXPLAIN}conditions_that_are_not_what_they_look_like",
+    ),
+    _of(
+        "lint",
+        "what the start needs is looked at",
+        "            if answer.value not in _PASSING:\n",
+        "            if answer.value < 0:\n",
+        f"{_EXPLAIN}what_the_start_needs",
+        f"{_COMMAND}lint",
+    ),
+    _of(
+        "lint",
+        "names that Linux does not have are found",
+        "        if name not in names:\n",
+        "        if not name:\n",
+        f"{_EXPLAIN}names_that_linux_does_not_have",
+    ),
+    Mutant(
+        "the exit status of lint tells of errors",
+        "cli/seccomp.py",
+        "return 1 if any(one.level",
+        "return 0 if any(one.level",
+        (f"{_COMMAND}lint",),
+    ),
+    Mutant(
+        "places in a message are those of the file, too",
+        "oci/profiles.py",
+        "{self._indexes[int(index)]}",
+        "{int(index)}",
+        (f"{_COMMAND}lint",),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_EXPLAINED,
     *_DEFAULTS,
     *_STARTS,
     *_FILES,
