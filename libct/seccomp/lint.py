@@ -126,14 +126,16 @@ def _deciding(rule: Rule, name: str, explainer: Explainer) -> tuple[str, bool]:
     """The place of another rule that decides on a call instead, and whether the call exists."""
     place, exists = "", False
     for architecture in explainer.architectures.values():
+        numbers = architecture.numbers()
+        own = [numbers[name]] if name in numbers else []
         origins = explainer.meanings[architecture.name].origins
-        for number, conditions in cases(rule, [name], architecture):
+        for number, conditions in cases(rule, [name], own, architecture):
             exists = True
             found = origins[number]
             by = found.get(()) or found[conditions]
             if by is rule:
                 return "", True
-            if number == architecture.numbers().get(name):  # not by way of another call
+            if number in own:  # not by way of another call
                 place = place or by.place
     return place, exists
 

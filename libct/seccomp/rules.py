@@ -115,11 +115,13 @@ def meaning(rules: Iterable[Rule], architecture: Architecture) -> Meaning:
     origins: dict[int, dict[tuple[Condition, ...], Rule]] = {}
     newest = -1
     for rule in rules:
-        known = (numbers[name] for name in rule.names if name in numbers)
-        newest = max((newest, *(number for number in known if not _private(number))))
+        known = [numbers[name] for name in rule.names if name in numbers]
+        for number in known:
+            if number > newest and not _private(number):
+                newest = number
         if rule.answer is None:
             continue
-        for number, conditions in cases(rule, rule.names, architecture):
+        for number, conditions in cases(rule, rule.names, known, architecture):
             found = origins.setdefault(number, {})
             if () in found:
                 continue
@@ -137,11 +139,12 @@ def meaning(rules: Iterable[Rule], architecture: Architecture) -> Meaning:
 
 
 def cases(
-    rule: Rule, names: list[str], architecture: Architecture
+    rule: Rule, names: list[str], known: list[int], architecture: Architecture
 ) -> list[tuple[int, tuple[Condition, ...]]]:
-    """The calls of these names that a rule is about, and under which conditions: () for any."""
-    numbers = architecture.numbers()
-    known = [numbers[name] for name in names if name in numbers]
+    """The calls of these names that a rule is about, and under which conditions: () for any.
+
+    known: the numbers of those that the architecture has.
+    """
     found = []
     for conditions in _alternatives(rule, architecture.wide):
         found += [(number, conditions) for number in known]
@@ -164,6 +167,8 @@ def _private(number: int) -> bool:
 
 def _alternatives(rule: Rule, wide: bool) -> list[tuple[Condition, ...]]:
     """Conditions of which one list must hold; of a condition that always holds nothing is left."""
+    if not rule.conditions:
+        return [()]
     conditions = [_condition(one, wide, rule.place) for one in rule.conditions]
     kept = tuple(condition for condition in conditions if condition[2])
     if len({condition[0] for condition in conditions}) < len(conditions):

@@ -213,7 +213,7 @@ _EXPLAINED = [
     _of(
         "lint",
         "a call by way of another one, which is decided on already, is no mistake",
-        "            if number == architecture.numbers().get(name):",
+        "            if number in own:",
         "            if number:",
         f"{_EXPLAIN}what_another_architecture_needs_is_no_mistake",
     ),
@@ -410,14 +410,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "a rule with the default action counts as naming its calls",
-        """        newest = max((newest, *(number for number in known if not _private(number))))
-        if rule.answer is None:
-            continue
-""",
-        """        if rule.answer is None:
-            continue
-        newest = max((newest, *(number for number in known if not _private(number))))
-""",
+        "            if number > newest and not _private(number):\n",
+        "            if rule.answer is not None and number > newest and not _private(number):\n",
         f"{_COMPILER}a_rule_with_the_default_action_makes_a_call_known",
     ),
     _of(
