@@ -244,6 +244,7 @@ def seccomp() -> Command:
         "  The exit status of lint is 1 if a container could not start under the profile.",
         "seccomp:main",
         [
+            Option("--json", "dump: the profile itself, as linux.seccomp of a config.json"),
             Option(
                 "--arch", "as for programs of this architecture: x86, aarch64", "ARCH", default=""
             ),

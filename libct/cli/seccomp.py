@@ -33,10 +33,18 @@ def main(arguments: Arguments) -> int:
         raise UsageError(f"seccomp: no such command: {name!r}{nearest(name, _COMMANDS)}")
     if rest and name != "explain":
         raise UsageError(f"seccomp {name}: too much: {rest[0]!r}")
+    if arguments.json and name != "dump":
+        raise UsageError(f"seccomp {name}: --json is for dump")
     program, machine = _architectures(arguments.arch)
     profile = _profile(source, machine, arguments)
     if profile.seccomp is None:
         raise ConfigError([Finding(f"{profile.name}: {profile.place}", "missing: no filter")])
+    if arguments.json:
+        from ..loading.jsontext import dumps
+        from ..oci.dump import seccomp_to_spec
+
+        output(dumps(seccomp_to_spec(profile.seccomp), indent=2) + "\n")
+        return 0
     return _COMMANDS[name](profile, profile.seccomp, machine, program, rest)
 
 

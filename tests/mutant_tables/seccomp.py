@@ -481,6 +481,13 @@ MUTANTS: list[Mutant] = [
         f"{_COMPILER}a_hot_call_is_decided_in_twelve_instructions",
     ),
     _of(
+        "compiler",
+        "only tables of what is listed are loaded",
+        "for found in ranges if found[1]}",
+        "for found in ranges}",
+        f"{_COMPILER}only_tables_of_what_is_listed_are_loaded",
+    ),
+    _of(
         "conditions",
         "both halves of an argument are compared",
         "        if architecture.wide:\n",

@@ -48,6 +48,18 @@ def test_dump_writes_the_instructions(told: Told) -> None:
     assert told("dump", "default", "--arch", "riscv64").endswith("return KILL_THREAD\n")
 
 
+def test_dump_writes_the_profile_with_its_conditions_decided(told: Told, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for source in (DOCKER, "default"):
+        for options in ((), ("--cap", "sys_admin")):
+            path.write_text(told("dump", "--json", source, *options))
+            assert told("dump", path) == told("dump", source, *options)
+            assert set(json.loads(path.read_text())) <= {
+                *("defaultAction", "defaultErrnoRet", "architectures", "syscalls"),
+            }
+    told("lint", "--json", "default", error="seccomp lint: --json is for dump")
+
+
 def test_explain_tells_on_which_architecture_which_rule_decides(told: Told) -> None:
     lines = told("explain", DOCKER, "ptrace").splitlines()
     assert lines[::2] == [

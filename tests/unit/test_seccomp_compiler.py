@@ -381,6 +381,22 @@ print(time.process_time() - start)
     assert quickest(once, 0.030) < 0.030
 
 
+def test_only_tables_of_what_is_listed_are_loaded() -> None:
+    program = """
+import sys
+from libct.config.seccomp import Seccomp, SeccompRule
+from libct.seccomp.architectures import named
+from libct.seccomp.compiler import compile_profile
+rule = SeccompRule(["read"], "SCMP_ACT_ALLOW")
+compile_profile(Seccomp("SCMP_ACT_ERRNO", architectures=["SCMP_ARCH_X86"], syscalls=[rule]),
+                named("X86_64"))
+print(*sorted(name.rpartition(".")[2] for name in sys.modules if ".seccomp.calls." in name))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "x86 x86_64\n"
+
+
 @requires("kernel_headers")
 def test_what_a_filter_says_is_what_the_kernel_s_header_says() -> None:
     path = Path("/usr/include/linux/seccomp.h")
