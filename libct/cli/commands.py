@@ -212,6 +212,7 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
     "plan": None,
     "check": None,
     "sandbox": None,
+    "seccomp": None,
     "completion": None,
     "man": None,
 }

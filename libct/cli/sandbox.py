@@ -36,6 +36,7 @@ def main(arguments: Arguments) -> int:
         pids=arguments.pids,
         cpus=_number(arguments.cpus),
         keep_caps=arguments.keep_caps,
+        seccomp=arguments.seccomp,
         landlock=_landlock(arguments.landlock),
         terminal=terminal,
     )

@@ -20,23 +20,34 @@ _LARGEST = 16 << 20  # bytes; the largest in use, with long seccomp profiles, ha
 
 def read_spec(bundle: str) -> dict[str, Any]:
     """The values in the config.json of a bundle; ConfigError when it cannot be read."""
-    path = join(bundle, CONFIG_NAME)
+    try:
+        return read_object(join(bundle, CONFIG_NAME), CONFIG_NAME)
+    except FileNotFoundError as error:
+        what = "no such file (`libct spec` writes one to start from)"
+        if not exists(bundle):
+            what = "no such file or directory: the bundle itself is missing"
+        raise ConfigError([Finding(str(error.filename), what)]) from None
+
+
+def read_object(path: str, name: str) -> dict[str, Any]:
+    """The values in a JSON file.
+
+    name: what places in it begin with.
+    Raises FileNotFoundError, and ConfigError when it cannot be read or is no object.
+    """
     try:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        what = "no such file (`libct spec` writes one to start from)"
-        if not exists(bundle):
-            what = "no such file or directory: the bundle itself is missing"
-        raise ConfigError([Finding(path, what)]) from None
+        raise
     except OSError as error:
         raise ConfigError([Finding(path, f"cannot be read: {error.strerror}")]) from None
     if len(text) > _LARGEST:
         raise ConfigError([Finding(path, f"larger than {_LARGEST >> 20} MiB")])
-    spec = loads(text, CONFIG_NAME)
-    if not isinstance(spec, dict):
-        raise ConfigError([Finding(CONFIG_NAME, f"not an object: {show(spec)}")])
-    return spec
+    values = loads(text, name)
+    if not isinstance(values, dict):
+        raise ConfigError([Finding(name, f"not an object: {show(values)}")])
+    return values
 
 
 def read_bundle(

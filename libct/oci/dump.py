@@ -279,7 +279,7 @@ def _linux(config: Config) -> dict[str, Any]:
         }
     found.update(
         _given(
-            seccomp=_seccomp(config.seccomp),
+            seccomp=seccomp_to_spec(config.seccomp) if config.seccomp else None,
             intelRdt=_intel_rdt(config.intel_rdt),
             memoryPolicy=_memory_policy(config.memory_policy),
         )
@@ -379,9 +379,7 @@ def _block_io(resources: Resources) -> dict[str, Any]:
     )
 
 
-def _seccomp(seccomp: Seccomp | None) -> dict[str, Any] | None:
-    if seccomp is None:
-        return None
+def seccomp_to_spec(seccomp: Seccomp) -> dict[str, Any]:
     return {
         "defaultAction": seccomp.default_action,
         **_given(

@@ -54,11 +54,11 @@ def _seccomp_rule(rule: Table) -> SeccompRule:
         rule.strings("names"),
         rule.string("action"),
         rule.optional_number("errnoRet", UINT32),
-        [_seccomp_arg(condition) for condition in rule.tables("args")],
+        [read_seccomp_arg(condition) for condition in rule.tables("args")],
     )
 
 
-def _seccomp_arg(condition: Table) -> SeccompArg:
+def read_seccomp_arg(condition: Table) -> SeccompArg:
     condition.require("index", "value", "op")
     return SeccompArg(
         condition.number("index", UINT32),

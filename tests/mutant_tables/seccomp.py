@@ -159,8 +159,212 @@ _STARTS = [
     ),
 ]
 
+_PROFILES = "tests/unit/test_oci_profiles.py::test_"
+
+
+def _of_profiles(claim: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(claim, "oci/profiles.py", old, new, tuple(f"{_PROFILES}{one}" for one in tests))
+
+
+_FILES = [
+    _of_profiles(
+        "a rule is for who has all capabilities that it includes",
+        "or False in capabilities or kernel is False",
+        "or True not in capabilities or kernel is False",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for nobody who has one of the capabilities that it excludes",
+        "or True in capabilities or kernel)",
+        "or False in capabilities or kernel)",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for one of the machines that it includes",
+        "if (machines and True not in machines)",
+        "if False in machines",
+        "conditions",
+    ),
+    _of_profiles(
+        "kernels are compared by numbers",
+        "    return int(major), int(minor)\n",
+        "    return int(major), int(minor[0])\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "places are those of the file, where rules have been left out",
+        "            indexes.append(index)\n",
+        "            indexes.append(len(indexes))\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "mistakes are found in rules that do not apply",
+        "        found = _rule(rule)\n        if _applies(rule, circumstances):\n",
+        "        if _applies(rule, circumstances):\n            found = _rule(rule)\n",
+        "mistakes_are_found_together_each_with_its_place",
+    ),
+    _of_profiles(
+        "an unknown error is refused",
+        'getattr(errno, name, None) if name.startswith("E") else None',
+        "getattr(errno, name, None)",
+        "names_of_errors",
+    ),
+]
+
+_DEFAULT = "tests/unit/test_seccomp_default.py::test_"
+_SANDBOX = "tests/kernel/test_seccomp_sandbox.py::test_"
+
+_DEFAULTS = [
+    _of(
+        "default",
+        "no flag of clone makes a namespace",
+        "_NAMESPACES = 0x7E020000",
+        "_NAMESPACES = 0x6E020000",
+        f"{_DEFAULT}arguments",
+    ),
+    _of(
+        "default",
+        "arguments of 32 bits are compared as such",
+        'return SeccompArg(index, bits, value, "SCMP_CMP_MASKED_EQ")',
+        'return SeccompArg(index, bits | 1 << 32, value, "SCMP_CMP_MASKED_EQ")',
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "a family cannot be hidden in socketcall",
+        "        multiplexer = _errno(",
+        '        multiplexer = _allow(["socketcall"]) if machine else _errno(',
+        f"{_DEFAULT}a_family_cannot_be_hidden_in_socketcall",
+        f"{_SANDBOX}a_32_bit_program_has_no_way_around_it",
+    ),
+    _of(
+        "default",
+        "other families of sockets are refused",
+        "        _errno(names, unknown, _any(0)),\n",
+        "        _allow(names, _any(0)),\n",
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "on s390 the flags of clone are its second argument",
+        'flags = 1 if machine.name in ("S390", "S390X") else 0',
+        "flags = 0",
+        f"{_DEFAULT}on_s390_the_flags_of_clone_are_its_second_argument",
+    ),
+    Mutant(
+        "a sandbox has libct's own profile",
+        "sandbox/config.py",
+        "    config.seccomp = _filter(seccomp, config.capabilities)\n",
+        "",
+        (f"{_SANDBOX}what_is_left_out_fails_inside", f"{_SANDBOX}arguments_decide_inside"),
+    ),
+    Mutant(
+        "a sandbox's profile knows the capabilities",
+        "sandbox/config.py",
+        "        return default_profile(machine, has)\n",
+        "        return default_profile(machine)\n",
+        (f"{_SANDBOX}without_the_profile_it_is_the_kernel_that_answers",),
+    ),
+    Mutant(
+        "an engine's profile knows them, too",
+        "sandbox/config.py",
+        "Circumstances(machine, has)",
+        "Circumstances(machine)",
+        (f"{_SANDBOX}a_file_is_a_profile",),
+    ),
+]
+
+_EXPLAIN = "tests/unit/test_seccomp_explain.py::test_"
+_COMMAND = "tests/unit/test_cli_seccomp.py::test_"
+
+_EXPLAINED = [
+    _of(
+        "explain",
+        "conditions that do not hold are left out",
+        "            if not all(_holds(one, arguments)",
+        "            if conditions is None and not all(_holds(one, arguments)",
+        f"{_EXPLAIN}what_is_told_is_what_the_filter_answers",
+    ),
+    _of(
+        "explain",
+        "what is tried after a rule that holds is not told",
+        "            if not words:\n",
+        "            if conditions is None:\n",
+        f"{_EXPLAIN}what_depends_on_arguments_is_told_in_the_order_it_is_tried",
+    ),
+    _of(
+        "explain",
+        "a rule with the default action is told",
+        "            if rule.answer is None and number in",
+        "            if rule.answer and number in",
+        f"{_EXPLAIN}the_place_that_decides",
+    ),
+    _of(
+        "lint",
+        "a rule that another one makes futile is found",
+        "            by = found.get(()) or found[conditions]\n",
+        "            by = found.get((), rule)\n",
+        f"{_EXPLAIN}rules_that_decide_on_nothing",
+    ),
+    _of(
+        "lint",
+        "a call by way of another one, which is decided on already, is no mistake",
+        "            if number in own:",
+        "            if number:",
+        f"{_EXPLAIN}what_another_architecture_needs_is_no_mistake",
+    ),
+    _of(
+        "lint",
+        "a comparison of 64 bits of what has 32 is found",
+        "        if avoided and _avoidable(rule, one):\n",
+        "        if not rule and _avoidable(rule, one):\n",
+        f"{_EXPLAIN}conditions_that_another_bit_avoids",
+    ),
+    _of(
+        "lint",
+        "two conditions on one argument are found",
+        "        if one.index in seen:\n",
+        "        if one.index == 7:\n",
+        f"{_EXPLAIN}conditions_that_are_not_what_they_look_like",
+    ),
+    _of(
+        "lint",
+        "what the start needs is looked at",
+        "for answer in answers if answer.value not in _PASSING]\n",
+        "for answer in answers if answer.value < 0]\n",
+        f"{_EXPLAIN}what_the_start_needs",
+        f"{_COMMAND}lint",
+    ),
+    _of(
+        "lint",
+        "names that Linux does not have are found",
+        "        if name not in names:\n",
+        "        if not name:\n",
+        f"{_EXPLAIN}names_that_linux_does_not_have",
+    ),
+    Mutant(
+        "the exit status of lint tells of errors",
+        "cli/seccomp.py",
+        "return 1 if any(one.level",
+        "return 0 if any(one.level",
+        (f"{_COMMAND}lint",),
+    ),
+    Mutant(
+        "places in a message are those of the file, too",
+        "oci/profiles.py",
+        "{self._indexes[int(index)]}",
+        "{int(index)}",
+        (f"{_COMMAND}lint",),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_EXPLAINED,
+    *_DEFAULTS,
     *_STARTS,
+    *_FILES,
     _of(
         "instructions",
         "a program that is longer than the kernel takes is noticed",
@@ -269,15 +473,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "the first rule without conditions decides alone",
-        "                if number in plain:\n",
-        "                if not number:\n",
-        f"{_COMPILER}a_rule_without_conditions_decides_alone",
-    ),
-    _of(
-        "rules",
-        "a rule without conditions takes the place of those with conditions",
-        "                    conditional.pop(number, None)\n",
-        "                    pass\n",
+        "            if () in found:\n",
+        "            if number < 0:\n",
         f"{_COMPILER}a_rule_without_conditions_decides_alone",
     ),
     _of(
@@ -297,8 +494,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "socketcall and ipc stand for the calls behind them",
-        "            if architecture.socketcall:\n",
-        "            if not architecture:\n",
+        "        if architecture.socketcall:\n",
+        "        if not architecture:\n",
         f"{_COMPILER}sockets_and_ipc_by_one_call",
     ),
     _of(
@@ -311,14 +508,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "a rule with the default action counts as naming its calls",
-        """        newest = max((newest, *(number for number in known if not _private(number))))
-        if rule.answer is None:
-            continue
-""",
-        """        if rule.answer is None:
-            continue
-        newest = max((newest, *(number for number in known if not _private(number))))
-""",
+        "            if number > newest and not _private(number):\n",
+        "            if rule.answer is not None and number > newest and not _private(number):\n",
         f"{_COMPILER}a_rule_with_the_default_action_makes_a_call_known",
     ),
     _of(
@@ -386,6 +577,13 @@ MUTANTS: list[Mutant] = [
         "_WEIGHT = -0.02",
         f"{_COMPILER}every_call_is_decided_by_the_logarithm_of_the_profile",
         f"{_COMPILER}a_hot_call_is_decided_in_twelve_instructions",
+    ),
+    _of(
+        "compiler",
+        "only tables of what is listed are loaded",
+        "for found in ranges if found[1]}",
+        "for found in ranges}",
+        f"{_COMPILER}only_tables_of_what_is_listed_are_loaded",
     ),
     _of(
         "conditions",

@@ -74,6 +74,11 @@ def number(architecture: Architecture, name: str) -> int | None:
     return None if found == -1 or found <= -10000 else found
 
 
+def known(name: str) -> bool:
+    """Whether it knows the name, on whatever machine."""
+    return library().seccomp_syscall_resolve_name(name.encode()) != -1  # type: ignore[no-any-return]
+
+
 def compiled(seccomp: Seccomp, native: Architecture) -> list[Instruction]:
     """The program that libseccomp exports for a profile.
 
