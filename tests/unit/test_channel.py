@@ -307,6 +307,7 @@ def sides() -> Iterator[tuple[talk.Listener, talk.Speaker]]:
 Sides = tuple[talk.Listener, talk.Speaker]
 
 
+@pytest.mark.longest(10)
 def test_nobody_is_blocked_by_who_has_the_other_ends(sides: Sides) -> None:
     """Also where they are open in both directions, as through /proc they can be."""
     ours, theirs = sides
