@@ -537,13 +537,20 @@ _MESSAGES = [
         "bootstrap/client.py",
         "                    pidfd = pidfds.open_child(numbers[0])\n",
         "                    continue\n",
+        (_SERVER + "test_what_has_been_cloned_and_not_told_of_is_ended",),
+    ),
+    Mutant(
+        "a clone whose cloner has been killed is found",
+        "bootstrap/client.py",
+        "        for number in clones.read(self.clones)[self.taken :]:\n",
+        "        for number in []:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
     Mutant(
-        "the numbers of a server that has gone are looked at",
+        "a server is not asked again for what it has cloned",
         "bootstrap/client.py",
-        "forget(self.server)\n        self._end_all()\n",
-        "forget(self.server)\n        self.started.close()\n        self.close()\n",
+        "                if self._adopt() or self.taken:\n",
+        "                if self.taken:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
     Mutant(
