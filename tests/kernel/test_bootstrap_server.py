@@ -240,7 +240,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "no new privileges": set_no_new_privs,
     "securebits": lambda: set_securebits(SECBIT_NO_SETUID_FIXUP),
     "session keyring": keyctl_join_session_keyring,
-    "scheduling": lambda: sched_setattr(os.SCHED_BATCH),
+    "scheduling": lambda: sched_setattr(os.SCHED_BATCH, nice=os.nice(0)),
     "I/O priority": lambda: ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << 13),
     "control group": _group,
     "personality": lambda: personality(0x0040000),  # ADDR_NO_RANDOMIZE
