@@ -16,6 +16,7 @@ _HOOKS = "tests/kernel/test_hooks.py::"
 _WAITING = "tests/kernel/test_waiting.py::"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::"
 _ATTACKS = "tests/kernel/test_attacks.py::"
+_CONTAINER = "tests/kernel/test_container.py::"
 _CHANNEL = "tests/unit/test_channel.py::"
 _INTERRUPTED = "tests/kernel/test_interrupted.py::"
 _INTERRUPTS = "tests/unit/test_interrupts.py::"
@@ -600,7 +601,35 @@ _MESSAGES = [
         "life/releasing.py",
         "posix.O_WRONLY | posix.O_NONBLOCK",
         "posix.O_WRONLY",
-        (_ATTACKS + "test_who_takes_the_talk_of_what_starts_in_a_pod[created-fill]",),
+        (_CONTAINER + "test_a_fifo_that_others_have_filled_holds_nobody_up",),
+    ),
+    Mutant(
+        "who speaks for a created container's process is not believed",
+        "life/releasing.py",
+        "            if said != EXECUTES:\n                _end(pidfd)\n",
+        "",
+        (_CONTAINER + "test_who_speaks_for_a_first_process_is_not_believed",),
+    ),
+    Mutant(
+        "the step that it failed at is one of the plan",
+        "life/releasing.py",
+        "        if not 1 <= failure.number <= len(plan):\n            raise Garbled\n",
+        "",
+        (_CONTAINER + "test_who_speaks_for_a_first_process_is_not_believed",),
+    ),
+    Mutant(
+        "who has said that he executes, and died, has not executed",
+        "life/releasing.py",
+        "(not becoming.has_executed(pidfd) or _was_killed(pidfd))",
+        "_was_killed(pidfd)",
+        (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
+    ),
+    Mutant(
+        "nor has one that has been waited for",
+        "life/releasing.py",
+        "(not becoming.has_executed(pidfd) or _was_killed(pidfd))",
+        "not becoming.has_executed(pidfd)",
+        (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
     ),
     Mutant(
         "words come in their order",
