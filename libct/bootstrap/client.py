@@ -235,9 +235,13 @@ class _Run:
             pass  # it has failed already, and said why
 
     def _ask_again(self) -> None:
-        """The server has gone: somebody may have ended it, which costs a start and no more."""
+        """The server has gone: somebody may have ended it, which costs a start and no more.
+
+        It has cloned nothing.
+        """
         ended = servers.forget(self.server)
-        self._end_all()
+        self.started.close()
+        self.close()
         if self.asked_again:
             raise servers.server_error(ended)
         self.asked_again = True

@@ -116,6 +116,12 @@ def test_no_name_tells_a_terminal_what_to_do(tmp_path: Path, rootfs: Path) -> No
     assert WRITTEN_OUT in fails("run", "-b", f"/{EVIL}", name).replace("\\\\", "\\")
 
 
+def test_what_a_hook_says_in_several_lines_is_told_in_one(tmp_path: Path, rootfs: Path) -> None:
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo one >&2; echo two >&2; exit 1"]}
+    make_bundle(tmp_path, rootfs=rootfs, hooks={"createRuntime": [hook]})
+    assert "one\\ntwo" in fails("run", "-b", tmp_path, unique())
+
+
 def test_a_traceback_tells_a_terminal_nothing(tmp_path: Path) -> None:
     done = libct("--debug", "run", "-b", f"{tmp_path}/{EVIL}", unique())
     assert "Traceback" in done.stderr

@@ -670,16 +670,34 @@ def test_a_hook_that_takes_too_long_is_killed_with_what_it_has_started(
     script = f"echo began; sleep {seconds} & sleep {seconds} & touch {where}/began; wait"
     container = create(config_with(hooks_of(**{kind: shell(script, timeout=1)}), place))
     started = time.monotonic()
-    if kind == "poststop":
-        container.destroy()
-        (text,) = container.warnings
-    else:
-        text = str(fails(container, "run"))
-        container.destroy()
+    with ended_late(seconds):
+        if kind == "poststop":
+            container.destroy()
+            (text,) = container.warnings
+        else:
+            text = str(fails(container, "run"))
+            container.destroy()
     assert 1 <= time.monotonic() - started < 8
     assert "it did not end within 1 s and was killed: began" in text
     assert (place / "began").exists()
     assert wait_until(lambda: not processes_with(seconds))
+
+
+@contextlib.contextmanager
+def ended_late(word: str) -> Iterator[None]:
+    """End what a hook waits for, if that takes long; what waits for the hook heeds no signal."""
+
+    def end() -> None:
+        for number in processes_with(word):
+            os.kill(int(number), signal.SIGKILL)
+
+    timer = threading.Timer(15, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def processes_with(word: str) -> list[str]:
@@ -901,8 +919,11 @@ def test_a_caller_may_be_interrupted_in_a_hook(place: Path) -> None:
         with create(config_with(hooks, place)) as container:
             thread = threading.Thread(target=interrupt)
             thread.start()
-            with pytest.raises(KeyboardInterrupt):
-                container.run(first())
+            with ended_late(seconds):
+                begun = time.monotonic()
+                with pytest.raises(KeyboardInterrupt):
+                    container.run(first())
+                assert time.monotonic() - begun < 8
             thread.join()
             assert container.status() == "stopped"
         assert wait_until(lambda: not processes_with(seconds)), kind  # noqa: B023

@@ -16,6 +16,7 @@ _HOOKS = "tests/kernel/test_hooks.py::"
 _WAITING = "tests/kernel/test_waiting.py::"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::"
 _ATTACKS = "tests/kernel/test_attacks.py::"
+_CONTAINER = "tests/kernel/test_container.py::"
 _CHANNEL = "tests/unit/test_channel.py::"
 _INTERRUPTED = "tests/kernel/test_interrupted.py::"
 _INTERRUPTS = "tests/unit/test_interrupts.py::"
@@ -537,13 +538,20 @@ _MESSAGES = [
         "bootstrap/client.py",
         "                    pidfd = pidfds.open_child(numbers[0])\n",
         "                    continue\n",
+        (_SERVER + "test_what_has_been_cloned_and_not_told_of_is_ended",),
+    ),
+    Mutant(
+        "a clone whose cloner has been killed is found",
+        "bootstrap/client.py",
+        "        for number in clones.read(self.clones)[self.taken :]:\n",
+        "        for number in []:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
     Mutant(
-        "the numbers of a server that has gone are looked at",
+        "a server is not asked again for what it has cloned",
         "bootstrap/client.py",
-        "forget(self.server)\n        self._end_all()\n",
-        "forget(self.server)\n        self.started.close()\n        self.close()\n",
+        "                if self._adopt() or self.taken:\n",
+        "                if self.taken:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
     Mutant(
@@ -593,7 +601,35 @@ _MESSAGES = [
         "life/releasing.py",
         "posix.O_WRONLY | posix.O_NONBLOCK",
         "posix.O_WRONLY",
-        (_ATTACKS + "test_who_takes_the_talk_of_what_starts_in_a_pod[created-fill]",),
+        (_CONTAINER + "test_a_fifo_that_others_have_filled_holds_nobody_up",),
+    ),
+    Mutant(
+        "who speaks for a created container's process is not believed",
+        "life/releasing.py",
+        "            if said != EXECUTES:\n                _end(pidfd)\n",
+        "",
+        (_CONTAINER + "test_who_speaks_for_a_first_process_is_not_believed",),
+    ),
+    Mutant(
+        "the step that it failed at is one of the plan",
+        "life/releasing.py",
+        "        if not 1 <= failure.number <= len(plan):\n            raise Garbled\n",
+        "",
+        (_CONTAINER + "test_who_speaks_for_a_first_process_is_not_believed",),
+    ),
+    Mutant(
+        "who has said that he executes, and died, has not executed",
+        "life/releasing.py",
+        "(not becoming.has_executed(pidfd) or _was_killed(pidfd))",
+        "_was_killed(pidfd)",
+        (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
+    ),
+    Mutant(
+        "nor has one that has been waited for",
+        "life/releasing.py",
+        "(not becoming.has_executed(pidfd) or _was_killed(pidfd))",
+        "not becoming.has_executed(pidfd)",
+        (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
     ),
     Mutant(
         "words come in their order",
@@ -664,6 +700,104 @@ _MESSAGES = [
         "(talk.fileno(), performing) if fd >= 0",
         "(talk.fileno(),) if fd >= 0",
         (_CHANNEL + "test_a_process_that_goes_while_others_hold_the_talk",),
+    ),
+    Mutant(
+        "a pipe of a talk that takes another number stays close-on-exec",
+        "bootstrap/talk.py",
+        "fcntl.F_DUPFD_CLOEXEC",
+        "fcntl.F_DUPFD",
+        (_CHANNEL + "test_descriptors_that_are_moved_stay_close_on_exec",),
+    ),
+    Mutant(
+        "half a talk is closed",
+        "bootstrap/talk.py",
+        "        posix.close(told)\n        posix.close(tell)\n        raise\n",
+        "        raise\n",
+        (_CHANNEL + "test_half_a_talk_is_closed",),
+    ),
+    Mutant(
+        "only the word to go on lets go on",
+        "bootstrap/talk.py",
+        "if posix.read(self._down, 1) != _GO:",
+        "if not posix.read(self._down, 1):",
+        (_CHANNEL + "test_who_waits_for_a_word_hears_that_there_will_be_none",),
+    ),
+    Mutant(
+        "who has gone at the end of the runtime's turn is told of at once",
+        "bootstrap/client.py",
+        "            raise self.started.death(number) from None\n\n    def _let",
+        "            pass\n\n    def _let",
+        (_CHANNEL + "test_who_has_gone_at_the_word_to_go_on",),
+    ),
+    Mutant(
+        "who was let go ahead and has failed says why",
+        "bootstrap/client.py",
+        "            pass  # it has failed already, and said why\n",
+        "            raise\n",
+        (_CHANNEL + "test_who_has_gone_at_the_word_to_go_on",),
+    ),
+    Mutant(
+        "others have the time to end by themselves",
+        "bootstrap/client.py",
+        "            talk.drain(PATIENCE, self.started.pidfd)\n",
+        "",
+        (_CHANNEL + "test_others_end_by_themselves_when_the_runtime_hangs_up",),
+    ),
+    Mutant(
+        "what is timed before a runtime's turn is kept",
+        "bootstrap/client.py",
+        '        if kind == "turn":\n            self.started.keep(message[1])\n',
+        "",
+        (_CHANNEL + "test_a_stage_may_have_ended_before_its_clone_says_a_word",),
+    ),
+    Mutant(
+        "a command is told of once",
+        "bootstrap/started.py",
+        'if message[0] != "traced" or last:',
+        'if message[0] != "traced":',
+        (_CHANNEL + "test_what_is_said_of_no_step_or_twice_is_not_understood",),
+    ),
+    Mutant(
+        "a step that failed is one of the plan",
+        "bootstrap/started.py",
+        "        if not self._is_step(message[1]):\n            return self.garbled()\n",
+        "",
+        (_CHANNEL + "test_what_is_said_of_no_step_or_twice_is_not_understood",),
+    ),
+    Mutant(
+        "what is timed is a step of the plan",
+        "bootstrap/started.py",
+        "        if not all(self._is_step(number) for number, *_ in traces):\n",
+        "        if False:\n",
+        (_CHANNEL + "test_what_is_said_of_no_step_or_twice_is_not_understood",),
+    ),
+    Mutant(
+        "an execve that is timed is a step of the plan",
+        "bootstrap/started.py",
+        "        if self._is_step(last[2]):\n            self",
+        "        if True:\n            self",
+        (_CHANNEL + "test_an_execve_that_is_no_step_is_not_recorded",),
+    ),
+    Mutant(
+        "so it is where another process has let it go",
+        "bootstrap/started.py",
+        "                    if self._is_step(message[2]):\n",
+        "                    if True:\n",
+        (_CHANNEL + "test_an_execve_that_is_no_step_is_not_recorded",),
+    ),
+    Mutant(
+        "and so is what was timed before it",
+        "bootstrap/started.py",
+        "[one for one in message[1] if self._is_step(one[0])]",
+        "message[1]",
+        (_CHANNEL + "test_steps_that_are_none_are_not_recorded_once_it_has_executed",),
+    ),
+    Mutant(
+        "a process that lives on while its talk has ended is ended",
+        "bootstrap/started.py",
+        "        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):\n",
+        "        if False:\n",
+        (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),
     ),
 ]
 

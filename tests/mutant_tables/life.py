@@ -111,7 +111,7 @@ _RECORD = [
         (_LIFE + "test_a_start_that_has_failed_leaves_what_create_had_made",),
     ),
     Mutant(
-        "a directory in the place of a file keeps nothing from being undone",
+        "a directory in the place of a file is nothing to undo",
         "life/directory.py",
         "except (FileNotFoundError, IsADirectoryError):",
         "except FileNotFoundError:",

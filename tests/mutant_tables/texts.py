@@ -155,7 +155,7 @@ _STATE_FILES = [
         "cli/dispatch.py",
         "{PROGRAM}: {printable(line)}\\n",
         "{PROGRAM}: {line}\\n",
-        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+        (f"{_CALLERS}what_a_hook_says_in_several_lines_is_told_in_one",),
     ),
     Mutant(
         "a traceback is written out",
