@@ -17,6 +17,10 @@ if TYPE_CHECKING:
         """The questions; a test answers them without a host."""
 
         @property
+        def apparmor(self) -> bool:
+            """Whether AppArmor is on."""
+
+        @property
         def selinux(self) -> bool:
             """Whether SELinux is on."""
 
@@ -47,8 +51,13 @@ class HostFacts:
     __slots__ = ()
 
     @property
+    def apparmor(self) -> bool:
+        return _text("/sys/module/apparmor/parameters/enabled").startswith("Y")
+
+    @property
     def selinux(self) -> bool:
-        return exists("/sys/fs/selinux/enforce")
+        # The kernel has its file system only where it is on.
+        return "\tselinuxfs\n" in _text("/proc/filesystems")
 
     @property
     def cgroup_v2(self) -> bool:
@@ -102,6 +111,15 @@ class HostFacts:
 
 def facts_of_host() -> HostFacts:
     return HostFacts()
+
+
+def _text(path: str) -> str:
+    """What a file of the kernel's says; "" where it is not there."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _mount_point_of(fstype: str) -> str | None:

@@ -24,7 +24,7 @@ from ..syscalls.constants import (
 )
 from .namespace import NEWUSER
 from .rules_namespaces import is_mapped, is_private
-from .texts import check_env, check_path, check_text, check_texts
+from .texts import check_env, check_path, check_texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +51,6 @@ _HIGHEST_CPU = 1023  # cpu_set_t ends there
 
 def attribute_rules(config: Config, facts: Facts, findings: Findings) -> None:
     """The attributes that a Config has for its processes."""
-    if config.process_label:
-        if not facts.selinux:
-            findings.append(Finding("process.selinuxLabel", "SELinux is not enabled on this host"))
-        check_text("process.selinuxLabel", config.process_label, findings)
-    if config.apparmor_profile:
-        check_text("process.apparmorProfile", config.apparmor_profile, findings)
     score = config.oom_score_adj
     if score is not None and not -1000 <= score <= 1000:
         findings.append(Finding("process.oomScoreAdj", f"not between -1000 and 1000: {score}"))
@@ -195,10 +189,19 @@ def invalid_memory_policy(place: str, problem: str) -> Finding:
     )
 
 
-def validate_process(process: Process, config: Config) -> list[Finding]:
-    """What is wrong with a process to be run in a container of this configuration."""
+def validate_process(process: Process, config: Config, facts: Facts | None = None) -> list[Finding]:
+    """What is wrong with a process to be run in a container of this configuration.
+
+    facts: of this host, where it is None.
+    """
     findings: list[Finding] = []
     _process_rules(process, config, findings)
+    if process.apparmor_profile or process.label:
+        from .facts import facts_of_host
+        from .rules_labels import process_label_rules
+
+        facts = facts or facts_of_host()
+        process_label_rules(process.apparmor_profile, process.label, facts, findings)
     return findings
 
 
@@ -216,11 +219,6 @@ def _process_rules(process: Process, config: Config, findings: Findings) -> None
         if not 0 <= size < 1 << 16:
             message = f"not between 0 and 65535: {size}"
             findings.append(Finding(f"process.consoleSize.{field}", message))
-    for field, text in (
-        ("apparmorProfile", process.apparmor_profile),
-        ("selinuxLabel", process.label),
-    ):
-        check_text(f"process.{field}", text, findings)
     _common_rules(process, process.cpu_affinity, findings)
     if process.init and process.sub_cgroup_paths:
         message = "the first process is in the container's control group itself"

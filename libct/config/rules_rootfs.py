@@ -194,5 +194,3 @@ def path_rules(config: Config, facts: Facts, findings: Findings) -> None:
             findings.append(Finding(place, _NO_NAMESPACE))
         for index, path in enumerate(paths):
             check_path(f"{place}[{index}]", path, findings)
-    if config.mount_label:
-        check_text("linux.mountLabel", config.mount_label, findings)

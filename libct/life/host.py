@@ -22,9 +22,13 @@ class Host:
     userns: root's rights are those of a user namespace only.
     layout: of the control groups.
     capabilities: what the runtime has itself, to give to processes.
+    apparmor: whether it is on.
     """
 
-    __slots__ = ("_capabilities", "_layout", "egid", "euid", "newgidmap", "newuidmap", "userns")
+    __slots__ = (
+        *("_apparmor", "_capabilities", "_layout"),
+        *("egid", "euid", "newgidmap", "newuidmap", "userns"),
+    )
 
     def __init__(
         self,
@@ -36,11 +40,12 @@ class Host:
         userns: bool = False,
         layout: Layout | None = None,
         capabilities: Grantable | None = None,
+        apparmor: bool | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
-        self._layout, self._capabilities = layout, capabilities
+        self._layout, self._capabilities, self._apparmor = layout, capabilities, apparmor
 
     @property
     def capabilities(self) -> Grantable:
@@ -48,6 +53,14 @@ class Host:
         if self._capabilities is None:
             self._capabilities = own_capabilities()
         return self._capabilities
+
+    @property
+    def apparmor(self) -> bool:
+        if self._apparmor is None:
+            from ..config.facts import facts_of_host
+
+            self._apparmor = facts_of_host().apparmor
+        return self._apparmor
 
     @property
     def layout(self) -> Layout:

@@ -17,16 +17,9 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
         for place, asked in (
             ("linux.intelRdt", config.intel_rdt),
             ("linux.netDevices", config.net_devices),
-            ("linux.mountLabel", config.mount_label),
-            ("process.selinuxLabel", config.process_label or (process and process.label)),
-            (
-                "process.apparmorProfile",
-                config.apparmor_profile or (process and process.apparmor_profile),
-            ),
         )
         if asked
     ]
-    found += [f"mounts[{index}].options" for index, at in enumerate(config.mounts) if at.relabel]
     findings = [Finding(place, "not supported yet") for place in found]
     if config.seccomp is not None:
         findings += _of_seccomp(config, process)

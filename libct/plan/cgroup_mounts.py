@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..life.host import Host
+    from ..rootfs.flags import Options
 
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
@@ -34,7 +35,7 @@ def cgroup_mount_steps(
     private = any(space.type == NEWCGROUP for space in config.namespaces)
     if host.layout.mode == "v2" or mount.device == "cgroup2":
         return [_v2_step(mount, index, host, manager, private=private)]
-    return _v1_steps(mount, index, host, manager, private=private)
+    return _v1_steps(config, mount, index, host, manager, private=private)
 
 
 def _v2_step(
@@ -56,12 +57,23 @@ def _v2_step(
 
 
 def _v1_steps(
-    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
+    config: Config,
+    mount: Mount,
+    index: int,
+    host: Host,
+    manager: Manager | None,
+    *,
+    private: bool,
 ) -> list[Step]:
     target, why = inside(mount.destination), f"mounts[{index}]"
     attr_set, _ = attributes(mount.flags)
     paths = manager.paths() if manager is not None else {}
-    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
+    options: Options = (("mode", "755"),)
+    if config.mount_label:
+        from .labels import context_options
+
+        options += context_options(config)
+    flags = mount.flags & ~MS_RDONLY
     steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
     together: dict[str, list[str]] = {}  # mount point -> its controllers
     for controller, hierarchy in host.layout.controllers.items():

@@ -21,7 +21,6 @@ from . import (
     execute,
     held,
     idmapped,
-    keyring,
     limits,
     masks,
     mounts,
@@ -37,6 +36,7 @@ from .process import (
     control_steps,
     death_signal_steps,
     execute_steps,
+    keyring_steps,
     pidfd_steps,
     process_steps,
     seccomp_steps,
@@ -85,6 +85,10 @@ def plan_start(
     """
     plan = Plan()
     config = _with_destinations(config)
+    if config.mount_label:
+        from .labels import with_mount_labels
+
+        config = with_mount_labels(config)
     plan.mounts = [(mount.source, mount.destination) for mount in config.mounts]
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
@@ -138,9 +142,11 @@ def plan_start(
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
     sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps), new_user, container_id)
+    own = _identity(config, sources, bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
+    keys = keyring_steps(config, process, container_id, new=True, user=new_user or bool(maps))
+    plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
@@ -284,14 +290,8 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
     return entry
 
 
-def _identity(
-    config: Config,
-    sources: list[Step],
-    mapped: bool,
-    new_user: bool,
-    container_id: str,
-) -> list[Step]:
-    """Sources of mounts, ids, cgroup namespace and keyring."""
+def _identity(config: Config, sources: list[Step], mapped: bool) -> list[Step]:
+    """Sources of mounts, ids and cgroup namespace."""
     steps = []
     if config.parent_death_signal:
         steps.append(ns.set_death_signal(config.parent_death_signal))
@@ -301,8 +301,6 @@ def _identity(
         steps.append(ns.become_root(why="linux.uidMappings"))
     if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
         steps.append(ns.unshare_cgroup(why="linux.namespaces"))
-    if not config.no_new_keyring:
-        steps += keyring.keyring_steps(container_id, new=True, user_namespace=new_user or mapped)
     return steps
 
 
@@ -318,7 +316,12 @@ def _mounts(
             steps += mounts.take_steps(index, lent, late=True)
             opened = index in lent or mount.id_mapping is not None
             opened = opened or (own and not mounts.is_late(config, mount))
-            steps += mounts.mount_steps(mount, index, opened=opened)
+            made = mounts.mount_steps(mount, index, opened=opened)
+            if config.mount_label:
+                from .labels import with_file_labels
+
+                made = with_file_labels(config, mount, index, made, opened=opened)
+            steps += made
     return steps
 
 

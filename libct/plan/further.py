@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
-from . import keyring, limits, namespaces as ns, users
+from . import limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import (
     close_steps,
@@ -11,6 +11,7 @@ from .process import (
     control_steps,
     death_signal_steps,
     execute_step,
+    keyring_steps,
     pidfd_steps,
     process_steps,
     seccomp_steps,
@@ -79,8 +80,7 @@ def plan_exec(
     plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
     plan.add(who, "identity", [enter])
-    if not config.no_new_keyring:
-        plan.add(who, "identity", keyring.keyring_steps(container_id, new=False))
+    plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))
     if process.terminal:
         plan.add(who, "enter", console_steps(process, mounted=False))
     late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)

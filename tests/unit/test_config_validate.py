@@ -72,6 +72,7 @@ MAPS = [IDMap(0, 1000, 10)]
 class MadeUp:
     """A host that has everything, but for what a test takes away."""
 
+    apparmor = True
     selinux = True
     cgroup_v2 = True
     rdt: frozenset[str] | None = frozenset(("L3", "MB"))
@@ -846,12 +847,6 @@ def test_what_is_wrong_with_the_rootfs_on_this_host() -> None:
     assert found(config(), problem="missing: '/x'") == ["root.path: missing: '/x'"]
 
 
-def test_labels_need_selinux() -> None:
-    expected = ["process.selinuxLabel: SELinux is not enabled on this host"]
-    assert found(config(process_label="a:b:c"), selinux=False) == expected
-    assert found(config(process_label="a:b:c")) == []
-
-
 def test_mappings_of_a_joined_user_namespace_must_be_its_own() -> None:
     joined = config(
         namespaces=[Namespace(NEWUSER, "/proc/7/ns/user")], uid_mappings=MAPS, gid_mappings=MAPS
@@ -942,7 +937,8 @@ def test_values_of_wrong_types_are_findings() -> None:
 def test_the_facts_of_this_host(tmp_path: Path) -> None:
     facts = facts_of_host()
     assert facts.supports(NEWNS)
-    assert isinstance(facts.selinux, bool)
+    assert facts.apparmor is Path("/sys/kernel/security/apparmor").exists()
+    assert facts.selinux is ("selinuxfs" in Path("/proc/filesystems").read_text())
     assert isinstance(facts.cgroup_v2, bool)
     assert facts.is_own_namespace("/proc/self/ns/net", NEWNET)
     assert not facts.is_own_namespace("/proc/self/ns/mnt", NEWNET)

@@ -1,0 +1,20 @@
+"""Annotations of crun's that libct does the same for (crun(1), OCI configuration extensions)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .config import Config
+
+# The option of mounts that linux.mountLabel is given by: one of CONTEXT_TYPES.
+CONTEXT_TYPE = "run.oci.mount_context_type"
+CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
+
+
+def annotation(config: Config, name: str) -> str | None:
+    """The value of an annotation, None where the configuration does not have it."""
+    start = f"{name}="
+    for label in config.labels:
+        if label.startswith(start):
+            return label[len(start) :]
+    return None
