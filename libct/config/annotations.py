@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 CONTEXT_TYPE = "run.oci.mount_context_type"
 CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
 
+# A program for seccomp(2), in base64, instead of one for linux.seccomp.
+SECCOMP_PROGRAM = "run.oci.seccomp_bpf_data"
+# Refuse names of system calls that are not known; off with the value "0".
+SECCOMP_STRICT = "run.oci.seccomp_fail_unknown_syscall"
+# Shared objects to be loaded, which libct does not do.
+SECCOMP_PLUGINS = "run.oci.seccomp.plugins"
+
 
 def annotation(config: Config, name: str) -> str | None:
     """The value of an annotation, None where the configuration does not have it."""

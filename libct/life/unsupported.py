@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config.annotations import SECCOMP_PLUGINS, annotation
 from ..errors import Finding, Unsupported
 
 TYPE_CHECKING = False
@@ -21,6 +22,9 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
         if asked
     ]
     findings = [Finding(place, "not supported yet") for place in found]
+    if annotation(config, SECCOMP_PLUGINS) is not None:
+        message = "not supported: no shared objects are loaded as plugins"
+        findings.append(Finding(f"annotations.{SECCOMP_PLUGINS}", message))
     if config.seccomp is not None:
         findings += _of_seccomp(config, process)
     if config.cgroups is not None:

@@ -6,6 +6,7 @@ say what the Config has: see NOT_IN_SPEC.
 
 from __future__ import annotations
 
+from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_STRICT
 from ..config.namespace import NEWUSER, SPEC_NAMES
 from ..config.number_lists import format_numbers
 from ..syscalls.constants import RLIMITS
@@ -69,6 +70,11 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
     if config.cgroups:
         for name, value in config.cgroups.systemd_props.items():
             annotations[f"org.systemd.property.{name}"] = value
+    if config.seccomp is not None:
+        if config.seccomp.program:
+            annotations[SECCOMP_PROGRAM] = config.seccomp.program
+        if config.seccomp.strict:
+            annotations.setdefault(SECCOMP_STRICT, "1")
     return {
         "ociVersion": config.version or VERSION,
         **_present(process=_process(config, process)),

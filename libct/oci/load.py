@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posix
 
+from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_STRICT
 from ..config.cgroup import Cgroup
 from ..config.config import Config, NetDevice, Network
 from ..config.device import ALLOWED_DEVICES, Device
@@ -95,6 +96,7 @@ def config_from_spec(
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
     _read_linux(linux, fields)
+    _seccomp_annotations(annotations, fields)
     hooks = top.table("hooks")
     if hooks is not None:
         from .load_linux import read_hooks
@@ -109,6 +111,19 @@ def config_from_spec(
         **fields,
     )
     return config, arguments
+
+
+def _seccomp_annotations(annotations: dict[str, str], fields: dict[str, Any]) -> None:
+    """crun's; one of them is a filter also without linux.seccomp."""
+    program = annotations.get(SECCOMP_PROGRAM, "")
+    if program and fields.get("seccomp") is None:
+        from ..config.seccomp import Seccomp
+
+        fields["seccomp"] = Seccomp("SCMP_ACT_ALLOW")
+    seccomp = fields.get("seccomp")
+    if seccomp is not None:
+        seccomp.program = program
+        seccomp.strict = annotations.get(SECCOMP_STRICT, "0") != "0"
 
 
 def _version(top: Table) -> str:

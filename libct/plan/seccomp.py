@@ -23,6 +23,7 @@ from .step import Step, operation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.seccomp import Seccomp
+    from ..seccomp.architectures import Architecture
 
 PLACE = "linux.seccomp"
 
@@ -36,11 +37,21 @@ def filter_steps(seccomp: Seccomp) -> list[Step]:
     """The filter of a process.  Raises ConfigError where the profile cannot be compiled."""
     try:
         architecture = native(machine(), "<" if sys.byteorder == "little" else ">")
-        program = encode(compile_profile(seccomp, architecture))
+        program = _program(seccomp, architecture)
         flags = load_flags(seccomp)
     except ValueError as error:
         raise ConfigError([Finding(PLACE, str(error))]) from error
     return [load_filter(program.hex(), flags, why=PLACE)]
+
+
+def _program(seccomp: Seccomp, architecture: Architecture) -> bytes:
+    if seccomp.strict or seccomp.program:
+        from ..seccomp.given import check_names, given_program
+
+        if seccomp.program:
+            return given_program(seccomp.program)
+        check_names(seccomp)
+    return encode(compile_profile(seccomp, architecture))
 
 
 @operation("seccomp.load", "filter system calls")
