@@ -312,6 +312,10 @@ def _mounts(
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):
             steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
+        elif mount.device == "sysfs" and (host.userns or _joins_user(config)):
+            from .sysfs import sysfs_steps
+
+            steps += sysfs_steps(config, mount, index)
         else:
             steps += mounts.take_steps(index, lent, late=True)
             opened = index in lent or mount.id_mapping is not None

@@ -1,0 +1,61 @@
+"""Mutants of what a user namespace cannot mount, of id-mapped mounts, and of maps."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+_SYSFS = "tests/kernel/test_rootfs_sysfs.py::test_"
+_CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+_PLANS = "tests/unit/test_rootfs.py::test_"
+
+MUTANTS = [
+    Mutant(
+        "the host's sysfs is read-only in a container, with all below it",
+        "rootfs/sysfs.py",
+        "attr_set | MOUNT_ATTR_RDONLY, 0, recursive=True)",
+        "attr_set | MOUNT_ATTR_RDONLY, 0)",
+        (
+            _SYSFS + "without_a_network_namespace_it_is_the_hosts_and_read_only",
+            _SYSFS + "what_is_below_cannot_be_written_either",
+        ),
+    ),
+    Mutant(
+        "the host's control groups are not seen in its sysfs",
+        "rootfs/sysfs.py",
+        "            if hidden:\n",
+        "            if False:\n",
+        (_SYSFS + "without_a_network_namespace_it_is_the_hosts_and_read_only",),
+    ),
+    Mutant(
+        "a sysfs that is to be writable is never the host's",
+        "plan/sysfs.py",
+        " or not mount.flags & MS_RDONLY:",
+        ":",
+        (_SYSFS + "one_that_is_to_be_writable_is_refused",),
+    ),
+    Mutant(
+        "an ordinary user's container cannot write to the host's groups where a mount is refused",
+        "plan/cgroup_mounts.py",
+        "own is None and ordinary)",
+        "False)",
+        (_PLANS + "an_ordinary_user_cannot_write_to_the_host_s_groups",),
+    ),
+    Mutant(
+        "the host's groups that are bound in the place of a mount are read-only",
+        "rootfs/cgroup_mounts.py",
+        "                attr_set |= MOUNT_ATTR_RDONLY if protected else 0\n",
+        "",
+        (_CGROUP + "where_a_mount_is_refused_the_host_s_is_bound",),
+    ),
+    Mutant(
+        "without rights over the cgroup namespace there are groups still",
+        "rootfs/cgroup_mounts.py",
+        """        if error.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+        attr_set, _""",
+        """        if error:
+            raise
+        attr_set, _""",
+        (_CGROUP + "v1_without_rights_over_the_cgroup_namespace",),
+    ),
+]
