@@ -18,6 +18,7 @@ from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namesp
 from ..errors import ConfigError, Finding
 from ..loading.paths import join, normal
 from ..syscalls.userns import in_user_namespace
+from .inline_maps import OPTIONS as INLINE, read_inline
 from .load_process import first_process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
 from .reader import INT64, UINT32, Table, settle, show
@@ -166,7 +167,9 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
     mount = Mount(
         table.string("destination"), source=table.string("source"), device=table.string("type")
     )
-    apply_options(mount, table.strings("options"))
+    options = table.strings("options")
+    inline = [option for option in options if option.startswith(INLINE)]
+    apply_options(mount, [one.partition("=")[0] if one in inline else one for one in options])
     if mount.flags & MS_BIND or mount.device == "bind":
         # The type of a bind mount means nothing, and is "none" as often as not.
         mount.device = "bind"
@@ -178,6 +181,15 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
         mount.id_mapping = mount.id_mapping or MountIDMapping()
         mount.id_mapping.uid_mappings = uid_mappings
         mount.id_mapping.gid_mappings = gid_mappings
+    elif mount.id_mapping is not None and inline:
+        try:
+            own = {"uids": fields["uid_mappings"], "gids": fields["gid_mappings"]}
+            maps = read_inline(inline[-1].partition("=")[2], own)
+        except ValueError as error:
+            table.problem("options", f"{inline[-1]}: {error}")
+        else:
+            mount.id_mapping.uid_mappings = maps.get("uids", [])
+            mount.id_mapping.gid_mappings = maps.get("gids", [])
     elif mount.id_mapping is not None:
         # Without mappings of its own it has those of the container.
         for namespace in namespaces:

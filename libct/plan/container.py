@@ -109,6 +109,10 @@ def plan_start(
         lent = mounts.lent_sources(config, everything=_joins_user(config))
     lend = mounts.lend_steps(lent)
     plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config, lent))
+    if any(mount.id_mapping is not None for mount in config.mounts):
+        from .mapped_filesystems import make_steps
+
+        plan.add(SERVER, "sources", make_steps(config))
     # Whoever makes one and goes back to his own has rights over both, which root
     # of a user namespace has not: its own is mostly of the first user namespace.
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
@@ -316,6 +320,10 @@ def _mounts(
             from .sysfs import sysfs_steps
 
             steps += sysfs_steps(config, mount, index)
+        elif mount.id_mapping is not None and not mounts.is_bind(mount):
+            from .mapped_filesystems import attach_steps
+
+            steps += attach_steps(mount, index)
         else:
             steps += mounts.take_steps(index, lent, late=True)
             opened = index in lent or mount.id_mapping is not None

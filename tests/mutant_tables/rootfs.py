@@ -1099,7 +1099,7 @@ _ORDER = [
     Mutant(
         "a read-only tmpfs begins writable, for what it is filled with",
         "plan/mounts.py",
-        "    if _read_only_late(mount, target):\n        flags",
+        "    if read_only_late(mount, target):\n        flags",
         "    if False:\n        flags",
         (f"{_MOUNTS}a_read_only_tmpfs_is_filled_first",),
     ),

@@ -6,6 +6,7 @@ from . import Mutant
 
 _SYSFS = "tests/kernel/test_rootfs_sysfs.py::test_"
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+_IDMAPPED = "tests/kernel/test_rootfs_idmapped.py::test_"
 _PLANS = "tests/unit/test_rootfs.py::test_"
 
 MUTANTS = [
@@ -57,5 +58,33 @@ MUTANTS = [
             raise
         attr_set, _""",
         (_CGROUP + "v1_without_rights_over_the_cgroup_namespace",),
+    ),
+    Mutant(
+        "a new file system is mapped",
+        "rootfs/idmapped.py",
+        "        _map(tree, False, False, path, uids, gids)\n",
+        "        pass\n",
+        (_IDMAPPED + "a_new_file_system_is_mapped",),
+    ),
+    Mutant(
+        "a file system that cannot be mapped is said so",
+        "rootfs/idmapped.py",
+        "        if isinstance(error, OSError) and error.errno == errno.EINVAL:\n",
+        "        if False:\n",
+        (_IDMAPPED + "what_the_kernel_cannot_map_is_said",),
+    ),
+    Mutant(
+        "a mapping that is relative is within one of the container's",
+        "oci/inline_maps.py",
+        " and inside + size <= at.container_id + at.size:",
+        " < at.container_id + at.size:",
+        ("tests/unit/test_inline_maps.py::test_what_is_none",),
+    ),
+    Mutant(
+        "a mapping in an option is that of the mount",
+        "oci/load.py",
+        "    elif mount.id_mapping is not None and inline:\n",
+        "    elif False:\n",
+        ("tests/unit/test_inline_maps.py::test_a_mount_has_them",),
     ),
 ]

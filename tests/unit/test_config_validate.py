@@ -417,14 +417,35 @@ CASES: list[tuple[Config, list[str]]] = [
     ),
     (
         with_user(
+            mounts=[
+                Mount("/x", device="tmpfs", id_mapping=MountIDMapping(False, "/ns")),
+                Mount(
+                    "/x",
+                    device="tmpfs",
+                    extensions=EXT_COPYUP,
+                    id_mapping=MountIDMapping(False, "/ns"),
+                ),
+                Mount("/x", flags=MS_REMOUNT, id_mapping=MountIDMapping(False, "/ns")),
+            ],
+        ),
+        [
+            (
+                "mounts[1].options: tmpcopyup: not of a mount that maps ids, which is made on the"
+                " host's side"
+            ),
+            "mounts[2].options: a remount cannot map ids",
+        ],
+    ),
+    (
+        with_user(
             rootless_euid=True,
             mounts=[
-                Mount("/x", device="tmpfs", id_mapping=MountIDMapping(False, "ns")),
+                Mount("/x", device="proc", id_mapping=MountIDMapping(False, "ns")),
                 Mount("/x", "/y", "bind", MS_BIND, id_mapping=MountIDMapping(False, "", MAPS)),
             ],
         ),
         [
-            "mounts[0].options: only bind mounts can map ids",
+            "mounts[0].options: the kernel maps no ids of proc",
             "mounts[0].options: an ordinary user cannot map ids of a mount",
             "mounts[0].userns_path: not absolute: 'ns'",
             "mounts[1].options: an ordinary user cannot map ids of a mount",
