@@ -86,6 +86,10 @@ def config_from_spec(
     fields["namespaces"] = namespaces
     fields["uid_mappings"] = id_maps(linux, "uidMappings")
     fields["gid_mappings"] = id_maps(linux, "gidMappings")
+    if rootless_euid and not (fields["uid_mappings"] and fields["gid_mappings"]):
+        from .automatic_maps import add_automatic_maps
+
+        add_automatic_maps(fields, arguments.get("user", ""))
     fields["mounts"] = [_mount(mount, bundle, fields, namespaces) for mount in top.tables("mounts")]
     fields["devices"] = _devices(linux, namespaces)
     fields["hostname"] = top.string("hostname")

@@ -7,6 +7,7 @@ from . import Mutant
 _SYSFS = "tests/kernel/test_rootfs_sysfs.py::test_"
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
 _IDMAPPED = "tests/kernel/test_rootfs_idmapped.py::test_"
+_MAPS = "tests/unit/test_automatic_maps.py::test_"
 _PLANS = "tests/unit/test_rootfs.py::test_"
 
 MUTANTS = [
@@ -86,5 +87,26 @@ MUTANTS = [
         "    elif mount.id_mapping is not None and inline:\n",
         "    elif False:\n",
         ("tests/unit/test_inline_maps.py::test_a_mount_has_them",),
+    ),
+    Mutant(
+        "a bundle of an ordinary user has a user namespace",
+        "oci/automatic_maps.py",
+        '        fields["namespaces"].append(Namespace(NEWUSER))\n',
+        "        return\n",
+        (_MAPS + "an_ordinary_user_has_a_user_namespace",),
+    ),
+    Mutant(
+        "a namespace that is joined is not given maps",
+        "oci/automatic_maps.py",
+        "    if spaces and spaces[0].path:\n",
+        "    if False:\n",
+        (_MAPS + "what_a_configuration_says_stays",),
+    ),
+    Mutant(
+        "the user is whom the process is to be",
+        "oci/automatic_maps.py",
+        "        used = min(count, inside - at) if at < inside else count\n",
+        "        used = count\n",
+        (_MAPS + "the_user_and_subordinate_ids_fill_the_namespace",),
     ),
 ]
