@@ -23,7 +23,7 @@ from ..syscalls.constants import (
     SCHED_RR,
 )
 from .namespace import NEWUSER
-from .rules_namespaces import is_mapped, is_private
+from .rules_namespaces import find, is_mapped, is_private
 from .texts import check_env, check_path, check_texts
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Scheduler,
     )
     from .config import Config
-    from .facts import Facts
+    from .facts import Facts, Maps
     from .hooks import Hook, Hooks
 
     Findings = list[Finding]
@@ -196,6 +196,7 @@ def validate_process(process: Process, config: Config, facts: Facts | None = Non
     """
     findings: list[Finding] = []
     _process_rules(process, config, findings)
+    _user_rules(process, config, facts, findings)
     if process.apparmor_profile or process.label:
         from .facts import facts_of_host
         from .rules_labels import process_label_rules
@@ -214,7 +215,6 @@ def _process_rules(process: Process, config: Config, findings: Findings) -> None
     check_texts("process.args", process.args, findings)
     check_env("process.env", process.env, findings)
     check_path("process.cwd", process.cwd, findings)
-    _user_rules(process, config, findings)
     for field, size in (("width", process.console_width), ("height", process.console_height)):
         if not 0 <= size < 1 << 16:
             message = f"not between 0 and 65535: {size}"
@@ -225,26 +225,48 @@ def _process_rules(process: Process, config: Config, findings: Findings) -> None
         findings.append(Finding("sub_cgroup_paths", message))
 
 
-def _user_rules(process: Process, config: Config, findings: Findings) -> None:
+def _user_rules(process: Process, config: Config, facts: Facts | None, findings: Findings) -> None:
     """The user is "user" or "user:group", each a name or a number; "" is root."""
     user, colon, group = (process.user or "0:0").partition(":")
-    mapped = is_private(config, NEWUSER)
-    both = [("uid", user, config.uid_mappings)]
+    maps = _known_maps(process, config, facts)
+    mapped = maps is not None
+    uids, gids = maps or ([], [])
+    joined = mapped and not is_private(config, NEWUSER)
+    by = "the user namespace that is joined" if joined else "linux.{}Mappings"
+    both = [("uid", user, uids)]
     if colon:
-        both.append(("gid", group, config.gid_mappings))
+        both.append(("gid", group, gids))
     for field, name, mappings in both:
         place = f"process.user.{field}"
         number = _id(place, name, findings)
         if number is not None and mapped and not is_mapped(number, mappings):
-            findings.append(Finding(place, f"not mapped by linux.{field}Mappings: {number}"))
+            findings.append(Finding(place, f"not mapped by {by.format(field)}: {number}"))
     place = "process.user.additionalGids"
     for index, item in enumerate(process.additional_groups):
         number = _id(f"{place}[{index}]", item, findings)
-        if number is not None and mapped and not is_mapped(number, config.gid_mappings):
-            message = f"not mapped by linux.gidMappings: {number}"
+        if number is not None and mapped and not is_mapped(number, gids):
+            message = f"not mapped by {by.format('gid')}: {number}"
             findings.append(Finding(f"{place}[{index}]", message))
     if process.additional_groups and config.rootless_euid:
         findings.append(Finding(place, "an ordinary user cannot give additional groups"))
+
+
+def _known_maps(process: Process, config: Config, facts: Facts | None) -> Maps | None:
+    """Of the container's user namespace; None without one, or where they cannot be told.
+
+    Those of one that is joined are its own, whatever the configuration says.  A
+    further process enters that of the first, which the path need not lead to any more.
+    """
+    namespace = find(config, NEWUSER)
+    if namespace is None or (namespace.path and not process.init):
+        return None
+    if not namespace.path:
+        return config.uid_mappings, config.gid_mappings
+    from .facts import facts_of_host
+
+    maps = (facts or facts_of_host()).user_namespace_maps(namespace.path)
+    # Of one without maps the kernel says more than that no id is mapped.
+    return maps if maps is not None and all(maps) else None
 
 
 def _id(place: str, item: int | str, findings: Findings) -> int | None:

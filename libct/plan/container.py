@@ -246,6 +246,7 @@ def _join(
         # user namespace there is no joining but that of another one.)
         plan.add(STAGE, "join", [ns.make_undumpable()])
     plan.add(STAGE, "join", joins)
+    plan.add(RUNTIME, "attach", ns.joined_map_steps(config))
     if not offsets and not apart:
         return maps, flags
     # The time namespace is to belong to the user namespace, and takes its

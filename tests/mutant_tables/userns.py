@@ -109,4 +109,25 @@ MUTANTS = [
         "        used = count\n",
         (_MAPS + "the_user_and_subordinate_ids_fill_the_namespace",),
     ),
+    Mutant(
+        "what is said of the maps of a joined user namespace is true",
+        "plan/container.py",
+        '    plan.add(RUNTIME, "attach", ns.joined_map_steps(config))\n',
+        "",
+        ("tests/kernel/test_namespaces.py::test_mappings_of_a_joined_user_namespace_are_compared",),
+    ),
+    Mutant(
+        "the maps of a joined user namespace are read of a process in it",
+        "config/facts.py",
+        "                member = _member(path)\n",
+        "                return None\n",
+        ("tests/kernel/test_namespaces.py::test_mappings_of_a_joined_user_namespace_are_compared",),
+    ),
+    Mutant(
+        "a process is a user that the joined user namespace maps",
+        "config/rules_process.py",
+        "    return maps if maps is not None and all(maps) else None\n",
+        "    return None\n",
+        ("tests/unit/test_config_process.py::test_ids_must_be_mapped_in_one_that_is_joined",),
+    ),
 ]
