@@ -27,12 +27,14 @@ from .mutant_tables import (
     bootstrap,
     callers,
     claims,
+    labels,
     landlock,
     life,
     rootfs,
     seccomp,
     servers,
     texts,
+    userns,
 )
 from .names import MARK
 
@@ -40,7 +42,19 @@ if TYPE_CHECKING:
     from .mutant_tables import Mutant
 
 CHECKOUT = Path(__file__).parent.parent
-_TABLES = (bootstrap, rootfs, life, callers, claims, servers, texts, seccomp, landlock)
+_TABLES = (
+    bootstrap,
+    rootfs,
+    life,
+    callers,
+    claims,
+    servers,
+    texts,
+    seccomp,
+    landlock,
+    labels,
+    userns,
+)
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed
 _TELLING = ("environ", "cgroup")  # of a process: whether it is of a run of the tests

@@ -53,7 +53,7 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
         return _TOO_MANY
     if step.op == "load_filter" and code != errno.ENOSYS:
         return _for_filter(code)
-    if step.op == "mount_filesystem":
+    if step.op in ("mount_filesystem", "mount_sysfs"):
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
         return "root.path of the configuration must be an existing directory"
@@ -129,7 +129,7 @@ def _userns_restriction() -> str:
 
 
 def _for_mount(step: Step, code: int | None) -> str:
-    fstype = step.args[1]
+    fstype = "sysfs" if step.op == "mount_sysfs" else step.args[1]
     if code == errno.EPERM and fstype in ("proc", "sysfs", "mqueue"):
         own = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}[fstype]
         return f"{fstype} in a user namespace needs a new {own} namespace" + (

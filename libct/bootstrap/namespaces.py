@@ -238,6 +238,18 @@ def write_id_map(context: Context, name: str, text: str) -> None:
     _write_proc(context, name, text)
 
 
+def check_id_map(context: Context, name: str, text: str) -> None:
+    """Of the process just cloned, as it looks from here.  text: lines as for write_id_map()."""
+    with open(f"/proc/{context.pid}/{name}", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    if rows != [line.split() for line in text.splitlines()]:
+        found = ", ".join(" ".join(row) for row in rows) or "nothing"
+        raise StepProblem(
+            f"the user namespace maps {found}",
+            "leave the mappings out, or give those of the namespace that is joined",
+        )
+
+
 def deny_setgroups(context: Context) -> None:
     """Without CAP_SETGID the kernel takes a gid map only then (CVE-2014-8989)."""
     _write_proc(context, "setgroups", "deny")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from ..loading import jsontext
 from ..plan.seccomp import AFTER, AFTER_RIGHTS, AFTER_WAIT
+from ..seccomp.architectures import here
 from ..seccomp.learning import Learner
-from ..syscalls.core import machine
 from .launch import replace_file
 
 TYPE_CHECKING = False
@@ -23,7 +21,7 @@ class Learning:
 
     def __init__(self, path: str, config: Config, process: Process) -> None:
         self._path = path
-        self._learner = Learner(machine(), "<" if sys.byteorder == "little" else ">")
+        self._learner = Learner(here())
         config.seccomp = self._learner.watched
         process.notify = self._learner.answer
         self.write()  # a place that cannot be written is told before the run

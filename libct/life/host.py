@@ -23,10 +23,11 @@ class Host:
     layout: of the control groups.
     capabilities: what the runtime has itself, to give to processes.
     landlock_abi: the version of the kernel's Landlock, 0 for none.
+    apparmor: whether it is on.
     """
 
     __slots__ = (
-        *("_capabilities", "_landlock_abi", "_layout"),
+        *("_apparmor", "_capabilities", "_landlock_abi", "_layout"),
         *("egid", "euid", "newgidmap", "newuidmap", "userns"),
     )
 
@@ -41,12 +42,13 @@ class Host:
         layout: Layout | None = None,
         capabilities: Grantable | None = None,
         landlock_abi: int | None = None,
+        apparmor: bool | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
         self._layout, self._capabilities = layout, capabilities
-        self._landlock_abi = landlock_abi
+        self._landlock_abi, self._apparmor = landlock_abi, apparmor
 
     @property
     def capabilities(self) -> Grantable:
@@ -60,6 +62,14 @@ class Host:
         if self._landlock_abi is None:
             self._landlock_abi = landlock_abi()
         return self._landlock_abi
+
+    @property
+    def apparmor(self) -> bool:
+        if self._apparmor is None:
+            from ..config.facts import facts_of_host
+
+            self._apparmor = facts_of_host().apparmor
+        return self._apparmor
 
     @property
     def layout(self) -> Layout:

@@ -6,6 +6,7 @@ say what the Config has: see NOT_IN_SPEC.
 
 from __future__ import annotations
 
+from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_STRICT
 from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.namespace import NEWUSER, SPEC_NAMES
 from ..config.number_lists import format_numbers
@@ -74,6 +75,11 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
         for name, value in config.cgroups.systemd_props.items():
             annotations[f"org.systemd.property.{name}"] = value
     _put_landlock(config.landlock, annotations)
+    if config.seccomp is not None:
+        if config.seccomp.program:
+            annotations[SECCOMP_PROGRAM] = config.seccomp.program
+        if config.seccomp.strict:
+            annotations.setdefault(SECCOMP_STRICT, "1")
     return {
         "ociVersion": config.version or VERSION,
         **_present(process=_process(config, process)),

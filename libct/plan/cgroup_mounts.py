@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
-from ..config.namespace import NEWCGROUP
+from ..config.namespace import NEWCGROUP, NEWUSER
 from ..loading.paths import join, split
 from ..rootfs.flags import attributes
 from .devices import make_link
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..life.host import Host
+    from ..rootfs.flags import Options
 
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
@@ -34,7 +35,7 @@ def cgroup_mount_steps(
     private = any(space.type == NEWCGROUP for space in config.namespaces)
     if host.layout.mode == "v2" or mount.device == "cgroup2":
         return [_v2_step(mount, index, host, manager, private=private)]
-    return _v1_steps(mount, index, host, manager, private=private)
+    return _v1_steps(config, mount, index, host, manager, private=private)
 
 
 def _v2_step(
@@ -43,25 +44,40 @@ def _v2_step(
     target, why = inside(mount.destination), f"mounts[{index}]"
     attr_set, _ = attributes(mount.flags)
     unified = host.layout.unified
+    ordinary = host.euid != 0 or host.userns
     source = unified.mount if unified is not None else "/sys/fs/cgroup"
     if private:
         own = manager.paths().get("") if manager is not None else None
-        return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
+        # The whole of the host's tree would be writable to it (CVE-2023-25809).
+        more = (*after(mount), own is None and ordinary)
+        return mount_cgroup2(target, own or source, attr_set, *more, why=why)
     # A new mount from the first cgroup namespace would show the same tree, and
     # set its options (favordynmods) for the whole host.
-    if host.euid != 0 or host.userns:
-        # The whole of the host's tree would be writable to it (CVE-2023-25809).
+    if ordinary:
         attr_set |= MOUNT_ATTR_RDONLY
     return bind(target, source, True, "", attr_set, 0, 0, *after(mount), why=why)
 
 
 def _v1_steps(
-    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
+    config: Config,
+    mount: Mount,
+    index: int,
+    host: Host,
+    manager: Manager | None,
+    *,
+    private: bool,
 ) -> list[Step]:
     target, why = inside(mount.destination), f"mounts[{index}]"
     attr_set, _ = attributes(mount.flags)
     paths = manager.paths() if manager is not None else {}
-    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
+    # Who has no rights over the cgroup namespace may not mount its hierarchies.
+    user = host.userns or any(space.type == NEWUSER for space in config.namespaces)
+    options: Options = (("mode", "755"),)
+    if config.mount_label:
+        from .labels import context_options
+
+        options += context_options(config)
+    flags = mount.flags & ~MS_RDONLY
     steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
     together: dict[str, list[str]] = {}  # mount point -> its controllers
     for controller, hierarchy in host.layout.controllers.items():
@@ -69,14 +85,17 @@ def _v1_steps(
     for point, controllers in together.items():
         name = split(point)[1]
         below = f"{target}/{name}"
+        runtime = _own_group(host.layout.controllers[controllers[0]])
+        own = paths.get(controllers[0], runtime)
         if private:
             keys = tuple(_controller_option(controller) for controller in controllers)
-            more = (keys, mount.flags, False, *_NOTHING)
-            steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
+            if user:
+                more = (keys, mount.flags, own, runtime)
+                steps.append(mount_hierarchy(below, *more, why=why))
+            else:
+                rest = (keys, mount.flags, False, *_NOTHING)
+                steps.append(mount_filesystem(below, "cgroup", "cgroup", *rest, why=why))
         else:
-            first = controllers[0]
-            runtime = _own_group(host.layout.controllers[first])
-            own = paths.get(first, runtime)
             if manager is not None and manager.cgroup.rootless:
                 steps.append(bind_group(below, own, runtime, attr_set, why=why))
             else:
@@ -112,6 +131,13 @@ def bind_group(target: str, own: str, runtime: str, attr_set: int) -> list[str]:
     ]
 
 
+@operation("rootfs.cgroup_mounts", "mount cgroup on {0}, or else bind the control group {3}")
+def mount_hierarchy(
+    target: str, controllers: Options, flags: int, own: str, runtime: str
+) -> list[str]:
+    return [f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)', 'fsopen("cgroup", FSOPEN_CLOEXEC)']
+
+
 @operation("rootfs.cgroup_mounts", "mount cgroup2 on {0}")
 def mount_cgroup2(
     target: str,
@@ -120,6 +146,7 @@ def mount_cgroup2(
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
+    protected: bool,
 ) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',

@@ -22,7 +22,6 @@ from . import (
     execute,
     held,
     idmapped,
-    keyring,
     limits,
     masks,
     mounts,
@@ -40,6 +39,7 @@ from .process import (
     death_signal_steps,
     execute_steps,
     filters_early,
+    keyring_steps,
     pidfd_steps,
     process_steps,
     session_steps,
@@ -87,6 +87,10 @@ def plan_start(
     """
     plan = Plan()
     config = _with_destinations(config)
+    if config.mount_label:
+        from .labels import with_mount_labels
+
+        config = with_mount_labels(config)
     plan.mounts = [(mount.source, mount.destination) for mount in config.mounts]
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
@@ -107,6 +111,10 @@ def plan_start(
         lent = mounts.lent_sources(config, everything=_joins_user(config))
     lend = mounts.lend_steps(lent)
     plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config, lent))
+    if any(mount.id_mapping is not None for mount in config.mounts):
+        from .mapped_filesystems import make_steps
+
+        plan.add(SERVER, "sources", make_steps(config))
     # Whoever makes one and goes back to his own has rights over both, which root
     # of a user namespace has not: its own is mostly of the first user namespace.
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
@@ -140,9 +148,11 @@ def plan_start(
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
     sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps), new_user, container_id)
+    own = _identity(config, sources, bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
+    keys = keyring_steps(config, process, container_id, new=True, user=new_user or bool(maps))
+    plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
@@ -244,6 +254,7 @@ def _join(
         # user namespace there is no joining but that of another one.)
         plan.add(STAGE, "join", [ns.make_undumpable()])
     plan.add(STAGE, "join", joins)
+    plan.add(RUNTIME, "attach", ns.joined_map_steps(config))
     if not offsets and not apart:
         return maps, flags
     # The time namespace is to belong to the user namespace, and takes its
@@ -292,14 +303,8 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
     return entry
 
 
-def _identity(
-    config: Config,
-    sources: list[Step],
-    mapped: bool,
-    new_user: bool,
-    container_id: str,
-) -> list[Step]:
-    """Sources of mounts, ids, cgroup namespace and keyring."""
+def _identity(config: Config, sources: list[Step], mapped: bool) -> list[Step]:
+    """Sources of mounts, ids and cgroup namespace."""
     steps = []
     if config.parent_death_signal:
         steps.append(ns.set_death_signal(config.parent_death_signal))
@@ -309,8 +314,6 @@ def _identity(
         steps.append(ns.become_root(why="linux.uidMappings"))
     if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
         steps.append(ns.unshare_cgroup(why="linux.namespaces"))
-    if not config.no_new_keyring:
-        steps += keyring.keyring_steps(container_id, new=True, user_namespace=new_user or mapped)
     return steps
 
 
@@ -322,11 +325,24 @@ def _mounts(
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):
             steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
+        elif mount.device == "sysfs" and (host.userns or _joins_user(config)):
+            from .sysfs import sysfs_steps
+
+            steps += sysfs_steps(config, mount, index)
+        elif mount.id_mapping is not None and not mounts.is_bind(mount):
+            from .mapped_filesystems import attach_steps
+
+            steps += attach_steps(mount, index)
         else:
             steps += mounts.take_steps(index, lent, late=True)
             opened = index in lent or mount.id_mapping is not None
             opened = opened or (own and not mounts.is_late(config, mount))
-            steps += mounts.mount_steps(mount, index, opened=opened)
+            made = mounts.mount_steps(mount, index, opened=opened)
+            if config.mount_label:
+                from .labels import with_file_labels
+
+                made = with_file_labels(config, mount, index, made, opened=opened)
+            steps += made
     return steps
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.status import RUNNING
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
-from . import keyring, limits, namespaces as ns, users
+from . import limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import (
     add_filter,
@@ -14,6 +14,7 @@ from .process import (
     death_signal_steps,
     execute_step,
     filters_early,
+    keyring_steps,
     pidfd_steps,
     process_steps,
     session_steps,
@@ -81,8 +82,7 @@ def plan_exec(
     plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
     plan.add(who, "identity", [enter])
-    if not config.no_new_keyring:
-        plan.add(who, "identity", keyring.keyring_steps(container_id, new=False))
+    plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))
     if process.terminal:
         plan.add(who, "enter", console_steps(process, mounted=False))
     late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)

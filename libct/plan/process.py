@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import CAPABILITIES
-from . import capabilities, descriptors, execute, limits, namespaces as ns, users
+from . import capabilities, descriptors, execute, keyring, limits, namespaces as ns, users
 from .step import INIT, RUNTIME, STAGE, STDIO, Plan, Step, operation
 
 TYPE_CHECKING = False
@@ -62,6 +62,7 @@ def process_steps(
     granted = granted_capabilities(config, process, host, in_user)
     more = 0 if privileges or config.seccomp is None else SYS_ADMIN
     plan.add(who, "process", capabilities.bounding_steps(granted))
+    plan.add(who, "process", label_steps(config, process, host))
     plan.add(who, "process", [execute.change_directory(process.cwd, why="process.cwd")])
     rules: list[Step] = []
     if config.landlock is not None:
@@ -100,6 +101,33 @@ def granted_capabilities(
     asked = process.capabilities or config.capabilities
     own = host.capabilities if asked is not None and not in_user else None
     return capabilities.capability_masks(asked, own)
+
+
+def label_steps(config: Config, process: Process, host: Host) -> list[Step]:
+    """AppArmor's profile and SELinux' label, where there are to be any."""
+    profile = process.apparmor_profile or config.apparmor_profile
+    if not profile and not process.label and not config.process_label:
+        return []
+    from . import labels
+
+    return labels.label_steps(config, process, host)
+
+
+def keyring_steps(
+    config: Config, process: Process, container_id: str, *, new: bool, user: bool = False
+) -> list[Step]:
+    """The session keyring, unless the caller's is to stay.
+
+    new: it is made, and not joined.  user: the container has a user namespace.
+    """
+    if config.no_new_keyring:
+        return []
+    steps = keyring.keyring_steps(container_id, new=new, user_namespace=user)
+    if not process.label and not config.process_label:
+        return steps
+    from . import labels
+
+    return labels.with_key_label(labels.process_label(config, process), steps)
 
 
 def console_steps(process: Process, *, mounted: bool) -> list[Step]:

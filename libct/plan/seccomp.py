@@ -14,22 +14,20 @@ start fails.
 
 from __future__ import annotations
 
-import sys
-
 from ..errors import ConfigError, Finding
 from ..loading import jsontext
 from ..seccomp.actions import load_flags
-from ..seccomp.architectures import native
+from ..seccomp.architectures import here
 from ..seccomp.compiler import compile_profile
 from ..seccomp.instructions import encode
 from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
-from ..syscalls.core import machine
 from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
 from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.seccomp import Seccomp
+    from ..seccomp.architectures import Architecture
 
 PLACE = "linux.seccomp"
 
@@ -63,8 +61,7 @@ def filter_steps(seccomp: Seccomp, *, shown: bool) -> list[Step]:
     shown: the runtime has no rights over the process, which is to let it take the listener.
     """
     try:
-        architecture = native(machine(), "<" if sys.byteorder == "little" else ">")
-        program = encode(compile_profile(seccomp, architecture))
+        program = _program(seccomp, here())
         flags = load_flags(seccomp)
     except ValueError as error:
         raise ConfigError([Finding(PLACE, str(error))]) from error
@@ -80,6 +77,16 @@ def listener_step(seccomp: Seccomp, version: str, state: str) -> Step:
     head = {"ociVersion": version, "fds": ["seccompFd"], "metadata": seccomp.listener_metadata}
     asked = seccomp.listener_path, jsontext.dumps(head), state
     return send_listener(*asked, why=f"{PLACE}.listenerPath")
+
+
+def _program(seccomp: Seccomp, architecture: Architecture) -> bytes:
+    if seccomp.strict or seccomp.program:
+        from ..seccomp.given import check_names, given_program
+
+        if seccomp.program:
+            return given_program(seccomp.program)
+        check_names(seccomp)
+    return encode(compile_profile(seccomp, architecture))
 
 
 @operation("seccomp.load", "filter system calls")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..config.rules_seccomp import BEFORE_LISTENER
 from ..config.seccomp import Seccomp, SeccompRule
-from .architectures import ARCHITECTURES, native
+from .architectures import ARCHITECTURES, OTHERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from .notifications import Notification
 
 _PREFIX = "SCMP_ARCH_"
-# The programs that a kernel may run besides its own.
-_BESIDES = {
-    "X86_64": ("X86", "X32"),
-    "AARCH64": ("ARM",),
-    "MIPS64": ("MIPS", "MIPS64N32"),
-    "MIPSEL64": ("MIPSEL", "MIPSEL64N32"),
-    "PPC64": ("PPC",),
-    "S390X": ("S390",),
-}
 
 
 class Learner:
@@ -37,9 +28,8 @@ class Learner:
 
     __slots__ = ("_native", "seen")
 
-    def __init__(self, machine: str, byte_order: str = "<") -> None:
-        """machine, byte_order: as architectures.native() takes them."""
-        self._native = native(machine, byte_order)
+    def __init__(self, machine: Architecture) -> None:
+        self._native = machine
         self.seen: dict[str, set[str]] = {self._native.name: set()}
 
     @property
@@ -74,5 +64,5 @@ class Learner:
         }
 
     def _architectures(self) -> list[Architecture]:
-        besides = (ARCHITECTURES[name] for name in _BESIDES.get(self._native.name, ()))
+        besides = (ARCHITECTURES[name] for name in OTHERS.get(self._native.name, ()))
         return [self._native, *besides]

@@ -693,7 +693,7 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
         (["--cgroup", "nothing:x", "ID", "true"], "unknown controller nothing"),
         (["--cgroup", "no-such", "ID", "true"], "No such file or directory"),
         (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),
-        (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
+        (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: AppArmor is not enabled"),
         (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
         (["ID"], "no command"),
         (["-t", "-d", "ID", "true"], "cannot allocate tty"),

@@ -276,11 +276,10 @@ def test_no_permission(user_path: Path) -> None:
     line = refused("run", "-b", bundle, unique(), root=closed / "state", user=True)
     assert "Permission denied" in line
     assert "choose another place with --root" in line
-    # A container such as root's, without a user namespace.
-    namespaces = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]
-    linux = {"namespaces": namespaces, "uidMappings": None, "gidMappings": None}
-    change_config(bundle, linux=linux)
-    assert "user namespace" in refused("run", "-b", bundle, unique(), user=True)
+    # Ids of somebody else's.
+    maps = [{"containerID": 0, "hostID": 7, "size": 1}]
+    change_config(bundle, linux={"uidMappings": maps, "gidMappings": maps})
+    assert "newuidmap" in refused("run", "-b", bundle, unique(), user=True)
 
 
 @pytest.mark.parametrize("kib", [4, 8, 16])

@@ -185,9 +185,42 @@ def test_where_none_can_be_shown_the_place_is_covered(tmp_path: Path) -> None:
         (tmp_path / "sys/fs/cgroup/of-the-host").mkdir(parents=True)
         root = os.open(tmp_path, os.O_PATH)
         # Without rights over its cgroup namespace, and without the host's mount.
-        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, ())
+        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, (), False)
         assert list((tmp_path / "sys/fs/cgroup").iterdir()) == []
         with pytest.raises(OSError, match="Read-only file system"):
             (tmp_path / "sys/fs/cgroup/new").mkdir()
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_where_a_mount_is_refused_the_host_s_is_bound(tmp_path: Path, protected: bool) -> None:
+    """CVE-2023-25809, once more: of a user who has no group of the container's."""
+    (tmp_path / "host").mkdir()
+    (tmp_path / "root").mkdir()
+
+    def body() -> None:
+        context = Context({"root": os.open(tmp_path / "root", os.O_PATH)})
+        mount_cgroup2(context, "/groups", str(tmp_path / "host"), 0, 0, 0, (), protected)
+        if not protected:
+            (tmp_path / "root/groups/new").mkdir()
+            return
+        with pytest.raises(OSError, match="Read-only file system"):
+            (tmp_path / "root/groups/new").mkdir()
+
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+    assert (tmp_path / "host/new").exists() is not protected
+
+
+@requires("cgroup1")
+def test_v1_without_rights_over_the_cgroup_namespace(rootfs: Path) -> None:
+    """The container's own groups are bound, where their file systems cannot be mounted."""
+    own = group()
+    (rootfs / "sys").mkdir(exist_ok=True)
+    config = make_config(rootfs, mounts("ro"), kinds=KINDS, user=True, cgroups=own)
+    config.namespaces.append(libct.Namespace("NEWCGROUP", "/proc/self/ns/cgroup"))
+    run = run_config(config, SHOW)
+    found = roots(run)
+    assert found["/sys/fs/cgroup/pids"] == own.path
+    assert set(found) == {f"/sys/fs/cgroup/{name}" for name in hierarchies()}
+    assert run.lines[-2:] == ["Read-only file system"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import tempfile
 from pathlib import Path
@@ -273,3 +274,20 @@ def test_a_bundle_with_a_profile(tmp_path: Path) -> None:
         assert "filter system calls" in planned
     finally:
         libct_command("delete", "--force", name, check=True)
+
+
+def test_a_program_of_an_annotation_is_loaded() -> None:
+    code = encode(compile_profile(refusing("mkdir", "mkdirat"), named("X86_64")))
+    seccomp = Seccomp("SCMP_ACT_KILL_PROCESS", program=base64.b64encode(code).decode())
+    with libct.create(state_directory(), unique(), config_of(seccomp)) as container:
+        output = run_in(container, "sh", "-c", "mkdir /dev/x || true", init=True).output
+    assert "nvalid cross-device link" in output
+
+
+@pytest.mark.parametrize("more", [{"program": "AAAA"}, {"strict": True}])
+def test_a_bad_annotation_keeps_a_container_from_starting(more: dict[str, Any]) -> None:
+    seccomp = refusing("no_such", **more)
+    with libct.create(state_directory(), unique(), config_of(seccomp)) as container:
+        with pytest.raises(ConfigError, match=r"multiple of 8 bytes|unknown system call"):
+            run_in(container, "true", init=True)
+        assert container.status() == "stopped"

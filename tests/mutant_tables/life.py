@@ -24,7 +24,7 @@ _IDENTITY = """\
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
     sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps), new_user, container_id)
+    own = _identity(config, sources, bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
 """

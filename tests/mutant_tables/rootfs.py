@@ -178,15 +178,15 @@ _MASKS = [
     Mutant(
         "a masked directory is read-only",
         "rootfs/masks.py",
-        "room, MS_RDONLY, MOUNT_ATTR_RDONLY)",
-        "room)",
+        "room + options, MS_RDONLY, MOUNT_ATTR_RDONLY)",
+        "room + options)",
         (f"{_DEVICES}masked_paths",),
     ),
     Mutant(
         "a masked directory has room for nothing",
         "rootfs/masks.py",
-        '"tmpfs", "tmpfs", room, MS_RDONLY',
-        '"tmpfs", "tmpfs", (), MS_RDONLY',
+        '"tmpfs", "tmpfs", room + options, MS_RDONLY',
+        '"tmpfs", "tmpfs", options, MS_RDONLY',
         (f"{_DEVICES}masked_paths",),
     ),
     Mutant(
@@ -1099,7 +1099,7 @@ _ORDER = [
     Mutant(
         "a read-only tmpfs begins writable, for what it is filled with",
         "plan/mounts.py",
-        "    if _read_only_late(mount, target):\n        flags",
+        "    if read_only_late(mount, target):\n        flags",
         "    if False:\n        flags",
         (f"{_MOUNTS}a_read_only_tmpfs_is_filled_first",),
     ),
@@ -1379,15 +1379,15 @@ _ORDER = [
     Mutant(
         "a further process joins the keyring of the container",
         "plan/further.py",
-        "    if not config.no_new_keyring:\n",
-        "    if False:\n",
+        '    plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))\n',
+        "",
         (f"{_EXEC}it_has_the_keyring_of_the_first",),
     ),
     Mutant(
         "a container has a keyring of its own",
         "plan/container.py",
-        "    if not config.no_new_keyring:\n",
-        "    if False:\n",
+        '    plan.add(who, "identity", keys)\n',
+        "",
         (f"{_NAMESPACES}a_keyring_of_its_own",),
     ),
     Mutant(

@@ -606,4 +606,34 @@ MUTANTS: list[Mutant] = [
         "        little = True\n",
         f"{_DIFFERENTIAL}random_profiles_mean_what_they_say",
     ),
+    _of(
+        "given",
+        "a given program is one that the kernel takes",
+        "        check(decode(code))\n",
+        "",
+        "tests/unit/test_seccomp_given.py::test_what_the_kernel_would_not_take_is_refused",
+    ),
+    _of(
+        "given",
+        "a given program is base64 and nothing else",
+        "        exact = binascii.b2a_base64(code, newline=False).decode() == text\n",
+        "        exact = True\n",
+        "tests/unit/test_seccomp_given.py::test_what_the_kernel_would_not_take_is_refused",
+    ),
+    Mutant(
+        "a name that no architecture has is refused where that is asked",
+        "plan/seccomp.py",
+        "        check_names(seccomp)\n",
+        "",
+        (
+            "tests/unit/test_seccomp_given.py::test_names_that_no_architecture_has_are_refused_if_that_is_asked",
+        ),
+    ),
+    Mutant(
+        "plugins are refused",
+        "life/unsupported.py",
+        "    if annotation(config, SECCOMP_PLUGINS) is not None:\n",
+        "    if False:\n",
+        ("tests/unit/test_seccomp_given.py::test_plugins_are_refused_by_name",),
+    ),
 ]

@@ -10,12 +10,13 @@ import pytest
 from libct.cli.check import as_json, as_text
 from libct.cli.check_bundle import BundleFacts, bundle_lines, id_map_lines
 from libct.cli.check_command import interpreter_of
-from libct.cli.check_host import HostFacts, attempt, gather, parse_ranges
+from libct.cli.check_host import HostFacts, attempt, gather
 from libct.cli.check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
 from libct.config import Config, IDMap, Mount, Namespace
 from libct.config.mount import MountIDMapping
 from libct.config.mount_flags import MS_BIND
 from libct.life.process import Process
+from libct.oci.automatic_maps import parse_ranges
 
 CONTROLLERS = ["cpu", "cpuset", "memory", "pids"]
 

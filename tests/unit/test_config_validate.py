@@ -72,6 +72,7 @@ MAPS = [IDMap(0, 1000, 10)]
 class MadeUp:
     """A host that has everything, but for what a test takes away."""
 
+    apparmor = True
     selinux = True
     cgroup_v2 = True
     rdt: frozenset[str] | None = frozenset(("L3", "MB"))
@@ -416,14 +417,35 @@ CASES: list[tuple[Config, list[str]]] = [
     ),
     (
         with_user(
+            mounts=[
+                Mount("/x", device="tmpfs", id_mapping=MountIDMapping(False, "/ns")),
+                Mount(
+                    "/x",
+                    device="tmpfs",
+                    extensions=EXT_COPYUP,
+                    id_mapping=MountIDMapping(False, "/ns"),
+                ),
+                Mount("/x", flags=MS_REMOUNT, id_mapping=MountIDMapping(False, "/ns")),
+            ],
+        ),
+        [
+            (
+                "mounts[1].options: tmpcopyup: not of a mount that maps ids, which is made on the"
+                " host's side"
+            ),
+            "mounts[2].options: a remount cannot map ids",
+        ],
+    ),
+    (
+        with_user(
             rootless_euid=True,
             mounts=[
-                Mount("/x", device="tmpfs", id_mapping=MountIDMapping(False, "ns")),
+                Mount("/x", device="proc", id_mapping=MountIDMapping(False, "ns")),
                 Mount("/x", "/y", "bind", MS_BIND, id_mapping=MountIDMapping(False, "", MAPS)),
             ],
         ),
         [
-            "mounts[0].options: only bind mounts can map ids",
+            "mounts[0].options: the kernel maps no ids of proc",
             "mounts[0].options: an ordinary user cannot map ids of a mount",
             "mounts[0].userns_path: not absolute: 'ns'",
             "mounts[1].options: an ordinary user cannot map ids of a mount",
@@ -845,12 +867,6 @@ def test_what_is_wrong_with_the_rootfs_on_this_host() -> None:
     assert found(config(), problem="missing: '/x'") == ["root.path: missing: '/x'"]
 
 
-def test_labels_need_selinux() -> None:
-    expected = ["process.selinuxLabel: SELinux is not enabled on this host"]
-    assert found(config(process_label="a:b:c"), selinux=False) == expected
-    assert found(config(process_label="a:b:c")) == []
-
-
 def test_mappings_of_a_joined_user_namespace_must_be_its_own() -> None:
     joined = config(
         namespaces=[Namespace(NEWUSER, "/proc/7/ns/user")], uid_mappings=MAPS, gid_mappings=MAPS
@@ -941,7 +957,8 @@ def test_values_of_wrong_types_are_findings() -> None:
 def test_the_facts_of_this_host(tmp_path: Path) -> None:
     facts = facts_of_host()
     assert facts.supports(NEWNS)
-    assert isinstance(facts.selinux, bool)
+    assert facts.apparmor is Path("/sys/kernel/security/apparmor").exists()
+    assert facts.selinux is ("selinuxfs" in Path("/proc/filesystems").read_text())
     assert isinstance(facts.cgroup_v2, bool)
     assert facts.is_own_namespace("/proc/self/ns/net", NEWNET)
     assert not facts.is_own_namespace("/proc/self/ns/mnt", NEWNET)

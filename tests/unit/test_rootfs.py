@@ -536,7 +536,7 @@ def test_v2() -> None:
     attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     (own,) = cgroup_steps(V2, "NEWCGROUP", manager=True)
     assert (own.op, *own.args) == (
-        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, *NOTHING),
+        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, *NOTHING, False),
     )
     (whole,) = cgroup_steps(V2, manager=True)
     assert (whole.op, whole.args[:2]) == ("bind", ("/sys/fs/cgroup", "/sys/fs/cgroup"))
@@ -552,6 +552,10 @@ def test_an_ordinary_user_cannot_write_to_the_host_s_groups() -> None:
         (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, host, None)
         assert step.op == "bind"
         assert step.args[2:5] == (True, "", MOUNT_ATTR_RDONLY)
+        # And where it has a cgroup namespace, but no right to mount them.
+        private = config("NEWCGROUP", mounts=[mount])
+        (step,) = cgroup_mount_steps(private, mount, 0, host, None)
+        assert (step.op, step.args[-1]) == ("mount_cgroup2", True)
 
 
 def test_mountinfo() -> None:
