@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
+from ..config.mount_flags import MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_RDONLY, MS_RDONLY
 from ..config.namespace import NEWCGROUP
 from ..loading.paths import join, split
-from ..rootfs.flags import attributes
+from ..rootfs.flags import ATIME, attributes
 from .devices import make_link
 from .mounts import after, bind, finish_calls, mount_filesystem, remount, setattr_call
 from .paths import inside
@@ -41,25 +41,25 @@ def _v2_step(
     mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
 ) -> Step:
     target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
+    attr_set, *changes = _changes(mount.flags, mount.cleared_flags)
     unified = host.layout.unified
     source = unified.mount if unified is not None else "/sys/fs/cgroup"
     if private:
         own = manager.paths().get("") if manager is not None else None
-        return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
+        return mount_cgroup2(target, own or source, attr_set, *changes, *after(mount), why=why)
     # A new mount from the first cgroup namespace would show the same tree, and
     # set its options (favordynmods) for the whole host.
     if host.euid != 0 or host.userns:
         # The whole of the host's tree would be writable to it (CVE-2023-25809).
         attr_set |= MOUNT_ATTR_RDONLY
-    return bind(target, source, True, "", attr_set, 0, 0, *after(mount), why=why)
+    return bind(target, source, True, "", attr_set, *changes, *after(mount), why=why)
 
 
 def _v1_steps(
     mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
 ) -> list[Step]:
     target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
+    changes = _changes(mount.flags, mount.cleared_flags)
     paths = manager.paths() if manager is not None else {}
     options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
     steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
@@ -78,18 +78,25 @@ def _v1_steps(
             runtime = _own_group(host.layout.controllers[first])
             own = paths.get(first, runtime)
             if manager is not None and manager.cgroup.rootless:
-                steps.append(bind_group(below, own, runtime, attr_set, why=why))
+                steps.append(bind_group(below, own, runtime, *changes, why=why))
             else:
-                steps.append(bind(below, own, False, "", attr_set, 0, 0, *_NOTHING, why=why))
+                steps.append(bind(below, own, False, "", *changes, *_NOTHING, why=why))
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
                 steps.append(make_link(f"{target}/{alias}", name, target, why=why))
     # Now that all is in its place.
-    attr_set &= MOUNT_ATTR_RDONLY
+    attr_set = changes[0] & MOUNT_ATTR_RDONLY
     if attr_set or after(mount) != _NOTHING:
         steps.append(remount(target, attr_set, 0, 0, *after(mount), why=why))
     return steps
+
+
+def _changes(flags: int, cleared: int) -> tuple[int, int, int]:
+    """(attr_set, attr_clr, asked) as for a bind; of the host's only access times are cleared."""
+    attr_set, attr_clr = attributes(flags, cleared)
+    attr_clr &= ATIME
+    return attr_set, attr_clr, attr_clr | attr_set & MOUNT_ATTR_NODIRATIME
 
 
 def _controller_option(controller: str) -> tuple[str, str | None]:
@@ -103,11 +110,13 @@ def _own_group(hierarchy: Hierarchy) -> str:
 
 
 @operation("rootfs.cgroup_mounts", "bind the control group {1} on {0}")
-def bind_group(target: str, own: str, runtime: str, attr_set: int) -> list[str]:
+def bind_group(
+    target: str, own: str, runtime: str, attr_set: int, attr_clr: int, asked: int
+) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
         f'open_tree(AT_FDCWD, "{own}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)',
-        *([setattr_call(attr_set, 0)] if attr_set else []),
+        *([setattr_call(attr_set, attr_clr)] if attr_set or attr_clr else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
     ]
 
@@ -117,6 +126,8 @@ def mount_cgroup2(
     target: str,
     source: str,
     attr_set: int,
+    attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -126,7 +137,7 @@ def mount_cgroup2(
         'fsopen("cgroup2", FSOPEN_CLOEXEC)',
         "fsconfig(FSCONFIG_CMD_CREATE)",
         "fsmount(FSMOUNT_CLOEXEC)",
-        *([setattr_call(attr_set, 0)] if attr_set else []),
+        *([setattr_call(attr_set, attr_clr)] if attr_set or attr_clr else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
         *finish_calls(rec_set, rec_clr, propagation),
     ]

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 
-def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: int) -> None:
+def bind_group(
+    context: Context,
+    target: str,
+    own: str,
+    runtime: str,
+    attr_set: int,
+    attr_clr: int,
+    asked: int,
+) -> None:
     """The container's group, or the runtime's where an ordinary user may make no other."""
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
@@ -25,7 +33,8 @@ def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: 
         except FileNotFoundError:
             tree = clone_tree(runtime, recursive=False)
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
         finally:
             posix.close(tree)
     finally:
@@ -37,6 +46,8 @@ def mount_cgroup2(
     target: str,
     source: str,
     attr_set: int,
+    attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -59,7 +70,8 @@ def mount_cgroup2(
             except FileNotFoundError:
                 tree = empty_tmpfs()
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
             posix.close(tree)

@@ -185,7 +185,7 @@ def test_where_none_can_be_shown_the_place_is_covered(tmp_path: Path) -> None:
         (tmp_path / "sys/fs/cgroup/of-the-host").mkdir(parents=True)
         root = os.open(tmp_path, os.O_PATH)
         # Without rights over its cgroup namespace, and without the host's mount.
-        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, ())
+        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, 0, 0, ())
         assert list((tmp_path / "sys/fs/cgroup").iterdir()) == []
         with pytest.raises(OSError, match="Read-only file system"):
             (tmp_path / "sys/fs/cgroup/new").mkdir()

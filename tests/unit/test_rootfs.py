@@ -523,7 +523,7 @@ def test_v1_groups_that_an_ordinary_user_may_not_have_made() -> None:
     host = Host(userns=True, layout=V1)
     steps = cgroup_mount_steps(config("NEWNS", mounts=[mount]), mount, 0, host, own)
     assert [step.args for step in steps if step.op == "bind_group"] == [
-        (f"/sys/fs/cgroup/{name}", source, runtime, 0)
+        (f"/sys/fs/cgroup/{name}", source, runtime, 0, 0, 0)
         for name, source, runtime in (
             ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/box", "/sys/fs/cgroup/cpu,cpuacct/mine"),
             ("pids", "/sys/fs/cgroup/pids/box", "/sys/fs/cgroup/pids/mine"),
@@ -536,7 +536,7 @@ def test_v2() -> None:
     attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     (own,) = cgroup_steps(V2, "NEWCGROUP", manager=True)
     assert (own.op, *own.args) == (
-        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, *NOTHING),
+        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, 0, 0, *NOTHING),
     )
     (whole,) = cgroup_steps(V2, manager=True)
     assert (whole.op, whole.args[:2]) == ("bind", ("/sys/fs/cgroup", "/sys/fs/cgroup"))
