@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ..config.mount_flags import MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_RDONLY, MS_RDONLY
+from ..config.mount_flags import (
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_RDONLY,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+)
 from ..config.namespace import NEWCGROUP
 from ..loading.paths import join, split
 from ..rootfs.flags import ATIME, attributes
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from ..config import Config, Mount
     from ..life.host import Host
 
+_ALWAYS = MS_NOSUID | MS_NODEV | MS_NOEXEC  # of v1, whatever the options, as runc has it
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
 
@@ -59,9 +67,10 @@ def _v1_steps(
     mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
 ) -> list[Step]:
     target, why = inside(mount.destination), f"mounts[{index}]"
-    changes = _changes(mount.flags, mount.cleared_flags)
+    protected = mount.flags | _ALWAYS
+    changes = _changes(protected, mount.cleared_flags)
     paths = manager.paths() if manager is not None else {}
-    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
+    options, flags = (("mode", "755"),), protected & ~MS_RDONLY
     steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
     together: dict[str, list[str]] = {}  # mount point -> its controllers
     for controller, hierarchy in host.layout.controllers.items():
@@ -71,7 +80,7 @@ def _v1_steps(
         below = f"{target}/{name}"
         if private:
             keys = tuple(_controller_option(controller) for controller in controllers)
-            more = (keys, mount.flags, False, *_NOTHING)
+            more = (keys, protected, False, *_NOTHING)
             steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
         else:
             first = controllers[0]

@@ -104,6 +104,27 @@ def test_v1_shows_the_container_s_own_part_alone(rootfs: Path) -> None:
 
 
 @requires("cgroup1")
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("kinds", [KINDS, PRIVATE])
+def test_v1_is_always_nosuid_nodev_and_noexec(
+    rootfs: Path, kinds: tuple[str, ...], user: bool
+) -> None:
+    """Whatever the options, as with runc."""
+    for options in ((), ("ro",), ("suid", "dev", "exec")):
+        run = run_box(
+            rootfs,
+            "cat /proc/self/mountinfo",
+            [mount("/mnt", "cgroup", "cgroup", *options)],
+            kinds=kinds,
+            user=user,
+        )
+        at = mounted(run.text)
+        for point in ("/mnt", *(f"/mnt/{name}" for name in hierarchies())):
+            assert {"nosuid", "noexec", "nodev"} <= at[point].options, (point, options)
+            assert ("ro" in at[point].options) is (options == ("ro",)), (point, options)
+
+
+@requires("cgroup1")
 def test_v1_more_options(rootfs: Path) -> None:
     run = run_box(rootfs, "cat /proc/self/mountinfo", mounts("rro", "shared"), kinds=PRIVATE)
     at = mounted(run.text)

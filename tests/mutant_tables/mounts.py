@@ -6,6 +6,8 @@ from . import Mutant
 
 _ATIME = "tests/kernel/test_rootfs_atime.py::test_"
 
+_CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+
 MUTANTS = [
     Mutant(
         "another access time takes the place of the old one",
@@ -41,5 +43,12 @@ MUTANTS = [
         "            attach(context, tree, place, target, **changes)\n        finally",
         "            attach(context, tree, place, target)\n        finally",
         (f"{_ATIME}a_group_that_is_bound_has_them",),
+    ),
+    Mutant(
+        "v1 mounts have no devices, set-id programs or programs at all",
+        "plan/cgroup_mounts.py",
+        "    protected = mount.flags | _ALWAYS\n",
+        "    protected = mount.flags\n",
+        (f"{_CGROUP}v1_is_always_nosuid_nodev_and_noexec",),
     ),
 ]

@@ -462,6 +462,8 @@ V1 = Layout(
         "name=systemd": Hierarchy("/sys/fs/cgroup/systemd"),
     },
 )
+V1_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+V1_ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 V2 = Layout("v2", unified=Hierarchy("/sys/fs/cgroup", own="/mine"))
 
 
@@ -482,7 +484,7 @@ def cgroup_steps(
 
 
 def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
-    flags = MS_RDONLY | MS_NOSUID
+    flags = MS_RDONLY | V1_FLAGS
     steps = cgroup_steps(V1, "NEWCGROUP")
     assert {step.why for step in steps} == {"mounts[7]"}
 
@@ -491,7 +493,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
         return ("mount_filesystem", target, "cgroup", "cgroup", options, flags, False, *NOTHING)
 
     mode = (("mode", "755"),)
-    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, MS_NOSUID, False, *NOTHING)
+    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, V1_FLAGS, False, *NOTHING)
     assert brief(steps) == [
         ("mount_filesystem", *tmpfs),
         fs("cpu,cpuacct", ("cpu", None), ("cpuacct", None)),
@@ -504,7 +506,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
 
 
 def test_v1_parts_are_bound_without_a_namespace() -> None:
-    attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+    attr = MOUNT_ATTR_RDONLY | V1_ATTRIBUTES
     for manager, pids in ((True, "/sys/fs/cgroup/pids/box"), (False, "/sys/fs/cgroup/pids/mine")):
         found = [step.args for step in cgroup_steps(V1, manager=manager) if step.op == "bind"]
         assert found == [
@@ -523,7 +525,7 @@ def test_v1_groups_that_an_ordinary_user_may_not_have_made() -> None:
     host = Host(userns=True, layout=V1)
     steps = cgroup_mount_steps(config("NEWNS", mounts=[mount]), mount, 0, host, own)
     assert [step.args for step in steps if step.op == "bind_group"] == [
-        (f"/sys/fs/cgroup/{name}", source, runtime, 0, 0, 0)
+        (f"/sys/fs/cgroup/{name}", source, runtime, V1_ATTRIBUTES, 0, 0)
         for name, source, runtime in (
             ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/box", "/sys/fs/cgroup/cpu,cpuacct/mine"),
             ("pids", "/sys/fs/cgroup/pids/box", "/sys/fs/cgroup/pids/mine"),
