@@ -16,6 +16,7 @@ from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
 from ..syscalls.mounts import mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
 from .binds import clone_tree
+from .refused import explain_mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def mapped_tree(
     tree = clone_tree(source, recursive=recursive)
     try:
         _map(tree, slave, map_recursive, path, uids, gids)
-    except BaseException:
+    except BaseException as error:
         posix.close(tree)
+        if isinstance(error, PermissionError):
+            explain_mapping(error, source, recursive=map_recursive)
         raise
     return tree
 

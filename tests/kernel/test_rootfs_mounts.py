@@ -474,13 +474,111 @@ def test_a_plain_bind_of_what_has_something_below_says_that_rbind_works(
             assert caught.value.errno == errno.EINVAL
             mounts = [mount("/mnt", "bind", str(at), "rbind")]
             assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
-        # Of what is unbindable it does not.
+        # What the host has unbindable is so no more in the container's mount namespace.
         kernel_mount("none", str(shared), flags=0x20000)  # MS_UNBINDABLE
-        with pytest.raises(StepError, match="Invalid argument") as caught:
+        with pytest.raises(StepError, match=": rbind works"):
             run_box(rootfs, "true", [bind("/mnt", source)], user=True)
-        assert caught.value.hint == ""
+        mounts = [mount("/mnt", "bind", str(source), "rbind")]
+        assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+def test_so_does_a_bind_of_what_an_earlier_mount_has_made(
+    rootfs: Path, shared: Path, mapped: bool
+) -> None:
+    """Only in the container's mount namespace is there anything below it."""
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+
+    def body() -> None:
+        source = closed_source(shared, 4321)
+        (source / "below").mkdir(mode=0o755)
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        for option, hint in (("rslave", "rbind works"), ("runbindable", "")):
+            first = mount("/mnt", "bind", str(source), "rbind", option)
+            late = bind("/home", f"{rootfs}/mnt", **more)
+            with pytest.raises(StepError, match="Invalid argument") as caught:
+                run_box(rootfs, "true", [first, late], user=True)
+            assert caught.value.place.startswith("mounts[4]")
+            assert caught.value.hint.endswith(hint)
+            assert bool(caught.value.hint) is bool(hint)
+        mounts = [
+            mount("/mnt", "bind", str(source), "rbind"),
+            mount("/home", "bind", f"{rootfs}/mnt", "rbind", **more),
+        ]
+        assert "below" in run_box(rootfs, "ls /home", mounts, user=True).text
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@requires("user")
+def test_an_ordinary_user_is_told_so_too(rootfs: Path) -> None:
+    """Of sources that are opened before the first mount, and of such as are made by one."""
+
+    def body() -> None:
+        source = Path(tempfile.mkdtemp(dir=session_directory()))
+        source.chmod(0o755)
+        (source / "below").mkdir(mode=0o755)
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        early = {"destination": "/home", "source": str(source), "options": ["bind"]}
+        first = {"destination": "/mnt", "source": str(source), "options": ["rbind"]}
+        late = {"destination": "/home", "source": f"{rootfs}/mnt", "options": ["bind"]}
+        proc = {"destination": "/proc", "type": "proc", "source": "proc"}
+        for mounts in ([proc, early], [proc, first, late]):
+            place = Path(tempfile.mkdtemp(dir=session_directory()))
+            bundle = make_bundle(place, rootfs=rootfs, rootless=True, args=["true"], mounts=mounts)
+            command = ("run", "--bundle", bundle, unique())
+            done = run(
+                libct_command(*command, root=place / "state", user=True),
+                user=True,
+                env=libct_environment(user=True),
+            )
+            assert "does not uncover: rbind works)" in done.stderr, mounts
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_id_mapped_sources_that_cannot_be(rootfs: Path, shared: Path, user: bool) -> None:
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)}
+    with pytest.raises(StepError, match="the source of a bind mount must exist on the host"):
+        run_box(rootfs, "true", [bind("/mnt", shared / "missing", **more)], user=user)
+    # A missing user namespace to map by is no missing source.
+    more = {"id_mapping": MountIDMapping(False, str(shared / "missing"))}
+    with pytest.raises(StepError) as caught:
+        run_box(rootfs, "true", [bind("/mnt", shared, **more)], user=user)
+    assert (caught.value.errno, caught.value.hint) == (errno.ENOENT, "")
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_ids_that_are_mapped_already_are_not_mapped_again(
+    rootfs: Path, shared: Path, user: bool
+) -> None:
+    maps = MAPPED["uid_mappings"]
+
+    def mapping(recursive: bool) -> dict[str, Any]:
+        return {"id_mapping": MountIDMapping(recursive, "", maps, maps)}
+
+    (shared / "below").mkdir()
+    twice = [
+        bind("/mnt", shared, **mapping(False)),
+        bind("/opt", f"{rootfs}/mnt", **mapping(False)),
+    ]
+    below = [
+        mount("/mnt", "tmpfs"),
+        bind("/mnt/below", shared, **mapping(False)),
+        mount("/opt", "bind", f"{rootfs}/mnt", "rbind", **mapping(True)),
+    ]
+    for mounts in (twice, below):
+        with pytest.raises(StepError, match="mapped already, and cannot be mapped again") as caught:
+            run_box(rootfs, "true", mounts, user=user)
+        assert caught.value.errno == errno.EPERM
+    # What is below is not mapped without ridmap, and does not matter then.
+    below[-1] = mount("/opt", "bind", f"{rootfs}/mnt", "rbind", **mapping(False))
+    assert run_box(rootfs, "true", below, user=user).status == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from . import Mutant
 _ATIME = "tests/kernel/test_rootfs_atime.py::test_"
 
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+_MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
 MUTANTS = [
     Mutant(
@@ -50,5 +51,50 @@ MUTANTS = [
         "    protected = mount.flags | _ALWAYS\n",
         "    protected = mount.flags\n",
         (f"{_CGROUP}v1_is_always_nosuid_nodev_and_noexec",),
+    ),
+    Mutant(
+        "why a source is refused is told by who was refused it",
+        "rootfs/binds.py",
+        "            explain_clone(error, source)\n",
+        "            pass\n",
+        (
+            f"{_MOUNTS}an_ordinary_user_is_told_so_too",
+            f"{_MOUNTS}so_does_a_bind_of_what_an_earlier_mount_has_made",
+        ),
+    ),
+    Mutant(
+        "what the lender has found out reaches who asked for the source",
+        "bootstrap/lending.py",
+        "            advise(error, hint)\n",
+        "",
+        (f"{_MOUNTS}so_does_a_bind_of_what_an_earlier_mount_has_made",),
+    ),
+    Mutant(
+        "ids that are mapped already are told",
+        "rootfs/idmapped.py",
+        "        if isinstance(error, PermissionError):\n",
+        "        if False:\n",
+        (f"{_MOUNTS}ids_that_are_mapped_already_are_not_mapped_again",),
+    ),
+    Mutant(
+        "so are those of what is below",
+        "rootfs/refused.py",
+        "(on, *below)",
+        "(on,)",
+        (f"{_MOUNTS}ids_that_are_mapped_already_are_not_mapped_again",),
+    ),
+    Mutant(
+        "a missing source whose ids are to be mapped is told to be missing",
+        "bootstrap/hints.py",
+        '"take_source", "open_idmapped"):\n',
+        '"take_source"):\n',
+        (f"{_MOUNTS}id_mapped_sources_that_cannot_be",),
+    ),
+    Mutant(
+        "a missing user namespace is no missing source",
+        "bootstrap/hints.py",
+        'code == errno.ENOENT and failure.call.startswith("open_tree("):',
+        "code == errno.ENOENT:",
+        (f"{_MOUNTS}id_mapped_sources_that_cannot_be",),
     ),
 ]
