@@ -7,6 +7,7 @@ from . import Mutant
 _ATIME = "tests/kernel/test_rootfs_atime.py::test_"
 
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+_OPTIONS = "tests/unit/test_oci_mount_options.py::test_options"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
 MUTANTS = [
@@ -96,5 +97,19 @@ MUTANTS = [
         'code == errno.ENOENT and failure.call.startswith("open_tree("):',
         "code == errno.ENOENT:",
         (f"{_MOUNTS}id_mapped_sources_that_cannot_be",),
+    ),
+    Mutant(
+        "of options of a tree what sets wins",
+        "oci/mount_options.py",
+        "    attr_clr &= ~attr_set | MOUNT_ATTR__ATIME\n",
+        "    attr_set &= ~attr_clr | MOUNT_ATTR__ATIME\n",
+        (_OPTIONS,),
+    ),
+    Mutant(
+        "rstrictatime wins over rnoatime",
+        "oci/mount_options.py",
+        "        attr_set &= ~MOUNT_ATTR_NOATIME\n",
+        "        pass\n",
+        (_OPTIONS,),
     ),
 ]

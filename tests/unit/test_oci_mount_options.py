@@ -11,6 +11,9 @@ from libct.config.mount_flags import (
     EXT_COPYUP,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
@@ -81,7 +84,24 @@ def test_there_are_no_others() -> None:
             Mount("/x", flags=MS_NOEXEC, data="mode=755,size=64k"),
         ),
         (["rro"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
-        (["rro", "rrw"], Mount("/x", rec_attr=RecAttr(0, MOUNT_ATTR_RDONLY))),
+        (["rrw"], Mount("/x", rec_attr=RecAttr(0, MOUNT_ATTR_RDONLY))),
+        (["rro", "rrw"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
+        (["rrw", "rro"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
+        (
+            ["rnosuid", "rsuid", "rnodev", "rexec", "rdev"],
+            Mount(
+                "/x",
+                rec_attr=RecAttr(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC),
+            ),
+        ),
+        (
+            ["rnoatime", "rrelatime"],
+            Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME)),
+        ),
+        (
+            ["rstrictatime", "rnoatime"],
+            Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
+        ),
         (["rnoatime"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME))),
         (
             ["rnoatime", "rstrictatime"],
