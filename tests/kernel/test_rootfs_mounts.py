@@ -371,20 +371,25 @@ def test_remount_changes_a_mount_that_is_there(rootfs: Path, shared: Path) -> No
     assert not (rootfs / "mnt/missing").exists()
 
 
-def test_a_tmpfs_is_like_the_directory_it_covers(rootfs: Path) -> None:
-    for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000)):
-        (rootfs / "home" / name).mkdir()
-        os.chown(rootfs / "home" / name, owner, owner)
+@pytest.mark.parametrize("user", [False, True])
+def test_a_tmpfs_has_the_mode_of_the_directory_it_covers(rootfs: Path, user: bool) -> None:
+    """But not its owner, unless it begins with a copy of it."""
+    first = 100_000 if user else 0
+    for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000), ("copy", 0o750, 7)):
+        (rootfs / "home" / name).mkdir(exist_ok=True)
+        os.chown(rootfs / "home" / name, first + owner, first + owner)
         (rootfs / "home" / name).chmod(mode)
     mounts = [
         mount("/home/plain", "tmpfs"),
         mount("/home/owned", "tmpfs"),
         mount("/home/given", "tmpfs", "tmpfs", "mode=700,uid=5,gid=6"),
-        mount("/home/none/before", "tmpfs"),
+        mount("/home/copy", "tmpfs", "tmpfs", "tmpcopyup"),
+        mount("/mnt", "tmpfs"),
+        mount("/mnt/none/before", "tmpfs"),
     ]
-    script = "cd /home; stat -c '%a %u %g' plain owned given none none/before"
-    assert run_box(rootfs, script, mounts).lines == [
-        *("751 0 0", "2770 1000 1000", "700 5 6", "755 0 0"),
+    script = "cd /home; stat -c '%a %u %g' plain owned given copy /mnt/none /mnt/none/before"
+    assert run_box(rootfs, script, mounts, user=user).lines == [
+        *("751 0 0", "2770 0 0", "700 5 6", "750 7 7", "755 0 0"),
         "1777 0 0",  # as the kernel makes it
     ]
 

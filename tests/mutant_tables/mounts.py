@@ -112,4 +112,18 @@ MUTANTS = [
         "        pass\n",
         (_OPTIONS,),
     ),
+    Mutant(
+        "a tmpfs is root's, whoever has the directory below",
+        "rootfs/filesystems.py",
+        "owner=copy_up)",
+        "owner=True)",
+        (f"{_MOUNTS}a_tmpfs_has_the_mode_of_the_directory_it_covers",),
+    ),
+    Mutant(
+        "a copy of a directory has its owner",
+        "rootfs/filesystems.py",
+        "owner=copy_up)",
+        "owner=False)",
+        (f"{_MOUNTS}a_tmpfs_has_the_mode_of_the_directory_it_covers",),
+    ),
 ]
