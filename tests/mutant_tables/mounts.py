@@ -7,6 +7,7 @@ from . import Mutant
 _ATIME = "tests/kernel/test_rootfs_atime.py::test_"
 
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
+_ROOT = "tests/kernel/test_rootfs_root.py::test_"
 _OPTIONS = "tests/unit/test_oci_mount_options.py::test_options"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
@@ -125,5 +126,26 @@ MUTANTS = [
         "owner=copy_up)",
         "owner=False)",
         (f"{_MOUNTS}a_tmpfs_has_the_mode_of_the_directory_it_covers",),
+    ),
+    Mutant(
+        "rprivate takes nothing from mounts that are to be shared",
+        "plan/root.py",
+        "or propagation == MS_PRIVATE:\n",
+        "or propagation & MS_PRIVATE:\n",
+        (f"{_ROOT}a_mount_keeps_its_own_propagation",),
+    ),
+    Mutant(
+        "binds whose sources were opened before are private then, too",
+        "plan/container.py",
+        "    config = root.with_private_binds(config)\n",
+        "",
+        (f"{_ROOT}a_mount_keeps_its_own_propagation",),
+    ),
+    Mutant(
+        "and only then",
+        "plan/root.py",
+        "    if config.root_propagation != MS_PRIVATE | MS_REC:\n",
+        "    if not config.root_propagation & MS_PRIVATE:\n",
+        (f"{_ROOT}a_mount_keeps_its_own_propagation",),
     ),
 ]

@@ -645,7 +645,7 @@ _ROOTS = [
     Mutant(
         "the root has its own propagation in the end",
         "plan/root.py",
-        "    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):\n",
+        "    if propagation & (MS_SHARED | MS_UNBINDABLE) or propagation == MS_PRIVATE:\n",
         "    if False:\n",
         (f"{_ROOT}propagation_of_the_root",),
     ),
