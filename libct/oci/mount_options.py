@@ -26,6 +26,7 @@ from ..config.mount_flags import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_NOSYMFOLLOW,
+    MS_POSIXACL,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SET_FLAGS = {
+    "acl": MS_POSIXACL,
     "bind": MS_BIND,
     "defaults": 0,
     "dirsync": MS_DIRSYNC,
@@ -72,6 +74,7 @@ CLEARED_FLAGS = {
     "diratime": MS_NODIRATIME,
     "exec": MS_NOEXEC,
     "loud": MS_SILENT,
+    "noacl": MS_POSIXACL,
     "noiversion": MS_I_VERSION,
     "nolazytime": MS_LAZYTIME,
     "nomand": MS_MANDLOCK,

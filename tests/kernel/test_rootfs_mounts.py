@@ -88,6 +88,8 @@ ATTRIBUTES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "nomand": ({"rw"}, set(), set()),
     "iversion": ({"rw"}, set(), set()),  # not shown
     "noiversion": ({"rw"}, set(), set()),
+    "acl": ({"rw"}, set(), set()),  # not shown
+    "noacl": ({"rw"}, set(), set()),
     "silent": ({"rw"}, set(), set()),
     "loud": ({"rw"}, set(), set()),
     "size=64k": (set(), set(), {"size=64k"}),
@@ -487,6 +489,22 @@ def test_a_plain_bind_of_what_has_something_below_says_that_rbind_works(
         assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+def test_a_mount_of_type_bind_is_one_without_the_option(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("bound\n")
+    for options in ((), ("ro",)):
+        at = mount("/mnt", "bind", str(shared), *options)
+        assert run_box(rootfs, "cat /mnt/file", [at]).lines == ["bound"]
+
+
+def test_a_remount_of_the_root_is_refused(rootfs: Path) -> None:
+    """root.readonly is for that."""
+    for options in (("bind", "remount", "ro"), ("remount", "ro")):
+        with pytest.raises(libct.ConfigError, match="is the root itself"):
+            run_box(rootfs, "true", [mount("/", "", "", *options)])
+    script = "touch /x 2>&1 | grep -c 'Read-only file system'"
+    assert run_box(rootfs, script, readonlyfs=True).lines == ["1"]
 
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])

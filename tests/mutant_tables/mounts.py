@@ -8,6 +8,7 @@ _ATIME = "tests/kernel/test_rootfs_atime.py::test_"
 
 _CGROUP = "tests/kernel/test_rootfs_cgroup.py::test_"
 _ROOT = "tests/kernel/test_rootfs_root.py::test_"
+_RULES = "tests/unit/test_config_validate.py::test_rules"
 _OPTIONS = "tests/unit/test_oci_mount_options.py::test_options"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
@@ -147,5 +148,40 @@ MUTANTS = [
         "    if config.root_propagation != MS_PRIVATE | MS_REC:\n",
         "    if not config.root_propagation & MS_PRIVATE:\n",
         (f"{_ROOT}a_mount_keeps_its_own_propagation",),
+    ),
+    Mutant(
+        "acl is given to the file system, by the call that knows it",
+        "rootfs/flags.py",
+        "flags & (MS_I_VERSION | MS_POSIXACL)",
+        "flags & MS_I_VERSION",
+        ("tests/unit/test_rootfs.py::test_long_options_iversion_and_acl_take_the_old_call",),
+    ),
+    Mutant(
+        "acl is a flag and no option of a file system",
+        "oci/mount_options.py",
+        '    "acl": MS_POSIXACL,\n',
+        "",
+        (f"{_MOUNTS}each_option_of_a_tmpfs_is_what_the_kernel_shows",),
+    ),
+    Mutant(
+        "a bind mount has nothing copied up",
+        "config/rules_rootfs.py",
+        "EXT_COPYUP and (bind or",
+        "EXT_COPYUP and (not bind and",
+        (_RULES,),
+    ),
+    Mutant(
+        "a destination by a link to the bundle is inside",
+        "oci/bundle.py",
+        "            mount.destination = inside\n",
+        "            pass\n",
+        ("tests/unit/test_oci_load.py::test_destinations_by_the_path_that_the_caller_gave",),
+    ),
+    Mutant(
+        "a destination that is inside is so by its path",
+        "oci/bundle.py",
+        '        if inside != destination_inside("/", mount.destination):\n',
+        "        if inside:\n",
+        ("tests/unit/test_oci_load.py::test_destinations_by_the_path_that_the_caller_gave",),
     ),
 ]

@@ -29,10 +29,10 @@ from libct.config.mount_flags import (
 from libct.oci import mount_options as tables
 from libct.oci.mount_options import apply_options, options_of
 
-# config.md and config-linux.md list these; runc prints them as mountOptions.
+# config.md and config-linux.md list these, but for acl; runc prints them as mountOptions.
 DOCUMENTED = [
-    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
-    "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
+    "acl", "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
+    "lazytime", "loud", "mand", "noacl", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
     "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private",
     "ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "rnoatime",
     "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime", "rnosuid",

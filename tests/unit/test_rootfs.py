@@ -28,6 +28,7 @@ from libct.config.mount_flags import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_POSIXACL,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -180,8 +181,8 @@ def test_a_file_system_and_its_options() -> None:
     ]
 
 
-def test_long_options_and_iversion_take_the_old_call() -> None:
-    for data, flags in (("lowerdir=" + "/x:" * 100, 0), ("", MS_I_VERSION)):
+def test_long_options_iversion_and_acl_take_the_old_call() -> None:
+    for data, flags in (("lowerdir=" + "/x:" * 100, 0), ("", MS_I_VERSION), ("", MS_POSIXACL)):
         (step,) = mount_steps(libct.Mount("/o", "", "overlay", flags, data=data), 0, opened=False)
         assert step.calls[1].startswith('mount("overlay", "overlay", ')
 
