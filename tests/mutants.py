@@ -30,6 +30,7 @@ from .mutant_tables import (
     labels,
     landlock,
     life,
+    mounts,
     rootfs,
     seccomp,
     servers,
@@ -54,6 +55,7 @@ _TABLES = (
     landlock,
     labels,
     userns,
+    mounts,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..loading.paths import real
-from ..rootfs.mountinfo import parse
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..plan.step import Plan, Step
@@ -57,14 +54,11 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
         return "root.path of the configuration must be an existing directory"
-    if step.op in ("bind", "open_source", "take_source"):
-        if code == errno.ENOENT:
+    if step.op in ("bind", "open_source", "take_source", "open_idmapped"):
+        if code == errno.ENOENT and failure.call.startswith("open_tree("):
             return "the source of a bind mount must exist on the host"
-        if code == errno.EACCES:
+        if code == errno.EACCES and step.op != "open_idmapped":
             return "the container's root, as a user of the host, may not enter a directory of it"
-        source, recursive = step.args[1:3]
-        if code == errno.EINVAL and failure.call.startswith("open_tree(") and not recursive:
-            return _for_plain_bind(source)
     if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
@@ -139,17 +133,6 @@ def _for_mount(step: Step, code: int | None) -> str:
         return _namespace_limit()  # it is made by a process in new ones (rootfs/pidfs.py)
     if code == errno.ENODEV:
         return f"this kernel has no file system {fstype!r}: see /proc/filesystems"
-    return ""
-
-
-def _for_plain_bind(source: str) -> str:
-    """A user namespace lets nobody see what is below a mount from outside (mount_namespaces(7))."""
-    path = real(source)
-    points = parse(_read("/proc/self/mountinfo"))
-    on = [at for at in points if path == at.point or path.startswith(at.point.rstrip("/") + "/")]
-    on.sort(key=lambda at: len(at.point))
-    if on and on[-1].bindable and any(at.is_below(path) and at.point != path for at in points):
-        return "something is mounted below it, which a user namespace does not uncover: rbind works"
     return ""
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import posix
 
-from ..errors import StepProblem
+from ..errors import StepProblem, advise
 from ..rootfs.binds import clone_tree
 from ..rootfs.idmapped import mapped_tree
 from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
@@ -45,8 +45,8 @@ class Lender:
     def __init__(self, pid: int, channel: Channel, late: list[str]) -> None:
         self._pid, self._channel, self._begun, self._over = pid, channel, False, False
         self._late = late  # the slots of what it opens when it is asked to
-        # By slot: a descriptor, or (errno, text, path).
-        self._lent: dict[str, int | tuple[int, str, str]] = {}
+        # By slot: a descriptor, or (errno, text, path, hint).
+        self._lent: dict[str, int | tuple[int, str, str, str]] = {}
 
     def lend_to(self, pid: int, pidfd: int) -> None:
         """The cloner's: have the process just cloned served, and wait until that is done.
@@ -102,7 +102,10 @@ class Lender:
                 return -1
         found = self._lent.pop(slot)
         if isinstance(found, tuple):
-            raise OSError(*found)
+            *what, hint = found
+            error = OSError(*what)
+            advise(error, hint)
+            raise error
         return found
 
     def _receive(self) -> bool:
@@ -156,7 +159,7 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
 
 
 def _open(channel: Channel, sources: list[Lent]) -> None:
-    answers: list[tuple[str, tuple[int, str, str] | None]] = []
+    answers: list[tuple[str, tuple[int, str, str, str] | None]] = []
     fds: list[int] = []
     for slot, source, recursive, _, mapping in sources:
         try:
@@ -167,7 +170,8 @@ def _open(channel: Channel, sources: list[Lent]) -> None:
             answers.append((slot, None))
         except OSError as error:
             path = error.filename or source
-            answers.append((slot, (error.errno or 0, error.strerror or "", path)))
+            hint = getattr(error, "hint", "")
+            answers.append((slot, (error.errno or 0, error.strerror or "", path, hint)))
     channel.send((answers,), fds)
     close_all(fds)
 

@@ -42,6 +42,8 @@ _CGROUP2_OPTIONS = frozenset(
 )
 # What is a namespace's is not mapped by another one.
 _UNMAPPED = ("cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs")
+# runc's words
+_BIND_OPTIONS = "bind mounts cannot have any filesystem-specific options applied"
 _NO_NAMESPACE = "needs a mount namespace in linux.namespaces: this would be done to the host"
 
 
@@ -123,8 +125,7 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
     if bind:
         check_path(f"{place}.source", mount.source, findings)
         if mount.data:
-            message = f"a bind mount has no options of a filesystem: {mount.data!r}"
-            findings.append(Finding(f"{place}.options", message))
+            findings.append(Finding(f"{place}.options", f"{_BIND_OPTIONS}: {mount.data!r}"))
     elif mount.device in ("cgroup", "cgroup2"):
         unknown = [text for text in mount.data.split(",") if text not in ("", *_CGROUP2_OPTIONS)]
         if unknown:
@@ -134,7 +135,9 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
         message = "missing: only a bind mount has no type of filesystem"
         findings.append(Finding(f"{place}.type", message))
     if mount.extensions & EXT_COPYUP and (bind or mount.device != "tmpfs"):
-        message = f"tmpcopyup is for tmpfs alone, not for {mount.device or 'a bind mount'}"
+        message = f"tmpcopyup is for tmpfs alone, not for {mount.device}"
+        if bind:
+            message = f"{_BIND_OPTIONS}: 'tmpcopyup'"
         findings.append(Finding(f"{place}.options", message))
 
 

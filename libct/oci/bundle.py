@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import posix
+
+from ..config.mount import destination_inside
 from ..errors import ConfigError, Finding
 from ..loading.jsontext import loads
-from ..loading.paths import exists, join, real
+from ..loading.paths import exists, join, normal, real
 from .reader import Table, show
 
 TYPE_CHECKING = False
@@ -66,7 +69,22 @@ def read_bundle(
     bundle = real(path)
     spec = read_spec(bundle)
     config, arguments = config_from_spec(spec, bundle=bundle, id=id, **options)
+    _take_inside(config, bundle, normal(join(posix.getcwd(), path)))
     return config, arguments, Table(spec, "", []).string_map("annotations")
+
+
+def _take_inside(config: Config, bundle: str, given: str) -> None:
+    """Put destinations inside that begin with the path of the rootfs as the caller knows it.
+
+    given: the path of the bundle, by links maybe.
+    """
+    if given == bundle or not config.rootfs.startswith(f"{bundle}/"):
+        return
+    rootfs = given + config.rootfs[len(bundle) :]
+    for mount in config.mounts:
+        inside = destination_inside(rootfs, mount.destination)
+        if inside != destination_inside("/", mount.destination):
+            mount.destination = inside
 
 
 def from_bundle(

@@ -225,7 +225,8 @@ def plan_start(
 
 
 def _with_destinations(config: Config) -> Config:
-    """With all mounts on paths of the container."""
+    """With all mounts on paths of the container, and as private as its root is to be."""
+    config = root.with_private_binds(config)
     inside = [destination_inside(config.rootfs, mount.destination) for mount in config.mounts]
     if inside == [mount.destination for mount in config.mounts]:
         return config

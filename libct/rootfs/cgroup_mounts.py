@@ -9,7 +9,7 @@ from ..config.mount_flags import MOUNT_ATTR_RDONLY
 from .attach import attach, finish
 from .binds import clone_tree
 from .filesystems import make_filesystem, mount_filesystem
-from .flags import attributes
+from .flags import ATIME, attributes
 from .masks import empty_tmpfs
 from .paths import make_in_root
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from .flags import Options
 
 
-def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: int) -> None:
+def bind_group(
+    context: Context,
+    target: str,
+    own: str,
+    runtime: str,
+    attr_set: int,
+    attr_clr: int,
+    asked: int,
+) -> None:
     """The container's group, or the runtime's where an ordinary user may make no other."""
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
@@ -28,7 +36,8 @@ def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: 
         except FileNotFoundError:
             tree = clone_tree(runtime, recursive=False)
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
         finally:
             posix.close(tree)
     finally:
@@ -47,8 +56,8 @@ def mount_hierarchy(
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
-        attr_set, _ = attributes(flags)
-        bind_group(context, target, own, runtime, attr_set)
+        attr_set, attr_clr = attributes(flags)
+        bind_group(context, target, own, runtime, attr_set, attr_clr & ATIME, attr_clr & ATIME)
 
 
 def mount_cgroup2(
@@ -56,6 +65,8 @@ def mount_cgroup2(
     target: str,
     source: str,
     attr_set: int,
+    attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -81,7 +92,8 @@ def mount_cgroup2(
             except FileNotFoundError:
                 tree = empty_tmpfs()
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
             posix.close(tree)

@@ -20,6 +20,7 @@ from ..syscalls.namespaces import CLONE_NEWUSER, clone3
 from .binds import bind, clone_tree
 from .filesystems import make_filesystem
 from .flags import attributes, takes_mount
+from .refused import explain_mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ def mapped_tree(
     tree = clone_tree(source, recursive=recursive)
     try:
         _map(tree, slave, map_recursive, path, uids, gids)
-    except BaseException:
+    except BaseException as error:
         posix.close(tree)
+        if isinstance(error, PermissionError):
+            explain_mapping(error, source, recursive=map_recursive)
         raise
     return tree
 

@@ -343,17 +343,17 @@ _MOUNTS_AND_DEVICES = [
     ),
     Mutant(
         "that rbind works is said where something is mounted below",
-        "bootstrap/hints.py",
-        "any(at.is_below(path) and at.point != path for at in points)",
+        "rootfs/refused.py",
+        "any(at.parent == on.number and at.is_below(path) for at in points)",
         "False",
         (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
     ),
     Mutant(
         "and not of what is unbindable",
-        "bootstrap/hints.py",
-        "if on and on[-1].bindable and",
-        "if on and",
-        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+        "rootfs/refused.py",
+        "if on.bindable and",
+        "if",
+        (f"{_MOUNTS}so_does_a_bind_of_what_an_earlier_mount_has_made",),
     ),
     Mutant(
         "strictatime wins over noatime",
@@ -645,7 +645,7 @@ _ROOTS = [
     Mutant(
         "the root has its own propagation in the end",
         "plan/root.py",
-        "    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):\n",
+        "    if propagation & (MS_SHARED | MS_UNBINDABLE) or propagation == MS_PRIVATE:\n",
         "    if False:\n",
         (f"{_ROOT}propagation_of_the_root",),
     ),

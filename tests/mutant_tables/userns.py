@@ -54,10 +54,10 @@ MUTANTS = [
         "rootfs/cgroup_mounts.py",
         """        if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
-        attr_set, _""",
+        attr_set, attr_clr""",
         """        if error:
             raise
-        attr_set, _""",
+        attr_set, attr_clr""",
         (_CGROUP + "v1_without_rights_over_the_cgroup_namespace",),
     ),
     Mutant(

@@ -117,6 +117,7 @@ def found(config: Config, **answers: Any) -> list[str]:
 
 
 HOST = "needs a mount namespace in linux.namespaces: this would be done to the host"
+BIND_OPTIONS = "bind mounts cannot have any filesystem-specific options applied"
 REMEDY = "(see `libct spec --rootless`)"
 
 CASES: list[tuple[Config, list[str]]] = [
@@ -380,7 +381,7 @@ CASES: list[tuple[Config, list[str]]] = [
         [
             "mounts[0].source: not absolute: 'y'",
             "mounts[1].source: empty",
-            "mounts[1].options: a bind mount has no options of a filesystem: 'size=1m'",
+            f"mounts[1].options: {BIND_OPTIONS}: 'size=1m'",
         ],
     ),
     (
@@ -395,6 +396,10 @@ CASES: list[tuple[Config, list[str]]] = [
     (
         config(mounts=[Mount("/x", device="ext4", extensions=EXT_COPYUP)]),
         ["mounts[0].options: tmpcopyup is for tmpfs alone, not for ext4"],
+    ),
+    (
+        config(mounts=[Mount("/x", "/y", "bind", MS_BIND, extensions=EXT_COPYUP)]),
+        [f"mounts[0].options: {BIND_OPTIONS}: 'tmpcopyup'"],
     ),
     (
         config(mounts=[Mount("/x", device="tmpfs", propagation_flags=[MS_NOEXEC])]),

@@ -765,6 +765,26 @@ def test_a_bundle(tmp_path: Path) -> None:
     assert (process.args, process.user, process.init) == (["sh", "-c", "true"], "3:4", True)
 
 
+def test_destinations_by_the_path_that_the_caller_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle may be reached by a link; relative, too."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    real, link = tmp_path.resolve() / "real", tmp_path / "link"
+    others = (f"{link}/other", f"{link}/rootfs2", "relative")
+    inside = [f"{link}/rootfs/x", f"/{link}/./rootfs//y/", f"{link}/rootfs"]
+    mounts = [{"destination": path, "type": "tmpfs"} for path in (*inside, *others)]
+    (real / "config.json").write_text(json.dumps({**minimal(), "mounts": mounts}))
+    monkeypatch.chdir(tmp_path)
+    for given in (str(link), "link", "./link/"):
+        config, _, _ = read_bundle(given, "box")
+        assert config.rootfs == f"{real}/rootfs"
+        assert [mount.destination for mount in config.mounts] == ["/x", "/y", "/", *others]
+    config, _, _ = read_bundle(str(real), "box")
+    assert [mount.destination for mount in config.mounts] == [*inside, *others]
+
+
 def test_a_bundle_without_a_process(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(minimal()))
     assert from_bundle(str(tmp_path))[1] is None
