@@ -141,6 +141,7 @@ class _Run:
         self._expect("cloned", number)
         if not self._adopt():
             raise self.started.garbled()
+        self._adopt_messenger()
         self.context.pid = self.started.pid
         cloned = self.context.values.get("cloned")
         if cloned is not None:
@@ -161,6 +162,17 @@ class _Run:
             pidfd = -1  # it has ended, and the host program has waited for it
         self.started.pid, self.started.pidfd = pid, pidfd
         return True
+
+    def _adopt_messenger(self) -> None:
+        """It is there before anything that is told of."""
+        pid = clones.messenger(self.clones)
+        if pid and not self.started.messenger:
+            self.started.messenger = pid
+            try:
+                self.started.messenger_pidfd = pidfds.open_child(pid)
+            except ProcessLookupError:
+                pass  # it has ended, and the host program has waited for it
+            self.context.values["messenger"] = pid
 
     def _expect(self, kind: str, number: int) -> None:
         """Hear a message of this kind; Failure when a step failed, or nobody is left to send.
@@ -254,12 +266,16 @@ class _Run:
 
     def _end_all(self) -> None:
         self.started.close()
-        known = {self.started.pid: self.started.pidfd, self.stage_pid: self.stage}
-        self.stage = self.started.pidfd = -1
+        known = {
+            self.started.pid: self.started.pidfd,
+            self.stage_pid: self.stage,
+            self.started.messenger: self.started.messenger_pidfd,
+        }
+        self.stage = self.started.pidfd = self.started.messenger_pidfd = -1
         ended: list[int] = []
         # One after the other, for up to its end the first may clone the second.
         while self.clones >= 0:
-            numbers = [one for one in clones.read(self.clones) if one not in ended]
+            numbers = [one for one in clones.read_all(self.clones) if one not in ended]
             if not numbers:
                 break
             ended.append(numbers[0])

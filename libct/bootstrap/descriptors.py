@@ -8,10 +8,10 @@ import posix
 
 from ..plan.step import HOOK_OUTPUT, STDIO
 from ..rootfs.paths import find_in_root
-from ..syscalls.files import close_range
+from ..syscalls.files import close_all_but
+from .answer import ANSWER, START
 from .context import Context
 
-_HIGHEST = 0xFFFFFFFF
 _NULL = posix.makedev(1, 3)
 
 
@@ -60,18 +60,13 @@ def reopen_null(context: Context) -> None:
 def close_descriptors(context: Context, kept: int, hooks: bool) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
-    The talk and the start fifo are left to execve, which closes them: that
+    The pipes of the talk and of the start are left to execve, which closes them: that
     is how the other side learns that it has succeeded.  CVE-2024-21626.
     hooks: some are yet to come; so are the files that they write to.
     """
-    names = ("start", *HOOK_OUTPUT) if hooks else ("start",)
+    names = (START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)
     left = {name: fd for name, fd in context.fds.items() if name in names}
     ours = (*context.values["talk"].descriptors(), *left.values())
-    first = kept
-    for fd in sorted(fd for fd in ours if fd >= kept):
-        if fd > first:
-            close_range(first, fd - 1)
-        first = fd + 1
-    close_range(first, _HIGHEST)
+    close_all_but(kept, ours)
     context.fds.clear()
     context.fds.update(left)

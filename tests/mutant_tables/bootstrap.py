@@ -16,6 +16,8 @@ _HOOKS = "tests/kernel/test_hooks.py::"
 _WAITING = "tests/kernel/test_waiting.py::"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::"
 _ATTACKS = "tests/kernel/test_attacks.py::"
+_MESSAGE = "tests/unit/test_message.py::"
+_CONTAINER = "tests/kernel/test_container.py::"
 _CHANNEL = "tests/unit/test_channel.py::"
 _INTERRUPTED = "tests/kernel/test_interrupted.py::"
 _INTERRUPTS = "tests/unit/test_interrupts.py::"
@@ -122,7 +124,7 @@ _DOOR = [
     Mutant(
         "a failure of the command is told to who starts it",
         "bootstrap/server.py",
-        "            posix.write(start, encode(failure.values()))\n",
+        "            posix.write(context.fds[ANSWER], word + failed(failure))\n",
         "            pass\n",
         (_WAITING + "test_a_command_that_cannot_be_executed",),
     ),
@@ -672,14 +674,14 @@ _MESSAGES = [
 _COMMAND = [
     Mutant(
         "all descriptors are closed before the command (CVE-2024-21626)",
-        "bootstrap/descriptors.py",
-        "    close_range(first, _HIGHEST)\n",
+        "syscalls/files.py",
+        "    close_range(first)\n",
         "",
-        (_WAITING + "test_it_waits_without_any_directory_open",),
+        (_SYSCALLS + "test_all_but_some_descriptors_are_closed",),
     ),
     Mutant(
         "descriptors below the channel are closed, too",
-        "bootstrap/descriptors.py",
+        "syscalls/files.py",
         "            close_range(first, fd - 1)\n",
         "            pass\n",
         (_WAITING + "test_it_waits_without_any_directory_open",),
@@ -743,34 +745,125 @@ _COMMAND = [
     Mutant(
         "a created container waits for its start",
         "bootstrap/waiting.py",
-        '        region.call("read", fd, released, 1)\n',
+        '        region.call("read", fds[START], command, 1)\n',
         "",
         (_WAITING + "test_it_waits_without_any_directory_open",),
     ),
     Mutant(
         "a created container that is timed waits for its start",
         "bootstrap/waiting.py",
-        '        posix.read(context.fds["start"], 1)\n',
-        "        pass\n",
+        " and posix.read(context.fds[START], 1) != GO:",
+        " and False:",
         (_WAITING + "test_the_release_is_not_lost_when_who_releases_is_killed",),
+    ),
+    Mutant(
+        "one that is lined up has no program without the word",
+        "bootstrap/waiting.py",
+        'region.place(b"\\0" + program[1:])',
+        "region.place(program)",
+        (_WAITING + "test_without_the_messenger_the_wait_ends_and_nothing_is_executed",),
+    ),
+    Mutant(
+        "a program that is not named from the root is found by its whole path",
+        "bootstrap/waiting.py",
+        "            path = f\"{self._directory.rstrip('/')}/{path}\"\n",
+        '            path = f"/{path}"\n',
+        (_WAITING + "test_a_program_that_is_not_named_from_the_root",),
+    ),
+    Mutant(
+        "what waits for its start has no file of the host",
+        "bootstrap/messenger.py",
+        "            context.keep(name, ends[end])\n",
+        "            context.keep(name, posix.dup(fifo))\n",
+        (_WAITING + "test_it_waits_without_any_directory_open",),
+    ),
+    Mutant(
+        "the messenger has nothing but its three ends",
+        "bootstrap/messenger.py",
+        "        close_all_but(3, fds)\n",
+        "",
+        (_WAITING + "test_the_messenger_takes_little_memory_and_has_nothing_but_its_pipes",),
+    ),
+    Mutant(
+        "the messenger gives the interpreter's memory back",
+        "bootstrap/messenger.py",
+        "    region.give_back(idle)\n",
+        "",
+        (_WAITING + "test_the_messenger_takes_little_memory_and_has_nothing_but_its_pipes",),
+    ),
+    Mutant(
+        "the messenger ends with the process that waits",
+        "bootstrap/messenger.py",
+        "    awaited = region.polled((fifo, select.POLLIN), (told, 0))",
+        "    awaited = region.polled((fifo, select.POLLIN), (fifo, 0))",
+        (_WAITING + "test_the_messenger_ends_with_what_it_is_for[lined up-killed]",),
+    ),
+    Mutant(
+        "the pipes of the messenger are no other process's",
+        "bootstrap/messenger.py",
+        "        for fd in ours:\n            posix.close(fd)\n",
+        "        pass\n",
+        (_WAITING + "test_without_the_messenger_the_wait_ends_and_nothing_is_executed",),
+    ),
+    Mutant(
+        "a messenger whose pipes others keep open is ended",
+        "life/killing.py",
+        "            kill_children(holdings, [child])  # its",
+        "            pass  # its",
+        (_WAITING + "test_one_whose_pipes_others_keep_open_is_ended[lined up-exec]",),
+    ),
+    Mutant(
+        "a messenger that is another process's child is ended, too",
+        "life/killing.py",
+        "            pidfds.send(pidfd, _signal.SIGKILL)\n            wait_for",
+        "            wait_for",
+        (_WAITING + "test_a_stranger_ends_the_messenger",),
+    ),
+    Mutant(
+        "a messenger is waited for with the process that it is for",
+        "life/process.py",
+        "                companion.end()\n",
+        "                pass\n",
+        (_CONTAINER + "test_a_created_container_is_destroyed_without_force",),
+    ),
+    Mutant(
+        "a start that fails ends the messenger",
+        "bootstrap/client.py",
+        "clones.read_all(self.clones)",
+        "clones.read(self.clones)",
+        (_WAITING + "test_a_start_that_fails_leaves_no_messenger",),
+    ),
+    Mutant(
+        "the answer of a process that has ended is waited for",
+        "life/releasing.py",
+        "            becoming.await_hang_up(reader, _PATIENCE)",
+        "            pass",
+        (_WAITING + "test_an_answer_that_is_on_its_way_is_waited_for",),
+    ),
+    Mutant(
+        "what is told fits into the smallest pipe",
+        "bootstrap/answer.py",
+        "_MOST_TRACED, _MOST_FAILED = 1000, 3000",
+        "_MOST_TRACED, _MOST_FAILED = 1000, 30000",
+        (_MESSAGE + "test_an_answer_fits_into_the_smallest_pipe",),
     ),
     Mutant(
         "a created container gives the interpreter's memory back",
         "bootstrap/waiting.py",
-        '            region.call("madvise", start, end - start, MADV_DONTNEED)\n',
-        "            pass\n",
+        "        region.give_back(self._idle)\n",
+        "",
         (_WAITING + "test_a_created_container_takes_little_memory",),
     ),
     Mutant(
         "a wait that ends without the command says why",
         "bootstrap/waiting.py",
-        '        region.call("writev", fd, message, 3)\n',
+        '        region.call("writev", fds[ANSWER], message, 3)\n',
         "",
         (_WAITING + "test_a_command_that_cannot_be_executed",),
     ),
     Mutant(
         "memory that the remaining calls need is not given back",
-        "bootstrap/waiting.py",
+        "bootstrap/lined_up.py",
         "        if not private or any(start <= at < end for at in kept):\n",
         "        if not private:\n",
         (_WAITING + "test_the_interpreters_memory_is_found",),

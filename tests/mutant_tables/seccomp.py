@@ -20,8 +20,8 @@ _STARTS = [
     Mutant(
         "a start that waits is prepared before the filter is loaded",
         "plan/container.py",
-        '        plan.add(INIT, "process", prepared)\n',
-        "",
+        ' *wait])\n        plan.add(INIT, "process", [*seccomp_steps(config), ',
+        '])\n        plan.add(INIT, "process", [*seccomp_steps(config), *wait, ',
         (f"{_PLAN}the_filter_is_the_last_that_the_process_is_given",),
     ),
     Mutant(
