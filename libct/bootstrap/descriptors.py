@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import _stat as stat
-import fcntl
 import posix
 
 from ..plan.step import HOOK_OUTPUT, STDIO
 from ..rootfs.paths import find_in_root
+from ..syscalls.descriptors import move_above
 from ..syscalls.files import close_all_but
 from .answer import ANSWER, START
 from .context import Context
@@ -23,9 +23,7 @@ def install_descriptors(context: Context, extra: int) -> None:
     names = [*STDIO, *(f"extra {n}" for n in range(extra))]
     # What now lies where others shall come moves up first.
     for name, fd in list(context.fds.items()):
-        if fd < len(names):
-            context.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(names))
-            posix.close(fd)
+        context.fds[name] = move_above(fd, len(names))
     context.values["talk"].move_above(len(names))
     for number, name in enumerate(names):
         if name in context.fds:

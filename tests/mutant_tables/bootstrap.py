@@ -159,7 +159,7 @@ _DOOR = [
     Mutant(
         "the interpreter to execute is not in the way of the socket of requests",
         "bootstrap/servers.py",
-        "        sealed = _move_above(sealed, REQUESTS + 1)\n",
+        "        sealed = move_above(sealed, REQUESTS + 1)\n",
         "",
         (_SERVER + "test_it_is_started_by_the_lowest_descriptors",),
     ),
@@ -696,8 +696,8 @@ _COMMAND = [
     Mutant(
         "descriptors in the way of those passed on are moved, and not lost",
         "bootstrap/descriptors.py",
-        "        if fd < len(names):\n",
-        "        if fd < 0:\n",
+        "        context.fds[name] = move_above(fd, len(names))\n",
+        "        pass\n",
         (_WAITING + "test_descriptors_are_passed_on",),
     ),
     Mutant(
