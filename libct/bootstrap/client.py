@@ -106,14 +106,20 @@ class _Run:
             elif self.started.talk is None:
                 perform(performers(steps), self.context, self.trace)
             else:
-                self._expect("turn", self.segments[index - 1][1][0][0])
+                self._expect("turn", self._longest(self.segments[index - 1][1]))
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
         if self.stage >= 0:  # not before, for the others would wait for its end, too
+            readable(self.stage)
             stage, self.stage = self.stage, -1
             reap(stage)
         self.started.traces += self.trace.take()
         self.close()
+
+    def _longest(self, steps: list[Any]) -> int:
+        """The number of the one that most likely goes on when their process is killed."""
+        hooks = [one[0] for one in steps if self.plan.steps[one[0] - 1].op == "container_hook"]
+        return int((hooks or [steps[0][0]])[0])
 
     def _prepare(self, index: int) -> None:
         """Load what performs the runtime's steps from this segment on, while the server works."""
@@ -143,6 +149,7 @@ class _Run:
             raise self.started.garbled()
         self._adopt_messenger()
         self.context.pid = self.started.pid
+        self.context.values["pidfd"] = self.started.pidfd
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()

@@ -270,6 +270,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     finally:
         _close_own(context)
     holdings.traces += started.traces
+    holdings.warnings += started.warnings
     _become(holdings, process, started)
 
 

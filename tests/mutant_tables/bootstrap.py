@@ -508,7 +508,7 @@ _MESSAGES = [
     ),
     Mutant(
         "a channel that takes another number stays close-on-exec",
-        "bootstrap/channel.py",
+        "syscalls/descriptors.py",
         "fcntl.F_DUPFD_CLOEXEC",
         "fcntl.F_DUPFD",
         (_CHANNEL + "test_an_end_that_is_dropped_is_closed",),
@@ -839,6 +839,34 @@ _COMMAND = [
         "            becoming.await_hang_up(reader, _PATIENCE)",
         "            pass",
         (_WAITING + "test_an_answer_that_is_on_its_way_is_waited_for",),
+    ),
+    Mutant(
+        "handlers run while the end of the stage is waited for",
+        "bootstrap/client.py",
+        "            readable(self.stage)\n",
+        "",
+        (_INVARIANTS + "test_a_handler_may_raise_while_the_stage_is_waited_for",),
+    ),
+    Mutant(
+        "ids of no other process of that number are mapped",
+        "bootstrap/namespaces.py",
+        "        _require_its_number(context)  # now",
+        "        pass  # now",
+        (_INVARIANTS + "test_no_ids_are_mapped_of_a_later_process_of_that_number[write_id_map]",),
+    ),
+    Mutant(
+        "nor does another program map these",
+        "bootstrap/namespaces.py",
+        "    _require_its_number(context)  # all",
+        "    pass  # all",
+        (_INVARIANTS + "test_no_ids_are_mapped_of_a_later_process_of_that_number[run_id_mapper]",),
+    ),
+    Mutant(
+        "a hook that was killed with its process is the step that is told",
+        "bootstrap/client.py",
+        '.op == "container_hook"]',
+        '.op == ""]',
+        ("tests/kernel/test_life.py::test_delete_by_force_waits_for_no_hook[createContainer]",),
     ),
     Mutant(
         "what is told fits into the smallest pipe",
