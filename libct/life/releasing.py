@@ -79,7 +79,7 @@ def _release(held: Held, pidfd: int) -> bytes:
             posix.close(writer)
         # Of the fifo, POLLHUP alone counts, which is always told.
         found = becoming.wait(pidfd, reader, 0)
-        if found == becoming.ENDED:
+        if found != becoming.HEARD:
             becoming.await_hang_up(reader, _PATIENCE)  # the answer may be on its way
         said = _read(reader)
         if found == becoming.EXECUTED:

@@ -404,12 +404,16 @@ def test_a_start_that_fails_leaves_no_messenger(rootfs: Path, when: str) -> None
         assert not {int(pid) for pid in children} & (messengers() - before)
 
 
+@pytest.mark.parametrize("found", [becoming.ENDED, becoming.EXECUTED])
 def test_an_answer_that_is_on_its_way_is_waited_for(
-    rootfs: Path, monkeypatch: pytest.MonkeyPatch
+    rootfs: Path, monkeypatch: pytest.MonkeyPatch, found: str, *, trace: bool
 ) -> None:
-    """The command may have ended before the messenger has passed on what it said."""
+    """The command may have begun, or ended, before the messenger has passed on what it said."""
     with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
-        process = created(made, "sh", "-c", "exit 7")
-        monkeypatch.setattr(becoming, "wait", lambda *_: becoming.ENDED)
+        process = created(made, "sh", "-c", "exit 7", trace=trace)
+        monkeypatch.setattr(becoming, "wait", lambda *_: found)
         made.exec()
         assert process.wait(30).exit_code == 7
+        assert made.plan is not None
+        told = [made.plan.steps[number - 1].op for number, _, _, _ in made.traces]
+        assert told[-2:] == (["await_start", "execute"] if trace else [])
