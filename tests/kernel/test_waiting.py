@@ -236,7 +236,8 @@ def test_the_interpreters_memory_is_found() -> None:
 
 def messenger_of(container: libct.Container) -> int:
     pid = container._has.record.messenger[0]
-    assert Path(f"/proc/{pid}/comm").read_text() == "libct:messenger\n"
+    comm = Path(f"/proc/{pid}/comm")
+    assert eventually(lambda: comm.read_text() == "libct:messenger\n")  # nobody waits for that
     return pid
 
 
