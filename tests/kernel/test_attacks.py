@@ -408,14 +408,17 @@ def test_a_hook_finds_no_file_system_by_the_process_that_it_is_run_for(
 ) -> None:
     config = finding(watcher)
     config.mounts.append(Mount("/mnt", str(tmp_path), "bind", MS_BIND))
-    look = ["sh", "-c", "/attack/finder 1 >/mnt/output"]
+    script = "exec 9<&0; /attack/finder 1 >/mnt/output && /attack/finder $$ >/mnt/own"
+    look = ["sh", "-c", script]
     config.hooks = Hooks(start_container=[Hook("/bin/sh", look)])
     with libct.create(state_directory(), unique(), config) as container:
         process = libct.Process(["true"], init=True, env=[PATH])
         container.run(process)
         assert process.wait(30).success
-    found = found_by((tmp_path / "output").read_text())
-    assert found == []
+    assert found_by((tmp_path / "output").read_text()) == []
+    # Nor by what it has itself: the state.
+    assert "TAKEN 9" in (tmp_path / "own").read_text()
+    assert "FOUND 9" not in (tmp_path / "own").read_text()
 
 
 def memory_of(pid: int) -> bytes:

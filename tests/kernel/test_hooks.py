@@ -445,7 +445,7 @@ def test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside(plac
             fds = Path(f"/proc/{container.state()['pid']}/fd")
             links = [os.readlink(fd) for fd in fds.iterdir() if int(fd.name) > 2]
             # No file of the host's: what it talks and waits by.
-            assert {link.partition(":")[0] for link in links} == {"anon_inode", "pipe"}
+            assert {link.partition(":")[0] for link in links} <= {"anon_inode", "pipe"}
         finally:
             (place / "go").touch()
             thread.join()

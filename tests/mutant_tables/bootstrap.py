@@ -869,6 +869,13 @@ _COMMAND = [
         ("tests/kernel/test_life.py::test_delete_by_force_waits_for_no_hook[createContainer]",),
     ),
     Mutant(
+        "a hook inside has its state from no file",
+        "bootstrap/hooks.py",
+        "        pipe = _state_pipe(data) if inside else -1\n",
+        "        pipe = -1\n",
+        (_ATTACKS + "test_a_hook_finds_no_file_system_by_the_process_that_it_is_run_for",),
+    ),
+    Mutant(
         "what is told fits into the smallest pipe",
         "bootstrap/answer.py",
         "_MOST_TRACED, _MOST_FAILED = 1000, 3000",
