@@ -47,6 +47,7 @@ def clone_messenger(context: Context) -> None:
     try:
         for name, end in ((START, 0), (ANSWER, 1)):
             ends = posix.pipe()
+            posix.set_blocking(ends[1], False)  # who might trace what waits can fill it
             context.keep(name, ends[end])
             ours.append(ends[1 - end])
         # CLONE_PARENT: a child of the runtime, as all that is cloned.

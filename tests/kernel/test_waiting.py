@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -418,3 +420,37 @@ def test_an_answer_that_is_on_its_way_is_waited_for(
         assert made.plan is not None
         told = [made.plan.steps[number - 1].op for number, _, _, _ in made.traces]
         assert told[-2:] == (["await_start", "execute"] if trace else [])
+
+
+def test_pipes_that_others_fill_hold_up_nobody(rootfs: Path, *, trace: bool) -> None:
+    """As who may trace the process that waits can."""
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+        process = created(made, "true", trace=trace)
+        kept = keep_open(process.pid)
+        try:
+            for fd in kept:
+                os.set_blocking(fd, False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        os.write(fd, b"x" * 4096)
+            told: list[libct.Error] = []
+
+            def start() -> None:
+                try:
+                    made.exec()
+                except libct.Error as error:
+                    told.append(error)
+
+            thread = threading.Thread(target=start)
+            thread.start()
+            thread.join(8)
+            waits = thread.is_alive()
+            if waits:
+                process.signal(signal.SIGKILL)
+                thread.join()
+            assert not waits
+            assert told
+            assert process.wait(30)
+        finally:
+            for fd in kept:
+                os.close(fd)

@@ -876,6 +876,13 @@ _COMMAND = [
         (_ATTACKS + "test_a_hook_finds_no_file_system_by_the_process_that_it_is_run_for",),
     ),
     Mutant(
+        "pipes that others fill hold up nobody",
+        "bootstrap/messenger.py",
+        "            posix.set_blocking(ends[1], False)",
+        "            pass",
+        (_WAITING + "test_pipes_that_others_fill_hold_up_nobody[lined up]",),
+    ),
+    Mutant(
         "what is told fits into the smallest pipe",
         "bootstrap/answer.py",
         "_MOST_TRACED, _MOST_FAILED = 1000, 3000",
