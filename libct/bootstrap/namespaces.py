@@ -256,16 +256,27 @@ def deny_setgroups(context: Context) -> None:
 
 
 def _write_proc(context: Context, name: str, text: str) -> None:
-    # context.pid is our child and not yet waited for, so nobody else's number.
     path = f"/proc/{context.pid}/{name}"
     fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
+        _require_its_number(context)  # now that it is open: what it is of stays the same
         posix.write(fd, text.encode())
     except OSError as error:
         error.filename = path
         raise
     finally:
         posix.close(fd)
+
+
+def _require_its_number(context: Context) -> None:
+    """ProcessLookupError where context.pid is a number that another process may have.
+
+    It is our child's, but a host program may wait for all children that it has.
+    """
+    pidfd: int = context.values["pidfd"]
+    if pidfd < 0:
+        raise ProcessLookupError(errno.ESRCH, posix.strerror(errno.ESRCH))
+    pidfd_send_signal(pidfd, 0)
 
 
 def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> None:
@@ -279,6 +290,7 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
             "an ordinary user can map more than his own id only with it: install the"
             " package uidmap (shadow-utils)",
         )
+    _require_its_number(context)  # all that can be told to a program that takes a number
     read, write = posix.pipe()
     with open(read, "rb") as output:
         try:

@@ -31,18 +31,31 @@ class Started:
     """What a performed plan leaves with the runtime.
 
     pid, pidfd: the container's process; pidfd is the receiver's to close.
-    talk: open until the process is the command; None once it is closed.
+    messenger, messenger_pidfd: of the start that is waited for (messenger.py), as these; 0 and -1
+        where there is none.
+    talk: open until the process is the command, or waits for its start; None once it is closed.
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
     warnings: what was done otherwise than asked.
     """
 
-    __slots__ = ("ahead", "pid", "pidfd", "plan", "talk", "traces", "warnings")
+    __slots__ = (
+        "ahead",
+        "messenger",
+        "messenger_pidfd",
+        "pid",
+        "pidfd",
+        "plan",
+        "talk",
+        "traces",
+        "warnings",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
+        self.messenger, self.messenger_pidfd = 0, -1
         self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
         self.warnings: list[str] = []
@@ -90,22 +103,7 @@ class Started:
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self.death(self.ahead or last_of_all)
         if self._is_step(last[2]):
-            self.traces.append(_executed(last))
-
-    def close_executed(self) -> None:
-        """The process has executed its command: take what it has said of it before that."""
-        talk = self.talk
-        if talk is not None and talk.is_intact() and readable(talk.fileno(), seconds=0):
-            try:
-                message = talk.hear()
-            except (EOFError, Garbled):
-                pass
-            else:
-                if message[0] == "traced":
-                    self.traces += [one for one in message[1] if self._is_step(one[0])]
-                    if self._is_step(message[2]):
-                        self.traces.append(_executed(message))
-        self.close()
+            self.traces.append(executed(*last[2:]))
 
     def keep(self, traces: list[tuple[int, int, int, str]]) -> None:
         """Add what is told of performed steps; Failure where these are none of the plan's."""
@@ -162,9 +160,8 @@ class Started:
             self.talk = None
 
 
-def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
+def executed(number: int, start: int) -> tuple[int, int, int, str]:
     """The record of the execve that was announced; that it succeeds is seen from here alone."""
-    _, _, number, start = traced
     return number, start, time.time_ns() - start, "ok"
 
 

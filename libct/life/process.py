@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import fcntl
 import posix
@@ -198,11 +199,14 @@ class Child:
     know; and what a Process holds are the caller's files.
     """
 
-    __slots__ = ("_identity", "_lock", "_pidfd", "on_exit", "pid", "state")
+    __slots__ = ("_identity", "_lock", "_pidfd", "companion", "on_exit", "pid", "state")
 
-    def __init__(self, pid: int, pidfd: int) -> None:
-        """pidfd is the Child's from here on."""
-        self.pid, self._pidfd = pid, pidfd
+    def __init__(self, pid: int, pidfd: int, companion: Child | None = None) -> None:
+        """pidfd is the Child's from here on.
+
+        companion: one that is there for this one, and ends with it.
+        """
+        self.pid, self._pidfd, self.companion = pid, pidfd, companion
         self._identity = pidfds.identity(pidfd)
         self.state: ProcessState | None = None
         self.on_exit: Callable[[ProcessState], None] | None = None
@@ -250,9 +254,20 @@ class Child:
                     self.state = ProcessState(None, None)
                 self._close()
                 on_exit, self.on_exit = self.on_exit, None
+                companion, self.companion = self.companion, None
+            if companion is not None:
+                companion.end()
             if on_exit is not None:
                 on_exit(self.state)
         return self.state
+
+    def end(self) -> None:
+        """Kill it, and wait for it."""
+        try:
+            self.signal(_signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended
+        self.reap()
 
     def _close(self) -> None:
         pidfd, self._pidfd = self._pidfd, -1

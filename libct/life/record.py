@@ -25,6 +25,7 @@ class Record:
     pid, start, inode: of the first process: its number in the pid namespace of who
         created it, and what no later one of that number shares (proc.py, marks_of).
     boot: the kernel's boot_id at that time.
+    messenger: the same three of the process that brings it the word of its start, or none.
     annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
         hooks are the fields of Hooks that have any.
@@ -53,6 +54,7 @@ class Record:
         "id",
         "inode",
         "last_step",
+        "messenger",
         "namespaces",
         "own_pids",
         "owner",
@@ -79,6 +81,7 @@ class Record:
         self.status = CREATING
         self.pid = self.start = self.inode = self.last_step = 0
         self.boot = ""
+        self.messenger: list[int] = []
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
@@ -130,8 +133,7 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
-            # Some are missing where an earlier version has written it.
-            found = {"boot": "", "inode": 0, "namespaces": {}, "tracers": False, **found}
+            found = {**_ADDED, **found}
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")
@@ -145,6 +147,8 @@ class Record:
 
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
+# Those that an earlier version does not write.
+_ADDED = {"boot": "", "inode": 0, "messenger": [], "namespaces": {}, "tracers": False}
 # The largest number that a field may have.
 _LARGEST = {
     "pid": 2**31 - 1,
@@ -164,6 +168,9 @@ def _fits(name: str, value: Any) -> bool:
         return value is None or (type(value) is int and 0 <= value <= 255)
     if name in ("own_pids", "tracers"):
         return type(value) is bool
+    if name == "messenger":
+        kinds = ("pid", "start", "inode")
+        return type(value) is list and len(value) in (0, 3) and all(map(_fits, kinds, value))
     if name == "namespaces":
         return type(value) is dict and all(map(_is_inode, value.values()))
     if name == "status":

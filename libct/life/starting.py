@@ -6,7 +6,6 @@ loaded when something is started, and not to look at a container.
 
 from __future__ import annotations
 
-import _signal
 import errno
 import posix
 
@@ -72,12 +71,9 @@ def end(holdings: Holdings, child: Child, *, init: bool) -> None:
     """End what start() has started, when the caller's signal handler has raised after that."""
     if init:
         stop(holdings)
+        child.reap()
     else:
-        try:
-            child.signal(_signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended already
-    child.reap()
+        child.end()
 
 
 def _warn(holdings: Holdings, warnings: list[str]) -> None:
@@ -117,6 +113,8 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.pid = context.pid
         record.start, record.inode = marks_of(context.pid)
         record.boot = boot_id()
+        messenger = context.values.get("messenger", 0)
+        record.messenger = [messenger, *marks_of(messenger)] if messenger else []
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
@@ -172,7 +170,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             ledger.release()
         _close_own(context)
     holdings.traces += started.traces
-    holdings.started = started if hold else None
+    started.close()  # who has created it listens no more: the answer goes to who starts it
     first = record.pid, record.start, record.inode
     child = _become(holdings, process, started)
     if holdings.keeps_status:
@@ -272,6 +270,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     finally:
         _close_own(context)
     holdings.traces += started.traces
+    holdings.warnings += started.warnings
     _become(holdings, process, started)
 
 
@@ -341,9 +340,13 @@ def _group_is_closed(error: StepError) -> bool:
 
 
 def _become(holdings: Holdings, process: Process, started: Started) -> Child:
-    """The process runs; its pidfd is the Child's now."""
-    process._child = child = Child(started.pid, started.pidfd)
-    started.pidfd = -1
+    """The process runs, or waits for its start; its pidfd is the Child's now."""
+    messenger = None
+    if started.messenger_pidfd >= 0:
+        messenger = Child(started.messenger, started.messenger_pidfd)
+        holdings.adopt(messenger)
+    process._child = child = Child(started.pid, started.pidfd, messenger)
+    started.pidfd = started.messenger_pidfd = -1
     holdings.adopt(child)
     return child
 

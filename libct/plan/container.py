@@ -100,7 +100,7 @@ def plan_start(
     who = STAGE if shared else INIT
     staged = bool(shared or ns.join_steps(config) or config.time_offsets)
     privileged = host.euid == 0
-    start = [*users.group_steps(config), *([execute.open_start()] if hold else [])]
+    start = users.group_steps(config)
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -122,6 +122,8 @@ def plan_start(
         flags &= ~CLONE_NEWNET
         plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     maps = ns.id_map_steps(config, host) if new_user else []
+    # By the fifo of the state directory, which nobody inside is to have.
+    plan.add(SERVER, "clone", [execute.clone_messenger()] if hold else [])
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
@@ -191,25 +193,26 @@ def plan_start(
     in_user = new_user or _joins_user(config)
     late = process_steps(plan, config, process, host, in_user, who)
     start_hooks = hook_steps("startContainer")
-    shown = host.euid != 0
-    wait = [execute.prepare_wait(bool(start_hooks), shown)]
+    # An ordinary user may look at what waits, where the filter cannot forbid that.
+    shown = host.euid != 0 and (shared or config.seccomp is None)
+    wait = [execute.prepare_wait(bool(start_hooks), bool(shown))] if hold else []
+    # Before it waits, for hours perhaps; others can be in its pid namespace then.
+    close = close_steps(process, start_hooks)
     filtered = config, process, host, in_user, (container_id, bundle, CREATING)
     under_filter = bool(shared) and filters_early(config, process)
     if shared:
-        plan.add(STAGE, "clone", wait if hold else [])
+        plan.add(STAGE, "clone", wait)
         if under_filter:
             add_filter(plan, STAGE, *filtered)
-        plan.add(
-            STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command(under_filter)]
-        )
+        plan.add(STAGE, "clone", [*close, ns.clone_command(under_filter)])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
+        if not under_filter:
+            add_filter(plan, INIT, *filtered)
     else:
-        plan.add(INIT, "process", death_signal_steps(config))
-    if config.seccomp is not None and not under_filter:
-        # The wait is prepared before, which takes calls that the filter need not allow then.
-        prepared = [execute.prepare_wait(bool(start_hooks))] if hold and not shared else []
-        plan.add(INIT, "process", prepared)
+        # Before the filter, which need not allow the calls that this takes.
+        plan.add(INIT, "process", [*death_signal_steps(config), *wait])
         add_filter(plan, INIT, *filtered)
+        plan.add(INIT, "process", close)
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)
@@ -217,8 +220,7 @@ def plan_start(
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    last = execute_steps(process, start_hooks, hold=hold, closed=bool(shared), shown=shown)
-    plan.add(INIT, "start", last)
+    plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan

@@ -229,16 +229,9 @@ def execute_steps(
     hooks: Sequence[Step] = (),
     *,
     hold: bool = False,
-    closed: bool = False,
-    shown: bool = False,
 ) -> list[Step]:
-    """closed: all descriptors but the command's are, by who has cloned it.
-
-    shown: to the user who makes it, while it waits.
-    """
     return [
-        *([execute.await_start(bool(hooks), shown)] if hold else []),
-        *([] if closed else close_steps(process, hooks)),
+        *([execute.await_start()] if hold else []),
         *hooks,
         execute_step(process),
     ]

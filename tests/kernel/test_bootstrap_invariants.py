@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
-from libct.bootstrap import client, servers
+from libct.bootstrap import client, namespaces, servers
+from libct.bootstrap.context import Context
 from libct.config import (
     NEWNS,
     NEWPID,
@@ -25,7 +28,9 @@ from libct.config import (
     Mount,
 )
 from libct.config.mount_flags import MS_BIND
+from libct.plan.step import Plan
 from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.interrupts import deferred
 
 from ..containers import (
     PATH,
@@ -39,6 +44,7 @@ from ..containers import (
     shell,
     state_directory,
 )
+from ..leaks import wait_until
 from ..processes import CLONE_NEWNS, MS_REC, in_namespaces, mount
 from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
 
@@ -602,3 +608,62 @@ def test_the_rest_of_the_namespaces_is_not_touched() -> None:
 
     shared_rootfs()
     in_namespaces(CLONE_NEWNS, body)  # where nobody else mounts anything
+
+
+def test_a_handler_may_raise_while_the_stage_is_waited_for() -> None:
+    """It has cloned what becomes the command, and may be stopped before it ends."""
+
+    class Alarm(Exception):
+        pass
+
+    def ring(number: int, frame: object) -> None:
+        raise Alarm
+
+    stage = subprocess.Popen(["sleep", "60"])
+    before = signal.signal(signal.SIGALRM, ring)
+    timer = threading.Timer(5, stage.kill)
+    try:
+        run = client._Run(Plan(), Context(), False, "", False)
+        run.stage = os.pidfd_open(stage.pid)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(Alarm), deferred():
+            run.perform()
+        assert time.monotonic() - began < 4
+        assert run.stage >= 0  # to be ended still
+        os.close(run.stage)
+    finally:
+        timer.cancel()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        stage.kill()
+        stage.wait()
+
+
+@pytest.mark.parametrize("op", ["write_id_map", "run_id_mapper"])
+def test_no_ids_are_mapped_of_a_later_process_of_that_number(op: str, tmp_path: Path) -> None:
+    """A host program may wait for all children that it has, and the number is free then."""
+    mapper = tmp_path / "mapper"
+    mapper.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    mapper.chmod(0o755)
+    first = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(first.pid)
+    first.wait()
+    later = subprocess.Popen(["unshare", "-U", "sleep", "60"])
+    comm = Path(f"/proc/{later.pid}/comm")
+    try:
+        assert wait_until(lambda: comm.read_text() == "sleep\n")
+        context = Context()
+        context.pid, context.values["pidfd"] = later.pid, pidfd
+        words: Any = ("uid_map", "0 0 1\n")
+        if op == "run_id_mapper":
+            words = (str(mapper), ("0", "0", "1"))
+        with pytest.raises(ProcessLookupError):
+            getattr(namespaces, op)(context, *words)
+        assert Path(f"/proc/{later.pid}/uid_map").read_text() == ""
+        assert not (tmp_path / "called").exists()
+    finally:
+        os.close(pidfd)
+        later.kill()
+        later.wait()

@@ -18,9 +18,9 @@ import pytest
 
 import libct
 from libct.bootstrap import client, servers
-from libct.bootstrap.message import encode
+from libct.bootstrap.answer import EXECUTES, failed
+from libct.bootstrap.failure import Failure
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
-from libct.config.status import EXECUTES
 from libct.life import holdings as holdings_module, releasing
 from libct.life.container import list_containers
 from libct.life.directory import Held, default_root
@@ -401,11 +401,11 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-FAILED = (2, "execve(x)", "No such file or directory", "x", "")
+WHY = (2, "execve(x)", "No such file or directory", "x", "")
 
 
 @pytest.mark.parametrize(
-    "said", [b"x", EXECUTES + b"x", *(EXECUTES + encode((n, *FAILED)) for n in (0, 999))]
+    "said", [b"x", EXECUTES + b"x", *(EXECUTES + failed(Failure(n, *WHY)) for n in (0, 999))]
 )
 def test_who_speaks_for_a_first_process_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, said: bytes

@@ -1031,8 +1031,8 @@ _PROCESSES = [
     Mutant(
         "the signal of the parent's death is set again after the change of user",
         "plan/container.py",
-        "death_signal_steps(config))",
-        "[])",
+        "[*death_signal_steps(config), *wait]",
+        "wait",
         (f"{_NAMESPACES}it_dies_with_its_parent[kinds0]",),
     ),
     Mutant(
@@ -1312,33 +1312,27 @@ _ORDER = [
         ),
     ),
     Mutant(
-        "the first process has nothing of the host's while a hook runs inside",
-        "plan/process.py",
-        "        *([] if closed else close_steps(process, hooks)),\n        *hooks,\n",
-        "        *hooks,\n        *([] if closed else close_steps(process, hooks)),\n",
+        "who waits, or runs a hook, has nothing of the host's open",
+        "plan/container.py",
+        '        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", close)\n',
+        "        add_filter(plan, INIT, *filtered)\n",
         (
+            f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
     ),
     Mutant(
-        "who waits for the start has no directory open",
-        "plan/process.py",
-        "        *([] if closed else close_steps(process, hooks)),\n",
-        "",
-        (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
-    ),
-    Mutant(
         "who waits for the start has nothing open that hooks have written to",
         "bootstrap/descriptors.py",
-        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
-        '("start", *HOOK_OUTPUT)',
+        "(START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)",
+        "(START, ANSWER, *HOOK_OUTPUT)",
         (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
     ),
     Mutant(
         "who waits for the start has the output open of the hooks that it is to run",
         "bootstrap/descriptors.py",
-        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
-        '("start",)',
+        "(START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)",
+        "(START, ANSWER)",
         (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
     ),
     Mutant(

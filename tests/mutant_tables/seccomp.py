@@ -22,15 +22,15 @@ _STARTS = [
     Mutant(
         "a start that waits is prepared before the filter is loaded",
         "plan/container.py",
-        '        plan.add(INIT, "process", prepared)\n',
-        "",
+        "*wait])\n        add_filter(plan, INIT, *filtered)\n",
+        '])\n        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", wait)\n',
         (f"{_PLAN}the_filter_is_the_last_that_the_process_is_given",),
     ),
     Mutant(
         "a first process is filtered",
         "plan/container.py",
-        "        add_filter(plan, INIT, *filtered)\n",
-        "",
+        '        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", close)\n',
+        '        plan.add(INIT, "process", close)\n',
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(

@@ -392,10 +392,8 @@ def test_the_runtime_lets_the_process_go(name: str) -> None:
     if "clone_command" in ops(plan):  # the stage has closed all
         assert rest in (["execute"], ["await_start", "execute"])
         return
-    assert [op for op in rest if not op.endswith("_hook")] in (
-        ["close_descriptors", "execute"],
-        ["await_start", "close_descriptors", "execute"],
-    )
+    rest = [op for op in rest if not op.endswith("_hook")]
+    assert rest in (["execute"], ["await_start", "execute"], ["close_descriptors", "execute"])
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -583,7 +581,7 @@ def test_hooks_have_their_place_and_arguments() -> None:
     assert at["hooks.createContainer[0]"] < found.index("pivot")
     assert found.index("close_descriptors") < at["hooks.startContainer[0]"]
     assert at["hooks.startContainer[1]"] == found.index("execute") - 1
-    assert plan.steps[found.index("await_start")].args == (True, False)
+    assert plan.steps[found.index("prepare_wait")].args == (True, False)
     text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
     runtime = hooks["hooks.createRuntime[0]"]
     assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "", False)
@@ -612,7 +610,15 @@ def test_a_hook_in_the_started_container_has_the_commands_environment() -> None:
 def test_only_hooks_in_the_started_container_need_the_interpreter() -> None:
     for hooks in (None, Hooks(), Hooks(prestart=[Hook("/a")], poststart=[Hook("/a")])):
         plan = start(config_with(*USUAL, hooks=hooks), root())
-        assert [step.args for step in plan if step.op == "await_start"] == [(False, False)]
+        assert [step.args for step in plan if step.op == "prepare_wait"] == [(False, False)]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_what_waits_for_its_start_has_closed_all_before_it_is_created(name: str) -> None:
+    found = ops(PLANS[name]())
+    if "await_start" in found:
+        order = ["prepare_wait", "close_descriptors", "record_created", "await_start"]
+        assert [op for op in found if op in order] == order
 
 
 # --- steps ---------------------------------------------------------------------------------

@@ -360,6 +360,16 @@ def test_close_range_closes_or_marks() -> None:
     assert forked(body) == [None, None, False, True]
 
 
+def test_all_but_some_descriptors_are_closed() -> None:
+    def body() -> list[int]:
+        for fd in range(100, 120):
+            os.dup2(0, fd)
+        files.close_all_but(103, [50, 103, 115, 110, 111, 115])
+        return [fd for fd in range(100, 120) if _inheritable(fd) is not None]
+
+    assert forked(body) == [100, 101, 102, 103, 110, 111, 115]
+
+
 def _inheritable(fd: int) -> bool | None:
     try:
         return os.get_inheritable(fd)
