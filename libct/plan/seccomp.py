@@ -41,17 +41,8 @@ AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
 AFTER_RIGHTS = ("capset",)
 AFTER_CLONE = ("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl")
 AFTER_HOOKS = (
-    *("clone", "close", "dup2", "dup3", "execve", "getpid", "getppid", "gettid", "ioctl", "lseek"),
-    *(
-        "memfd_create",
-        "pidfd_open",
-        "pipe2",
-        "poll",
-        "prctl",
-        "set_robust_list",
-        "setsid",
-        "waitid",
-    ),
+    *("clone", "close", "dup2", "dup3", "getpid", "getppid", "gettid", "ioctl", "pidfd_open"),
+    *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid"),
 )
 
 
