@@ -1401,6 +1401,13 @@ _ORDER = [
 
 _FILES_OF_PROC = [
     Mutant(
+        "a user namespace is known by what it is, not by its maps",
+        "syscalls/userns.py",
+        '        return posix.stat("/proc/self/ns/user").st_ino != _FIRST\n',
+        '        return open("/proc/self/uid_map").read().split() != ["0", "0", "4294967295"]\n',
+        (f"{_NAMESPACES}a_user_namespace_that_has_all_ids_as_they_are_is_one",),
+    ),
+    Mutant(
         "what is written below /proc is on no other mount (CVE-2025-52881)",
         "attributes/procfs.py",
         "RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV",
