@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,7 @@ from ..containers import (
 )
 from ..processes import CLONE_NEWNS, MS_REC, in_namespaces, mount
 from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
+from ..traps import lay_traps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,31 +49,12 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 
 # --- 1: no import, no NSS ---------------------------------------------------------------
 
-_TELL = "import os\nos.close(os.open('/imported', os.O_CREAT | os.O_WRONLY))\n"
-
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
     """A rootfs with a module at each place where the server has found one, or might."""
     rootfs = busybox_rootfs(tmp_path)
-    library = sysconfig.get_path("stdlib")
-    package = Path(libct.__file__).parent
-    names = {name.partition(".")[0] for name in sys.modules}
-    names |= {source.stem for source in Path(library).glob("*.py")}
-    for directory in (library, f"{library}/lib-dynload", package.parent, "/"):
-        place = Path(f"{rootfs}{directory}")
-        place.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (place / f"{name}.py").write_text(_TELL)
-    for source in (*package.rglob("*.py"), *Path(library, "encodings").glob("*.py")):
-        place = Path(f"{rootfs}{source}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(_TELL)
-    for directory in ("lib", "lib64", "usr/lib", "usr/lib64", "lib/x86_64-linux-gnu"):
-        (rootfs / directory).mkdir(parents=True, exist_ok=True)
-        for name in ("libnss_files.so.2", "libnss_compat.so.2", "libgcc_s.so.1"):
-            (rootfs / directory / name).write_text("no library")
-    (rootfs / "etc/nsswitch.conf").write_text("passwd: files compat\ngroup: files compat\n")
+    lay_traps(rootfs)
     return rootfs
 
 

@@ -835,6 +835,16 @@ _CAPABILITIES = [
 
 _PROCESSES = [
     Mutant(
+        "the plan names /etc/group where it is read",
+        "plan/users.py",
+        "return any(name and not (name.isascii() and name.isdigit()) for name in names)",
+        "return False",
+        (
+            f"{_USERS}the_plan_tells_which_files_are_read",
+            f"{_KERNEL}traps.py::test_no_file_is_looked_at_that_the_plan_does_not_name",
+        ),
+    ),
+    Mutant(
         "a number is a user's and never a name (CVE-2016-3697)",
         "security/users.py",
         "    if uid is None:\n        entry = _find(users, person)\n",
