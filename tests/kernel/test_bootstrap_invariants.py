@@ -1,4 +1,4 @@
-"""What holds for the child from clone to execve (DESIGN.md 3), seen from the container."""
+"""The invariants of what enters a container (docs/security.md), seen from there."""
 
 from __future__ import annotations
 
@@ -148,6 +148,19 @@ def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> Non
         ],
     )
     assert done.stdout == "take_source Permission denied\n" * imports, done.stderr
+
+
+def test_no_finaliser_of_the_server_runs_inside(trap: Path, tmp_path: Path) -> None:
+    """The collector is off, and what the server had made is not its business any more."""
+    source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/execute.py"
+    before, line, after = source.read_text().partition("    denied = False\n")
+    assert line
+    tell = (
+        "    import gc\n"  # which the server has loaded
+        "    raise StepProblem(f'{gc.isenabled()} {gc.get_freeze_count() > 1000}')\n"
+    )
+    source.write_text(before + line + tell + after)
+    assert run_copy(tmp_path, trap).stdout == "find_command False True\n"
 
 
 def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:
