@@ -1,4 +1,4 @@
-"""What holds for the child from clone to execve (DESIGN.md 3), seen from the container."""
+"""The invariants of what enters a container (docs/security.md), seen from there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from pathlib import Path
@@ -47,6 +46,7 @@ from ..containers import (
 from ..leaks import wait_until
 from ..processes import CLONE_NEWNS, MS_REC, in_namespaces, mount
 from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
+from ..traps import lay_traps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,31 +55,12 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 
 # --- 1: no import, no NSS ---------------------------------------------------------------
 
-_TELL = "import os\nos.close(os.open('/imported', os.O_CREAT | os.O_WRONLY))\n"
-
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
     """A rootfs with a module at each place where the server has found one, or might."""
     rootfs = busybox_rootfs(tmp_path)
-    library = sysconfig.get_path("stdlib")
-    package = Path(libct.__file__).parent
-    names = {name.partition(".")[0] for name in sys.modules}
-    names |= {source.stem for source in Path(library).glob("*.py")}
-    for directory in (library, f"{library}/lib-dynload", package.parent, "/"):
-        place = Path(f"{rootfs}{directory}")
-        place.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (place / f"{name}.py").write_text(_TELL)
-    for source in (*package.rglob("*.py"), *Path(library, "encodings").glob("*.py")):
-        place = Path(f"{rootfs}{source}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(_TELL)
-    for directory in ("lib", "lib64", "usr/lib", "usr/lib64", "lib/x86_64-linux-gnu"):
-        (rootfs / directory).mkdir(parents=True, exist_ok=True)
-        for name in ("libnss_files.so.2", "libnss_compat.so.2", "libgcc_s.so.1"):
-            (rootfs / directory / name).write_text("no library")
-    (rootfs / "etc/nsswitch.conf").write_text("passwd: files compat\ngroup: files compat\n")
+    lay_traps(rootfs)
     return rootfs
 
 
@@ -173,6 +154,19 @@ def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> Non
         ],
     )
     assert done.stdout == "take_source Permission denied\n" * imports, done.stderr
+
+
+def test_no_finaliser_of_the_server_runs_inside(trap: Path, tmp_path: Path) -> None:
+    """The collector is off, and what the server had made is not its business any more."""
+    source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/execute.py"
+    before, line, after = source.read_text().partition("    denied = False\n")
+    assert line
+    tell = (
+        "    import gc\n"  # which the server has loaded
+        "    raise StepProblem(f'{gc.isenabled()} {gc.get_freeze_count() > 1000}')\n"
+    )
+    source.write_text(before + line + tell + after)
+    assert run_copy(tmp_path, trap).stdout == "find_command False True\n"
 
 
 def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:

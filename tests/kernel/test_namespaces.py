@@ -19,6 +19,7 @@ from libct.bootstrap import servers
 from libct.bootstrap.context import Context
 from libct.bootstrap.lending import Lender, lend_sources
 from libct.bootstrap.namespaces import open_root_of
+from libct.cgroups.layout import detect
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -740,6 +741,19 @@ def test_who_could_not_come_back_does_not_leave() -> None:
         assert namespaces("self") == before
 
     in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1", timeout=20)
+
+
+def test_a_user_namespace_that_has_all_ids_as_they_are_is_one() -> None:
+    """Its maps look like those of the first, and root has no right to the host's namespaces."""
+
+    def body() -> None:
+        assert Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+        assert shell(make_config(), "id -u").output == "0\n"
+        assert detect().userns
+
+    shared_rootfs()
+    assert not detect().userns
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
 
 
 def test_who_cannot_come_back_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import stat
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from libct.bootstrap.context import Context
 from libct.config.mount_flags import MS_BIND
 from libct.errors import StepError, StepProblem
 from libct.rootfs.devices import make_device
+from tests.races import exchanging
 from tests.support import (
     CLONE_NEWNS,
     CLONE_NEWPID,
@@ -443,20 +442,6 @@ def test_a_false_null_device_masks_nothing(what: str, tmp_path: Path) -> None:
             assert run_config(config, "ls -A /proc/tty").lines == []
 
 
-def exchanging(first: Path, second: Path) -> int:
-    """A child that exchanges the names of two files again and again, until it is killed."""
-    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    names = (-100, os.fsencode(first), -100, os.fsencode(second), 2)  # AT_FDCWD, RENAME_EXCHANGE
-    pid = os.fork()
-    if pid == 0:
-        try:
-            while renameat2(*names) == 0:
-                pass
-        finally:
-            os._exit(1)
-    return pid
-
-
 ROUNDS = 300 * int(os.environ.get("LIBCT_ATTACKS", "1"))
 
 
@@ -474,9 +459,8 @@ def test_a_proc_that_is_exchanged_during_the_start_is_masked() -> None:
             rootfs, mounts, base=False, mask_paths=masked, readonly_paths=read_only
         )
         config.devices = list(libct.ALLOWED_DEVICES)
-        pids = [exchanging(rootfs / "proc", rootfs / "other")]
         failed = 0
-        try:
+        with exchanging(rootfs / "proc", rootfs / "other"):
             for _ in range(ROUNDS):
                 process = libct.Process(["/bin/sleep", "60"], env=[PATH], init=True)
                 process.stdin = process.stdout = process.stderr = null
@@ -499,11 +483,7 @@ def test_a_proc_that_is_exchanged_during_the_start_is_masked() -> None:
                     assert ("tty", True, "proc") in found
                     assert ("sys", True, "proc") in found
                     assert ("kernel", True, "sysfs") in found
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-                assert os.waitpid(pid, 0)[1] == signal.SIGKILL  # it has worked up to now
-            os.close(null)
+    os.close(null)
     assert failed < ROUNDS // 2
 
 

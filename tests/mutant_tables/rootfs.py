@@ -835,6 +835,16 @@ _CAPABILITIES = [
 
 _PROCESSES = [
     Mutant(
+        "the plan names /etc/group where it is read",
+        "plan/users.py",
+        "return any(name and not (name.isascii() and name.isdigit()) for name in names)",
+        "return False",
+        (
+            f"{_USERS}the_plan_tells_which_files_are_read",
+            f"{_KERNEL}traps.py::test_no_file_is_looked_at_that_the_plan_does_not_name",
+        ),
+    ),
+    Mutant(
         "a number is a user's and never a name (CVE-2016-3697)",
         "security/users.py",
         "    if uid is None:\n        entry = _find(users, person)\n",
@@ -1394,6 +1404,13 @@ _ORDER = [
 ]
 
 _FILES_OF_PROC = [
+    Mutant(
+        "a user namespace is known by what it is, not by its maps",
+        "syscalls/userns.py",
+        '        return posix.stat("/proc/self/ns/user").st_ino != _FIRST\n',
+        '        return open("/proc/self/uid_map").read().split() != ["0", "0", "4294967295"]\n',
+        (f"{_NAMESPACES}a_user_namespace_that_has_all_ids_as_they_are_is_one",),
+    ),
     Mutant(
         "what is written below /proc is on no other mount (CVE-2025-52881)",
         "attributes/procfs.py",
