@@ -1022,8 +1022,8 @@ _CALLS = [
     Mutant(
         "handlers of signals wait while something would be lost",
         "syscalls/interrupts.py",
-        "    if _allowed:\n        _run(number, frame)\n",
-        "    if _thread_id:\n        _run(number, frame)\n",
+        "    if not _allowed:\n",
+        "    if not _thread_id:\n",
         (_INTERRUPTS + "test_handlers_run_at_the_end_and_are_put_back",),
     ),
     Mutant(
@@ -1046,6 +1046,13 @@ _CALLS = [
         "    if _thread_id or _thread.get_native_id() != posix.getpid():\n",
         "    if _thread.get_native_id() != posix.getpid():\n",
         (_INTERRUPTS + "test_handlers_run_at_the_end_and_are_put_back",),
+    ),
+    Mutant(
+        "a signal that comes while a handler runs is handled at once after it",
+        "syscalls/interrupts.py",
+        "    while _arrived:  #",
+        "    while False:  #",
+        (_INTERRUPTS + "test_what_comes_while_a_handler_runs_is_handled_before_the_wait_goes_on",),
     ),
     Mutant(
         "handlers that waited run where it is allowed",
