@@ -739,7 +739,7 @@ _MESSAGES = [
     Mutant(
         "others have the time to end by themselves",
         "bootstrap/client.py",
-        "            talk.drain(PATIENCE, self.started.pidfd)\n",
+        "                talk.drain(PATIENCE, self.started.pidfd)\n",
         "",
         (_CHANNEL + "test_others_end_by_themselves_when_the_runtime_hangs_up",),
     ),
@@ -793,9 +793,25 @@ _MESSAGES = [
         (_CHANNEL + "test_steps_that_are_none_are_not_recorded_once_it_has_executed",),
     ),
     Mutant(
+        "an interruption that comes as another is heeded leaves nothing",
+        "bootstrap/client.py",
+        "        finally:\n            self._end_all()\n",
+        "        except ():\n            pass\n        self._end_all()\n",
+        (_SERVER + "test_what_has_been_cloned_and_not_told_of_is_ended",),
+    ),
+    Mutant(
+        "nor does one while a process may end by itself",
+        "bootstrap/started.py",
+        "ended_itself = self.pidfd < 0 or bool(readable(self.pidfd, seconds=PATIENCE))\n"
+        "        pidfd, self.pidfd = self.pidfd, -1\n",
+        "pidfd, self.pidfd = self.pidfd, -1\n"
+        "        ended_itself = pidfd < 0 or bool(readable(pidfd, seconds=PATIENCE))\n",
+        (_CHANNEL + "test_an_interruption_while_one_may_end_by_itself",),
+    ),
+    Mutant(
         "a process that lives on while its talk has ended is ended",
         "bootstrap/started.py",
-        "        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):\n",
+        "        if not ended_itself:\n",
         "        if False:\n",
         (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),
     ),
