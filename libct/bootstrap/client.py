@@ -270,13 +270,15 @@ class _Run:
         """End all that has been cloned, and reap it.
 
         The processes end by themselves where they need the runtime, which
-        hangs up.  They are killed if that takes time.
+        hangs up.  They are killed if that takes time, or a handler of signals raises meanwhile.
         """
         talk = self.started.talk
-        if talk is not None:
-            talk.give_up()
-            talk.drain(PATIENCE, self.started.pidfd)
-        self._end_all()
+        try:
+            if talk is not None:
+                talk.give_up()
+                talk.drain(PATIENCE, self.started.pidfd)
+        finally:
+            self._end_all()
 
     def _end_all(self) -> None:
         self.started.close()

@@ -49,17 +49,11 @@ class Lender:
         self._lent: dict[str, int | tuple[int, str, str, str]] = {}
 
     def lend_to(self, pid: int, pidfd: int) -> None:
-        """The cloner's: have the process just cloned served, and wait until that is done.
-
-        It cannot wait where sources are opened late: dismiss() is to follow then, when
-        it has told of the clone, which may have to be mapped before it goes on.
-        """
+        """The cloner's: have the process just cloned served; dismiss() is to follow."""
         try:
             self._channel.send(("open", pid), [pidfd])
         except ConnectionError:
             pass  # it has been killed, which take() finds
-        if not self._late:
-            self.dismiss()
 
     def lend_here(self) -> None:
         """The cloner's, for itself: it is in the mount namespace that is to have the sources."""

@@ -123,8 +123,10 @@ class Started:
 
     def death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
+        # It stays ours while a handler of signals may raise.
+        ended_itself = self.pidfd < 0 or bool(readable(self.pidfd, seconds=PATIENCE))
         pidfd, self.pidfd = self.pidfd, -1
-        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):
+        if not ended_itself:
             # Somebody else has ended the talk, and not the process.
             end(pidfd)
             return self.garbled()

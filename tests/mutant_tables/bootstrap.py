@@ -740,7 +740,7 @@ _MESSAGES = [
     Mutant(
         "others have the time to end by themselves",
         "bootstrap/client.py",
-        "            talk.drain(PATIENCE, self.started.pidfd)\n",
+        "                talk.drain(PATIENCE, self.started.pidfd)\n",
         "",
         (_CHANNEL + "test_others_end_by_themselves_when_the_runtime_hangs_up",),
     ),
@@ -780,9 +780,25 @@ _MESSAGES = [
         (_CHANNEL + "test_an_execve_that_is_no_step_is_not_recorded",),
     ),
     Mutant(
+        "an interruption that comes as another is heeded leaves nothing",
+        "bootstrap/client.py",
+        "        finally:\n            self._end_all()\n",
+        "        except ():\n            pass\n        self._end_all()\n",
+        (_SERVER + "test_what_has_been_cloned_and_not_told_of_is_ended",),
+    ),
+    Mutant(
+        "nor does one while a process may end by itself",
+        "bootstrap/started.py",
+        "ended_itself = self.pidfd < 0 or bool(readable(self.pidfd, seconds=PATIENCE))\n"
+        "        pidfd, self.pidfd = self.pidfd, -1\n",
+        "pidfd, self.pidfd = self.pidfd, -1\n"
+        "        ended_itself = pidfd < 0 or bool(readable(pidfd, seconds=PATIENCE))\n",
+        (_CHANNEL + "test_an_interruption_while_one_may_end_by_itself",),
+    ),
+    Mutant(
         "a process that lives on while its talk has ended is ended",
         "bootstrap/started.py",
-        "        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):\n",
+        "        if not ended_itself:\n",
         "        if False:\n",
         (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),
     ),
@@ -1142,8 +1158,8 @@ _CALLS = [
     Mutant(
         "handlers of signals wait while something would be lost",
         "syscalls/interrupts.py",
-        "    if _allowed:\n        _run(number, frame)\n",
-        "    if _thread_id:\n        _run(number, frame)\n",
+        "    if not _allowed:\n",
+        "    if not _thread_id:\n",
         (_INTERRUPTS + "test_handlers_run_at_the_end_and_are_put_back",),
     ),
     Mutant(
@@ -1166,6 +1182,13 @@ _CALLS = [
         "    if _thread_id or _thread.get_native_id() != posix.getpid():\n",
         "    if _thread.get_native_id() != posix.getpid():\n",
         (_INTERRUPTS + "test_handlers_run_at_the_end_and_are_put_back",),
+    ),
+    Mutant(
+        "a signal that comes while a handler runs is handled at once after it",
+        "syscalls/interrupts.py",
+        "    while _arrived:  #",
+        "    while False:  #",
+        (_INTERRUPTS + "test_what_comes_while_a_handler_runs_is_handled_before_the_wait_goes_on",),
     ),
     Mutant(
         "handlers that waited run where it is allowed",

@@ -1260,13 +1260,6 @@ _ORDER = [
         (f"{_MOUNTS}sources_that_earlier_mounts_make",),
     ),
     Mutant(
-        "who has cloned the first process does not wait for what is late before that is told",
-        "bootstrap/lending.py",
-        "        if not self._late:\n            self.dismiss()\n\n    def lend_here",
-        "        self.dismiss()\n\n    def lend_here",
-        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
-    ),
-    Mutant(
         "who has cloned a lender waits for its end, be it late",
         "bootstrap/performer.py",
         '                    context.values["lender"].dismiss()\n',

@@ -771,6 +771,28 @@ def test_a_process_that_goes_without_a_word(
     assert init.reaped()
 
 
+def test_an_interruption_while_one_may_end_by_itself(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its talk has ended: somebody else has ended it, or it is about to be gone."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init = Sleeper()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            converse(monkeypatch, plan, lambda speaker: speaker.cloned(1, init), patience=5)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert init.reaped()
+
+
 def test_a_process_that_goes_while_others_hold_the_talk(
     fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
