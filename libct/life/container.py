@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..cgroups.statistics.records import Stats
-    from ..config import Config
+    from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..plan.step import Plan
     from .directory import Held
@@ -115,6 +115,11 @@ class Container:
     @property
     def bundle(self) -> str:
         return self._has.record.bundle
+
+    @property
+    def defaults(self) -> ProcessDefaults | None:
+        """What further processes of the command line have of the first one; None if unknown."""
+        return self._has.record.defaults
 
     @property
     def keeps_status(self) -> bool:

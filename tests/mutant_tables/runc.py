@@ -1,0 +1,56 @@
+"""Mutants of what is as runc has it, or is said in docs/compatibility.md not to be."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+_DEFAULTS = "tests/kernel/test_exec_defaults.py::"
+_BUNDLE = _DEFAULTS + "test_it_is_the_first_processs_whatever_becomes_of_the_bundle"
+_LIBRARY = _DEFAULTS + "test_a_container_of_the_library_has_no_bundle"
+
+_DEFAULT = [
+    Mutant(
+        "what exec takes from the first process does not depend on the bundle",
+        "cli/execute.py",
+        "    if defaults is None:\n",
+        "    if container.bundle:\n",
+        (_BUNDLE,),
+    ),
+    Mutant(
+        "the user is one thing that it takes",
+        "config/attributes.py",
+        '    user: str = ""\n    additional_groups',
+        "    additional_groups",
+        (_BUNDLE, _LIBRARY),
+    ),
+    Mutant(
+        "what the library gave to the first process alone is kept, too",
+        "config/attributes.py",
+        '    label: str = ""\n    no_new_privileges: bool | None = None\n',
+        '    label: str = ""\n',
+        (_LIBRARY,),
+    ),
+    Mutant(
+        "a state of an earlier version without a bundle makes nobody root",
+        "cli/execute.py",
+        "    if process is None:\n        what",
+        '    if process is None:\n        return {"env": []}\n        what',
+        (_DEFAULTS + "test_the_state_of_an_earlier_version", _LIBRARY),
+    ),
+    Mutant(
+        "a service manager's variables are not kept",
+        "life/process.py",
+        "if one not in self.own_env]",
+        "if True]",
+        (_DEFAULTS + "test_a_service_managers_variables_are_the_first_processs_alone",),
+    ),
+    Mutant(
+        "what a state says of the first process is looked at",
+        "life/record.py",
+        '        return value is None or type(value) is dict\n    if name == "annotations"',
+        '        return True\n    if name == "annotations"',
+        ("tests/unit/test_state.py::test_defaults_of_wrong_types_are_damage",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT]
