@@ -6,10 +6,12 @@ the function of this module that hides it names the sentence there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import select
+import shutil
 import socket
 import tempfile
 from collections import Counter
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from libct.syscalls.mounts import umount2
 from tests.support import (
     CHECKOUT,
     CLONE_NEWNS,
@@ -650,6 +653,16 @@ def test_exec_at_a_terminal(rootfs: Path) -> None:
     compare(*found)
 
 
+NODES = {"null": 13, "zero": 15, "full": 17, "random": 18, "urandom": 19, "tty": 50}
+LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "core": "/proc/kcore",
+    "ptmx": "pts/ptmx",
+}
+
 # --- what is said ---
 
 
@@ -863,6 +876,57 @@ def test_a_limit_that_an_ordinary_user_cannot_set(
     words = f"cannot set {controller} limit: container could not join or create cgroup"
     for runtime in runtimes(bundle, user=True):
         said_by(runtime, words, "run", "--bundle", bundle, runtime.id)
+
+
+@pytest.mark.parametrize("what", ["file", "link", "directory", "nothing"])
+def test_a_device_where_the_image_has_something(rootfs: Path, what: str) -> None:
+    """Nobody's data is removed for it.  Another node is: docs/compatibility.md."""
+    look = "stat -c '%F %a %t:%T %s' /opt/new; cat /etc/passwd | wc -l; ls -A /opt"
+    found = []
+    for runtime in runtimes(
+        bundle := bundle_of(
+            rootfs,
+            *("sh", "-c", look),
+            linux={"devices": [{"path": "/opt/new", "type": "c", "major": 1, "minor": 3}]},
+        )
+    ):
+        with image_has(rootfs / "opt/new", what):
+            found.append(runtime("run", "--bundle", bundle, runtime.id))
+    assert found[0] == found[1]
+
+
+@contextlib.contextmanager
+def image_has(place: Path, what: str) -> Iterator[None]:
+    place.parent.mkdir(exist_ok=True)
+    if what == "file":
+        place.write_text("data")
+    elif what == "link":
+        place.symlink_to("/etc/passwd")
+    elif what == "directory":
+        place.mkdir()
+    yield
+    shutil.rmtree(place.parent)
+
+
+def test_a_dev_that_is_mounted_before_the_start(rootfs: Path) -> None:
+    mounts = [one for one in SPEC["mounts"] if not one["destination"].startswith("/dev")]
+    look = "find /dev -exec stat -c '%N %F %a %u:%g %t:%T' {} + | sort"
+    bundle = bundle_of(rootfs, "sh", "-c", look, mounts=mounts)
+
+    def body() -> list[str]:
+        found = []
+        for runtime in runtimes(bundle):
+            kernel_mount("tmpfs", str(rootfs / "dev"), "tmpfs")
+            for name, minor in NODES.items():
+                os.mknod(rootfs / "dev" / name, 0o20640, os.makedev(minor // 10, minor % 10))
+            for name, target in LINKS.items():
+                (rootfs / "dev" / name).symlink_to(target)
+            found.append(runtime("run", "--bundle", bundle, runtime.id))
+            umount2(str(rootfs / "dev"))
+        return found
+
+    runc, libct = in_namespaces(CLONE_NEWNS, body)
+    assert runc == libct
 
 
 def through_a_socket(runtime: Runtime, bundle: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _DEFAULTS = "tests/kernel/test_exec_defaults.py::"
+_DEVICES = "tests/kernel/test_rootfs_devices.py::"
 _BUNDLE = _DEFAULTS + "test_it_is_the_first_processs_whatever_becomes_of_the_bundle"
 _LIBRARY = _DEFAULTS + "test_a_container_of_the_library_has_no_bundle"
 
@@ -53,4 +54,45 @@ _DEFAULT = [
     ),
 ]
 
-MUTANTS = [*_DEFAULT]
+_NODES = [
+    Mutant(
+        "what is no node is not removed for a device",
+        "rootfs/devices.py",
+        "    if stat.S_IFMT(found.st_mode) not in _NODES:\n",
+        "    if False:\n",
+        (_DEVICES + "test_what_is_no_node_stays_where_a_device_is_to_be",),
+    ),
+    Mutant(
+        "nor is a link, to bind the host's device",
+        "rootfs/devices.py",
+        " in (stat.S_IFLNK, stat.S_IFDIR):\n",
+        " in (stat.S_IFDIR,):\n",
+        (_DEVICES + "test_what_is_no_node_stays_where_a_device_is_to_be",),
+    ),
+    Mutant(
+        "a mount on it is no reason to warn",
+        "rootfs/devices.py",
+        "        if place >= 0:\n            posix.close(place)\n"
+        "            _leave(context, path)\n",
+        "        _leave(context, path)\n",
+        (_DEVICES + "test_mounts_of_the_user_on_device_nodes_stay",),
+    ),
+    Mutant(
+        "of a mount that was there only the device itself is taken",
+        "rootfs/devices.py",
+        "    return (stat.S_IFMT(found.st_mode), found.st_rdev) == (kind, number)\n",
+        "    return True\n",
+        (_DEVICES + "test_a_dev_that_is_mounted_before_the_start",),
+    ),
+    Mutant(
+        "a link of the image to a mount is none that was there before",
+        "rootfs/held.py",
+        "parent, symlinks=False, missing_ok=True)\n    except OSError as error:\n"
+        "        if error.errno != errno.ELOOP:\n",
+        "parent, missing_ok=True)\n    except OSError as error:\n"
+        "        if error.errno != errno.ELOOP:\n",
+        (_DEVICES + "test_a_link_to_a_mount_is_not_followed_to_its_devices",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT, *_NODES]
