@@ -33,8 +33,13 @@ def opening(plan: Plan, step: Step, failure: Failure) -> str:
     if step.op == "cgroup_mkdir" and failure.errno in _REFUSALS:
         controller = _limited(plan, step.args[0], step.args[1])
         if controller:
-            return f"cannot set {controller} limit: container could not join or create cgroup"
+            return no_group_for(controller)
     return ""
+
+
+def no_group_for(controller: str) -> str:
+    """Where a limit of it meets no control group."""
+    return f"cannot set {controller} limit: container could not join or create cgroup"
 
 
 def _limited(plan: Plan, mount: str, below: str) -> str:

@@ -878,6 +878,30 @@ def test_a_limit_that_an_ordinary_user_cannot_set(
         said_by(runtime, words, "run", "--bundle", bundle, runtime.id)
 
 
+@requires("user", "cgroup1")
+def test_an_ordinary_users_container_without_groups(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    make_bundle(bundle, rootfs=rootfs, args=("sleep", "1000"), rootless=True)
+    for runtime in runtimes(bundle, user=True):
+        runtime("create", "--bundle", bundle, runtime.id)
+        for options, controller in (
+            (["--pids-limit", "9"], "pids"),
+            (["--memory", "100M"], "memory"),
+            (["--cpu-share", "512"], "cpu"),
+            (["--cpuset-cpus", "0"], "cpuset"),
+        ):
+            words = f"cannot set {controller} limit: container could not join or create cgroup"
+            said_by(runtime, f"(?<!error: ){words}", "update", *options, runtime.id)
+        words = "cannot toggle freezer: cgroups not configured for container"
+        said_by(runtime, words, "pause", runtime.id)
+
+
+def test_pids_without_a_limit(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sh", "-c", ": | cat", linux={"resources": {"pids": {}}})
+    for runtime in runtimes(bundle):
+        runtime("run", "--bundle", bundle, runtime.id)
+
+
 @pytest.mark.parametrize("what", ["file", "link", "directory", "nothing"])
 def test_a_device_where_the_image_has_something(rootfs: Path, what: str) -> None:
     """Nobody's data is removed for it.  Another node is: docs/compatibility.md."""

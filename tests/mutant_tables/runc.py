@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _DEFAULTS = "tests/kernel/test_exec_defaults.py::"
+_DIFFERENTIAL = "tests/kernel/test_differential.py::"
 _DEVICES = "tests/kernel/test_rootfs_devices.py::"
 _BUNDLE = _DEFAULTS + "test_it_is_the_first_processs_whatever_becomes_of_the_bundle"
 _LIBRARY = _DEFAULTS + "test_a_container_of_the_library_has_no_bundle"
@@ -95,4 +96,28 @@ _NODES = [
     ),
 ]
 
-MUTANTS = [*_DEFAULT, *_NODES]
+_GROUPS = [
+    Mutant(
+        "update says runc's words where there is no group",
+        "life/container.py",
+        '("update", _no_group(config.cgroups.resources))',
+        '("update")',
+        (_DIFFERENTIAL + "test_an_ordinary_users_container_without_groups",),
+    ),
+    Mutant(
+        "and so does pause",
+        "life/container.py",
+        '("pause", _NO_FREEZER)',
+        '("pause")',
+        (_DIFFERENTIAL + "test_an_ordinary_users_container_without_groups",),
+    ),
+    Mutant(
+        "pids need no limit",
+        "oci/load_resources.py",
+        "    if pids is not None:\n",
+        '    if pids is not None and pids.require("limit"):\n',
+        (_DIFFERENTIAL + "test_pids_without_a_limit",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS]
