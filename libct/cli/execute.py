@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from .options import Arguments
 
+# What --process FILE says, it says alone, as with runc: these would be passed over.
+_NOT_BESIDE = (
+    *("cwd", "env", "user", "additional_gids", "process_label", "apparmor", "no_new_privs", "cap"),
+)
 _LARGEST = 16 << 20  # bytes of a process file
 
 
@@ -61,7 +65,7 @@ def _warn(arguments: Arguments, container: Container, process: Process) -> None:
 def make_process(arguments: Arguments, container: Container) -> Process:
     """The process that the command line describes.
 
-    What it does not say is as in --process FILE, or as for the container's first process.
+    What it does not say is as for the container's first process; --process FILE says it all.
     """
     _, *command = arguments.operands
     if command[:1] == ["--"]:
@@ -69,6 +73,9 @@ def make_process(arguments: Arguments, container: Container) -> Process:
     if arguments.process:
         if command:
             raise Error("either --process or a command, not both")
+        for key in _NOT_BESIDE:
+            if getattr(arguments, key):
+                raise Error(f"either --process or --{key.replace('_', '-')}, not both")
         values = _from_file(arguments.process, arguments)
     else:
         if not command:
@@ -76,8 +83,6 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values = _as_first_process(container)
         values["args"] = command
         values["terminal"] = arguments.tty
-    if arguments.tty:
-        values["terminal"] = True
     values["env"] = [*values["env"], *_variables(arguments.env)]
     if arguments.cwd:
         values["cwd"] = arguments.cwd

@@ -658,9 +658,22 @@ def test_exec_of_a_process_file(sleeper: str, tmp_path: Path) -> None:
     }
     path = tmp_path / "process.json"
     path.write_text(json.dumps(process))
-    done = libct("exec", "--process", path, "-e", "B=2", sleeper, check=True)
-    assert done.stdout == "1\n/usr\n1 2\n"
+    done = libct("exec", "--process", path, "--tty", sleeper, check=True)
+    assert done.stdout == "1\n/usr\n1\n"  # and no terminal
     assert libct("exec", "--process", path, sleeper, "true").returncode == 255
+    for options in (
+        ["-e", "B=2"],
+        ["--user", "0"],
+        ["--cwd", "/"],
+        ["--additional-gids", "7"],
+        ["--cap", "CAP_KILL"],
+        ["--no-new-privs"],
+        ["--process-label", "x"],
+        ["--apparmor", "x"],
+    ):
+        done = libct("exec", "--process", path, *options, sleeper)
+        assert (done.returncode, done.stdout) == (255, ""), options
+        assert "libct: either --process or --" in done.stderr
     path.write_text(json.dumps({**process, "args": "sh"}))
     assert "process.json.args: not a list" in libct("exec", "--process", path, sleeper).stderr
 

@@ -6,6 +6,7 @@ from . import Mutant
 
 _DEFAULTS = "tests/kernel/test_exec_defaults.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
+_OPTIONS = "tests/unit/test_cli_options.py::"
 _DEVICES = "tests/kernel/test_rootfs_devices.py::"
 _BUNDLE = _DEFAULTS + "test_it_is_the_first_processs_whatever_becomes_of_the_bundle"
 _LIBRARY = _DEFAULTS + "test_a_container_of_the_library_has_no_bundle"
@@ -120,4 +121,42 @@ _GROUPS = [
     ),
 ]
 
-MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS]
+_CLI = [
+    Mutant(
+        "nothing beside the file of a process changes it",
+        "cli/execute.py",
+        "            if getattr(arguments, key):\n",
+        "            if False:\n",
+        ("tests/kernel/test_cli.py::test_exec_of_a_process_file",),
+    ),
+    Mutant(
+        "who gives --criu is told that it has no effect",
+        "cli/dispatch.py",
+        "    if arguments.criu:\n",
+        "    if False:\n",
+        (_OPTIONS + "test_options_that_runc_has_given_up",),
+    ),
+    Mutant(
+        "an error is JSON where that is asked for",
+        "cli/dispatch.py",
+        '        if arguments.log or arguments.log_format == "json":\n',
+        "        if arguments.log:\n",
+        (_OPTIONS + "test_json_without_a_file_is_on_standard_error",),
+    ),
+    Mutant(
+        "so is one in the command line",
+        "cli/dispatch.py",
+        '    if not values or not (values["log"] or values["log_format"] == "json"):\n',
+        '    if not values or not values["log"]:\n',
+        (_OPTIONS + "test_json_without_a_file_is_on_standard_error",),
+    ),
+    Mutant(
+        "and nothing else is in between",
+        "cli/dispatch.py",
+        "            if log is not None and log.shown:\n",
+        "            if False:\n",
+        (_OPTIONS + "test_json_without_a_file_is_on_standard_error",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS, *_CLI]
