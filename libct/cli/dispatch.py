@@ -182,7 +182,22 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
         texts = [f"{error.strerror}{where}"]
     else:
         texts = [f"internal error: {type(error).__name__}: {error} (--debug shows where)"]
-    return [text.rstrip("\n") for text in texts]
+    return [_with_small_letters(text.rstrip("\n"), error) for text in texts]
+
+
+def _with_small_letters(text: str, error: BaseException) -> str:
+    """What errnos say, as callers of runc look for it: "no such file or directory".
+
+    Go's texts are C's without capitals.  Those of the library are as Python has them.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        code = getattr(seen, "errno", None)
+        if type(code) is int:
+            said = posix.strerror(code)
+            text = text.replace(said, said.lower())
+        seen = seen.__cause__ or seen.__context__
+    return text
 
 
 def _report(lines: Sequence[str], later: Sequence[str], log: Log | None) -> None:

@@ -79,7 +79,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values = _from_file(arguments.process, arguments)
     else:
         if not command:
-            raise Error("no command: give one after the container's id, or --process FILE")
+            raise Error("process args cannot be empty: give a command, or --process FILE")
         values = _as_first_process(container)
         values["args"] = command
         values["terminal"] = arguments.tty

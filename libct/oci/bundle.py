@@ -25,7 +25,7 @@ def read_spec(bundle: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        what = "no such file (`libct spec` writes one to start from)"
+        what = f"JSON specification file {CONFIG_NAME} not found (`libct spec` writes one)"
         if not exists(bundle):
             what = "no such file or directory: the bundle itself is missing"
         raise ConfigError([Finding(path, what)]) from None

@@ -708,7 +708,7 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
         (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),
         (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
         (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
-        (["ID"], "no command"),
+        (["ID"], "process args cannot be empty"),
         (["-t", "-d", "ID", "true"], "cannot allocate tty"),
         (["--console-socket", "/x", "ID", "true"], "cannot use console socket"),
         (["--process", "/no/such/file", "ID"], "cannot read the process file"),
@@ -808,7 +808,7 @@ def test_errors_go_to_the_log(tmp_path: Path) -> None:
         libct("--log", log, "--log-format", "json", "state", 'no"such')
     first, last = [json.loads(line) for line in log.read_text().splitlines()]
     assert last["level"] == "error"
-    assert "invalid container id" in last["msg"]
+    assert "invalid container ID format: " in last["msg"]
     assert sorted(first) == ["level", "msg", "time"]
     log.unlink()
     libct("--log", log, "state", "none")

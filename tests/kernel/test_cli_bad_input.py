@@ -53,7 +53,7 @@ def refused(*args: str | os.PathLike[str], status: int = 1, **options: Any) -> s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "config.json: no such file"),
+        (None, "JSON specification file config.json not found"),
         ("", "config.json:1:1: "),
         ("{", "config.json:1:2: "),
         ('{"ociVersion": "1.2.0",\n "root": }', "config.json:2:10: "),
@@ -256,7 +256,7 @@ def test_capabilities_that_no_host_grants_are_left_out(tmp_path: Path, rootfs: P
 
 def test_plan_refuses_the_ids_that_a_start_would(tmp_path: Path, rootfs: Path) -> None:
     bundle = make_bundle(tmp_path, rootfs=rootfs)
-    assert "invalid container id 'a/b'" in refused("plan", "-b", bundle, "a/b")
+    assert "invalid container ID format: 'a/b'" in refused("plan", "-b", bundle, "a/b")
 
 
 def test_an_id_in_use(tmp_path: Path, rootfs: Path) -> None:

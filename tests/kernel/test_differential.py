@@ -698,8 +698,58 @@ def _hooked(kind: str, *paths: str) -> dict[str, Any]:
     return {"hooks": {kind: [{"path": path} for path in paths]}}
 
 
+def _shell_hook(script: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script], **changes}]}
+    }
+
+
+_HOOKS = (
+    *("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"),
+)
+_AROUND = {"around": "->around"}
+SPACES = [{"type": kind} for kind in ("mount", "pid", "uts", "ipc")]
+_LOOP = "too many levels of symbolic links"
 _ORDINARY = "filesystem .* must be mounted on ordinary directory"
 SAID: dict[str, Said] = {
+    "no source, by its errno": Said(
+        "no such file or directory", _mounted("/mnt", "/no/such", "bind", "bind")
+    ),
+    "a working directory that is a file": Said(
+        "not a directory", {"process": {"cwd": "/etc/passwd"}}
+    ),
+    "no network namespace": Said(
+        "no such file or directory",
+        {"linux": {"namespaces": [*SPACES, {"type": "network", "path": "/no/such"}]}},
+    ),
+    "below proc": Said(
+        "cannot be mounted because it is inside /proc",
+        _mounted("/proc/sys", "/etc", "bind", "bind"),
+    ),
+    "not proc": Said(
+        '/proc" cannot be mounted because it is not of type proc',
+        _mounted("/proc", "/etc", "bind", "bind"),
+    ),
+    "masked by a link to itself": Said(
+        "can't mask path /around", {"linux": {"maskedPaths": ["/around"]}}, files=_AROUND
+    ),
+    "read-only by a link to itself": Said(
+        'can\'t make "/around" read-only', {"linux": {"readonlyPaths": ["/around"]}}, files=_AROUND
+    ),
+    "masked, by its errno": Said(_LOOP, {"linux": {"maskedPaths": ["/around"]}}, files=_AROUND),
+    "no arguments": Said("args must not be empty", {"process": {"args": []}}),
+    "a hook with a status": Said("exit status 7", _shell_hook("exit 7")),
+    "a hook that is killed": Said("signal: killed", _shell_hook("kill -9 $$")),
+    "a hook that is ended": Said("signal: terminated", _shell_hook("kill $$")),
+    "a hook that takes its time": Said(
+        "hook ran past specified timeout of 1.0s", _shell_hook("exec sleep 100", timeout=1)
+    ),
+    **{
+        f"{kind} cannot be run": Said(
+            "fork/exec /no/such: no such file or directory", _hooked(kind, "/no/such")
+        )
+        for kind in _HOOKS
+    },
     "no interpreter": Said(
         "exec /run.sh: no such file or directory", command="/run.sh", files={"run.sh": "#!/no/sh\n"}
     ),
@@ -746,14 +796,7 @@ SAID: dict[str, Said] = {
             _hooked(kind, *paths),
             f"error running {kind} hook #{number}: ",
         )
-        for kind in (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        )
+        for kind in _HOOKS
         for number, paths in enumerate((["/bin/false"], ["/bin/true", "/no/such"]))
     },
 }
@@ -809,6 +852,12 @@ def test_unified_on_v1(rootfs: Path, tmp_path: Path) -> None:
     ("options", "command", "words"),
     [
         ([], "/etc/run.sh", "exec /etc/run.sh: no such file or directory"),
+        (
+            ["--cwd", "/no"],
+            "true",
+            r'chdir to cwd \("/no"\) set in config.json failed: no such file',
+        ),
+        (["--cwd", "/etc/run.sh"], "true", r"config.json failed: not a directory"),
         ([], "/no/sh", 'exec: "/no/sh": stat /no/sh: no such file or directory'),
         (["--cgroup", ".."], "true", r"\.\. is not a sub cgroup path"),
         (["--cgroup", "pids:a/../../b"], "true", r"a/\.\./\.\./b is not a sub cgroup path"),
@@ -822,8 +871,66 @@ def test_an_exec_that_fails(options: list[str], command: str, words: str) -> Non
     for runtime in runtimes(bundle):
         runtime("run", "--detach", "--bundle", bundle, runtime.id)
         # Since 1.3 that of v2 begins so.
-        newer = "bad sub cgroup path: " * (runtime.name == "libct" and bool(options))
+        newer = "bad sub cgroup path: " * (runtime.name == "libct" and "--cgroup" in options)
         said_by(runtime, newer + words, "exec", *options, runtime.id, command)
+
+
+@pytest.mark.parametrize("text", ["#!/no/sh\n", "text\n"])
+def test_the_status_of_what_execve_refuses(rootfs: Path, tmp_path: Path, text: str) -> None:
+    """docs/compatibility.md: A command that execve(2) refuses."""
+    command = rootfs / "etc/refused"
+    command.write_text(text)
+    command.chmod(0o755)
+    bundle = bundle_of(rootfs, "/etc/refused")
+    sleeping = bundle_of(rootfs, "sleep", "1000")
+    wanted = {"runc": [0, 0, 0, 1], "libct": [1, 1, 255, 255]}
+    for runtime in runtimes(bundle):
+        found = []
+        run(runtime.command("create", "--bundle", bundle, runtime.id), check=True)
+        commands: list[list[str | os.PathLike[str]]] = [
+            ["start"],
+            ["run", "--detach", "--bundle", bundle],
+            ["exec", "--detach"],
+            ["exec"],
+        ]
+        for words in commands:
+            more = []
+            if words[0] == "run":
+                runtime("delete", "--force", runtime.id)
+            elif words == ["exec", "--detach"]:
+                runtime("delete", "--force", runtime.id)
+                run(
+                    runtime.command("run", "--detach", "--bundle", sleeping, runtime.id), check=True
+                )
+            if words[0] == "exec":
+                more = ["/etc/refused"]
+            found.append(run(runtime.command(*words, runtime.id, *more)).returncode)
+        assert found == wanted[runtime.name]
+
+
+def test_what_has_nothing_to_start_from(rootfs: Path, tmp_path: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        words = "JSON specification file config.json not found"
+        said_by(runtime, words, "run", "--bundle", tmp_path, runtime.id)
+        for name in ("a b", "a/b", "-a=", "."):
+            words = "invalid container ID format"
+            said_by(runtime, words, "run", "--bundle", bundle, "--", name)
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        said_by(runtime, "process args cannot be empty", "exec", runtime.id)
+
+
+def test_a_start_or_a_pause_at_the_wrong_time(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        said_by(runtime, "cannot start an already running container", "start", runtime.id)
+        runtime("pause", runtime.id)
+        said_by(runtime, "container not running", "pause", runtime.id)
+        runtime("resume", runtime.id)
+        runtime("kill", runtime.id, "KILL")
+        wait_until(lambda: '"stopped"' in runtime("state", runtime.id))  # noqa: B023
+        said_by(runtime, "cannot start a container that has stopped", "start", runtime.id)
 
 
 def test_exec_in_a_container_that_does_not_run(rootfs: Path) -> None:

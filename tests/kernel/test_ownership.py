@@ -578,7 +578,7 @@ def test_what_cannot_be_cleaned_up_is_told_after_the_first_error(on: Any, bundle
         done = libct("run", "-b", bundle, name)
         assert done.returncode == 1
         first, second = done.stderr.splitlines()
-        assert "it exited with status 3" in first
+        assert "exit status 3" in first
         assert first.endswith("from hooks.createRuntime[0]]")
         assert second == (
             f'libct: while cleaning up: cannot remove the control group: rmdir("{directory}"):'

@@ -6,6 +6,8 @@ from . import Mutant
 
 _DEFAULTS = "tests/kernel/test_exec_defaults.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
+_CALLERS = "tests/kernel/test_cli_callers.py::"
+_SAID = _DIFFERENTIAL + "test_a_start_that_fails"
 _OPTIONS = "tests/unit/test_cli_options.py::"
 _DEVICES = "tests/kernel/test_rootfs_devices.py::"
 _BUNDLE = _DEFAULTS + "test_it_is_the_first_processs_whatever_becomes_of_the_bundle"
@@ -159,4 +161,98 @@ _CLI = [
     ),
 ]
 
-MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS, *_CLI]
+_WORDS = [
+    Mutant(
+        "texts of errno are Go's on the command line",
+        "cli/dispatch.py",
+        "            text = text.replace(said, said.lower())\n",
+        "            pass\n",
+        (_SAID + "[no source, by its errno]",),
+    ),
+    Mutant(
+        "also of a cause",
+        "cli/dispatch.py",
+        "        seen = seen.__cause__ or seen.__context__\n",
+        "        seen = None\n",
+        (_CALLERS + "test_texts_of_errno_have_no_capitals",),
+    ),
+    Mutant(
+        "what is mounted in /proc is told with runc's words",
+        "rootfs/attach.py",
+        'inside if target.startswith("/proc/") else ',
+        "",
+        (_SAID + "[below proc]",),
+    ),
+    Mutant(
+        "and what is no proc on /proc",
+        "rootfs/attach.py",
+        "'\"/proc\" cannot be mounted because it is not of type proc'",
+        "'it is none'",
+        (_SAID + "[not proc]",),
+    ),
+    Mutant(
+        "what cannot be masked is told with runc's words",
+        "bootstrap/phrases.py",
+        'if step.op == "mask":',
+        "if False:",
+        (_SAID + "[masked by a link to itself]",),
+    ),
+    Mutant(
+        "and what cannot be made read-only",
+        "bootstrap/phrases.py",
+        'if step.op == "make_read_only":',
+        "if False:",
+        (_SAID + "[read-only by a link to itself]",),
+    ),
+    Mutant(
+        "so is a hook that cannot be executed",
+        "bootstrap/phrases.py",
+        " if executing else text\n",
+        " if False else text\n",
+        (_SAID + "[createRuntime cannot be run]",),
+    ),
+    Mutant(
+        "a hook that is killed has its signal named",
+        "bootstrap/hooks.py",
+        "(_signal.strsignal(number) or str(number))",
+        "str(number)",
+        (_SAID + "[a hook that is killed]",),
+    ),
+    Mutant(
+        "a working directory that is missing is told with runc's words",
+        "bootstrap/phrases.py",
+        'if step.op == "change_directory" and failure.errno:',
+        "if False:",
+        (_DIFFERENTIAL + "test_an_exec_that_fails",),
+    ),
+    Mutant(
+        "so is a start of what runs",
+        "life/rules.py",
+        'if operation == "exec" and status in (RUNNING, PAUSED):',
+        "if False:",
+        (_DIFFERENTIAL + "test_a_start_or_a_pause_at_the_wrong_time",),
+    ),
+    Mutant(
+        "a start of what has stopped",
+        "life/rules.py",
+        'if operation == "exec" and status == STOPPED:',
+        "if False:",
+        (_DIFFERENTIAL + "test_a_start_or_a_pause_at_the_wrong_time",),
+    ),
+    Mutant(
+        "and a second pause",
+        "life/rules.py",
+        'if operation == "pause" and status == PAUSED:',
+        "if False:",
+        (_DIFFERENTIAL + "test_a_start_or_a_pause_at_the_wrong_time",),
+    ),
+    Mutant(
+        "a field that is there twice is refused",
+        "loading/jsontext.py",
+        "    if len(found) != len(pairs):\n",
+        "    if False:\n",
+        ("tests/unit/test_jsontext.py::test_mistakes_have_their_place",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS, *_CLI, *_WORDS]

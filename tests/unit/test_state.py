@@ -69,9 +69,9 @@ def test_ids(name: str) -> None:
     ("name", "text"),
     [
         ("", "is empty"),
-        (".", "invalid container id '.'"),
+        (".", "invalid container ID format: '.'"),
         ("..", "invalid"),
-        ("a/b", "invalid container id 'a/b'"),
+        ("a/b", "invalid container ID format: 'a/b'"),
         ("a b", "invalid"),
         ("\u00e4", "invalid"),
         ("a\0", "invalid"),
