@@ -210,7 +210,7 @@ class _Streams:
     """
 
     def __init__(self, context: Context, state: str, pid: int) -> None:
-        self.stdin = _state_file(f'{state[:-1]},"pid":{pid}}}')
+        self.stdin = _state_file(f'{state[:-1]},"pid":{pid}}}' if pid else state)
         self.output, self._writer = posix.pipe()
         self.stdout, self.stderr = (context.fds.get(name, self._writer) for name in HOOK_OUTPUT)
         self.caught = b""

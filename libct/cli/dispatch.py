@@ -148,7 +148,9 @@ def _check_preserved(arguments: Arguments, inherited: int) -> None:
         sockets = handed_sockets()
         if sockets > inherited:
             raise Error(f"LISTEN_FDS={sockets}: descriptor {3 + inherited} is not open")
-    if not 0 <= count <= inherited - sockets:
+    if count < 0:
+        raise Error(f"--preserve-fds {count}: not a number of descriptors")
+    if count > inherited - sockets:
         raise Error(f"--preserve-fds {count}: descriptor {3 + inherited} is not open")
 
 

@@ -186,8 +186,6 @@ def _with_capabilities(names: list[str], values: dict[str, Any], container: Cont
     sets = values.get("capabilities") or container.config.capabilities or Capabilities()
     sets = sets.copy()
     for name in names:
-        name = name.upper()
-        name = name if name.startswith("CAP_") else f"CAP_{name}"
         sets.bounding.append(name)
         sets.effective.append(name)
         sets.permitted.append(name)

@@ -644,9 +644,14 @@ def test_exec_as_a_named_user(sleeper: str) -> None:
 def test_exec_with_one_more_capability(sleeper: str) -> None:
     command = ("grep", "CapEff", "/proc/self/status")
     before = int(libct("exec", sleeper, *command, check=True).stdout.split()[1], 16)
-    after = libct("exec", "-c", "net_raw", sleeper, *command, check=True).stdout.split()[1]
+    after = libct("exec", "-c", "CAP_NET_RAW", sleeper, *command, check=True).stdout.split()[1]
     cap_net_raw = 13
     assert int(after, 16) == before | 1 << cap_net_raw != before
+    # As in config.json, and as with runc.
+    for name in ("net_raw", "cap_net_raw", "NET_RAW"):
+        done = libct("exec", "-c", name, sleeper, *command, check=True)
+        assert int(done.stdout.split()[1], 16) == before
+        assert f"unknown capability, ignored: '{name}'" in done.stderr
 
 
 def test_exec_of_a_process_file(sleeper: str, tmp_path: Path) -> None:
@@ -704,12 +709,13 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
         (["--cgroup", "a", "--cgroup", "b", "ID", "true"], "each needs its CONTROLLER: 'a'"),
         (["--cgroup", "../x", "ID", "true"], " bad sub cgroup path: ../x is not a sub cgroup path"),
         (["--cgroup", "nothing:x", "ID", "true"], "unknown controller nothing"),
-        (["--cgroup", "no-such", "ID", "true"], "No such file or directory"),
+        (["--cgroup", "no-such", "ID", "true"], "no such file or directory"),
         (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),
         (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
         (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
         (["ID"], "process args cannot be empty"),
         (["-t", "-d", "ID", "true"], "cannot allocate tty"),
+        (["--preserve-fds", "-1", "ID", "true"], "--preserve-fds -1: not a number of descriptors"),
         (["--console-socket", "/x", "ID", "true"], "cannot use console socket"),
         (["--process", "/no/such/file", "ID"], "cannot read the process file"),
     ],

@@ -161,7 +161,7 @@ def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
     change_config(bundle, process={"args": ["sleep", "1000"], "capabilities": None})
     libct("run", "-d", "-b", bundle, name, check=True)
     try:
-        done = libct("exec", "--cap", "OTHER", name, "sh", "-c", "echo its own >&2", check=True)
+        done = libct("exec", "--cap", "CAP_OTHER", name, "sh", "-c", "echo its own >&2", check=True)
         first, *_, last = done.stderr.splitlines()
         assert "level=warning" in first
         assert "unknown capability, ignored: 'CAP_OTHER'" in first
@@ -220,7 +220,7 @@ def test_capabilities_that_libct_lacks_are_left_out_of_a_further_process(
     name = unique()
     libct("run", "-d", "-b", bundle, name, check=True)
     try:
-        words = ["--cap", "CHOWN", name, "grep", "CapBnd", "/proc/self/status"]
+        words = ["--cap", "CAP_CHOWN", name, "grep", "CapBnd", "/proc/self/status"]
         done = _without_chown("exec", *words)
         full = libct("exec", *words, check=True)
     finally:

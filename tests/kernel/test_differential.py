@@ -769,6 +769,11 @@ SAID: dict[str, Said] = {
         command="/around",
         files={"around": "->around"},
     ),
+    "no program in PATH": Said(
+        r'exec: "data": executable file not found in \$PATH',
+        command="data",
+        files={"bin/data": "->../etc/passwd"},
+    ),
     "no program": Said('exec: "/etc/passwd": permission denied', command="/etc/passwd"),
     "a directory": Said('exec: "/etc": permission denied', command="/etc"),
     "no source": Said(

@@ -255,4 +255,28 @@ _WORDS = [
     ),
 ]
 
-MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS, *_CLI, *_WORDS]
+_REST = [
+    Mutant(
+        "a program in PATH that nobody may execute is named",
+        "bootstrap/execute.py",
+        "found in $PATH', denied)",
+        "found in $PATH')",
+        ("tests/kernel/test_exec.py::test_commands_are_looked_up_in_path",),
+    ),
+    Mutant(
+        "a process that has ended has no number",
+        "bootstrap/hooks.py",
+        " if pid else state)",
+        ")",
+        ("tests/kernel/test_hooks.py::test_all_kinds_in_order_each_in_its_place",),
+    ),
+    Mutant(
+        "fewer than no descriptors are not passed on",
+        "cli/dispatch.py",
+        "    if count < 0:\n",
+        "    if False:\n",
+        ("tests/kernel/test_cli.py::test_what_exec_refuses",),
+    ),
+]
+
+MUTANTS = [*_DEFAULT, *_NODES, *_GROUPS, *_CLI, *_WORDS, *_REST]
