@@ -139,7 +139,7 @@ def test_every_finding_has_its_line(tmp_path: Path, rootfs: Path) -> None:
 def test_ids_that_are_invalid(tmp_path: Path, rootfs: Path, command: str, name: str) -> None:
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
     options = ["-b", str(bundle)] if command == "run" else []
-    assert "container id" in refused(command, *options, name)
+    assert "container ID" in refused(command, *options, name)
 
 
 def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
@@ -274,7 +274,7 @@ def test_no_permission(user_path: Path) -> None:
     closed = session_directory() / unique("closed")
     closed.mkdir(mode=0o700)
     line = refused("run", "-b", bundle, unique(), root=closed / "state", user=True)
-    assert "Permission denied" in line
+    assert "permission denied" in line
     assert "choose another place with --root" in line
     # A container such as root's, without a user namespace.
     namespaces = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]
@@ -301,7 +301,7 @@ def test_a_full_state_directory(tmp_path: Path, rootfs: Path, kib: int) -> None:
         if done.returncode == 0:
             return f"fits {left}"
         assert done.stderr.count("\n") == 1, done.stderr
-        assert "No space left on device" in done.stderr
+        assert "no space left on device" in done.stderr
         assert "the file system is full" in done.stderr
         return f"full {left}"
 

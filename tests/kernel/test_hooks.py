@@ -651,7 +651,10 @@ def test_poststop_hooks_that_fail_are_warnings(tmp_path: Path) -> None:
     )
     assert [text.rpartition(" [")[0] for text in container.warnings] == [
         f"{at} #0: cannot run the poststop hook /bin/sh: exit status 1: said",
-        f"{at} #1: cannot run the poststop hook /no/such: {reason}",
+        (
+            f"{at} #1: fork/exec /no/such: no such file or directory: "
+            f"cannot run the poststop hook /no/such: {reason}"
+        ),
         (
             f"{at} #2: cannot run the poststop hook /bin/sh: "
             "hook ran past specified timeout of 1.0s, and was killed"
