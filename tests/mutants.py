@@ -32,6 +32,7 @@ from .mutant_tables import (
     life,
     mounts,
     rootfs,
+    runc,
     seccomp,
     servers,
     texts,
@@ -56,6 +57,7 @@ _TABLES = (
     labels,
     userns,
     mounts,
+    runc,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed

@@ -63,7 +63,7 @@ def find_command(context: Context, name: str, search: str) -> None:
             raise StepProblem(f'exec: "{name}": {call}{text}')
         _take(context, name)
         return
-    denied = False
+    denied = ""
     for directory in (search or _DEFAULT_PATH).split(":"):
         # An empty element means the working directory, which is no place to
         # find commands in by chance: as Go and runc, do without it.
@@ -75,10 +75,9 @@ def find_command(context: Context, name: str, search: str) -> None:
             _take(context, path)
             return
         # A directory of PATH that this user may not enter has nothing for him.
-        denied = denied or (problem == errno.EACCES and exists(path))
-    if denied:
-        raise StepProblem(f'exec: "{name}": permission denied')
-    raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
+        if problem == errno.EACCES and exists(path):
+            denied = denied or f"{path} is none that this user may execute"
+    raise StepProblem(f'exec: "{name}": executable file not found in $PATH', denied)
 
 
 def _take(context: Context, program: str) -> None:

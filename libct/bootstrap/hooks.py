@@ -211,7 +211,7 @@ class _Streams:
 
     def __init__(self, context: Context, state: str, pid: int, *, inside: bool = False) -> None:
         """inside: others in the container may get hold of what the hook has."""
-        text = f'{state[:-1]},"pid":{pid}}}'
+        text = f'{state[:-1]},"pid":{pid}}}' if pid else state
         data = text.encode("utf-8", "surrogateescape")
         pipe = _state_pipe(data) if inside else -1
         self.stdin = pipe if pipe >= 0 else _state_file(data)
@@ -369,20 +369,25 @@ def _reap(pid: int, pidfd: int) -> posix.waitid_result | None:
 def _judge(
     streams: _Streams, ended: posix.waitid_result | None, in_time: bool, timeout: int
 ) -> None:
-    """StepProblem unless the hook has succeeded."""
+    """StepProblem unless the hook has succeeded; in the words of runc."""
     if not in_time:
-        problem = f"it did not end within {timeout} s and was killed"
+        problem = f"hook ran past specified timeout of {timeout}.0s, and was killed"
     elif ended is None:
         problem = "how it ended is not known: this program has waited for it somewhere else"
     elif ended.si_code != posix.CLD_EXITED:
-        problem = f"it was killed by signal {ended.si_status}"
+        problem = f"signal: {_signal_text(ended.si_status)}"
     elif ended.si_status:
-        problem = f"it exited with status {ended.si_status}"
+        problem = f"exit status {ended.si_status}"
     else:
         return
     # An image may have written it.  Escapes make it longer, and all of it has to fit.
     said = printable(streams.caught.decode("utf-8", "replace").strip(), "\n\t")[-_MOST_OUTPUT:]
     raise StepProblem(f"{problem}: {said}" if said else problem)
+
+
+def _signal_text(number: int) -> str:
+    """As Go has it: what the C library says of it, in small letters."""
+    return (_signal.strsignal(number) or str(number)).lower()
 
 
 def _head(path: str) -> bytes:

@@ -35,6 +35,7 @@ GLOBAL_OPTIONS = [
         "true|false|auto",
         default="auto",
     ),
+    Option("--criu", "ignored: there is no use for it", "PATH", default="", hidden=True),
     HELP,
     Option("-v, --version", "show the version"),
 ]

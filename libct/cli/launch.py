@@ -33,7 +33,8 @@ def check_streams(
     process.extra_files = list(range(3, 3 + sockets + arguments.preserve_fds))
     if sockets:
         # The first process of a pid namespace, as runc takes every container's to be.
-        process.env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+        process.own_env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+        process.env += process.own_env
 
 
 def handed_sockets() -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         IOPriority,
         MemoryPolicy,
         Personality,
+        ProcessDefaults,
         Rlimit,
         Scheduler,
     )
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from .seccomp import Seccomp, SeccompArg, SeccompRule
 
 _HOMES = {
-    "attributes": "Capabilities CPUAffinity IntelRdt IOPriority MemoryPolicy Personality Rlimit"
-    " Scheduler",
+    "attributes": "Capabilities CPUAffinity IntelRdt IOPriority MemoryPolicy Personality"
+    " ProcessDefaults Rlimit Scheduler",
     "cgroup": "Cgroup HugepageLimit InterfacePriority Rdma Resources ThrottleDevice WeightDevice",
     "config": "Config NetDevice Network Route",
     "device": "ALLOWED_DEVICES Device DeviceRule",
@@ -94,6 +95,7 @@ __all__ = [
     "NetDevice",
     "Network",
     "Personality",
+    "ProcessDefaults",
     "Rdma",
     "RecAttr",
     "Record",

@@ -209,7 +209,7 @@ def validate_process(process: Process, config: Config, facts: Facts | None = Non
 def _process_rules(process: Process, config: Config, findings: Findings) -> None:
     """All about one process."""
     if not process.args:
-        findings.append(Finding("process.args", "empty: there is no command"))
+        findings.append(Finding("process.args", "args must not be empty"))
     elif not process.args[0]:
         findings.append(Finding("process.args[0]", "empty: there is no command"))
     check_texts("process.args", process.args, findings)

@@ -170,16 +170,16 @@ class Holdings:
 
         return load(self.record.config.cgroups, paths)
 
-    def needed_manager(self, verb: str) -> Manager:
+    def needed_manager(self, verb: str, phrase: str = "") -> Manager:
+        """phrase: what runc says where there is none."""
         manager = self.manager
-        if manager is None and self.record.cgroup_paths is None and self.record.config.cgroups:
-            raise ContainerNotRunning(f"cannot {verb} container {self.id!r}: container not running")
         if manager is None:
             if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
                 raise ContainerNotRunning(
                     f"cannot {verb} container {self.id!r}: container not running"
                 )
-            raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
+            words = f"{phrase}: " if phrase else ""
+            raise Error(f"cannot {verb} container {self.id!r}: {words}it has no control group")
         return manager
 
 

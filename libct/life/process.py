@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
-    from ..config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
+    from ..config import Capabilities, CPUAffinity, IOPriority, ProcessDefaults, Rlimit, Scheduler
     from ..seccomp.notifications import Notification
 
     class HasFileno(Protocol):
@@ -90,6 +90,8 @@ class Process:
         container's that it is to be in: controller -> relative path, with
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
     init: the first process of the container; else a further one.
+
+    own_env: those of env that no other process is to have.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class Process:
         self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
+        self.own_env: list[str] = []
         self._child: Child | None = None
 
     @property
@@ -150,6 +153,15 @@ class Process:
     def pidfd(self) -> int:
         """A descriptor that polls readable when the process ends; the Process's own."""
         return self._started().pidfd
+
+    def defaults(self) -> ProcessDefaults:
+        """What further processes of the command line have of this one, the first."""
+        from ..config import ProcessDefaults
+
+        values = {name: getattr(self, name) for name in ProcessDefaults.__annotations__}
+        values["additional_groups"] = list(map(str, self.additional_groups))
+        values["env"] = [one for one in self.env if one not in self.own_env]
+        return ProcessDefaults(**values)
 
     def signal(self, signal: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended."""

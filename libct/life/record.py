@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..config import Config
+    from ..config import Config, ProcessDefaults
 
 
 class Record:
@@ -31,6 +31,9 @@ class Record:
         hooks are the fields of Hooks that have any.
     last_step: the number, in the plan of the start, of the one that executes
         the command.
+    process: the fields of its ProcessDefaults, kept here for a bundle may be changed or
+        removed at any time; None before the start, and where an earlier version has
+        made the container.
     tracers: a process in it was given CAP_SYS_PTRACE, which the configuration may not give.
     namespaces: of the first process, by their names in /proc/PID/ns: device and inode
         number, as its start has made or joined them; those that are known.
@@ -59,6 +62,7 @@ class Record:
         "own_pids",
         "owner",
         "pid",
+        "process",
         "rootfs",
         "start",
         "status",
@@ -87,6 +91,7 @@ class Record:
         self.exit_status: int | None = None
         self.namespaces: dict[str, list[int]] = {}
         self.tracers = False
+        self.process: dict[str, Any] | None = None
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
@@ -103,21 +108,35 @@ class Record:
     def config(self) -> Config:
         if self._config is None:
             from ..config import Config
-            from ..config.field_types import wrong_types
 
-            try:
-                config = Config.from_dict(self._values)
-                wrong = wrong_types(config)
-            except (TypeError, ValueError, AttributeError) as error:
-                raise damaged(self._path, str(error)) from None
-            if wrong:
-                raise damaged(self._path, f"config.{wrong[0]}")
-            self._config = config
+            self._config = self._read(Config, self._values, "config")
         return self._config
 
     @config.setter
     def config(self, config: Config) -> None:
         self._config, self._config_text = config, ""
+
+    @property
+    def defaults(self) -> ProcessDefaults | None:
+        from ..config import ProcessDefaults
+
+        if self.process is None:
+            return None
+        found: ProcessDefaults = self._read(ProcessDefaults, self.process, "process")
+        return found
+
+    def _read(self, kind: type[Any], values: dict[str, Any], name: str) -> Any:
+        """The record of these values of the file; ContainerDamaged where they do not fit."""
+        from ..config.field_types import wrong_types
+
+        try:
+            found = kind.from_dict(values)
+            wrong = wrong_types(found)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise damaged(self._path, str(error)) from None
+        if wrong:
+            raise damaged(self._path, f"{name}.{wrong[0]}")
+        return found
 
     def dump(self) -> str:
         """As JSON.  The configuration, its largest part, is converted once."""
@@ -148,7 +167,14 @@ class Record:
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
 # Those that an earlier version does not write.
-_ADDED = {"boot": "", "inode": 0, "messenger": [], "namespaces": {}, "tracers": False}
+_ADDED = {
+    "boot": "",
+    "inode": 0,
+    "messenger": [],
+    "namespaces": {},
+    "process": None,
+    "tracers": False,
+}
 # The largest number that a field may have.
 _LARGEST = {
     "pid": 2**31 - 1,
@@ -177,6 +203,8 @@ def _fits(name: str, value: Any) -> bool:
         return value in (CREATING, CREATED, STOPPED)
     if name == "hooks":
         return type(value) is list and all(map(_is_text, value))
+    if name == "process":
+        return value is None or type(value) is dict
     if name == "annotations":
         return type(value) is dict and all(type(text) is str for text in value.values())
     if name == "cgroup_paths":

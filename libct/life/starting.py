@@ -118,6 +118,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
+        record.process = process.defaults().to_dict()
         record.tracers = _may_trace(process.capabilities)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT

@@ -26,7 +26,7 @@ def read_spec(bundle: str) -> dict[str, Any]:
     try:
         return read_object(join(bundle, CONFIG_NAME), CONFIG_NAME)
     except FileNotFoundError as error:
-        what = "no such file (`libct spec` writes one to start from)"
+        what = f"JSON specification file {CONFIG_NAME} not found (`libct spec` writes one)"
         if not exists(bundle):
             what = "no such file or directory: the bundle itself is missing"
         raise ConfigError([Finding(str(error.filename), what)]) from None

@@ -178,12 +178,16 @@ def check_place(context: Context, place: int, target: str, tree: int = -1) -> No
         raise StepProblem(f"{target} leads to the root itself")
     if target == "/proc":
         if tree < 0 or not is_whole_proc(tree):
-            raise StepProblem("only a whole proc file system can be mounted on /proc")
+            raise StepProblem(
+                '"/proc" cannot be mounted because it is not of type proc',
+                "only a whole proc file system can be mounted on /proc",
+            )
         return
     below = target.startswith("/proc/") or fstatfs(place).type == PROC_SUPER_MAGIC
     if below and target not in PROC_FILES:
+        inside = f'"{target}" cannot be mounted because it is inside /proc'
         raise StepProblem(
-            f"{target} is in a proc file system",
+            inside if target.startswith("/proc/") else f"{target} is in a proc file system",
             "of it only files like /proc/cpuinfo and /proc/meminfo may be mounted over",
         )
 

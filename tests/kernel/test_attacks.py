@@ -761,7 +761,7 @@ def test_random_bytes_in_the_fifo_of_a_created_container() -> None:
 AS_SAID = re.compile(
     r"exec /bin/sleep: no such file or directory|"
     r"^ran$|^was ended$|says what cannot be understood|process ended unexpectedly"
-    r"|it is running, not created|not running: it has stopped|process is already dead"
+    r"|already running container|a container that has stopped|process is already dead"
 )
 WHAT = ["keep", "cloned", "random", "fill"]
 

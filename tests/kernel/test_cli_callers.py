@@ -144,6 +144,17 @@ def test_exec_fails_with_a_status_of_its_own() -> None:
     assert "container does not exist" in fails("exec", unique(), "true", status=255)
 
 
+def test_texts_of_errno_have_no_capitals(sleeper: str, tmp_path: Path) -> None:
+    """As with runc, and wherever the error was found."""
+    none = "no such file or directory"
+    assert none in fails("exec", "--process", tmp_path / "none", sleeper, status=255)
+    assert none in fails("exec", "--cwd", "/none", sleeper, "true", status=255)
+    assert none in fails("update", "--resources", tmp_path / "none", sleeper)
+    (tmp_path / "file").mkdir()
+    where = tmp_path / "file"
+    assert "is a directory" in fails("exec", "--process", where, sleeper, status=255)
+
+
 def test_a_container_that_has_stopped(sleeper: str) -> None:
     libct("kill", sleeper, "KILL", check=True)
     assert wait_until(lambda: '"stopped"' in libct("state", sleeper).stdout)

@@ -470,7 +470,7 @@ def test_hooks_of_a_directory(podman: Podman, tmp_path: Path) -> None:
     hooks(createRuntime="echo the reason; exit 3")
     done = run(command, env=podman.environment)
     assert done.returncode == 126
-    assert "the createRuntime hook /bin/sh: it exited with status 3: the reason [" in done.stderr
+    assert "the createRuntime hook /bin/sh: exit status 3: the reason [" in done.stderr
 
 
 # --- namespaces ---

@@ -848,7 +848,10 @@ def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, u
         mount("/proc/scsi", "cgroup"),
     ]
     for one in refused:
-        with pytest.raises(StepError, match=r"proc file system|No such file|Permission denied"):
+        with pytest.raises(
+            StepError,
+            match=r"proc file system|is inside /proc|not of type|No such file|Permission denied",
+        ):
             run_box(rootfs, "true", [one], user=user)
     allowed = ("cpuinfo", "meminfo", "stat", "uptime", "loadavg", "diskstats", "swaps")
     mounts = [bind(f"/proc/{name}", shared / "file") for name in allowed]
@@ -856,7 +859,7 @@ def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, u
     assert run_box(rootfs, script, mounts, user=user).lines == ["covered"] * len(allowed)
     # Nor where nothing is mounted on /proc, which others may then take for one.
     (rootfs / "proc/x").mkdir(exist_ok=True)
-    with pytest.raises(StepError, match="/proc/x is in a proc file system"):
+    with pytest.raises(StepError, match='"/proc/x" cannot be mounted because it is inside'):
         run_config(make_config(rootfs, [bind("/proc/x", shared)], base=False, user=user), "true")
     # Another proc file system, whole, may be bound on it.
     whole = [bind("/proc", "/proc")]

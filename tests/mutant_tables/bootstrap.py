@@ -871,13 +871,6 @@ _COMMAND = [
         (_EXEC + "test_commands_are_looked_up_in_path",),
     ),
     Mutant(
-        "a command that may not be executed is told from one that is missing",
-        "bootstrap/execute.py",
-        "        denied = denied or (problem == errno.EACCES and exists(path))\n",
-        "        pass\n",
-        (_EXEC + "test_commands_are_looked_up_in_path",),
-    ),
-    Mutant(
         "a created container waits for its start",
         "bootstrap/waiting.py",
         '        region.call("read", fds[START], command, 1)\n',

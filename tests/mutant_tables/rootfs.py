@@ -472,7 +472,7 @@ _MOUNTS_AND_DEVICES = [
         "rootfs/devices.py",
         'if path == "/dev/ptmx" and _unlink(parent, name):',
         "if False:",
-        (f"{_DEVICES}what_the_image_has_in_dev_is_replaced",),
+        (f"{_DEVICES}nodes_that_the_image_has_in_dev_are_replaced",),
     ),
     Mutant(
         "a /dev of the user's own is left alone",

@@ -90,8 +90,8 @@ _STATE_FILES = [
     Mutant(
         "a configuration in a record has its types",
         "life/record.py",
-        "            if wrong:\n",
-        "            if False:\n",
+        "        if wrong:\n",
+        "        if False:\n",
         (f"{_STATE}a_configuration_of_wrong_types_is_damage",),
     ),
     Mutant(

@@ -29,7 +29,7 @@ def test_a_good_process() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"args": []}, ["process.args: empty: there is no command"]),
+        ({"args": []}, ["process.args: args must not be empty"]),
         ({"args": [""]}, ["process.args[0]: empty: there is no command"]),
         ({"args": ["a", "b\0"]}, ["process.args[1]: has a NUL in it: 'b\\x00'"]),
         (

@@ -793,7 +793,13 @@ def test_a_bundle_without_a_process(tmp_path: Path) -> None:
 def test_bundles_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path.resolve()
     for bundle, message in (
-        (path, f"{path}/config.json: no such file (`libct spec` writes one to start from)"),
+        (
+            path,
+            (
+                f"{path}/config.json: JSON specification file config.json not found"
+                " (`libct spec` writes one)"
+            ),
+        ),
         (
             path / "none",
             f"{path}/none/config.json: no such file or directory: the bundle itself is missing",
