@@ -508,7 +508,7 @@ def test_commands_are_looked_up_in_path(tmp_path: Path) -> None:
             run_in(container, "tool")
         with pytest.raises(libct.StepError, match='"tool": executable file not found in') as caught:
             run_in(container, "tool", env=["PATH=/bin:/tmp"])
-        assert caught.value.hint == "/tmp/tool is none that this user may execute"
+        assert caught.value.hint == "/tmp/tool may not be executed by this user"
         (rootfs / "tmp/tool").chmod(0o755)
         assert run_in(container, "tool", env=["PATH=/bin:/tmp"]).output == "found\n"
         # Not in the working directory, however PATH asks for it.
