@@ -7,6 +7,7 @@ with LIBCT_NO_SKIP=1 fails it, where something is missing.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import functools
 import os
@@ -111,6 +112,12 @@ def pidfs() -> None:
     inodes = {os.fstat(os.pidfd_open(pid)).st_ino for pid in (os.getpid(), os.getppid())}
     if len(inodes) < 2:
         raise OSError(errno.ENOSYS, "one inode for all pidfds")
+
+
+@_need
+def contexts() -> None:
+    """A C library that has them, which makecontext(3) makes; musl has not."""
+    ctypes.CDLL(None)["makecontext"]
 
 
 @_need

@@ -87,31 +87,30 @@ except AttributeError:  # musl has none of the three
     _available = False
 
 
-def await_start(context: Context, more: bool, shown: bool = False) -> None:
-    """Read the byte that releases the process.
+def prepare_wait(context: Context, shown: bool) -> None:
+    """By who clones the process that waits, too, which has the same memory.
 
-    more: there is something to do between the start and the command (hooks), for
-        which the interpreter is needed.
+    Not planned where there is something to do between the start and the command (hooks),
+    for which the interpreter is needed.
     shown: the process is an ordinary user's, who may look at it and enter its namespaces
         while it waits.  It is what its command will be by then; with the interpreter in
         its memory it stays hidden.
-
-    There, and where steps are timed, the wait is here; otherwise it is prepared,
-    and begins in execute(), which gives the interpreter's memory back before.
     """
-    if "wait" not in context.values:
-        prepare_wait(context, more, shown)
-    if "wait" not in context.values:
-        posix.read(context.fds["start"], 1)
-
-
-def prepare_wait(context: Context, more: bool, shown: bool = False) -> None:
-    """By who clones the process that waits, too, which has the same memory."""
-    if more or context.values["trace"].on or not can_wait():
+    if context.values["trace"].on or not can_wait():
         return
     fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     with open(fd, "rb") as maps:
         context.values["wait"] = Wait(maps.read(), shown=shown)
+
+
+def await_start(context: Context, shown: bool) -> None:
+    """Read the byte that releases the process.
+
+    Where the wait is prepared it begins in execute(), which gives the interpreter's
+    memory back before; shown is for the reader of the plan.
+    """
+    if "wait" not in context.values:
+        posix.read(context.fds["start"], 1)
 
 
 def can_wait() -> bool:
@@ -122,7 +121,7 @@ def can_wait() -> bool:
 class Wait:
     """The wait for a byte from a descriptor and the execve after it, prepared.
 
-    maps: the text of /proc/self/maps.  shown: see await_start().
+    maps: the text of /proc/self/maps.  shown: see prepare_wait().
     """
 
     def __init__(self, maps: bytes, *, shown: bool = False) -> None:

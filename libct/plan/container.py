@@ -32,15 +32,16 @@ from . import (
     uts,
 )
 from .process import (
-    close_steps,
     console_steps,
     control_steps,
     death_signal_steps,
-    execute_steps,
+    execute_step,
+    last_steps,
     pidfd_steps,
     process_steps,
     seccomp_steps,
     session_steps,
+    wait_steps,
 )
 from .procfs import open_proc
 from .step import (
@@ -180,18 +181,15 @@ def plan_start(
     late = process_steps(plan, config, process, host, in_user, who)
     start_hooks = hook_steps("startContainer")
     shown = host.euid != 0
-    wait = [execute.prepare_wait(bool(start_hooks), shown)]
+    ending = last_steps(process, start_hooks, hold=hold, shown=shown)
     if shared:
-        plan.add(STAGE, "clone", wait if hold else [])
-        plan.add(STAGE, "clone", [*close_steps(process, start_hooks), ns.clone_command()])
+        plan.add(STAGE, "clone", [*ending, ns.clone_command()])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         plan.add(INIT, "process", death_signal_steps(config))
-    if config.seccomp is not None:
-        # The wait is prepared before, which takes calls that the filter need not allow then.
-        prepared = [execute.prepare_wait(bool(start_hooks))] if hold and not shared else []
-        plan.add(INIT, "process", prepared)
-        plan.add(INIT, "process", seccomp_steps(config))
+        plan.add(INIT, "process", ending)
+    # All that it need not allow has been called by then.
+    plan.add(INIT, "process", seccomp_steps(config))
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)
@@ -199,8 +197,8 @@ def plan_start(
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    last = execute_steps(process, start_hooks, hold=hold, closed=bool(shared), shown=shown)
-    plan.add(INIT, "start", last)
+    plan.add(INIT, "start", wait_steps(start_hooks, hold=hold, shown=shown))
+    plan.add(INIT, "start", [*start_hooks, execute_step(process)])
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan

@@ -46,12 +46,12 @@ def open_start() -> list[str]:
 
 
 @operation("bootstrap.waiting", "wait for the start")
-def await_start(more: bool, shown: bool = False) -> list[str]:
-    return [*(["prctl(PR_SET_DUMPABLE, 1)"] if shown and not more else []), "read()"]
+def await_start(shown: bool) -> list[str]:
+    return [*(["prctl(PR_SET_DUMPABLE, 1)"] if shown else []), "read()"]
 
 
 @operation("bootstrap.waiting", "prepare the wait for the start")
-def prepare_wait(more: bool, shown: bool = False) -> list[str]:
+def prepare_wait(shown: bool) -> list[str]:
     return []
 
 

@@ -6,11 +6,11 @@ from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
 from . import keyring, limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import (
-    close_steps,
     console_steps,
     control_steps,
     death_signal_steps,
     execute_step,
+    last_steps,
     pidfd_steps,
     process_steps,
     seccomp_steps,
@@ -84,16 +84,15 @@ def plan_exec(
     if process.terminal:
         plan.add(who, "enter", console_steps(process, mounted=False))
     late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)
+    ending = last_steps(process)
     if staged:
-        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command()])
-    if staged:
+        plan.add(STAGE, "clone", [*ending, ns.clone_command()])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         own = [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
-        plan.add(INIT, "identity", own)
+        plan.add(INIT, "identity", [*own, *ending])
     plan.add(INIT, "process", seccomp_steps(config))
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
-    plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     return plan
 

@@ -128,32 +128,21 @@ def seccomp_steps(config: Config) -> list[Step]:
     return filter_steps(config.seccomp)
 
 
-def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
-    """A directory left open is a way out.
-
-    hooks: those that this process is yet to run.
-    """
-    return [descriptors.close_descriptors(len(STDIO) + len(process.extra_files), bool(hooks))]
-
-
-def execute_steps(
-    process: Process,
-    hooks: Sequence[Step] = (),
-    *,
-    hold: bool = False,
-    closed: bool = False,
-    shown: bool = False,
+def last_steps(
+    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False, shown: bool = False
 ) -> list[Step]:
-    """closed: all descriptors but the command's are, by who has cloned it.
+    """The wait is prepared, and a directory left open would be a way out: also while it waits.
 
-    shown: to the user who makes it, while it waits.
+    hooks: those that this process is yet to run.  hold, shown: as of wait_steps().
     """
-    return [
-        *([execute.await_start(bool(hooks), shown)] if hold else []),
-        *([] if closed else close_steps(process, hooks)),
-        *hooks,
-        execute_step(process),
-    ]
+    prepared = [execute.prepare_wait(shown)] if hold and not hooks else []
+    extra = len(process.extra_files)
+    return [*prepared, descriptors.close_descriptors(len(STDIO) + extra, bool(hooks))]
+
+
+def wait_steps(hooks: Sequence[Step], *, hold: bool, shown: bool) -> list[Step]:
+    """hold: for a start.  shown: to the user who makes it, while it waits."""
+    return [execute.await_start(shown and not hooks)] if hold else []
 
 
 def execute_step(process: Process) -> Step:

@@ -28,7 +28,7 @@ PLACE = "linux.seccomp"
 
 # The calls that are made under the filter, up to execve; and those of one that waits for its
 # start, besides.  The interpreter may ask for memory: mmap, munmap, brk.
-AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
+AFTER = ("read", "write", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
 
 

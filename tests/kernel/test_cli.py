@@ -754,7 +754,7 @@ def test_plan_is_what_the_trace_says_was_done(tmp_path: Path, rootfs: Path) -> N
     # run does not wait for a start.
     libct("run", "--trace", trace, "-b", bundle, name, check=True)
     traced = [json.loads(line) for line in trace.read_text().splitlines()]
-    held = ("open_start", "await_start")
+    held = ("open_start", "prepare_wait", "await_start")
     wanted = [step["title"] for step in planned if step["op"] not in held]
     assert [line["title"] for line in traced] == wanted
 

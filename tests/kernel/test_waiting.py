@@ -14,7 +14,7 @@ import pytest
 
 import libct
 from libct.bootstrap import waiting
-from libct.config import NEWNS, NEWUSER
+from libct.config import NEWNS, NEWUSER, Hook, Hooks
 from libct.life import releasing
 from libct.life.directory import Directory
 
@@ -72,10 +72,9 @@ def eventually(true: Callable[[], bool]) -> bool:
     return True
 
 
+@requires("contexts")
 @pytest.mark.parametrize("user", [False, True], ids=["host", "userns"])
 def test_a_created_container_takes_little_memory(rootfs: Path, *, user: bool) -> None:
-    if not waiting.can_wait():
-        pytest.fail("this C library has no contexts")
     kinds = [*USUAL] + [NEWUSER] * user
     with libct.create(state_directory(), unique(), make_config(rootfs, namespaces=kinds)) as made:
         process = created(made, "sh", "-c", 'echo "$WORD $0 $# $$" >/said', "the name")
@@ -88,12 +87,13 @@ def test_a_created_container_takes_little_memory(rootfs: Path, *, user: bool) ->
     assert (rootfs / "said").read_text().split()[:4] == ["spoken", "the", "name", "0"]
 
 
-def test_it_waits_without_any_directory_open(rootfs: Path, *, trace: bool) -> None:
-    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+@pytest.mark.parametrize("hooked", [False, True], ids=["", "hooked"])
+def test_it_waits_without_any_directory_open(rootfs: Path, *, trace: bool, hooked: bool) -> None:
+    """From the instant on that it is created, for others may be there then and take them."""
+    hooks = Hooks(start_container=[Hook("/bin/true", ["true"])]) if hooked else None
+    with libct.create(state_directory(), unique(), make_config(rootfs, hooks=hooks)) as made:
         process = created(made, "true", trace=trace)
-        wanted = [f"{state_directory()}/{made.id}/exec.fifo", "pipe", "pipe"]
-        if not trace:  # where steps are timed, the wait is before the step that closes the others
-            assert eventually(lambda: opened(process.pid) == wanted)
+        assert opened(process.pid) == [f"{state_directory()}/{made.id}/exec.fifo", "pipe", "pipe"]
         made.exec()
         assert process.wait(30).status == 0
 

@@ -1314,17 +1314,17 @@ _ORDER = [
     Mutant(
         "the first process has nothing of the host's while a hook runs inside",
         "plan/process.py",
-        "        *([] if closed else close_steps(process, hooks)),\n        *hooks,\n",
-        "        *hooks,\n        *([] if closed else close_steps(process, hooks)),\n",
+        "    return [*prepared, descriptors",
+        "    return [*prepared] if hooks else [descriptors",
         (
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
     ),
     Mutant(
         "who waits for the start has no directory open",
-        "plan/process.py",
-        "        *([] if closed else close_steps(process, hooks)),\n",
-        "",
+        "plan/container.py",
+        '        plan.add(INIT, "process", ending)\n',
+        '        plan.add(INIT, "process", ending[:-1])\n',
         (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
     ),
     Mutant(

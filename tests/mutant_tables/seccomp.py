@@ -19,15 +19,15 @@ _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 _STARTS = [
     Mutant(
         "a start that waits is prepared before the filter is loaded",
-        "plan/container.py",
-        '        plan.add(INIT, "process", prepared)\n',
-        "",
+        "plan/process.py",
+        "    prepared = [execute.prepare_wait(shown)] if hold and not hooks else []\n",
+        "    prepared: list[Step] = []\n",
         (f"{_PLAN}the_filter_is_the_last_that_the_process_is_given",),
     ),
     Mutant(
         "a first process is filtered",
         "plan/container.py",
-        '        plan.add(INIT, "process", seccomp_steps(config))\n',
+        '    plan.add(INIT, "process", seccomp_steps(config))\n',
         "",
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),

@@ -378,12 +378,10 @@ def test_the_runtime_lets_the_process_go(name: str) -> None:
     last = [step.op for step in plan if step.process in (RUNTIME, AHEAD)][-1]
     assert last in ("record_created", "let_go")
     rest = ops(plan)[ops(plan).index(last) + 1 :]
-    if "clone_command" in ops(plan):  # the stage has closed all
-        assert rest in (["execute"], ["await_start", "execute"])
-        return
+    assert "close_descriptors" in ops(plan)[: -len(rest)]
     assert [op for op in rest if not op.endswith("_hook")] in (
-        ["close_descriptors", "execute"],
-        ["await_start", "close_descriptors", "execute"],
+        ["execute"],
+        ["await_start", "execute"],
     )
 
 
@@ -572,7 +570,8 @@ def test_hooks_have_their_place_and_arguments() -> None:
     assert at["hooks.createContainer[0]"] < found.index("pivot")
     assert found.index("close_descriptors") < at["hooks.startContainer[0]"]
     assert at["hooks.startContainer[1]"] == found.index("execute") - 1
-    assert plan.steps[found.index("await_start")].args == (True, False)
+    assert plan.steps[found.index("await_start")].args == (False,)
+    assert "prepare_wait" not in found  # it needs the interpreter
     text = '{"ociVersion":"1.3.0","id":"box","status":"creating","bundle":""}'
     runtime = hooks["hooks.createRuntime[0]"]
     assert runtime.args == ("createRuntime", "/b", ("b", "one"), ("A=2",), 5, text, "", False)
@@ -601,7 +600,10 @@ def test_a_hook_in_the_started_container_has_the_commands_environment() -> None:
 def test_only_hooks_in_the_started_container_need_the_interpreter() -> None:
     for hooks in (None, Hooks(), Hooks(prestart=[Hook("/a")], poststart=[Hook("/a")])):
         plan = start(config_with(*USUAL, hooks=hooks), root())
-        assert [step.args for step in plan if step.op == "await_start"] == [(False, False)]
+        assert [step.op for step in plan if step.op in ("prepare_wait", "await_start")] == [
+            "prepare_wait",
+            "await_start",
+        ]
 
 
 # --- steps ---------------------------------------------------------------------------------
