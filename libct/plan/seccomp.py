@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 
 PLACE = "linux.seccomp"
 
-# The calls that are made under the filter, up to execve; and those of one that waits for its
-# start, besides.  The interpreter may ask for memory: mmap, munmap, brk.
+# The calls that are made under the filter, up to execve, as x86_64 names them; any of them may
+# besides ask for memory and give it back (mmap, munmap, brk).  No others are made where Python
+# itself waits for the start, as with musl.
 AFTER = ("read", "write", "rt_sigaction", "execve")
+# Where the C library's contexts wait (bootstrap/waiting.py).
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
+# For startContainer hooks, by the process and what it forks: glibc by clone, musl by fork.
+AFTER_HOOKS = (
+    *("getpid", "memfd_create", "lseek", "pipe2", "close", "pidfd_open", "poll", "waitid", "ioctl"),
+    *("clone", "fork", "rt_sigprocmask", "gettid", "set_robust_list"),
+    *("prctl", "getppid", "setsid", "dup2", "dup3", "close_range"),
+)
 
 
 def filter_steps(seccomp: Seccomp) -> list[Step]:
