@@ -325,8 +325,11 @@ def test_files_that_cannot_be_removed_keep_no_group(on: Any, rootfs: Path, tmp_p
     def body() -> None:
         mount("none", str(tmp_path), fstype="tmpfs")
         path = f"{unique()}/g"
-        script = f"mount -o remount,ro {tmp_path}"
-        hooks = Hooks(create_runtime=[Hook("/bin/sh", ["sh", "-c", f"{script}; exit 3"])])
+        # The hook itself is noted there, with its number when it has been started.
+        number = f'set -- $(cat {tmp_path}/*/hook); [ "${{3:-0}}" != 0 ]'
+        noted = f"until {number}; do sleep 0.01; done"
+        script = f"{noted}; until mount -o remount,ro {tmp_path}; do sleep 0.01; done; exit 3"
+        hooks = Hooks(create_runtime=[Hook("/bin/sh", ["sh", "-c", script])])
         config = make_config(rootfs, cgroups=Cgroup(path=f"/{path}"), hooks=hooks)
         with theirs(path, 1) as made:
             as_they_were = looks(made)
