@@ -39,6 +39,11 @@ def note(error: BaseException, text: str) -> None:
     error.__notes__ = [*notes(error), text]  # type: ignore[attr-defined]
 
 
+def advise(error: OSError, hint: str) -> None:
+    """Say what to do about it, which its errno cannot."""
+    error.hint = hint  # type: ignore[attr-defined]
+
+
 def notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", ()))
 

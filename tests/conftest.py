@@ -42,14 +42,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _time_limit() -> Iterator[None]:
+def _time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ends a test that hangs, with the place where it does."""
+    marker = request.node.get_closest_marker("longest")
+    longest = marker.args[0] if marker else _LONGEST
 
     def over(*_: object) -> None:
-        raise TimeoutError(f"the test has taken longer than {_LONGEST} s")
+        raise TimeoutError(f"the test has taken longer than {longest} s")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(_LONGEST)
+    signal.alarm(longest)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -15,9 +15,6 @@ from .names import unique
 if TYPE_CHECKING:
     pass
 
-# What is asked of docker for every container, until libct has seccomp filters.
-SECURITY = ["--security-opt", "seccomp=unconfined"]
-
 
 class Docker(Client):
     """Commands of docker for a daemon of their own; close() ends it and all that it runs."""
@@ -64,10 +61,7 @@ class Docker(Client):
         self("load", "--input", image_archive(self.place), check=True)
 
     def command(self, *args: str | os.PathLike[str]) -> list[str]:
-        words = [os.fspath(arg) for arg in args]
-        if words[0] in ("run", "create"):
-            words[1:1] = SECURITY
-        return [DOCKER, "--host", self.host, *words]
+        return [DOCKER, "--host", self.host, *(os.fspath(arg) for arg in args)]
 
     def run_polite(self, *options: str) -> str:
         """The name of a running container of POLITE, which has said that it is ready."""

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 # The image that image_archive() makes: a busybox_rootfs().
 IMAGE = "docker.io/library/box:latest"
 # A command that says when it has trapped SIGTERM, and ends by that.
+# Says which filter it is under, and whether the engine's default profile forbids unshare(2).
+FILTERED = "grep -h Seccomp: /proc/self/status; unshare -U true 2>/dev/null && echo made"
+FORBIDDEN, ALLOWED = ["Seccomp:", "2"], ["Seccomp:", "0", "made"]
+
 POLITE = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+# Says which filter it is under, and whether that forbids unshare(2), as engines' defaults do.
+FILTERED = "grep -h Seccomp: /proc/self/status; unshare -U true 2>/dev/null && echo made"
+FORBIDDEN, ALLOWED = ["Seccomp:", "2"], ["Seccomp:", "0", "made"]
 
 # Process 1 of a Private, which waits for what the engine leaves to it.  Engines have files in
 # /run and /etc whose places cannot be chosen.

@@ -77,15 +77,20 @@ class Snapshot:
             if pid == os.getpid():
                 continue
             command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
+            marks = [
+                one for one in _read(f"/proc/{pid}/environ").split("\0") if one.startswith(MARK)
+            ]
             if (
                 _descends(pid, os.getpid(), parents)
-                or mark in _read(f"/proc/{pid}/environ").split("\0")
+                or mark in marks
                 or self._is_ours(command)
                 # One that has ended and is not ours to wait for, process 1 waits for.
                 or (pid not in ended and self._is_ours(_read(f"/proc/{pid}/cgroup")))
-                # A mount that everybody sees would make everybody's processes ours.
+                # A mount that everybody sees would make everybody's processes ours; and what
+                # another run of the tests moves aside meanwhile has a copy of it.
                 or (
-                    _link(f"/proc/{pid}/ns/mnt") not in ("", mounts)
+                    not marks
+                    and _link(f"/proc/{pid}/ns/mnt") not in ("", mounts)
                     and self._is_ours(_read(f"/proc/{pid}/mountinfo"))
                 )
             ):

@@ -23,14 +23,42 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .mutant_tables import bootstrap, callers, claims, life, rootfs, seccomp, servers, texts
+from .mutant_tables import (
+    bootstrap,
+    callers,
+    claims,
+    labels,
+    landlock,
+    life,
+    mounts,
+    rootfs,
+    runc,
+    seccomp,
+    servers,
+    texts,
+    userns,
+)
 from .names import MARK
 
 if TYPE_CHECKING:
     from .mutant_tables import Mutant
 
 CHECKOUT = Path(__file__).parent.parent
-_TABLES = (bootstrap, rootfs, life, callers, claims, servers, texts, seccomp)
+_TABLES = (
+    bootstrap,
+    rootfs,
+    life,
+    callers,
+    claims,
+    servers,
+    texts,
+    seccomp,
+    landlock,
+    labels,
+    userns,
+    mounts,
+    runc,
+)
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed
 _TELLING = ("environ", "cgroup")  # of a process: whether it is of a run of the tests

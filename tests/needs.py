@@ -198,6 +198,14 @@ def overlay() -> None:
 
 
 @_need
+def landlock() -> None:
+    """Landlock with all that libct has a rule for (Linux 6.12)."""
+    create_ruleset, version = 444, 1
+    if ctypes.CDLL(None).syscall(create_ruleset, None, 0, version) < 6:
+        raise OSError(errno.EOPNOTSUPP, "no Landlock, or an old one")
+
+
+@_need
 def fuse() -> None:
     """File systems in user space."""
     os.close(os.open("/dev/fuse", os.O_RDWR))

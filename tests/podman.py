@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,14 +25,11 @@ from .names import unique
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What is asked of podman for every container, until libct has seccomp filters.
-SECURITY = 'seccomp_profile = "unconfined"'
 # Limits that a root without CAP_SYS_RESOURCE may set; podman's own are higher.
 LIMITS = 'default_ulimits = ["nofile=1024:4096", "nproc=1000:1000"]'
 
 _CONFIGURATION = f"""
 [containers]
-{SECURITY}
 {LIMITS}
 netns = "none"
 log_driver = "k8s-file"
@@ -43,6 +41,29 @@ lock_type = "file"
 runtime_supports_json = ["libct"]
 """
 IMAGE = "box"
+
+# Makes a call that podman's default profile forbids, and has no other reason to say EPERM.
+FORBIDDEN_CALL = """
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(void)
+{
+    syscall(SYS_vmsplice, -1, 0, 0, 0);
+    perror("vmsplice");
+    return 0;
+}
+"""
+
+
+def forbidden_call() -> Path:
+    """The directory of that program, call, which anybody may execute."""
+    place = Path(tempfile.mkdtemp(prefix="call-", dir=session_directory()))
+    (place / "call.c").write_text(FORBIDDEN_CALL)
+    subprocess.run(["cc", "-static", "-o", place / "call", place / "call.c"], check=True)
+    place.chmod(0o755)
+    return place
 
 
 class Podman(Client):

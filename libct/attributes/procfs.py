@@ -50,9 +50,11 @@ def is_whole_proc(fd: int) -> bool:
 def open_proc_file(proc: int, path: str, flags: int) -> int:
     """Open path below proc, a descriptor of /proc's root; close-on-exec.
 
-    "self", where path begins with it, is the one symbolic link that is followed.
+    "self" and "thread-self", where path begins with one, are the only symbolic links
+    that are followed.
     """
-    resolve = _RESOLVE if path.startswith("self/") else _RESOLVE | RESOLVE_NO_SYMLINKS
+    own = path.startswith(("self/", "thread-self/"))
+    resolve = _RESOLVE if own else _RESOLVE | RESOLVE_NO_SYMLINKS
     try:
         fd = openat2(path, dirfd=proc, flags=flags | posix.O_CLOEXEC, resolve=resolve)
     except OSError as error:
@@ -60,7 +62,7 @@ def open_proc_file(proc: int, path: str, flags: int) -> int:
             raise
         raise StepProblem(
             f"/proc/{path} is covered by another mount",
-            "unmount what lies over /proc/sys, or run where /proc is whole",
+            "unmount it, or run where /proc is whole",
         ) from None
     if fstatfs(fd).type != PROC_SUPER_MAGIC:
         posix.close(fd)

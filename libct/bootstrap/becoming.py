@@ -41,6 +41,14 @@ def wait(pidfd: int, fd: int, events: int) -> str:
         pause = min(2 * pause, _LONGEST)
 
 
+def await_hang_up(fd: int, seconds: float) -> None:
+    """Wait for the end of those who have the other end of fd, for so long at most."""
+    poll = select.poll()
+    poll.register(fd, 0)  # POLLHUP is always told
+    with allowed():
+        poll.poll(seconds * 1000)
+
+
 def has_executed(pidfd: int) -> bool:
     """Whether it has executed a program, by itself; also if it has ended since.
 

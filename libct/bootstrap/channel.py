@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import fcntl
 import marshal
 import posix
 import select
@@ -22,6 +21,7 @@ import sys
 
 from ..errors import Error
 from ..syscalls import pidfds
+from ..syscalls.descriptors import move_above
 from ..syscalls.sockets import receive
 
 TYPE_CHECKING = False
@@ -76,10 +76,12 @@ class Channel:
             pass  # the other side has gone already
 
     def move_above(self, lowest: int) -> None:
-        """Take another descriptor, of at least this number."""
-        moved = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest)
-        self._socket.close()
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, moved)
+        """Have a descriptor of at least this number."""
+        fd = self._socket.fileno()
+        moved = move_above(fd, lowest)
+        if moved != fd:
+            self._socket.detach()
+            self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, moved)
 
     def send(self, message: tuple[Any, ...], fds: tuple[int, ...] | list[int] = ()) -> None:
         """Send a message and copies of fds; BrokenPipeError when the other side has gone."""

@@ -106,14 +106,20 @@ class _Run:
             elif self.started.talk is None:
                 perform(performers(steps), self.context, self.trace)
             else:
-                self._expect("turn", self.segments[index - 1][1][0][0])
+                self._expect("turn", self._longest(self.segments[index - 1][1]))
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
         if self.stage >= 0:  # not before, for the others would wait for its end, too
+            readable(self.stage)
             stage, self.stage = self.stage, -1
             reap(stage)
         self.started.traces += self.trace.take()
         self.close()
+
+    def _longest(self, steps: list[Any]) -> int:
+        """The number of the one that most likely goes on when their process is killed."""
+        hooks = [one[0] for one in steps if self.plan.steps[one[0] - 1].op == "container_hook"]
+        return int((hooks or [steps[0][0]])[0])
 
     def _prepare(self, index: int) -> None:
         """Load what performs the runtime's steps from this segment on, while the server works."""
@@ -141,7 +147,9 @@ class _Run:
         self._expect("cloned", number)
         if not self._adopt():
             raise self.started.garbled()
+        self._adopt_messenger()
         self.context.pid = self.started.pid
+        self.context.values["pidfd"] = self.started.pidfd
         cloned = self.context.values.get("cloned")
         if cloned is not None:
             cloned()
@@ -162,6 +170,17 @@ class _Run:
         self.started.pid, self.started.pidfd = pid, pidfd
         return True
 
+    def _adopt_messenger(self) -> None:
+        """It is there before anything that is told of."""
+        pid = clones.messenger(self.clones)
+        if pid and not self.started.messenger:
+            self.started.messenger = pid
+            try:
+                self.started.messenger_pidfd = pidfds.open_child(pid)
+            except ProcessLookupError:
+                pass  # it has ended, and the host program has waited for it
+            self.context.values["messenger"] = pid
+
     def _expect(self, kind: str, number: int) -> None:
         """Hear a message of this kind; Failure when a step failed, or nobody is left to send.
 
@@ -174,9 +193,12 @@ class _Run:
                 if not self._is_told():
                     raise EOFError
                 message = talk.hear()
-                if message[0] != "warned":
+                if message[0] == "warned":
+                    self.started.take_warning(message)
+                elif message[0] == "listens":
+                    self.context.values["listens"] = message[1]
+                else:
                     break
-                self.started.take_warning(message)
             except EOFError:
                 if self._adopt() or self.taken:
                     raise self.started.death(number) from None
@@ -232,9 +254,13 @@ class _Run:
             pass  # it has failed already, and said why
 
     def _ask_again(self) -> None:
-        """The server has gone: somebody may have ended it, which costs a start and no more."""
+        """The server has gone: somebody may have ended it, which costs a start and no more.
+
+        It has cloned nothing.
+        """
         ended = servers.forget(self.server)
-        self._end_all()
+        self.started.close()
+        self.close()
         if self.asked_again:
             raise servers.server_error(ended)
         self.asked_again = True
@@ -244,22 +270,28 @@ class _Run:
         """End all that has been cloned, and reap it.
 
         The processes end by themselves where they need the runtime, which
-        hangs up.  They are killed if that takes time.
+        hangs up.  They are killed if that takes time, or a handler of signals raises meanwhile.
         """
         talk = self.started.talk
-        if talk is not None:
-            talk.give_up()
-            talk.drain(PATIENCE, self.started.pidfd)
-        self._end_all()
+        try:
+            if talk is not None:
+                talk.give_up()
+                talk.drain(PATIENCE, self.started.pidfd)
+        finally:
+            self._end_all()
 
     def _end_all(self) -> None:
         self.started.close()
-        known = {self.started.pid: self.started.pidfd, self.stage_pid: self.stage}
-        self.stage = self.started.pidfd = -1
+        known = {
+            self.started.pid: self.started.pidfd,
+            self.stage_pid: self.stage,
+            self.started.messenger: self.started.messenger_pidfd,
+        }
+        self.stage = self.started.pidfd = self.started.messenger_pidfd = -1
         ended: list[int] = []
         # One after the other, for up to its end the first may clone the second.
         while self.clones >= 0:
-            numbers = [one for one in clones.read(self.clones) if one not in ended]
+            numbers = [one for one in clones.read_all(self.clones) if one not in ended]
             if not numbers:
                 break
             ended.append(numbers[0])

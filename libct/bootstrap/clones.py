@@ -14,7 +14,9 @@ import sys
 from ..syscalls.memfd import data_file
 from ..syscalls.memory import MADV_DONTFORK, MAP_SHARED, madvise, mmap, munmap
 
-SERVER, STAGE = 0, 1  # who clones: each once
+SERVER, STAGE = 0, 1  # who clones what is or becomes the command: each once
+_MESSENGER = 2  # which the server clones before that (messenger.py)
+_NUMBERS = 3
 _SIZE = 4  # bytes of a number, pid_t
 _PAGE = 4096
 
@@ -22,13 +24,14 @@ _PAGE = 4096
 class Page:
     """The page, mapped by who clones; what it forks has not got it."""
 
-    __slots__ = ("_start", "address")
+    __slots__ = ("_start", "address", "of_messenger")
 
     def __init__(self, fd: int, cloner: int) -> None:
         """fd: of the file that make_file() gives; borrowed."""
         self._start = mmap(_PAGE, MAP_SHARED, fd)
         madvise(self._start, _PAGE, MADV_DONTFORK)
         self.address = self._start + cloner * _SIZE  # for the number of its clone
+        self.of_messenger = self._start + _MESSENGER * _SIZE
 
     def close(self) -> None:
         munmap(self._start, _PAGE)
@@ -37,12 +40,26 @@ class Page:
 def make_file() -> int:
     """The runtime's: the file of the page, with no number in it."""
     fd = data_file("libct:clones")
-    posix.ftruncate(fd, 2 * _SIZE)
+    posix.ftruncate(fd, _NUMBERS * _SIZE)
     return fd
 
 
 def read(fd: int) -> list[int]:
-    """The numbers of what has been cloned, the first one first."""
-    data = posix.pread(fd, 2 * _SIZE, 0)
-    numbers = [int.from_bytes(data[at : at + _SIZE], sys.byteorder) for at in (0, _SIZE)]
-    return [number for number in numbers if number]
+    """The numbers of what has been cloned to become the command, the first one first."""
+    return [number for number in _numbers(fd)[:_MESSENGER] if number]
+
+
+def read_all(fd: int) -> list[int]:
+    """These, and the messenger's."""
+    return [number for number in _numbers(fd) if number]
+
+
+def messenger(fd: int) -> int:
+    """The number of the messenger; 0 where there is none."""
+    return _numbers(fd)[_MESSENGER]
+
+
+def _numbers(fd: int) -> list[int]:
+    data = posix.pread(fd, _NUMBERS * _SIZE, 0)
+    places = range(0, _NUMBERS * _SIZE, _SIZE)
+    return [int.from_bytes(data[at : at + _SIZE], sys.byteorder) for at in places]

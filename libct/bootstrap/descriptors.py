@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import _stat as stat
-import fcntl
 import posix
 
 from ..plan.step import HOOK_OUTPUT, STDIO
 from ..rootfs.paths import find_in_root
-from ..syscalls.files import close_range
+from ..syscalls.descriptors import move_above
+from ..syscalls.files import close_all_but
+from .answer import ANSWER, START
 from .context import Context
 
-_HIGHEST = 0xFFFFFFFF
 _NULL = posix.makedev(1, 3)
 
 
@@ -23,9 +23,7 @@ def install_descriptors(context: Context, extra: int) -> None:
     names = [*STDIO, *(f"extra {n}" for n in range(extra))]
     # What now lies where others shall come moves up first.
     for name, fd in list(context.fds.items()):
-        if fd < len(names):
-            context.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(names))
-            posix.close(fd)
+        context.fds[name] = move_above(fd, len(names))
     context.values["talk"].move_above(len(names))
     for number, name in enumerate(names):
         if name in context.fds:
@@ -60,18 +58,13 @@ def reopen_null(context: Context) -> None:
 def close_descriptors(context: Context, kept: int, hooks: bool) -> None:
     """All from kept on (3 and those passed on), so that no directory stays open as a way out.
 
-    The talk and the start fifo are left to execve, which closes them: that
+    The pipes of the talk and of the start are left to execve, which closes them: that
     is how the other side learns that it has succeeded.  CVE-2024-21626.
     hooks: some are yet to come; so are the files that they write to.
     """
-    names = ("start", *HOOK_OUTPUT) if hooks else ("start",)
+    names = (START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)
     left = {name: fd for name, fd in context.fds.items() if name in names}
     ours = (*context.values["talk"].descriptors(), *left.values())
-    first = kept
-    for fd in sorted(fd for fd in ours if fd >= kept):
-        if fd > first:
-            close_range(first, fd - 1)
-        first = fd + 1
-    close_range(first, _HIGHEST)
+    close_all_but(kept, ours)
     context.fds.clear()
     context.fds.update(left)

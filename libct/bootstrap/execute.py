@@ -7,12 +7,12 @@ import _stat as stat
 import errno
 import posix
 
-from ..config.status import EXECUTES
 from ..errors import StepProblem
 from ..loading.paths import exists, fsdecode
 from ..rootfs.files import read_regular
 from ..syscalls.files import ExecArguments, execve
 from ..syscalls.flags import quote
+from .answer import ANSWER, EXECUTES, traced
 from .failure import Failure
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ def find_command(context: Context, name: str, search: str) -> None:
             raise StepProblem(f'exec: "{name}": {call}{text}')
         _take(context, name)
         return
-    denied = False
+    denied = ""
     for directory in (search or _DEFAULT_PATH).split(":"):
         # An empty element means the working directory, which is no place to
         # find commands in by chance: as Go and runc, do without it.
@@ -75,10 +75,9 @@ def find_command(context: Context, name: str, search: str) -> None:
             _take(context, path)
             return
         # A directory of PATH that this user may not enter has nothing for him.
-        denied = denied or (problem == errno.EACCES and exists(path))
-    if denied:
-        raise StepProblem(f'exec: "{name}": permission denied')
-    raise StepProblem(f'exec: "{name}": executable file not found in $PATH')
+        if problem == errno.EACCES and exists(path):
+            denied = denied or f"{path} is none that this user may execute"
+    raise StepProblem(f'exec: "{name}": executable file not found in $PATH', denied)
 
 
 def _take(context: Context, program: str) -> None:
@@ -104,19 +103,6 @@ def _why_not(path: str) -> tuple[int, str]:
     return (0 if allowed else errno.EACCES), ""
 
 
-def open_start(context: Context) -> None:
-    """Held under "start": the start is read from it, and what is wrong with the command written.
-
-    By a process that is still the one that made it, for files.  It was passed
-    with O_PATH, so that no copy but ours keeps it open; only the host's /proc
-    can open it then.
-    """
-    flags = posix.O_RDWR | posix.O_CLOEXEC
-    start = posix.open(f"self/fd/{context.fds['fifo']}", flags, dir_fd=context.fds["proc"])
-    context.release("fifo")
-    context.keep("start", start)
-
-
 def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> None:
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
@@ -125,15 +111,18 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         call = f"execve({quote(program)}, ...)"
         failure = Failure(context.step, None, call, "", program, context.values["hint"])
         _default_signals()
-        context.values["wait"].execute(context.fds["start"], program, args, env, failure)
+        context.values["wait"].execute(context.fds, program, args, env, failure)
     prepared = ExecArguments(program, args, env)
     trace = context.values["trace"]
-    try:
-        context.values["talk"].tell(("traced", trace.take(), *trace.current))
-    except OSError:
-        trace.on = False  # the runtime that would hear of it has ended
-    if "start" in context.fds:
-        posix.write(context.fds["start"], EXECUTES)
+    if ANSWER in context.fds:  # who has created the container listens no more
+        word = EXECUTES + (traced(trace.take(), trace.current) if trace.on else b"")
+        posix.write(context.fds[ANSWER], word)
+        context.values["executes"] = True
+    else:
+        try:
+            context.values["talk"].tell(("traced", trace.take(), *trace.current))
+        except OSError:
+            trace.on = False  # the runtime that would hear of it has ended
     _default_signals()
     try:
         execve(prepared)
@@ -182,4 +171,6 @@ def missing_loader(head: bytes, where: str = "in the rootfs") -> str:
     if head.startswith(b"#!"):
         interpreter = fsdecode(head[2:].split(b"\n")[0].strip().split(b" ")[0])
         return f"its interpreter {interpreter!r} is not {where}"
+    if not head:  # it may not be read
+        return f"its #! interpreter or program loader is not {where}"
     return f"its program loader (PT_INTERP, for another C library or machine) is not {where}"

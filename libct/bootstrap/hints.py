@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..loading.paths import real
-from ..rootfs.mountinfo import parse
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plan.step import Step
+    from ..plan.step import Plan, Step
     from .failure import Failure
 
 _MAKE_NAMESPACES = (
@@ -23,38 +20,70 @@ _MAKE_NAMESPACES = (
     "unshare_user",
 )
 _TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
+# To execute a file the kernel opens it, and its interpreter, for both.
+_LANDLOCK_FORBIDS = (
+    "if its Landlock rules forbid it: both `execute` and `read`, where given, must cover"
+    " the command and the interpreter of its #! line or ELF header"
+)
 _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
 
 
-def hint_for(step: Step, failure: Failure) -> str:
-    """A remedy for this failure, or "" where none is sure to be right."""
+def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
+    """A remedy for this failure, or "" where none is sure to be right.
+
+    plan: that it is a step of, where that is known.
+    """
     code = failure.errno
     if step.op == "execute":
+        if code == errno.EACCES and any(one.op == "landlock_restrict" for one in plan or ()):
+            return _LANDLOCK_FORBIDS
         # What the process says is what ENOENT would mean: it cannot know what comes.
         unknown = "no #! line and no executable format that this kernel and machine know"
         return {errno.ENOENT: failure.hint, errno.ENOEXEC: unknown}.get(code or 0, "")
     if failure.hint:
         return failure.hint
+    if step.op == "landlock_restrict" and code == errno.EPERM:
+        return "Landlock needs process.noNewPrivileges, or CAP_SYS_ADMIN of libct's process"
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
         return _TOO_MANY
-    if step.op == "mount_filesystem":
+    if step.op == "load_filter" and code != errno.ENOSYS:
+        return _for_filter(code)
+    if step.op in ("mount_filesystem", "mount_sysfs"):
         return _for_mount(step, code)
     if step.op in ("bind_root", "open_root") and code == errno.ENOENT:
         return "root.path of the configuration must be an existing directory"
-    if step.op in ("bind", "open_source", "take_source"):
-        if code == errno.ENOENT:
+    if step.op in ("bind", "open_source", "take_source", "open_idmapped"):
+        if code == errno.ENOENT and failure.call.startswith("open_tree("):
             return "the source of a bind mount must exist on the host"
-        if code == errno.EACCES:
+        if code == errno.EACCES and step.op != "open_idmapped":
             return "the container's root, as a user of the host, may not enter a directory of it"
-        source, recursive = step.args[1:3]
-        if code == errno.EINVAL and failure.call.startswith("open_tree(") and not recursive:
-            return _for_plain_bind(source)
     if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
         return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
+    return ""
+
+
+def hint_for_filter(plan: Plan, number: int) -> str:
+    """Of a step that ended without saying why, or was refused: the filter may be the reason."""
+    if any(step.op == "load_filter" for step in plan.steps[:number]):
+        return (
+            "linux.seccomp may forbid a call that the start itself needs:"
+            " `libct seccomp lint` tells which these are"
+        )
+    return ""
+
+
+def _for_filter(code: int | None) -> str:
+    if code == errno.EBUSY:
+        return (
+            "a filter with a listener is there already, of the process that libct was started by,"
+            " and a process has one at most"
+        )
+    if code == errno.EINVAL:
+        return "this kernel lacks one of the flags of linux.seccomp.flags"
     return ""
 
 
@@ -94,7 +123,7 @@ def _userns_restriction() -> str:
 
 
 def _for_mount(step: Step, code: int | None) -> str:
-    fstype = step.args[1]
+    fstype = "sysfs" if step.op == "mount_sysfs" else step.args[1]
     if code == errno.EPERM and fstype in ("proc", "sysfs", "mqueue"):
         own = {"proc": "pid", "sysfs": "network", "mqueue": "ipc"}[fstype]
         return f"{fstype} in a user namespace needs a new {own} namespace" + (
@@ -104,17 +133,6 @@ def _for_mount(step: Step, code: int | None) -> str:
         return _namespace_limit()  # it is made by a process in new ones (rootfs/pidfs.py)
     if code == errno.ENODEV:
         return f"this kernel has no file system {fstype!r}: see /proc/filesystems"
-    return ""
-
-
-def _for_plain_bind(source: str) -> str:
-    """A user namespace lets nobody see what is below a mount from outside (mount_namespaces(7))."""
-    path = real(source)
-    points = parse(_read("/proc/self/mountinfo"))
-    on = [at for at in points if path == at.point or path.startswith(at.point.rstrip("/") + "/")]
-    on.sort(key=lambda at: len(at.point))
-    if on and on[-1].bindable and any(at.is_below(path) and at.point != path for at in points):
-        return "something is mounted below it, which a user namespace does not uncover: rbind works"
     return ""
 
 

@@ -140,7 +140,7 @@ def container_hook(
     # Who creates the container may be killed meanwhile, and is to leave nothing.
     # Who starts it is not needed any more.
     creator = -1 if kind == "startContainer" else context.values["talk"].descriptors()[1]
-    streams = _Streams(context, state, posix.getpid())
+    streams = _Streams(context, state, posix.getpid(), inside=True)
     try:
         told, tell = posix.pipe()
         parent = posix.getpid()
@@ -209,8 +209,12 @@ class _Streams:
     files that an annotation asks for.
     """
 
-    def __init__(self, context: Context, state: str, pid: int) -> None:
-        self.stdin = _state_file(f'{state[:-1]},"pid":{pid}}}')
+    def __init__(self, context: Context, state: str, pid: int, *, inside: bool = False) -> None:
+        """inside: others in the container may get hold of what the hook has."""
+        text = f'{state[:-1]},"pid":{pid}}}' if pid else state
+        data = text.encode("utf-8", "surrogateescape")
+        pipe = _state_pipe(data) if inside else -1
+        self.stdin = pipe if pipe >= 0 else _state_file(data)
         self.output, self._writer = posix.pipe()
         self.stdout, self.stderr = (context.fds.get(name, self._writer) for name in HOOK_OUTPUT)
         self.caught = b""
@@ -242,9 +246,8 @@ class _Streams:
                 posix.close(fd)
 
 
-def _state_file(text: str) -> int:
+def _state_file(data: bytes) -> int:
     """A file in memory: nobody need write while the hook reads, or be killed where it does not."""
-    data = text.encode("utf-8", "surrogateescape")
     fd = data_file("state")
     try:
         if posix.write(fd, data) == len(data):
@@ -255,11 +258,20 @@ def _state_file(text: str) -> int:
             posix.close(fd)
             raise
     posix.close(fd)
-    return _state_pipe(data)
+    pipe = _state_pipe(data)
+    if pipe >= 0:
+        return pipe
+    size = len(data)
+    raise StepProblem(f"its state of {size} bytes is more than RLIMIT_FSIZE and than a pipe takes")
 
 
 def _state_pipe(data: bytes) -> int:
-    """The state where RLIMIT_FSIZE, which is the container's already, is less than its length."""
+    """The state in a pipe, which takes all of it; -1 where it does not.
+
+    Where RLIMIT_FSIZE, which is the container's already, is less than its length.  And
+    of files in memory each leads to the file system of all of them, with CAP_DAC_READ_SEARCH
+    (open_by_handle_at(2)), and a pipe nowhere.
+    """
     reader, writer = posix.pipe()
     try:
         posix.set_blocking(writer, False)
@@ -273,8 +285,7 @@ def _state_pipe(data: bytes) -> int:
     if complete:
         return reader
     posix.close(reader)
-    size = len(data)
-    raise StepProblem(f"its state of {size} bytes is more than RLIMIT_FSIZE and than a pipe takes")
+    return -1
 
 
 def _follow(
@@ -358,20 +369,25 @@ def _reap(pid: int, pidfd: int) -> posix.waitid_result | None:
 def _judge(
     streams: _Streams, ended: posix.waitid_result | None, in_time: bool, timeout: int
 ) -> None:
-    """StepProblem unless the hook has succeeded."""
+    """StepProblem unless the hook has succeeded; in the words of runc."""
     if not in_time:
-        problem = f"it did not end within {timeout} s and was killed"
+        problem = f"hook ran past specified timeout of {timeout}.0s, and was killed"
     elif ended is None:
         problem = "how it ended is not known: this program has waited for it somewhere else"
     elif ended.si_code != posix.CLD_EXITED:
-        problem = f"it was killed by signal {ended.si_status}"
+        problem = f"signal: {_signal_text(ended.si_status)}"
     elif ended.si_status:
-        problem = f"it exited with status {ended.si_status}"
+        problem = f"exit status {ended.si_status}"
     else:
         return
     # An image may have written it.  Escapes make it longer, and all of it has to fit.
     said = printable(streams.caught.decode("utf-8", "replace").strip(), "\n\t")[-_MOST_OUTPUT:]
     raise StepProblem(f"{problem}: {said}" if said else problem)
+
+
+def _signal_text(number: int) -> str:
+    """As Go has it: what the C library says of it, in small letters."""
+    return (_signal.strsignal(number) or str(number)).lower()
 
 
 def _head(path: str) -> bytes:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import posix
 
-from ..errors import StepProblem
+from ..errors import StepProblem, advise
 from ..rootfs.binds import clone_tree
 from ..rootfs.idmapped import mapped_tree
 from ..syscalls.namespaces import CLONE_NEWNS, clone3, setns
@@ -45,21 +45,15 @@ class Lender:
     def __init__(self, pid: int, channel: Channel, late: list[str]) -> None:
         self._pid, self._channel, self._begun, self._over = pid, channel, False, False
         self._late = late  # the slots of what it opens when it is asked to
-        # By slot: a descriptor, or (errno, text, path).
-        self._lent: dict[str, int | tuple[int, str, str]] = {}
+        # By slot: a descriptor, or (errno, text, path, hint).
+        self._lent: dict[str, int | tuple[int, str, str, str]] = {}
 
     def lend_to(self, pid: int, pidfd: int) -> None:
-        """The cloner's: have the process just cloned served, and wait until that is done.
-
-        It cannot wait where sources are opened late: dismiss() is to follow then, when
-        it has told of the clone, which may have to be mapped before it goes on.
-        """
+        """The cloner's: have the process just cloned served; dismiss() is to follow."""
         try:
             self._channel.send(("open", pid), [pidfd])
         except ConnectionError:
             pass  # it has been killed, which take() finds
-        if not self._late:
-            self.dismiss()
 
     def lend_here(self) -> None:
         """The cloner's, for itself: it is in the mount namespace that is to have the sources."""
@@ -102,7 +96,10 @@ class Lender:
                 return -1
         found = self._lent.pop(slot)
         if isinstance(found, tuple):
-            raise OSError(*found)
+            *what, hint = found
+            error = OSError(*what)
+            advise(error, hint)
+            raise error
         return found
 
     def _receive(self) -> bool:
@@ -156,7 +153,7 @@ def _lend(channel: Channel, sources: tuple[Lent, ...]) -> None:
 
 
 def _open(channel: Channel, sources: list[Lent]) -> None:
-    answers: list[tuple[str, tuple[int, str, str] | None]] = []
+    answers: list[tuple[str, tuple[int, str, str, str] | None]] = []
     fds: list[int] = []
     for slot, source, recursive, _, mapping in sources:
         try:
@@ -167,7 +164,8 @@ def _open(channel: Channel, sources: list[Lent]) -> None:
             answers.append((slot, None))
         except OSError as error:
             path = error.filename or source
-            answers.append((slot, (error.errno or 0, error.strerror or "", path)))
+            hint = getattr(error, "hint", "")
+            answers.append((slot, (error.errno or 0, error.strerror or "", path, hint)))
     channel.send((answers,), fds)
     close_all(fds)
 

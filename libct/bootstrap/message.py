@@ -35,13 +35,35 @@ def encode(values: Sequence[Any]) -> bytes:
     return b"".join(_encoded(value) for value in values)
 
 
+def encode_within(values: Sequence[Any], most: int) -> bytes:
+    """A message of at most so many bytes: lists lose their last items, then long texts their end.
+
+    most: more than a message of empty ones has.
+    """
+    found = list(values)
+    while (excess := len(data := encode(found)) - most) > 0:
+        lists = [at for at, value in enumerate(found) if isinstance(value, list) and value]
+        if lists:
+            found[lists[0]] = found[lists[0]][:-1]
+            continue
+        texts = [(_bytes(value), at) for at, value in enumerate(found) if isinstance(value, str)]
+        text, at = max(texts, key=lambda one: len(one[0]))
+        left = max(len(text) - excess, len(text) // 2)  # others may be as long
+        found[at] = text[:left].decode("utf-8", "surrogateescape")
+    return data
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")[:_LONGEST]
+
+
 def _encoded(value: Any) -> bytes:
     if value is None:
         return b"n"
     if isinstance(value, int):
         return b"i" + int(value).to_bytes(8, "little", signed=True)
     if isinstance(value, str):
-        text = value.encode("utf-8", "surrogateescape")[:_LONGEST]
+        text = _bytes(value)
         return b"s" + len(text).to_bytes(4, "little") + text
     items = value[:_MOST]
     return b"l" + len(items).to_bytes(4, "little") + b"".join(map(_encoded, items))
@@ -63,6 +85,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {  # kind: the types of what follows
     "turn": (list,),
     "cloned": (int,),
     "warned": (int, str),
+    "listens": (int,),
     "traced": (list, int, int),
     "failed": (int, (int, type(None)), str, str, (str, type(None)), str, list),
 }

@@ -28,6 +28,7 @@ from ..syscalls.namespaces import (
     CLONE_NEWUTS,
     CLONE_PARENT,
     CLONE_PIDFD,
+    clone,
     clone3,
     setns,
     unshare,
@@ -66,23 +67,34 @@ def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
     _clone(context, flags, into_cgroup, INIT_NAME)
 
 
-def clone_command(context: Context) -> None:
-    """The stage's last: what it clones is what it has become itself."""
-    _clone(context, 0, False, INIT_NAME, last=True)
+def clone_command(context: Context, filtered: bool = False) -> None:
+    """The stage's last: what it clones is what it has become itself.
+
+    filtered: it is under the filter of the container's system calls already.
+    """
+    _clone(context, 0, False, INIT_NAME, last=True, filtered=filtered)
 
 
 def _clone(
-    context: Context, flags: int, into_cgroup: bool, name: str, *, last: bool = False
+    context: Context,
+    flags: int,
+    into_cgroup: bool,
+    name: str,
+    *,
+    last: bool = False,
+    filtered: bool = False,
 ) -> None:
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender") if not last else None
+    number_at = context.values["clones"].address
     try:
-        pid, pidfd = clone3(
-            flags | CLONE_PARENT | CLONE_PIDFD,
-            cgroup=cgroup,
-            number_at=context.values["clones"].address,
-        )
+        if filtered:
+            pid, pidfd = clone(flags | CLONE_PARENT, number_at), -1
+        else:
+            pid, pidfd = clone3(
+                flags | CLONE_PARENT | CLONE_PIDFD, cgroup=cgroup, number_at=number_at
+            )
     except OSError:
         if lender is not None:
             lender.dismiss()
@@ -226,22 +238,45 @@ def write_id_map(context: Context, name: str, text: str) -> None:
     _write_proc(context, name, text)
 
 
+def check_id_map(context: Context, name: str, text: str) -> None:
+    """Of the process just cloned, as it looks from here.  text: lines as for write_id_map()."""
+    with open(f"/proc/{context.pid}/{name}", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    if rows != [line.split() for line in text.splitlines()]:
+        found = ", ".join(" ".join(row) for row in rows) or "nothing"
+        raise StepProblem(
+            f"the user namespace maps {found}",
+            "leave the mappings out, or give those of the namespace that is joined",
+        )
+
+
 def deny_setgroups(context: Context) -> None:
     """Without CAP_SETGID the kernel takes a gid map only then (CVE-2014-8989)."""
     _write_proc(context, "setgroups", "deny")
 
 
 def _write_proc(context: Context, name: str, text: str) -> None:
-    # context.pid is our child and not yet waited for, so nobody else's number.
     path = f"/proc/{context.pid}/{name}"
     fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
+        _require_its_number(context)  # now that it is open: what it is of stays the same
         posix.write(fd, text.encode())
     except OSError as error:
         error.filename = path
         raise
     finally:
         posix.close(fd)
+
+
+def _require_its_number(context: Context) -> None:
+    """ProcessLookupError where context.pid is a number that another process may have.
+
+    It is our child's, but a host program may wait for all children that it has.
+    """
+    pidfd: int = context.values["pidfd"]
+    if pidfd < 0:
+        raise ProcessLookupError(errno.ESRCH, posix.strerror(errno.ESRCH))
+    pidfd_send_signal(pidfd, 0)
 
 
 def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> None:
@@ -255,6 +290,7 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
             "an ordinary user can map more than his own id only with it: install the"
             " package uidmap (shadow-utils)",
         )
+    _require_its_number(context)  # all that can be told to a program that takes a number
     read, write = posix.pipe()
     with open(read, "rb") as output:
         try:

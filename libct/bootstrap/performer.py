@@ -130,7 +130,8 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")
             if pid:
-                posix.close(pidfd)
+                if pidfd >= 0:
+                    posix.close(pidfd)
                 if "lender" in context.values:
                     context.values["lender"].dismiss()
                 return

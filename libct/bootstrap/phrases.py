@@ -27,14 +27,27 @@ def opening(plan: Plan, step: Step, failure: Failure) -> str:
         )
     if step.why.startswith("hooks."):
         kind = step.args[0]
-        return f"error running {kind} hook #{_index(step.why)}"
+        text = f"error running {kind} hook #{_index(step.why)}"
+        executing = failure.errno and failure.call.startswith("execve(")
+        return f"{text}: fork/exec {failure.path}: {_errno(failure)}" if executing else text
+    if step.op == "change_directory" and failure.errno:
+        return f'chdir to cwd ("{step.args[0]}") set in config.json failed: {_errno(failure)}'
+    if step.op == "mask":
+        return f"error during container init: can't mask path {step.args[0]}"
+    if step.op == "make_read_only":
+        return f'error during container init: can\'t make "{step.args[0]}" read-only'
     if step.op == "set_memory_policy" and failure.errno == errno.EINVAL:
         return "invalid memory policy"
     if step.op == "cgroup_mkdir" and failure.errno in _REFUSALS:
         controller = _limited(plan, step.args[0], step.args[1])
         if controller:
-            return f"cannot set {controller} limit: container could not join or create cgroup"
+            return no_group_for(controller)
     return ""
+
+
+def no_group_for(controller: str) -> str:
+    """Where a limit of it meets no control group."""
+    return f"cannot set {controller} limit: container could not join or create cgroup"
 
 
 def _limited(plan: Plan, mount: str, below: str) -> str:
@@ -56,4 +69,9 @@ def _index(place: str) -> int:
 
 def not_executed(failure: Failure) -> str:
     """Of the command, in the place of the call and of the text of its errno."""
-    return f"exec {failure.path}: {posix.strerror(failure.errno or 0).lower()}"
+    return f"exec {failure.path}: {_errno(failure)}"
+
+
+def _errno(failure: Failure) -> str:
+    """As Go has it, whose texts are those of C in small letters."""
+    return posix.strerror(failure.errno or 0).lower()

@@ -16,11 +16,11 @@ import posix
 
 from ..syscalls.files import close_range
 from ..syscalls.process import default_signal, set_dumpable, set_name
+from .answer import ANSWER, FAILED, failed
 from .channel import REQUESTS, Channel
 from .clones import SERVER, Page
 from .context import Context
 from .failure import Failure
-from .message import encode
 from .performer import Trace, carry_on, load, performers
 from .talk import Speaker
 
@@ -129,15 +129,12 @@ def perform_request(segments: list[Any], context: Context, talk: Speaker, trace:
 
 
 def report(failure: Failure, context: Context, talk: Speaker, trace: Trace) -> None:
-    """Tell whoever may be listening: the runtime, or the one who has released the fifo."""
-    message = ("failed", *failure.values(), trace.take())
+    """Tell who listens: the runtime, or once that has created the container, who starts it."""
     try:
-        talk.tell(message)
+        if "released" in context.values:
+            word = b"" if "executes" in context.values else FAILED
+            posix.write(context.fds[ANSWER], word + failed(failure))
+        else:
+            talk.tell(("failed", *failure.values(), trace.take()))
     except OSError:
-        pass  # the runtime that created the container has ended long ago
-    start = context.fds.get("start", -1)
-    if start >= 0:
-        try:
-            posix.write(start, encode(failure.values()))
-        except OSError:
-            pass  # nobody waits for the command to begin
+        pass  # it has ended

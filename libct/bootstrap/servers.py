@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import _signal
 import _thread
-import fcntl
 import posix
 import sys
 
 from ..errors import ServerError
 from ..loading.paths import real
 from ..syscalls import pidfds
+from ..syscalls.descriptors import move_above
 from .channel import REQUESTS, Channel
 from .origin import library_path
 from .seal import sealed_interpreter
@@ -213,7 +213,7 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         # Above REQUESTS: dup2 onto itself would leave a descriptor close-on-exec,
         # and dup2 of the one would close the other.
         theirs.move_above(REQUESTS + 1)
-        sealed = _move_above(sealed, REQUESTS + 1)
+        sealed = move_above(sealed, REQUESTS + 1)
         return Server(_execute(program, place, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
         raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
@@ -264,13 +264,6 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
         setsigmask=(),
         setsigdef=_signal.valid_signals() - _NOT_SETTABLE,
     )
-
-
-def _move_above(fd: int, lowest: int) -> int:
-    """fd by another number, of at least this."""
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-    posix.close(fd)
-    return moved
 
 
 def kill(pidfd: int) -> None:

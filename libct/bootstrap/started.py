@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import _signal
+import errno
 import posix
 import select
 import time
 
 from ..errors import StepError
-from ..plan.step import INIT, RUNTIME, Plan
+from ..plan.step import INIT, RUNTIME, STAGE, Plan
 from . import becoming
 from .failure import Failure
 from .message import Garbled
@@ -22,24 +23,39 @@ if TYPE_CHECKING:
 # Seconds that a process of a failed start gets to end by itself, as it does
 # at once when nothing holds it up.
 PATIENCE = 1.0
+_KILLED = (posix.CLD_KILLED, posix.CLD_DUMPED)
+_UNTOLD = (None, errno.EPERM, errno.EACCES, errno.ENOSYS)  # what a filter's refusal looks like
 
 
 class Started:
     """What a performed plan leaves with the runtime.
 
     pid, pidfd: the container's process; pidfd is the receiver's to close.
-    talk: open until the process is the command; None once it is closed.
+    messenger, messenger_pidfd: of the start that is waited for (messenger.py), as these; 0 and -1
+        where there is none.
+    talk: open until the process is the command, or waits for its start; None once it is closed.
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
     traces: performed steps, when they were asked for.
     warnings: what was done otherwise than asked.
     """
 
-    __slots__ = ("ahead", "pid", "pidfd", "plan", "talk", "traces", "warnings")
+    __slots__ = (
+        "ahead",
+        "messenger",
+        "messenger_pidfd",
+        "pid",
+        "pidfd",
+        "plan",
+        "talk",
+        "traces",
+        "warnings",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
+        self.messenger, self.messenger_pidfd = 0, -1
         self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
         self.warnings: list[str] = []
@@ -87,22 +103,7 @@ class Started:
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self.death(self.ahead or last_of_all)
         if self._is_step(last[2]):
-            self.traces.append(_executed(last))
-
-    def close_executed(self) -> None:
-        """The process has executed its command: take what it has said of it before that."""
-        talk = self.talk
-        if talk is not None and talk.is_intact() and readable(talk.fileno(), seconds=0):
-            try:
-                message = talk.hear()
-            except (EOFError, Garbled):
-                pass
-            else:
-                if message[0] == "traced":
-                    self.traces += [one for one in message[1] if self._is_step(one[0])]
-                    if self._is_step(message[2]):
-                        self.traces.append(_executed(message))
-        self.close()
+            self.traces.append(executed(*last[2:]))
 
     def keep(self, traces: list[tuple[int, int, int, str]]) -> None:
         """Add what is told of performed steps; Failure where these are none of the plan's."""
@@ -122,13 +123,18 @@ class Started:
 
     def death(self, number: int) -> Failure:
         """Why the process has gone without a word."""
+        # It stays ours while a handler of signals may raise.
+        ended_itself = self.pidfd < 0 or bool(readable(self.pidfd, seconds=PATIENCE))
         pidfd, self.pidfd = self.pidfd, -1
-        if pidfd >= 0 and not readable(pidfd, seconds=PATIENCE):
+        if not ended_itself:
             # Somebody else has ended the talk, and not the process.
             end(pidfd)
             return self.garbled()
         ended = reap(pidfd) if pidfd >= 0 else None
-        if ended is None or (ended.si_code, ended.si_status) != (posix.CLD_KILLED, _signal.SIGKILL):
+        signal = ended.si_status if ended is not None and ended.si_code in _KILLED else 0
+        if signal == _signal.SIGSYS:
+            return Failure(number, None, "", "a filter of system calls has ended its process")
+        if signal != _signal.SIGKILL:
             return Failure(number, None, "", "its process ended unexpectedly")
         limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
         hint = "the memory limit may be too low to start a container in" if limited else ""
@@ -156,21 +162,23 @@ class Started:
             self.talk = None
 
 
-def _executed(traced: tuple[Any, ...]) -> tuple[int, int, int, str]:
+def executed(number: int, start: int) -> tuple[int, int, int, str]:
     """The record of the execve that was announced; that it succeeds is seen from here alone."""
-    _, _, number, start = traced
     return number, start, time.time_ns() - start, "ok"
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
-    from .hints import hint_for
+    from .hints import hint_for, hint_for_filter
     from .phrases import not_executed, opening
 
     step = plan.steps[failure.number - 1]
     call, problem = failure.call, failure.problem
     if step.op == "execute" and failure.errno:
         call, problem = "", not_executed(failure)
+    hint = hint_for(step, failure, plan)
+    if not hint and failure.errno in _UNTOLD and step.process in (INIT, STAGE):
+        hint = hint_for_filter(plan, failure.number - 1)
     error = StepError(
         number=failure.number,
         total=len(plan),
@@ -183,7 +191,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         errno=failure.errno,
         problem=problem,
         place=step.why,
-        hint=hint_for(step, failure),
+        hint=hint,
         opening=opening(plan, step, failure),
     )
     error.traces = traces

@@ -11,6 +11,7 @@ Up, by tell() and hear(), each a length (8 bytes) and a message of our own forma
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number)           by step `number`: the first word of what it has made
     ("warned", number, text)     step `number` goes on, but not as it was asked to
+    ("listens", number)          the descriptor of a filter's listener (seccomp/load.py)
     ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed
     ("failed", number, errno, call, problem, path, hint, traces)
 Down, one byte each: the runtime's turn is over; or it has given up.
@@ -20,12 +21,12 @@ The end of a pipe says that the other side has ended, or has become the command.
 from __future__ import annotations
 
 import _signal
-import fcntl
 import posix
 import select
 import time
 
 from ..syscalls import pidfds
+from ..syscalls.descriptors import move_above
 from ..syscalls.interrupts import allowed
 from .message import LARGEST, Garbled, checked, decode, encode
 
@@ -165,8 +166,8 @@ class Speaker:
             raise EOFError
 
     def move_above(self, lowest: int) -> None:
-        """Take other descriptors, of at least this number."""
-        self._up, self._down = _moved(self._up, lowest), _moved(self._down, lowest)
+        """Have descriptors of at least this number."""
+        self._up, self._down = move_above(self._up, lowest), move_above(self._down, lowest)
 
     def close(self) -> None:
         posix.close(self._up)
@@ -195,11 +196,3 @@ def readable(*fds: int, seconds: float | None = None) -> list[int]:
         poll.register(fd, select.POLLIN)
     with allowed():
         return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
-
-
-def _moved(fd: int, lowest: int) -> int:
-    if fd >= lowest:
-        return fd
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-    posix.close(fd)
-    return moved

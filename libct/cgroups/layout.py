@@ -13,15 +13,13 @@ import posix
 
 from ..loading.paths import fsdecode, is_directory
 from ..rootfs.mountinfo import unescape
+from ..syscalls.userns import in_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CGROUP_ROOT = "/sys/fs/cgroup"
-
-# The map of the initial user namespace: every id, on itself.
-_INITIAL_MAP = ["0", "0", "4294967295"]
 
 
 class CgroupMount:
@@ -183,7 +181,7 @@ def detect(proc: str = "/proc/self") -> Layout:
         mounts,
         own,
         systemd=is_directory("/run/systemd/system"),
-        userns=_in_user_namespace(proc),
+        userns=in_user_namespace(),
     )
     if layout.mode == "v2" and layout.unified is not None:
         listed = _read(f"{layout.unified.mount}/cgroup.controllers")
@@ -201,13 +199,6 @@ def _reachable(mount: CgroupMount) -> bool:
 
 def _elsewhere(mount: CgroupMount) -> bool:
     return not (mount.point + "/").startswith(CGROUP_ROOT + "/")
-
-
-def _in_user_namespace(proc: str) -> bool:
-    try:
-        return _read(f"{proc}/uid_map").split() != _INITIAL_MAP
-    except FileNotFoundError:  # a kernel without user namespaces
-        return False
 
 
 def _read(path: str) -> str:

@@ -16,7 +16,7 @@ from ..config.namespace import SPEC_NAMES
 from ..config.record import Record
 from ..config.validate import validate, validate_process
 from ..errors import ConfigError, Error, Finding
-from ..life.host import host, own_capabilities
+from ..life.host import host, landlock_abi, own_capabilities
 from ..life.unsupported import refuse_unsupported
 from ..oci.bundle import from_bundle
 from ..oci.names import HOOKS
@@ -84,6 +84,10 @@ def look(
     else:
         findings += validate_process(process, config)
     findings += capability_findings(config, process, own_capabilities)
+    if config.landlock is not None:
+        from ..plan.landlock import landlock_findings
+
+        findings += landlock_findings(config.landlock, landlock_abi())
     try:
         refuse_unsupported(config, process)
     except ConfigError as error:

@@ -22,7 +22,9 @@ from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
 from ..life.directory import default_root
+from ..life.host import landlock_abi
 from ..loading.paths import real
+from ..oci.automatic_maps import parse_ranges, user_name
 from ..plan import namespaces
 from ..rootfs.binds import clone_tree
 from ..syscalls.constants import AT_EMPTY_PATH
@@ -82,6 +84,7 @@ class HostFacts(Record):
     subgids: list[tuple[int, int]] = []
     programs: dict[str, str] = {}
     lsms: list[str] = []
+    landlock_abi: int = 7
     state_root: str = "/run/libct"
     state_problem: str = ""
 
@@ -90,7 +93,7 @@ def gather(root: str = "") -> HostFacts:
     """Look at this host, as this user.  root: as --root gives it."""
     layout = detect()
     state_root, state_problem = _state_root(root)
-    user = _user_name()
+    user = user_name()
     return HostFacts(
         kernel=os.uname().release,
         machine=os.uname().machine,
@@ -111,6 +114,7 @@ def gather(root: str = "") -> HostFacts:
         subgids=_ranges("/etc/subgid", user),
         programs={name: which(name) for name in ("newuidmap", "newgidmap", "criu")},
         lsms=_lsms(),
+        landlock_abi=landlock_abi(),
         state_root=state_root,
         state_problem=state_problem,
     )
@@ -376,16 +380,6 @@ def _ranges(path: str, user: str) -> list[tuple[int, int]]:
     return parse_ranges(_read(path), user, os.geteuid())
 
 
-def parse_ranges(text: str, user: str, uid: int) -> list[tuple[int, int]]:
-    found = []
-    for line in text.splitlines():
-        owner, _, numbers = line.partition(":")
-        first, _, count = numbers.partition(":")
-        if owner in (user, str(uid)) and owner and first.isdigit() and count.isdigit():
-            found.append((int(first), int(count)))
-    return found
-
-
 def _state_root(given: str) -> tuple[str, str]:
     """Where states are kept, and why that cannot be ("" if it can)."""
     try:
@@ -400,15 +394,6 @@ def _state_root(given: str) -> tuple[str, str]:
     if not os.access(place, os.W_OK | os.X_OK):
         return path, f"this user may not write to {place!r}"
     return path, ""
-
-
-def _user_name() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return ""
 
 
 def which(program: str) -> str:

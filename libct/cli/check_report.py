@@ -205,6 +205,12 @@ def _security(facts: HostFacts) -> list[Line]:
     else:
         text = "none: this kernel has no seccomp filters, or /proc/sys is hidden"
         lines.append(Line(section, "seccomp actions", WARNING, text))
+    if facts.landlock_abi == 0:
+        text = "none: the annotation org.libct.landlock is refused but for best_effort"
+        remedy = "Linux 5.13 has it, started with landlock among its security modules (lsm=)"
+        lines.append(Line(section, "Landlock", NOTE, text, remedy))
+    else:
+        lines.append(Line(section, "Landlock", OK, f"version {facts.landlock_abi}"))
     return lines
 
 

@@ -35,6 +35,7 @@ GLOBAL_OPTIONS = [
         "true|false|auto",
         default="auto",
     ),
+    Option("--criu", "ignored: there is no use for it", "PATH", default="", hidden=True),
     HELP,
     Option("-v, --version", "show the version"),
 ]
@@ -59,7 +60,7 @@ def _making() -> list[Option]:
 
 
 def _run() -> Command:
-    from .shared_options import DETACH, NO_SUBREAPER
+    from .shared_options import DETACH, NO_SUBREAPER, SECCOMP_LEARN
 
     return Command(
         "run",
@@ -72,6 +73,7 @@ def _run() -> Command:
             DETACH,
             Option("--keep", "keep the state when the process has ended"),
             NO_SUBREAPER,
+            SECCOMP_LEARN,
         ],
     )
 
@@ -211,6 +213,7 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
     "plan": None,
     "check": None,
     "sandbox": None,
+    "seccomp": None,
     "completion": None,
     "man": None,
 }

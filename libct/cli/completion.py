@@ -53,7 +53,7 @@ def _kind(option: Option) -> str:
 
 
 def _operand_kinds(command: Command) -> list[str]:
-    """What each operand is: "ids", "signals", "any", or words to choose from."""
+    """What each operand is: "ids", "signals", "files", "any", or words to choose from."""
     kinds = []
     for word in command.operands.split():
         word = word.strip("[].")
@@ -61,6 +61,8 @@ def _operand_kinds(command: Command) -> list[str]:
             kinds.append("ids")
         elif word == "SIGNAL":
             kinds.append("signals")
+        elif word == "PROFILE":
+            kinds.append("files")
         else:
             kinds.append(word.replace("|", " ") if "|" in word else "any")
     return kinds
@@ -320,6 +322,8 @@ def fish() -> str:
             condition = f"__{PROGRAM}_at {name} {position}"
             if kind == "ids":
                 lines.append(_fish(condition, f"-a '(__{PROGRAM}_ids)'"))
+            elif kind == "files":
+                lines.append(_fish(condition, "-F"))
             elif kind == "signals":
                 lines.append(_fish(condition, f"-a '{_signals()}'"))
             elif kind != "any":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _signal
 
-from ..errors import ConfigError, Finding
+from ..errors import ConfigError, Error, Finding
 from ..life.creating import create as make_container
 from ..loading.paths import environment, real
 from ..oci.bundle import from_bundle
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..life.container import Container
     from ..life.process import Process
+    from .learn import Learning
     from .notify import Notifications, Proxy
     from .options import Arguments
 
@@ -28,7 +29,10 @@ def create(arguments: Arguments) -> int:
 
 
 def run(arguments: Arguments) -> int:
-    return _create(arguments, detach=arguments.detach, hold=False)
+    learn = arguments.seccomp_learn
+    if learn and arguments.detach:
+        raise Error("--seccomp-learn needs a run that is waited for: leave --detach out")
+    return _create(arguments, detach=arguments.detach, hold=False, learn=learn)
 
 
 def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:
@@ -53,10 +57,11 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
     return config, process
 
 
-def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
+def _create(arguments: Arguments, *, detach: bool, hold: bool, learn: str = "") -> int:
     (container_id,) = arguments.operands
     config, process = load_bundle(arguments, container_id)
     check_streams(arguments, process, detach=detach, sockets=handed_sockets())
+    learning = _learning(learn, config, process)
     notifications = _notifications(arguments, container_id)
     if notifications is not None:
         notifications.offer(config, process)
@@ -78,10 +83,20 @@ def _create(arguments: Arguments, *, detach: bool, hold: bool) -> int:
     except BaseException as error:
         remove(arguments, container, error)
         raise
+    if learning is not None:
+        learning.write()
     if not detach and not arguments.keep:
         container.destroy(force=True)
         warn(arguments, container)
     return status
+
+
+def _learning(path: str, config: Config, process: Process) -> Learning | None:
+    if not path:
+        return None
+    from .learn import Learning
+
+    return Learning(path, config, process)
 
 
 def _notifications(arguments: Arguments, container_id: str) -> Notifications | None:

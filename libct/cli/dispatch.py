@@ -25,7 +25,8 @@ def main(words: Sequence[str]) -> int:
     """Run a command line; returns the exit status.
 
     Whatever goes wrong is one line on standard error, or one for each finding
-    about a configuration, and the same in the log.
+    about a configuration, and the same in the log.  With --log-format json and no
+    file for it standard error is the log.
     """
     arguments: Arguments | None = None
     log = None
@@ -37,7 +38,7 @@ def main(words: Sequence[str]) -> int:
 
         arguments = parse(words, GLOBAL_OPTIONS, COMMANDS)
         _check_preserved(arguments, inherited)
-        if arguments.log:
+        if arguments.log or arguments.log_format == "json":
             from .log import Log
 
             log = Log(arguments.log, arguments.log_format)
@@ -49,13 +50,16 @@ def main(words: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             return 128 + 2  # it came in the middle of a step
-        if "--debug" in words if arguments is None else arguments.debug:
-            import traceback
-
-            _complain(traceback.format_exc())
         command = arguments.command if arguments is not None else None
         if arguments is None:
             log = _log_of(error)
+        if "--debug" in words if arguments is None else arguments.debug:
+            import traceback
+
+            if log is not None and log.shown:
+                log.write("debug", traceback.format_exc())
+            else:
+                _complain(traceback.format_exc())
         _report(
             _lines(error, command), [f"while cleaning up: {text}" for text in notes(error)], log
         )
@@ -88,6 +92,10 @@ def _run(arguments: Arguments) -> int:
         else:
             output(_version() if arguments.version else program_help(GLOBAL_OPTIONS, COMMANDS))
         return 0
+    if arguments.criu:
+        from .log import report
+
+        report(arguments, "warning", "--criu is ignored, as by newer versions of runc")
     module, _, function = command.handler.partition(":")
     handler: Callable[[Arguments], int] = getattr(
         __import__(f"{__package__}.{module}", fromlist=[function]), function
@@ -140,7 +148,9 @@ def _check_preserved(arguments: Arguments, inherited: int) -> None:
         sockets = handed_sockets()
         if sockets > inherited:
             raise Error(f"LISTEN_FDS={sockets}: descriptor {3 + inherited} is not open")
-    if not 0 <= count <= inherited - sockets:
+    if count < 0:
+        raise Error(f"--preserve-fds {count}: not a number of descriptors")
+    if count > inherited - sockets:
         raise Error(f"--preserve-fds {count}: descriptor {3 + inherited} is not open")
 
 
@@ -150,7 +160,7 @@ def _check_preserved(arguments: Arguments, inherited: int) -> None:
 def _log_of(error: Exception) -> Log | None:
     """The log that the options before a mistake in the command line ask for."""
     values = getattr(error, "values", None)
-    if not values or not values["log"]:
+    if not values or not (values["log"] or values["log_format"] == "json"):
         return None
     from .log import Log
 
@@ -174,13 +184,29 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
         texts = [f"{error.strerror}{where}"]
     else:
         texts = [f"internal error: {type(error).__name__}: {error} (--debug shows where)"]
-    return [text.rstrip("\n") for text in texts]
+    return [_with_small_letters(text.rstrip("\n"), error) for text in texts]
+
+
+def _with_small_letters(text: str, error: BaseException) -> str:
+    """What errnos say, as callers of runc look for it: "no such file or directory".
+
+    Go's texts are C's without capitals.  Those of the library are as Python has them.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        code = getattr(seen, "errno", None)
+        if type(code) is int:
+            said = posix.strerror(code)
+            text = text.replace(said, said.lower())
+        seen = seen.__cause__ or seen.__context__
+    return text
 
 
 def _report(lines: Sequence[str], later: Sequence[str], log: Log | None) -> None:
     """Say what went wrong, and what went wrong later, when it was cleaned up after that."""
-    for line in (*lines, *later):
-        _complain(f"{PROGRAM}: {printable(line)}\n")
+    if log is None or not log.shown:
+        for line in (*lines, *later):
+            _complain(f"{PROGRAM}: {printable(line)}\n")
     if log is not None:
         # In one: engines show the last error of the log, and no other.
         log.write("error", "; ".join(lines))

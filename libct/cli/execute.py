@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError, Error, Finding
+from ..errors import Error, Finding
 from ..life.container import Container, load
 from ..life.process import Process
 from ..loading.jsontext import loads
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from .options import Arguments
 
+# What --process FILE says, it says alone, as with runc: these would be passed over.
+_NOT_BESIDE = (
+    *("cwd", "env", "user", "additional_gids", "process_label", "apparmor", "no_new_privs", "cap"),
+)
 _LARGEST = 16 << 20  # bytes of a process file
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def main(arguments: Arguments) -> int:
@@ -62,8 +65,7 @@ def _warn(arguments: Arguments, container: Container, process: Process) -> None:
 def make_process(arguments: Arguments, container: Container) -> Process:
     """The process that the command line describes.
 
-    What it does not say is as in --process FILE, or as for the container's
-    first process where its bundle can still be read.
+    What it does not say is as for the container's first process; --process FILE says it all.
     """
     _, *command = arguments.operands
     if command[:1] == ["--"]:
@@ -71,26 +73,24 @@ def make_process(arguments: Arguments, container: Container) -> Process:
     if arguments.process:
         if command:
             raise Error("either --process or a command, not both")
+        for key in _NOT_BESIDE:
+            if getattr(arguments, key):
+                raise Error(f"either --process or --{key.replace('_', '-')}, not both")
         values = _from_file(arguments.process, arguments)
     else:
         if not command:
-            raise Error("no command: give one after the container's id, or --process FILE")
+            raise Error("process args cannot be empty: give a command, or --process FILE")
         values = _as_first_process(container)
         values["args"] = command
         values["terminal"] = arguments.tty
-    if arguments.tty:
-        values["terminal"] = True
-    values["env"] = [*values.get("env", [_PATH]), *_variables(arguments.env)]
+    values["env"] = [*values["env"], *_variables(arguments.env)]
     if arguments.cwd:
         values["cwd"] = arguments.cwd
     if arguments.user:
         values["user"] = arguments.user
     values["additional_groups"] = [
         *values.get("additional_groups", ()),
-        *(
-            int(group) if group.isdecimal() and len(group) < 20 else group
-            for group in arguments.additional_gids
-        ),
+        *_groups(arguments.additional_gids),
     ]
     if arguments.no_new_privs:
         values["no_new_privileges"] = True
@@ -125,18 +125,36 @@ def _from_file(path: str, arguments: Arguments) -> dict[str, Any]:
 
 
 def _as_first_process(container: Container) -> dict[str, Any]:
-    """What its bundle says of its first process; {} without one, or when it has gone."""
+    """What the container's first process was started with, by its state.
+
+    Not by its bundle, which may be gone by now, or somebody else's: only a state that an
+    earlier version of libct has written does not say it.
+    """
+    defaults = container.defaults
+    if defaults is None:
+        return _from_bundle(container)
+    values = {name: getattr(defaults, name) for name in type(defaults).__annotations__}
+    values["additional_groups"] = _groups(defaults.additional_groups)
+    return values
+
+
+def _from_bundle(container: Container) -> dict[str, Any]:
+    """Raises an error where that cannot be read: root is not who to be then."""
     from ..oci.bundle import read_spec
     from ..oci.load_process import process_arguments
     from ..oci.reader import Table
 
-    if not container.bundle:
-        return {}
-    try:
+    process = None
+    if container.bundle:
         process = Table(read_spec(container.bundle), "", []).get("process")
-    except ConfigError:
-        return {}
-    return process_arguments(process) if process is not None else {}
+    if process is None:
+        what = "an earlier version of libct, which has not written down how its first process runs"
+        raise Error(f"container {container.id!r} is of {what}: give --process FILE")
+    return process_arguments(process)
+
+
+def _groups(given: list[str]) -> list[int | str]:
+    return [int(one) if one.isdecimal() and len(one) < 20 else one for one in given]
 
 
 def _variables(given: list[str]) -> list[str]:
@@ -168,8 +186,6 @@ def _with_capabilities(names: list[str], values: dict[str, Any], container: Cont
     sets = values.get("capabilities") or container.config.capabilities or Capabilities()
     sets = sets.copy()
     for name in names:
-        name = name.upper()
-        name = name if name.startswith("CAP_") else f"CAP_{name}"
         sets.bounding.append(name)
         sets.effective.append(name)
         sets.permitted.append(name)

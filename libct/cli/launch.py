@@ -33,7 +33,8 @@ def check_streams(
     process.extra_files = list(range(3, 3 + sockets + arguments.preserve_fds))
     if sockets:
         # The first process of a pid namespace, as runc takes every container's to be.
-        process.env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+        process.own_env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
+        process.env += process.own_env
 
 
 def handed_sockets() -> int:
@@ -146,7 +147,14 @@ def end(process: Process) -> None:
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Write a file that holds the number, in one moment: it is never there without it.
+    """Write a file that holds the number."""
+    replace_file(path, str(pid).encode(), "pid file")
+
+
+def replace_file(path: str, data: bytes, what: str) -> None:
+    """Write a file in one moment: it is never there without all of data.
+
+    what: it is, for errors.
 
     It takes the place of a file or a link that is there, and of nothing else (/dev/full).
     Others may write in that directory (/tmp), so what is renamed is a file that nobody
@@ -157,11 +165,12 @@ def write_pid_file(path: str, pid: int) -> None:
     try:
         place = posix.open(directory or ".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
-            _check_replaceable(name, place, path)
+            _check_replaceable(name, place)
             flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
             fd = posix.open(new, flags, 0o666, dir_fd=place)
             try:
-                posix.write(fd, str(pid).encode())
+                while data:
+                    data = data[posix.write(fd, data) :]
                 posix.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
             except OSError:
                 posix.unlink(new, dir_fd=place)
@@ -171,10 +180,10 @@ def write_pid_file(path: str, pid: int) -> None:
         finally:
             posix.close(place)
     except OSError as error:
-        raise Error(f"cannot write the pid file {path!r}: {error.strerror}") from error
+        raise Error(f"cannot write the {what} {path!r}: {error.strerror}") from error
 
 
-def _check_replaceable(name: str, place: int, path: str) -> None:
+def _check_replaceable(name: str, place: int) -> None:
     import stat
 
     try:
@@ -182,4 +191,4 @@ def _check_replaceable(name: str, place: int, path: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
-        raise Error(f"cannot write the pid file {path!r}: there is something that is no file")
+        raise OSError(0, "there is something that is no file")

@@ -1,8 +1,9 @@
 """The log, in the forms of runc's: engines read the last error from it.
 
 dispatch.py writes the error that a command ends with, to the file of --log and
-as a line of its own to standard error.  What else there is to say, warnings and
-with --debug what has been done, goes through report().
+as a line of its own to standard error, or there as JSON where that is asked for and
+there is no file.  What else there is to say, warnings and with --debug what has been
+done, goes through report().
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ class Log:
     """A file that lines are added to; "" is standard error.
 
     form: "json", an object with level, msg and time in each line; or "text".
+
+    shown: whether it is standard error.
     """
 
     def __init__(self, path: str, form: str) -> None:
-        self._form = form
+        self._form, self.shown = form, not path
         self._fd = 2
         if not path:
             return

@@ -21,7 +21,8 @@ tool of its own.  Its commands and options are those of
 the ones of {program} alone are
 .BR plan ,
 .BR check ,
-.B sandbox
+.BR sandbox ,
+.B seccomp
 and
 .BR completion ,
 and the options

@@ -10,6 +10,7 @@ from .shared_options import (
     NO_PIVOT,
     NO_SUBREAPER,
     PID_FILE,
+    SECCOMP_LEARN,
     TRACE,
 )
 
@@ -218,11 +219,51 @@ def sandbox() -> Command:
             Option("--pids", "at most so many processes", "N", default=0),
             Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
             Option("--keep-caps", "keep all capabilities of the caller"),
+            Option(
+                "--seccomp",
+                "profile of system calls, an engine's, or unconfined for none",
+                "FILE",
+                default="default",
+            ),
+            SECCOMP_LEARN,
+            Option(
+                "--landlock",
+                'restrict it by Landlock rules: {"write": ["/tmp"], "connect_tcp": []}',
+                "JSON",
+                default="",
+            ),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,
         ],
         passes_on=True,
+    )
+
+
+def seccomp() -> Command:
+    return Command(
+        "seccomp",
+        "dump|explain|lint PROFILE [CALL [ARG...]]",
+        "Show what a profile of system calls does."
+        "  dump writes the filter's instructions; explain, which rule decides on a call; lint, what"
+        " is suspicious."
+        "  PROFILE is a bundle or its config.json, an engine's profile, or default: libct's own."
+        "  Without ARGs, explain shows what decides on them."
+        "  The exit status of lint is 1 if a container could not start under the profile.",
+        "seccomp:main",
+        [
+            Option("--json", "dump: the profile itself, as linux.seccomp of a config.json"),
+            Option(
+                "--arch", "as for programs of this architecture: x86, aarch64", "ARCH", default=""
+            ),
+            Option("--cap", "as for a container that may have this capability", "CAP", repeat=True),
+            Option(
+                "--kernel",
+                "as on a kernel of this version (default: this one)",
+                "VERSION",
+                default="",
+            ),
+        ],
     )
 
 

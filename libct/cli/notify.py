@@ -48,7 +48,9 @@ class Notifications:
         """Mount the directory and name the socket to the process."""
         flags = MS_BIND | MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY
         config.mounts.append(Mount(_INSIDE, self.directory, "bind", flags))
-        process.env.append(f"NOTIFY_SOCKET={_INSIDE}/{_NAME}")
+        variable = f"NOTIFY_SOCKET={_INSIDE}/{_NAME}"
+        process.env.append(variable)
+        process.own_env.append(variable)
 
     def make(self) -> None:
         try:

@@ -9,6 +9,7 @@ from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..config import Landlock
     from .options import Arguments
 
 
@@ -35,8 +36,15 @@ def main(arguments: Arguments) -> int:
         pids=arguments.pids,
         cpus=_number(arguments.cpus),
         keep_caps=arguments.keep_caps,
+        seccomp=arguments.seccomp,
+        landlock=_landlock(arguments.landlock),
         terminal=terminal,
     )
+    learning = None
+    if arguments.seccomp_learn and not arguments.plan:
+        from .learn import Learning
+
+        learning = Learning(arguments.seccomp_learn, config, process)
     if arguments.plan:
         from ..life.creating import plan
         from .show import show_plan
@@ -47,9 +55,12 @@ def main(arguments: Arguments) -> int:
     from .launch import tracing
 
     with create(arguments.root, name, config) as container:
-        return run_in_foreground(
+        status = run_in_foreground(
             container, process, terminal=terminal, trace=tracing(arguments), mortal=True
         )
+    if learning is not None:
+        learning.write()
+    return status
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -65,6 +76,18 @@ def _variable(text: str) -> tuple[str, str]:
     if not name:
         raise ConfigError([Finding("--env", f"no name: {text!r}")])
     return name, value if equals else os.environ.get(name, "")
+
+
+def _landlock(text: str) -> Landlock | None:
+    if not text:
+        return None
+    from ..oci.load_linux import read_landlock
+    from ..oci.reader import settle
+
+    findings: list[Finding] = []
+    landlock = read_landlock(text, findings, "--landlock")
+    settle(findings, None)
+    return landlock
 
 
 def _size(text: str) -> int:

@@ -18,6 +18,12 @@ PRESERVE_FDS = Option(
 NO_PIVOT = Option("--no-pivot", "move the root instead of pivot_root, for a rootfs on an initramfs")
 NO_SUBREAPER = Option("--no-subreaper", "leave orphans of the container to another process")
 DETACH = Option("-d, --detach", "do not wait for the end of the process")
+SECCOMP_LEARN = Option(
+    "--seccomp-learn",
+    "run without a filter, and write a profile of the system calls that were made",
+    "FILE",
+    default="",
+)
 TRACE = Option(
     "--trace", "write what was done, and how long it took, as JSON lines", "FILE", default=""
 )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         IOPriority,
         MemoryPolicy,
         Personality,
+        ProcessDefaults,
         Rlimit,
         Scheduler,
     )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .config import Config, NetDevice, Network, Route
     from .device import ALLOWED_DEVICES, Device, DeviceRule
     from .hooks import Hook, Hooks
+    from .landlock import Landlock
     from .mount import Mount, MountIDMapping, RecAttr
     from .namespace import (
         NEWCGROUP,
@@ -48,12 +50,13 @@ if TYPE_CHECKING:
     from .seccomp import Seccomp, SeccompArg, SeccompRule
 
 _HOMES = {
-    "attributes": "Capabilities CPUAffinity IntelRdt IOPriority MemoryPolicy Personality Rlimit"
-    " Scheduler",
+    "attributes": "Capabilities CPUAffinity IntelRdt IOPriority MemoryPolicy Personality"
+    " ProcessDefaults Rlimit Scheduler",
     "cgroup": "Cgroup HugepageLimit InterfacePriority Rdma Resources ThrottleDevice WeightDevice",
     "config": "Config NetDevice Network Route",
     "device": "ALLOWED_DEVICES Device DeviceRule",
     "hooks": "Hook Hooks",
+    "landlock": "Landlock",
     "mount": "Mount MountIDMapping RecAttr",
     "namespace": "NEWCGROUP NEWIPC NEWNET NEWNS NEWPID NEWTIME NEWUSER NEWUTS IDMap Namespace"
     " TimeOffset",
@@ -84,6 +87,7 @@ __all__ = [
     "IOPriority",
     "IntelRdt",
     "InterfacePriority",
+    "Landlock",
     "MemoryPolicy",
     "Mount",
     "MountIDMapping",
@@ -91,6 +95,7 @@ __all__ = [
     "NetDevice",
     "Network",
     "Personality",
+    "ProcessDefaults",
     "Rdma",
     "RecAttr",
     "Record",

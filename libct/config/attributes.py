@@ -70,6 +70,28 @@ class CPUAffinity(Record):
     final: list[int] | None = None
 
 
+class ProcessDefaults(Record):
+    """What a further process of the command line is like where it says nothing else.
+
+    The container's first process was started with this; the rest is in the Config.
+    """
+
+    user: str = ""
+    additional_groups: list[str] = []
+    env: list[str] = []
+    cwd: str = "/"
+    console_width: int = 0
+    console_height: int = 0
+    capabilities: Capabilities | None = None
+    apparmor_profile: str = ""
+    label: str = ""
+    no_new_privileges: bool | None = None
+    rlimits: list[Rlimit] = []
+    scheduler: Scheduler | None = None
+    io_priority: IOPriority | None = None
+    umask: int | None = None
+
+
 class IntelRdt(Record):
     """Class of service in resctrl; the schemata are lines as its files have them."""
 

@@ -1,6 +1,7 @@
 """The control group of a container and the limits in it.
 
-0 in a limit means: leave it as it is; -1, for memory, swap, quota and pids: no limit.
+0 in a limit means: leave it as it is; -1, for memory, swap, quota and pids: no limit.  Where
+None is a value, 0 is one, too: of pids_limit it is the least that a container can start with.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from .record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Most containers have neither.
+    # Most containers have none of these.
     from .hooks import Hooks
+    from .landlock import Landlock
     from .seccomp import Seccomp
 
 
@@ -108,3 +109,4 @@ class Config(Record):
     personality: Personality | None = None
     io_priority: IOPriority | None = None
     exec_cpu_affinity: CPUAffinity | None = None
+    landlock: Landlock | None = None  # ours

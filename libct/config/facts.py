@@ -17,6 +17,10 @@ if TYPE_CHECKING:
         """The questions; a test answers them without a host."""
 
         @property
+        def apparmor(self) -> bool:
+            """Whether AppArmor is on."""
+
+        @property
         def selinux(self) -> bool:
             """Whether SELinux is on."""
 
@@ -47,8 +51,13 @@ class HostFacts:
     __slots__ = ()
 
     @property
+    def apparmor(self) -> bool:
+        return _text("/sys/module/apparmor/parameters/enabled").startswith("Y")
+
+    @property
     def selinux(self) -> bool:
-        return exists("/sys/fs/selinux/enforce")
+        # The kernel has its file system only where it is on.
+        return "\tselinuxfs\n" in _text("/proc/filesystems")
 
     @property
     def cgroup_v2(self) -> bool:
@@ -87,21 +96,28 @@ class HostFacts:
             return False
 
     def user_namespace_maps(self, path: str) -> Maps | None:
-        # Only a path below /proc names a process that can be asked.
         process, name = split(path)
-        if name != "user" or not (path.startswith("/proc/") and process.endswith("/ns")):
-            return None
         try:
-            return (
-                _read_map(f"{process[:-3]}/uid_map"),
-                _read_map(f"{process[:-3]}/gid_map"),
-            )
+            if name == "user" and path.startswith("/proc/") and process.endswith("/ns"):
+                member = process[:-3]
+            else:
+                member = _member(path)
+            return _read_map(f"{member}/uid_map"), _read_map(f"{member}/gid_map")
         except (OSError, ValueError):
             return None
 
 
 def facts_of_host() -> HostFacts:
     return HostFacts()
+
+
+def _text(path: str) -> str:
+    """What a file of the kernel's says; "" where it is not there."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _mount_point_of(fstype: str) -> str | None:
@@ -115,6 +131,24 @@ def _mount_point_of(fstype: str) -> str | None:
     except OSError:
         pass  # no procfs: not mounted, as far as we can know
     return None
+
+
+def _member(path: str) -> str:
+    """The directory of a process in the user namespace that path leads to.
+
+    Without one FileNotFoundError: only the kernel knows the maps then.
+    """
+    from ..syscalls import procfs
+
+    wanted = posix.stat(path)
+    for number in procfs.numbers():
+        try:
+            found = posix.stat(procfs.path(number, "ns/user"))
+        except OSError:
+            continue  # it has ended, or is not ours to look at
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            return procfs.path(number, "")[:-1]
+    raise FileNotFoundError
 
 
 def _read_map(path: str) -> list[IDMap]:

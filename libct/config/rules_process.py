@@ -23,8 +23,8 @@ from ..syscalls.constants import (
     SCHED_RR,
 )
 from .namespace import NEWUSER
-from .rules_namespaces import is_mapped, is_private
-from .texts import check_env, check_path, check_text, check_texts
+from .rules_namespaces import find, is_mapped, is_private
+from .texts import check_env, check_path, check_texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Scheduler,
     )
     from .config import Config
-    from .facts import Facts
+    from .facts import Facts, Maps
     from .hooks import Hook, Hooks
 
     Findings = list[Finding]
@@ -51,12 +51,6 @@ _HIGHEST_CPU = 1023  # cpu_set_t ends there
 
 def attribute_rules(config: Config, facts: Facts, findings: Findings) -> None:
     """The attributes that a Config has for its processes."""
-    if config.process_label:
-        if not facts.selinux:
-            findings.append(Finding("process.selinuxLabel", "SELinux is not enabled on this host"))
-        check_text("process.selinuxLabel", config.process_label, findings)
-    if config.apparmor_profile:
-        check_text("process.apparmorProfile", config.apparmor_profile, findings)
     score = config.oom_score_adj
     if score is not None and not -1000 <= score <= 1000:
         findings.append(Finding("process.oomScoreAdj", f"not between -1000 and 1000: {score}"))
@@ -195,58 +189,88 @@ def invalid_memory_policy(place: str, problem: str) -> Finding:
     )
 
 
-def validate_process(process: Process, config: Config) -> list[Finding]:
-    """What is wrong with a process to be run in a container of this configuration."""
+def validate_process(process: Process, config: Config, facts: Facts | None = None) -> list[Finding]:
+    """What is wrong with a process to be run in a container of this configuration.
+
+    facts: of this host, where it is None.
+    """
     findings: list[Finding] = []
     _process_rules(process, config, findings)
+    _user_rules(process, config, facts, findings)
+    if process.apparmor_profile or process.label:
+        from .facts import facts_of_host
+        from .rules_labels import process_label_rules
+
+        facts = facts or facts_of_host()
+        process_label_rules(process.apparmor_profile, process.label, facts, findings)
     return findings
 
 
 def _process_rules(process: Process, config: Config, findings: Findings) -> None:
     """All about one process."""
     if not process.args:
-        findings.append(Finding("process.args", "empty: there is no command"))
+        findings.append(Finding("process.args", "args must not be empty"))
     elif not process.args[0]:
         findings.append(Finding("process.args[0]", "empty: there is no command"))
     check_texts("process.args", process.args, findings)
     check_env("process.env", process.env, findings)
     check_path("process.cwd", process.cwd, findings)
-    _user_rules(process, config, findings)
     for field, size in (("width", process.console_width), ("height", process.console_height)):
         if not 0 <= size < 1 << 16:
             message = f"not between 0 and 65535: {size}"
             findings.append(Finding(f"process.consoleSize.{field}", message))
-    for field, text in (
-        ("apparmorProfile", process.apparmor_profile),
-        ("selinuxLabel", process.label),
-    ):
-        check_text(f"process.{field}", text, findings)
     _common_rules(process, process.cpu_affinity, findings)
+    if config.seccomp is not None and process.notify is None:
+        from .rules_seccomp import process_rules
+
+        process_rules(config.seccomp, findings)
     if process.init and process.sub_cgroup_paths:
         message = "the first process is in the container's control group itself"
         findings.append(Finding("sub_cgroup_paths", message))
 
 
-def _user_rules(process: Process, config: Config, findings: Findings) -> None:
+def _user_rules(process: Process, config: Config, facts: Facts | None, findings: Findings) -> None:
     """The user is "user" or "user:group", each a name or a number; "" is root."""
     user, colon, group = (process.user or "0:0").partition(":")
-    mapped = is_private(config, NEWUSER)
-    both = [("uid", user, config.uid_mappings)]
+    maps = _known_maps(process, config, facts)
+    mapped = maps is not None
+    uids, gids = maps or ([], [])
+    joined = mapped and not is_private(config, NEWUSER)
+    by = "the user namespace that is joined" if joined else "linux.{}Mappings"
+    both = [("uid", user, uids)]
     if colon:
-        both.append(("gid", group, config.gid_mappings))
+        both.append(("gid", group, gids))
     for field, name, mappings in both:
         place = f"process.user.{field}"
         number = _id(place, name, findings)
         if number is not None and mapped and not is_mapped(number, mappings):
-            findings.append(Finding(place, f"not mapped by linux.{field}Mappings: {number}"))
+            findings.append(Finding(place, f"not mapped by {by.format(field)}: {number}"))
     place = "process.user.additionalGids"
     for index, item in enumerate(process.additional_groups):
         number = _id(f"{place}[{index}]", item, findings)
-        if number is not None and mapped and not is_mapped(number, config.gid_mappings):
-            message = f"not mapped by linux.gidMappings: {number}"
+        if number is not None and mapped and not is_mapped(number, gids):
+            message = f"not mapped by {by.format('gid')}: {number}"
             findings.append(Finding(f"{place}[{index}]", message))
     if process.additional_groups and config.rootless_euid:
         findings.append(Finding(place, "an ordinary user cannot give additional groups"))
+
+
+def _known_maps(process: Process, config: Config, facts: Facts | None) -> Maps | None:
+    """Of the container's user namespace; None without one, or where they cannot be told.
+
+    Those of one that is joined are its own, whatever the configuration says.  A
+    further process enters that of the first, which the path need not lead to any more.
+    """
+    namespace = find(config, NEWUSER)
+    if namespace is None or (namespace.path and not process.init):
+        return None
+    if not namespace.path:
+        return config.uid_mappings, config.gid_mappings
+    from .facts import facts_of_host
+
+    maps = (facts or facts_of_host()).user_namespace_maps(namespace.path)
+    # Of one without maps the kernel says more than that no id is mapped.
+    return maps if maps is not None and all(maps) else None
 
 
 def _id(place: str, item: int | str, findings: Findings) -> int | None:

@@ -40,6 +40,10 @@ _CGROUP2_OPTIONS = frozenset(
         "pids_localevents",
     )
 )
+# What is a namespace's is not mapped by another one.
+_UNMAPPED = ("cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs")
+# runc's words
+_BIND_OPTIONS = "bind mounts cannot have any filesystem-specific options applied"
 _NO_NAMESPACE = "needs a mount namespace in linux.namespaces: this would be done to the host"
 
 
@@ -121,8 +125,7 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
     if bind:
         check_path(f"{place}.source", mount.source, findings)
         if mount.data:
-            message = f"a bind mount has no options of a filesystem: {mount.data!r}"
-            findings.append(Finding(f"{place}.options", message))
+            findings.append(Finding(f"{place}.options", f"{_BIND_OPTIONS}: {mount.data!r}"))
     elif mount.device in ("cgroup", "cgroup2"):
         unknown = [text for text in mount.data.split(",") if text not in ("", *_CGROUP2_OPTIONS)]
         if unknown:
@@ -132,15 +135,23 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
         message = "missing: only a bind mount has no type of filesystem"
         findings.append(Finding(f"{place}.type", message))
     if mount.extensions & EXT_COPYUP and (bind or mount.device != "tmpfs"):
-        message = f"tmpcopyup is for tmpfs alone, not for {mount.device or 'a bind mount'}"
+        message = f"tmpcopyup is for tmpfs alone, not for {mount.device}"
+        if bind:
+            message = f"{_BIND_OPTIONS}: 'tmpcopyup'"
         findings.append(Finding(f"{place}.options", message))
 
 
 def _id_mapping_rules(
     place: str, mount: Mount, mapping: MountIDMapping, config: Config, findings: Findings
 ) -> None:
-    if not (mount.flags & MS_BIND or mount.device == "bind"):
-        findings.append(Finding(f"{place}.options", "only bind mounts can map ids"))
+    if mount.flags & MS_REMOUNT:
+        findings.append(Finding(f"{place}.options", "a remount cannot map ids"))
+    elif mount.device in _UNMAPPED and not mount.flags & MS_BIND:
+        message = f"the kernel maps no ids of {mount.device}"
+        findings.append(Finding(f"{place}.options", message))
+    elif mount.extensions & EXT_COPYUP:
+        message = "tmpcopyup: not of a mount that maps ids, which is made on the host's side"
+        findings.append(Finding(f"{place}.options", message))
     if config.rootless_euid:
         findings.append(Finding(f"{place}.options", "an ordinary user cannot map ids of a mount"))
     if mapping.userns_path:
@@ -194,5 +205,3 @@ def path_rules(config: Config, facts: Facts, findings: Findings) -> None:
             findings.append(Finding(place, _NO_NAMESPACE))
         for index, path in enumerate(paths):
             check_path(f"{place}[{index}]", path, findings)
-    if config.mount_label:
-        check_text("linux.mountLabel", config.mount_label, findings)

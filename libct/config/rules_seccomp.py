@@ -67,6 +67,9 @@ OPERATORS = frozenset(
         "SCMP_CMP_MASKED_EQ",
     )
 )
+# What the process does under the filter before somebody else has the listener, who alone
+# could answer: it tells the runtime its number, waits, and may ask for memory meanwhile.
+BEFORE_LISTENER = frozenset(("read", "write", "brk", "mmap", "munmap"))
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 
@@ -104,9 +107,10 @@ def _rule_rules(place: str, rule: SeccompRule, findings: Findings) -> None:
         findings.append(Finding(f"{place}.names", "empty: no system call is named"))
     _known(f"{place}.action", rule.action, ACTIONS, "action", findings)
     _errno_rule(f"{place}.errnoRet", rule.errno_ret, rule.action, findings)
-    if rule.action == "SCMP_ACT_NOTIFY" and "write" in rule.names:
-        message = "write cannot be notified: the listener is handed over by it"
-        findings.append(Finding(f"{place}.names", message))
+    if rule.action == "SCMP_ACT_NOTIFY":
+        for name in dict.fromkeys(name for name in rule.names if name in BEFORE_LISTENER):
+            message = f"{name} cannot be notified: the listener is handed over by it"
+            findings.append(Finding(f"{place}.names", message))
     for index, condition in enumerate(rule.args):
         _condition_rules(f"{place}.args[{index}]", condition, findings)
 
@@ -121,16 +125,24 @@ def _condition_rules(place: str, condition: SeccompArg, findings: Findings) -> N
             findings.append(Finding(f"{place}.{field}", f"not an unsigned number: {value}"))
 
 
+def process_rules(seccomp: Seccomp, findings: Findings) -> None:
+    """Of a process that has nobody in the caller for its notifications."""
+    if has_listener(seccomp) and not seccomp.listener_path:
+        message = "missing: a rule has SCMP_ACT_NOTIFY"
+        findings.append(Finding(f"{_PLACE}.listenerPath", message))
+
+
+def has_listener(seccomp: Seccomp) -> bool:
+    return any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
+
+
 def _listener_rules(seccomp: Seccomp, findings: Findings) -> None:
-    notifies = any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls)
     place = f"{_PLACE}.listenerPath"
     if seccomp.listener_path:
         check_path(place, seccomp.listener_path, findings)
-        if not notifies:
+        if not has_listener(seccomp):
             message = "is not used: no rule has SCMP_ACT_NOTIFY"
             findings.append(Finding(place, message, "warning"))
     else:
-        if notifies:
-            findings.append(Finding(place, "missing: a rule has SCMP_ACT_NOTIFY"))
         if seccomp.listener_metadata:
             findings.append(Finding(f"{_PLACE}.listenerMetadata", "needs a listenerPath"))

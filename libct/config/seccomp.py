@@ -34,3 +34,5 @@ class Seccomp(Record):
     syscalls: list[SeccompRule] = []
     listener_path: str = ""  # AF_UNIX socket that gets the descriptor of SCMP_ACT_NOTIFY
     listener_metadata: str = ""
+    strict: bool = False  # a system call that no architecture has is an error
+    program: str = ""  # struct sock_filter, in base64: loaded instead of one for the rules

@@ -15,8 +15,4 @@ RUNNING = "running"
 PAUSED = "paused"
 STOPPED = "stopped"
 
-# What goes through exec.fifo: the word that releases the first process, and its answer when
-# it is about to execute its command.  What comes after that is why it could not.
-GO, EXECUTES = b"0", b"1"
-
 INIT_NAME = "libct:init"  # of a container's first process, until it executes its command

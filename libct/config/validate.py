@@ -49,6 +49,11 @@ _RULES = (
 )
 
 
+def _asks_for_labels(config: Config) -> bool:
+    named = config.apparmor_profile or config.process_label or config.mount_label
+    return bool(named) or any(mount.relabel for mount in config.mounts)
+
+
 def validate(config: Config, facts: Facts) -> list[Finding]:
     """What is wrong with the configuration, by the rules and the facts of a host."""
     findings: list[Finding] = []
@@ -63,6 +68,10 @@ def validate(config: Config, facts: Facts) -> list[Finding]:
             from .rules_cgroup import rdt_rules
 
             rdt_rules(config.intel_rdt, facts, findings)
+        if _asks_for_labels(config):
+            from .rules_labels import label_rules
+
+            label_rules(config, facts, findings)
         if config.hooks is not None:
             from .rules_process import hook_rules
 
@@ -71,6 +80,10 @@ def validate(config: Config, facts: Facts) -> list[Finding]:
             from .rules_seccomp import seccomp_rules
 
             seccomp_rules(config.seccomp, findings)
+        if config.landlock is not None:
+            from .rules_landlock import landlock_rules
+
+            landlock_rules(config.landlock, findings)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         # A rule meets a value of a type that the field cannot have: say which.
         from .field_types import wrong_types

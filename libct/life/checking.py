@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ConfigError, Finding
 from ..plan.capabilities import capability_findings
-from .host import own_capabilities
+from .host import landlock_abi, own_capabilities
 from .unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
@@ -26,6 +26,10 @@ def check(config: Config, process: Process | None = None) -> list[str]:
     if process is not None:
         findings += validate_process(process, config)
     findings += capability_findings(config, process, own_capabilities)
+    if config.landlock is not None:
+        from ..plan.landlock import landlock_findings
+
+        findings += landlock_findings(config.landlock, landlock_abi())
     warnings = _raise_for(findings)
     refuse_unsupported(config, process)
     return warnings

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..cgroups.statistics.records import Stats
-    from ..config import Config
+    from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..plan.step import Plan
     from .directory import Held
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
+_NO_FREEZER = "cannot toggle freezer: cgroups not configured for container"  # runc's words
 # signal(7): those that do not end a process that leaves them alone.
 _SPARING = (
     0,
@@ -115,6 +116,11 @@ class Container:
     @property
     def bundle(self) -> str:
         return self._has.record.bundle
+
+    @property
+    def defaults(self) -> ProcessDefaults | None:
+        """What further processes of the command line have of the first one; None if unknown."""
+        return self._has.record.defaults
 
     @property
     def keeps_status(self) -> bool:
@@ -361,7 +367,7 @@ class Container:
     def pause(self) -> None:
         """Freeze all processes of the container."""
         with deferred(), self._locked("pause"):
-            self._has.needed_manager("pause").freeze()
+            self._has.needed_manager("pause", _NO_FREEZER).freeze()
 
     def resume(self) -> None:
         """Thaw them."""
@@ -374,7 +380,7 @@ class Container:
             raise Error("the configuration has no cgroups to set")
         with deferred(), self._locked("set") as held:
             record = self._has.record
-            manager = self._has.needed_manager("update")
+            manager = self._has.needed_manager("update", _no_group(config.cgroups.resources))
             assert record.config.cgroups is not None
             before: Resources = record.config.cgroups.resources
             try:
@@ -436,6 +442,15 @@ class Container:
                 if error is None:
                     raise
                 note(error, str(failure))
+
+
+def _no_group(resources: Resources) -> str:
+    """What runc says of these limits where a container has no group; of the first of them."""
+    from ..bootstrap.phrases import no_group_for
+    from ..cgroups.resources import asked_limits
+
+    limits = asked_limits(resources)
+    return no_group_for(limits[0][0]) if limits else ""
 
 
 def _user_name(uid: int) -> str:

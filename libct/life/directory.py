@@ -74,13 +74,13 @@ def default_root() -> str:
 
 def check_id(container_id: str) -> None:
     if not container_id:
-        raise InvalidID("the container id is empty")
+        raise InvalidID("invalid container ID format: it is empty")
     if container_id in (".", "..") or not _ALLOWED.issuperset(container_id):
-        raise InvalidID(
-            f"invalid container id {container_id!r}: letters, digits and _ + - . are allowed"
-        )
+        text = f"{container_id!r}: letters, digits and _ + - . are allowed"
+        raise InvalidID(f"invalid container ID format: {text}")
     if len(container_id) > _LONGEST_ID:
-        raise InvalidID(f"the container id is longer than {_LONGEST_ID} characters")
+        text = f"it is longer than {_LONGEST_ID} characters"
+        raise InvalidID(f"invalid container ID format: {text}")
 
 
 class Directory:

@@ -115,9 +115,6 @@ def _end(
     status = STOPPED if record.status == CREATING else holdings.live_status()
     if not force and status != CREATED:
         rules.require("destroy", status, holdings.id)
-    if holdings.started is not None:
-        holdings.started.close()
-        holdings.started = None
     children = holdings.children()
     for child in children:
         child.on_exit = None  # which would want our lock
@@ -125,6 +122,7 @@ def _end(
         killing.end_hook(directory, spare=spare)
     if status != STOPPED:
         killing.kill_init(holdings)
+    killing.end_messenger(holdings)
     killing.kill_children(holdings, children)
     # Where the first process has ended, all others in its pid namespace have.
     ledger = holdings.ledger(by_force=force)

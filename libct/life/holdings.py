@@ -16,7 +16,6 @@ from .proc import in_pid_namespace, name_of, pid_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.started import Started
     from ..cgroups.layout import Layout
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
@@ -35,7 +34,6 @@ class Holdings:
 
     planned: what create() has found out: the manager of the groups that are to be
         made, and the groups of the host.
-    started: the talk of a start that somebody here may want to see the end of.
     keeps_status, trace, traces, plan, warnings: as of Container.
     """
 
@@ -45,7 +43,6 @@ class Holdings:
         "plan",
         "planned",
         "record",
-        "started",
         "trace",
         "traces",
         "warnings",
@@ -54,7 +51,6 @@ class Holdings:
     def __init__(self, directory: Directory, record: Record) -> None:
         self.directory, self.record = directory, record
         self.planned: tuple[Manager | None, Layout | None] = (None, None)
-        self.started: Started | None = None
         self.keeps_status = True
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
@@ -174,16 +170,16 @@ class Holdings:
 
         return load(self.record.config.cgroups, paths)
 
-    def needed_manager(self, verb: str) -> Manager:
+    def needed_manager(self, verb: str, phrase: str = "") -> Manager:
+        """phrase: what runc says where there is none."""
         manager = self.manager
-        if manager is None and self.record.cgroup_paths is None and self.record.config.cgroups:
-            raise ContainerNotRunning(f"cannot {verb} container {self.id!r}: container not running")
         if manager is None:
             if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
                 raise ContainerNotRunning(
                     f"cannot {verb} container {self.id!r}: container not running"
                 )
-            raise Error(f"cannot {verb} container {self.id!r}: it has no control group")
+            words = f"{phrase}: " if phrase else ""
+            raise Error(f"cannot {verb} container {self.id!r}: {words}it has no control group")
         return manager
 
 

@@ -108,7 +108,12 @@ def rest_of_plan(record: Record) -> Plan:
     plan = Plan()
     command = Step("execute", (("the command",), ()), "process.args")
     before = hooks("startContainer")
-    plan.add(INIT, "start", [command] * (record.last_step - len(before) - 1))
+    unknown = command
+    if record.config.landlock is not None:  # which says why the command may not be executed
+        from ..plan.landlock import landlock_restrict
+
+        unknown = landlock_restrict(False)
+    plan.add(INIT, "start", [unknown] * (record.last_step - len(before) - 1))
     plan.add(INIT, "start", [*before, command])
     plan.add(STARTER, "started", hooks("poststart"))
     plan.add(DELETER, "deleted", hooks("poststop"))

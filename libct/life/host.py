@@ -22,9 +22,14 @@ class Host:
     userns: root's rights are those of a user namespace only.
     layout: of the control groups.
     capabilities: what the runtime has itself, to give to processes.
+    landlock_abi: the version of the kernel's Landlock, 0 for none.
+    apparmor: whether it is on.
     """
 
-    __slots__ = ("_capabilities", "_layout", "egid", "euid", "newgidmap", "newuidmap", "userns")
+    __slots__ = (
+        *("_apparmor", "_capabilities", "_landlock_abi", "_layout"),
+        *("egid", "euid", "newgidmap", "newuidmap", "userns"),
+    )
 
     def __init__(
         self,
@@ -36,11 +41,14 @@ class Host:
         userns: bool = False,
         layout: Layout | None = None,
         capabilities: Grantable | None = None,
+        landlock_abi: int | None = None,
+        apparmor: bool | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
         self._layout, self._capabilities = layout, capabilities
+        self._landlock_abi, self._apparmor = landlock_abi, apparmor
 
     @property
     def capabilities(self) -> Grantable:
@@ -48,6 +56,20 @@ class Host:
         if self._capabilities is None:
             self._capabilities = own_capabilities()
         return self._capabilities
+
+    @property
+    def landlock_abi(self) -> int:
+        if self._landlock_abi is None:
+            self._landlock_abi = landlock_abi()
+        return self._landlock_abi
+
+    @property
+    def apparmor(self) -> bool:
+        if self._apparmor is None:
+            from ..config.facts import facts_of_host
+
+            self._apparmor = facts_of_host().apparmor
+        return self._apparmor
 
     @property
     def layout(self) -> Layout:
@@ -91,6 +113,16 @@ def own_capabilities() -> Grantable:
         bounding=bounding,
         ambient=0 if bits & SECBIT_NO_CAP_AMBIENT_RAISE else permitted,
     )
+
+
+def landlock_abi() -> int:
+    """The version of the kernel's Landlock, 0 where it has none or was started without."""
+    from ..syscalls.landlock import landlock_abi_version
+
+    try:
+        return landlock_abi_version()
+    except OSError:
+        return 0
 
 
 def _which(program: str) -> str:

@@ -9,7 +9,7 @@ from ..errors import ContainerNotRunning, Error
 from ..loading.clock import backoff
 from ..syscalls import pidfds, procfs
 from .holdings import reap
-from .proc import is_same
+from .proc import is_same, of_this_boot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,26 @@ def kill_init(holdings: Holdings) -> None:
             _refuse_frozen(holdings, groups)
             if not wait_for(pidfd, 1) and not next(waiting):
                 raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")
+    finally:
+        posix.close(pidfd)
+
+
+def end_messenger(holdings: Holdings) -> None:
+    """It ends with the first process, or the start, unless somebody inside keeps its pipes open."""
+    pid, *marks = holdings.record.messenger or (0, 0, 0)
+    for child in holdings.children():
+        if child.pid == pid:
+            kill_children(holdings, [child])  # its end is told; the list is others' to change
+            return
+    pidfd = pidfds.find(pid) if pid else -1
+    if pidfd < 0:
+        return
+    try:
+        if is_same(pid, *marks) and of_this_boot(holdings.record.boot):
+            pidfds.send(pidfd, _signal.SIGKILL)
+            wait_for(pidfd, 1000)
+    except ProcessLookupError:
+        pass  # it has ended just now
     finally:
         posix.close(pidfd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import fcntl
 import posix
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
-    from ..config import Capabilities, CPUAffinity, IOPriority, Rlimit, Scheduler
+    from ..config import Capabilities, CPUAffinity, IOPriority, ProcessDefaults, Rlimit, Scheduler
+    from ..seccomp.notifications import Notification
 
     class HasFileno(Protocol):
         def fileno(self) -> int: ...
@@ -74,6 +76,9 @@ class Process:
     pidfd_socket: a connected AF_UNIX socket that a pidfd of the process is sent
         to before it executes its command, with the word "standard", or "setns"
         for a further process.
+    notify: answers the notifications of the filter (SCMP_ACT_NOTIFY), in place of
+        linux.seccomp.listenerPath, in a thread of this program; see
+        libct.seccomp.notifications.serve().
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
     capabilities ... umask: where given, instead of the container's.
@@ -85,6 +90,8 @@ class Process:
         container's that it is to be in: controller -> relative path, with
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
     init: the first process of the container; else a further one.
+
+    own_env: those of env that no other process is to have.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class Process:
         terminal: bool = False,
         console_socket: HasFileno | int | None = None,
         pidfd_socket: HasFileno | int | None = None,
+        notify: Callable[[Notification], int | None] | None = None,
         console_width: int = 0,
         console_height: int = 0,
         console_onlcr: bool = True,
@@ -123,7 +131,7 @@ class Process:
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.extra_files = list(extra_files)
         self.terminal, self.console_socket = terminal, console_socket
-        self.pidfd_socket = pidfd_socket
+        self.pidfd_socket, self.notify = pidfd_socket, notify
         self.console_width, self.console_height = console_width, console_height
         self.console_onlcr = console_onlcr
         self.capabilities, self.rlimits = capabilities, list(rlimits)
@@ -133,6 +141,7 @@ class Process:
         self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
+        self.own_env: list[str] = []
         self._child: Child | None = None
 
     @property
@@ -144,6 +153,15 @@ class Process:
     def pidfd(self) -> int:
         """A descriptor that polls readable when the process ends; the Process's own."""
         return self._started().pidfd
+
+    def defaults(self) -> ProcessDefaults:
+        """What further processes of the command line have of this one, the first."""
+        from ..config import ProcessDefaults
+
+        values = {name: getattr(self, name) for name in ProcessDefaults.__annotations__}
+        values["additional_groups"] = list(map(str, self.additional_groups))
+        values["env"] = [one for one in self.env if one not in self.own_env]
+        return ProcessDefaults(**values)
 
     def signal(self, signal: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended."""
@@ -193,11 +211,14 @@ class Child:
     know; and what a Process holds are the caller's files.
     """
 
-    __slots__ = ("_identity", "_lock", "_pidfd", "on_exit", "pid", "state")
+    __slots__ = ("_identity", "_lock", "_pidfd", "companion", "on_exit", "pid", "state")
 
-    def __init__(self, pid: int, pidfd: int) -> None:
-        """pidfd is the Child's from here on."""
-        self.pid, self._pidfd = pid, pidfd
+    def __init__(self, pid: int, pidfd: int, companion: Child | None = None) -> None:
+        """pidfd is the Child's from here on.
+
+        companion: one that is there for this one, and ends with it.
+        """
+        self.pid, self._pidfd, self.companion = pid, pidfd, companion
         self._identity = pidfds.identity(pidfd)
         self.state: ProcessState | None = None
         self.on_exit: Callable[[ProcessState], None] | None = None
@@ -245,9 +266,20 @@ class Child:
                     self.state = ProcessState(None, None)
                 self._close()
                 on_exit, self.on_exit = self.on_exit, None
+                companion, self.companion = self.companion, None
+            if companion is not None:
+                companion.end()
             if on_exit is not None:
                 on_exit(self.state)
         return self.state
+
+    def end(self) -> None:
+        """Kill it, and wait for it."""
+        try:
+            self.signal(_signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended
+        self.reap()
 
     def _close(self) -> None:
         pidfd, self._pidfd = self._pidfd, -1

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..config import Config
+    from ..config import Config, ProcessDefaults
 
 
 class Record:
@@ -25,11 +25,15 @@ class Record:
     pid, start, inode: of the first process: its number in the pid namespace of who
         created it, and what no later one of that number shares (proc.py, marks_of).
     boot: the kernel's boot_id at that time.
+    messenger: the same three of the process that brings it the word of its start, or none.
     annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
         hooks are the fields of Hooks that have any.
     last_step: the number, in the plan of the start, of the one that executes
         the command.
+    process: the fields of its ProcessDefaults, kept here for a bundle may be changed or
+        removed at any time; None before the start, and where an earlier version has
+        made the container.
     tracers: a process in it was given CAP_SYS_PTRACE, which the configuration may not give.
     namespaces: of the first process, by their names in /proc/PID/ns: device and inode
         number, as its start has made or joined them; those that are known.
@@ -53,10 +57,12 @@ class Record:
         "id",
         "inode",
         "last_step",
+        "messenger",
         "namespaces",
         "own_pids",
         "owner",
         "pid",
+        "process",
         "rootfs",
         "start",
         "status",
@@ -79,11 +85,13 @@ class Record:
         self.status = CREATING
         self.pid = self.start = self.inode = self.last_step = 0
         self.boot = ""
+        self.messenger: list[int] = []
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
         self.namespaces: dict[str, list[int]] = {}
         self.tracers = False
+        self.process: dict[str, Any] | None = None
         self.cgroup_paths: dict[str, str] | None = None
         self._config_text = ""
         self._stamp = (0, 0)  # inode and time of the file that this was read from, or written to
@@ -100,21 +108,35 @@ class Record:
     def config(self) -> Config:
         if self._config is None:
             from ..config import Config
-            from ..config.field_types import wrong_types
 
-            try:
-                config = Config.from_dict(self._values)
-                wrong = wrong_types(config)
-            except (TypeError, ValueError, AttributeError) as error:
-                raise damaged(self._path, str(error)) from None
-            if wrong:
-                raise damaged(self._path, f"config.{wrong[0]}")
-            self._config = config
+            self._config = self._read(Config, self._values, "config")
         return self._config
 
     @config.setter
     def config(self, config: Config) -> None:
         self._config, self._config_text = config, ""
+
+    @property
+    def defaults(self) -> ProcessDefaults | None:
+        from ..config import ProcessDefaults
+
+        if self.process is None:
+            return None
+        found: ProcessDefaults = self._read(ProcessDefaults, self.process, "process")
+        return found
+
+    def _read(self, kind: type[Any], values: dict[str, Any], name: str) -> Any:
+        """The record of these values of the file; ContainerDamaged where they do not fit."""
+        from ..config.field_types import wrong_types
+
+        try:
+            found = kind.from_dict(values)
+            wrong = wrong_types(found)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise damaged(self._path, str(error)) from None
+        if wrong:
+            raise damaged(self._path, f"{name}.{wrong[0]}")
+        return found
 
     def dump(self) -> str:
         """As JSON.  The configuration, its largest part, is converted once."""
@@ -130,8 +152,7 @@ class Record:
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
-            # Some are missing where an earlier version has written it.
-            found = {"boot": "", "inode": 0, "namespaces": {}, "tracers": False, **found}
+            found = {**_ADDED, **found}
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")
@@ -145,6 +166,15 @@ class Record:
 
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
+# Those that an earlier version does not write.
+_ADDED = {
+    "boot": "",
+    "inode": 0,
+    "messenger": [],
+    "namespaces": {},
+    "process": None,
+    "tracers": False,
+}
 # The largest number that a field may have.
 _LARGEST = {
     "pid": 2**31 - 1,
@@ -164,12 +194,17 @@ def _fits(name: str, value: Any) -> bool:
         return value is None or (type(value) is int and 0 <= value <= 255)
     if name in ("own_pids", "tracers"):
         return type(value) is bool
+    if name == "messenger":
+        kinds = ("pid", "start", "inode")
+        return type(value) is list and len(value) in (0, 3) and all(map(_fits, kinds, value))
     if name == "namespaces":
         return type(value) is dict and all(map(_is_inode, value.values()))
     if name == "status":
         return value in (CREATING, CREATED, STOPPED)
     if name == "hooks":
         return type(value) is list and all(map(_is_text, value))
+    if name == "process":
+        return value is None or type(value) is dict
     if name == "annotations":
         return type(value) is dict and all(type(text) is str for text in value.values())
     if name == "cgroup_paths":

@@ -5,25 +5,28 @@ from __future__ import annotations
 import posix
 from _signal import SIGKILL
 
-from ..config.status import CREATING, EXECUTES, GO
+from ..bootstrap.answer import EXECUTES, GO, Answer, is_none
+from ..bootstrap.message import Garbled
+from ..config.status import CREATING
 from ..errors import ContainerNotRunning
-from ..syscalls import pidfds
 from . import rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap.started import Started
     from ..errors import StepError
+    from ..plan.step import Plan
     from .directory import Held
     from .holdings import Holdings
-    from .record import Record
 
 
-_FILLED = b"filled"  # by somebody else: it is no message
+_FILLED = b"filled"  # by somebody else: it is no answer
+_PATIENCE = 1.0  # seconds for what happens at once, unless others interfere
 
 
 def release(holdings: Holdings) -> None:
     """Container.exec()."""
+    from .killing import end_messenger, kill_init, wait_for
+
     if holdings.status() == CREATING:
         rules.require("exec", CREATING, holdings.id)  # and do not wait for the end of that
     with holdings.directory.lock() as held:  # of two who release it, one would wait for ever
@@ -33,24 +36,23 @@ def release(holdings: Holdings) -> None:
         try:
             said = _release(held, pidfd)
             held.remove_fifo()
-            if said != EXECUTES:
-                _end(pidfd)
+            answer = _understood(said)
+            executes = _is_to_execute(answer)
+            # One that has failed ends by itself; who speaks for one that has not is not believed.
+            if not executes and not wait_for(pidfd, int(_PATIENCE * 1000)):
+                kill_init(holdings)
         finally:
             posix.close(pidfd)
-    started, holdings.started = holdings.started, None
-    if said in (b"", GO):
-        if started is not None:
-            started.close()
+        end_messenger(holdings)
+    if is_none(said):
         raise ContainerNotRunning(
             f"cannot start container {holdings.id!r}: container process is already dead"
             " (it was killed before it executed its command)"
         )
-    if said != EXECUTES:
-        raise _exec_failure(holdings.record, started, said.removeprefix(EXECUTES))
-    if started is not None:
-        before = len(started.traces)
-        started.close_executed()
-        holdings.traces += started.traces[before:]
+    if not executes:
+        raise _exec_failure(holdings, answer)
+    if answer is not None and answer.traced:
+        holdings.traces += _traces(holdings, *answer.traced)
     if "poststart" in holdings.record.hooks:
         from .hooks import run_poststart
 
@@ -60,15 +62,14 @@ def release(holdings: Holdings) -> None:
 def _release(held: Held, pidfd: int) -> bytes:
     """Write the word that the first process waits for into its fifo; what is in there at the end.
 
-    The end is when the process, which has it open for writing, executes its
-    command or is gone.  Then there is its answer, and perhaps why there was no
-    execve; or nothing, or the word itself: it was gone before.
+    The end is when the messenger, which has it open for writing, has brought the answer, or has
+    ended with the process (messenger.py).  Where that has not answered it is the word itself,
+    or what is_none() knows.  Nobody waits for us to read, for there is room for all of it.
     """
     from ..bootstrap import becoming
 
     reader = held.open_fifo(posix.O_RDONLY | posix.O_NONBLOCK)
     try:
-        # Who may trace the process can fill it.
         writer = held.open_fifo(posix.O_WRONLY | posix.O_NONBLOCK)
         try:
             posix.write(writer, GO)
@@ -77,12 +78,16 @@ def _release(held: Held, pidfd: int) -> bytes:
         finally:
             posix.close(writer)
         # Of the fifo, POLLHUP alone counts, which is always told.
-        if becoming.wait(pidfd, reader, 0) == becoming.EXECUTED:
-            return EXECUTES  # whatever else others have written
+        found = becoming.wait(pidfd, reader, 0)
+        if found != becoming.HEARD:
+            becoming.await_hang_up(reader, _PATIENCE)  # the answer may be on its way
         said = _read(reader)
-        if said == EXECUTES and (not becoming.has_executed(pidfd) or _was_killed(pidfd)):
-            return GO  # it was about to
-        return said
+        if found == becoming.EXECUTED:
+            # Whatever else others have written, or keep the messenger from hearing.
+            return said if _is_to_execute(_understood(said)) else EXECUTES
+        killed = not becoming.has_executed(pidfd) or _was_killed(pidfd)
+        # It was about to, where it has said so.
+        return GO if killed and _is_to_execute(_understood(said)) else said
     finally:
         posix.close(reader)
 
@@ -94,6 +99,17 @@ def _read(reader: int) -> bytes:
         return b""  # others keep it open, and have written nothing
 
 
+def _understood(said: bytes) -> Answer | None:
+    try:
+        return Answer(said)
+    except Garbled:
+        return None
+
+
+def _is_to_execute(answer: Answer | None) -> bool:
+    return answer is not None and answer.executes and not answer.failed
+
+
 def _was_killed(pidfd: int) -> bool:
     """Whether it has been waited for, and had been killed: before its command did anything."""
     from ..syscalls.process import pidfd_exit_status
@@ -101,37 +117,37 @@ def _was_killed(pidfd: int) -> bool:
     return pidfd_exit_status(pidfd) == int(SIGKILL)
 
 
-def _end(pidfd: int) -> None:
-    """A process that has failed ends by itself; who speaks for one that has not is not believed."""
-    from .killing import wait_for
+def _traces(
+    holdings: Holdings, records: list[tuple[int, int, int, str]], number: int, start: int
+) -> list[tuple[int, int, int, str]]:
+    """Of the steps between the start and the command, where they have been planned here."""
+    from ..bootstrap.started import executed
 
-    if wait_for(pidfd, 1000):
-        return
-    try:
-        pidfds.send(pidfd, SIGKILL)
-    except ProcessLookupError:
-        return
-    wait_for(pidfd, 1000)
+    known = range(1, len(_own_plan(holdings) or ()) + 1)
+    if number not in known:
+        return []
+    return [one for one in records if one[0] in known] + [executed(number, start)]
 
 
-def _exec_failure(record: Record, started: Started | None, said: bytes) -> StepError:
+def _own_plan(holdings: Holdings) -> Plan | None:
+    """That of the start, if it was made by this object, and no later one."""
+    plan = holdings.plan
+    return plan if plan is not None and any(step.op == "await_start" for step in plan) else None
+
+
+def _exec_failure(holdings: Holdings, answer: Answer | None) -> StepError:
     """Why a process that has been released did not become its command, as it has said."""
     from ..bootstrap.failure import Failure
-    from ..bootstrap.message import Garbled, checked, decode
     from ..bootstrap.started import step_error
+    from .hooks import rest_of_plan
 
-    if started is not None:
-        started.close()
-        plan = started.plan
-    else:
-        from .hooks import rest_of_plan
-
-        plan = rest_of_plan(record)
-    try:
-        _, *values, _ = checked(("failed", *decode(said), []))
-        failure = Failure(*values)
-        if not 1 <= failure.number <= len(plan):
-            raise Garbled
-    except Garbled:
-        failure = Failure(record.last_step, None, "", "it says what cannot be understood")
+    plan = _own_plan(holdings)
+    if plan is None:
+        plan = rest_of_plan(holdings.record)
+    failure = Failure(0, None, "", "")
+    if answer is not None:
+        failure = Failure(*answer.failed[:-1])
+    if not 1 <= failure.number <= len(plan):
+        text = "it says what cannot be understood"
+        failure = Failure(holdings.record.last_step, None, "", text)
     return step_error(plan, failure, [])

@@ -37,6 +37,14 @@ def require(operation: str, status: str, container_id: str) -> None:
     if status in allowed:
         return
     start = f"cannot {verb} container {container_id!r}"
+    if operation == "exec" and status in (RUNNING, PAUSED):
+        text = f"container {container_id!r} is {status}"
+        raise ContainerRunning(f"cannot start an already running container: {text}, not created")
+    if operation == "exec" and status == STOPPED:
+        text = f"container not running: container {container_id!r} has stopped"
+        raise ContainerNotRunning(f"cannot start a container that has stopped: {text}")
+    if operation == "pause" and status == PAUSED:
+        raise ContainerPaused(f"{start}: container not running: it is paused already")
     if operation == "resume":
         raise ContainerNotPaused(f"{start}: container not paused: it is {status}")
     if status == STOPPED and operation in _ENTER:
@@ -56,6 +64,4 @@ def require(operation: str, status: str, container_id: str) -> None:
         raise ContainerPaused(f"{rule}: {text}")
     if status == PAUSED:
         raise ContainerPaused(f"{start}: it is paused: resume it first")
-    if operation == "start":
-        raise ContainerRunning(f"{start}: the container already has an init process")
-    raise ContainerRunning(f"{start}: it is {status}, not created")
+    raise ContainerRunning(f"{start}: the container already has an init process")

@@ -6,7 +6,6 @@ loaded when something is started, and not to look at a container.
 
 from __future__ import annotations
 
-import _signal
 import errno
 import posix
 
@@ -72,12 +71,9 @@ def end(holdings: Holdings, child: Child, *, init: bool) -> None:
     """End what start() has started, when the caller's signal handler has raised after that."""
     if init:
         stop(holdings)
+        child.reap()
     else:
-        try:
-            child.signal(_signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended already
-    child.reap()
+        child.end()
 
 
 def _warn(holdings: Holdings, warnings: list[str]) -> None:
@@ -117,9 +113,12 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.pid = context.pid
         record.start, record.inode = marks_of(context.pid)
         record.boot = boot_id()
+        messenger = context.values.get("messenger", 0)
+        record.messenger = [messenger, *marks_of(messenger)] if messenger else []
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
+        record.process = process.defaults().to_dict()
         record.tracers = _may_trace(process.capabilities)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
@@ -172,7 +171,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             ledger.release()
         _close_own(context)
     holdings.traces += started.traces
-    holdings.started = started if hold else None
+    started.close()  # who has created it listens no more: the answer goes to who starts it
     first = record.pid, record.start, record.inode
     child = _become(holdings, process, started)
     if holdings.keeps_status:
@@ -272,6 +271,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     finally:
         _close_own(context)
     holdings.traces += started.traces
+    holdings.warnings += started.warnings
     _become(holdings, process, started)
 
 
@@ -341,9 +341,13 @@ def _group_is_closed(error: StepError) -> bool:
 
 
 def _become(holdings: Holdings, process: Process, started: Started) -> Child:
-    """The process runs; its pidfd is the Child's now."""
-    process._child = child = Child(started.pid, started.pidfd)
-    started.pidfd = -1
+    """The process runs, or waits for its start; its pidfd is the Child's now."""
+    messenger = None
+    if started.messenger_pidfd >= 0:
+        messenger = Child(started.messenger, started.messenger_pidfd)
+        holdings.adopt(messenger)
+    process._child = child = Child(started.pid, started.pidfd, messenger)
+    started.pidfd = started.messenger_pidfd = -1
     holdings.adopt(child)
     return child
 
@@ -361,10 +365,12 @@ def _namespaces(holdings: Holdings) -> dict[int, int]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         if holdings.record.alive:
             # It has not executed its command yet, and needs the interpreter until it does, which
-            # it hides (bootstrap/waiting.py).  One that does not need it shows itself.
+            # it hides (bootstrap/waiting.py), or is not to ask its filter whether it may show
+            # itself (plan/container.py).  Any other shows itself.
             raise Error(
                 f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
-                " it has startContainer hooks, its steps are timed, or Python's C library is musl"
+                " it has startContainer hooks or a seccomp profile, its steps are timed, or"
+                " Python's C library is musl"
             ) from None
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 
@@ -393,6 +399,8 @@ def _lend(context: Context, process: Process) -> None:
         if name in given and given[name] is None:
             given[name] = number
     given.update((f"extra {n}", file) for n, file in enumerate(process.extra_files))
+    if process.notify is not None:
+        context.values["notify"] = process.notify
     if process.pidfd_socket is not None:  # the runtime's alone: a value, and not passed on
         context.values["pidfd socket"] = _fileno(process.pidfd_socket)
     for name, file in given.items():

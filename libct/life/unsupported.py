@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config.annotations import SECCOMP_PLUGINS, annotation
 from ..errors import Finding, Unsupported
 
 TYPE_CHECKING = False
@@ -17,19 +18,13 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
         for place, asked in (
             ("linux.intelRdt", config.intel_rdt),
             ("linux.netDevices", config.net_devices),
-            ("linux.mountLabel", config.mount_label),
-            ("process.selinuxLabel", config.process_label or (process and process.label)),
-            (
-                "process.apparmorProfile",
-                config.apparmor_profile or (process and process.apparmor_profile),
-            ),
         )
         if asked
     ]
-    found += [f"mounts[{index}].options" for index, at in enumerate(config.mounts) if at.relabel]
     findings = [Finding(place, "not supported yet") for place in found]
-    if config.seccomp is not None:
-        findings += _of_seccomp(config, process)
+    if annotation(config, SECCOMP_PLUGINS) is not None:
+        message = "not supported: no shared objects are loaded as plugins"
+        findings.append(Finding(f"annotations.{SECCOMP_PLUGINS}", message))
     if config.cgroups is not None:
         from ..cgroups.resources import unsupported
 
@@ -39,16 +34,3 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
             findings.append(Finding("linux.cgroupsPath", message))
     if findings:
         raise Unsupported(findings)
-
-
-def _of_seccomp(config: Config, process: Process | None) -> list[Finding]:
-    findings = []
-    privileges = process.no_new_privileges if process else None
-    if not (config.no_new_privileges if privileges is None else privileges):
-        message = "not supported yet without process.noNewPrivileges"
-        findings.append(Finding("linux.seccomp", message))
-    for index, rule in enumerate(config.seccomp.syscalls if config.seccomp else ()):
-        if rule.action == "SCMP_ACT_NOTIFY":
-            message = "not supported yet: SCMP_ACT_NOTIFY"
-            findings.append(Finding(f"linux.seccomp.syscalls[{index}].action", message))
-    return findings

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WHITESPACE = " \t\n\r"
+_LONGEST_NAME = 100  # characters of one in an error
 
 
 def loads(text: bytes | str, name: str) -> Any:
@@ -52,12 +53,22 @@ def _decode(text: bytes, name: str) -> str:
         raise ConfigError([Finding(f"{name}:{line}", "not UTF-8")]) from None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Whose field it is that counts, if one is there twice, each reader of JSON says for itself."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"a field is there twice: {twice[:_LONGEST_NAME]!r}")
+    return found
+
+
 class _Scanning:
     """What the scanner is told, by the attributes that it looks at."""
 
     strict = True
     object_hook = None
-    object_pairs_hook = None
+    object_pairs_hook = staticmethod(_object)
     parse_float = float
     parse_int = int
 
@@ -73,7 +84,7 @@ def _loads_slowly(text: str, name: str) -> Any:
     import json
 
     try:
-        return json.loads(text, parse_constant=_Scanning.parse_constant)
+        return json.loads(text, parse_constant=_Scanning.parse_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         place = f"{name}:{error.lineno}:{error.colno}"
         raise ConfigError([Finding(place, error.msg)]) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import posix
+
+from ..config.mount import destination_inside
 from ..errors import ConfigError, Finding
 from ..loading.jsontext import loads
-from ..loading.paths import exists, join, real
+from ..loading.paths import exists, join, normal, real
 from .reader import Table, show
 
 TYPE_CHECKING = False
@@ -20,23 +23,34 @@ _LARGEST = 16 << 20  # bytes; the largest in use, with long seccomp profiles, ha
 
 def read_spec(bundle: str) -> dict[str, Any]:
     """The values in the config.json of a bundle; ConfigError when it cannot be read."""
-    path = join(bundle, CONFIG_NAME)
+    try:
+        return read_object(join(bundle, CONFIG_NAME), CONFIG_NAME)
+    except FileNotFoundError as error:
+        what = f"JSON specification file {CONFIG_NAME} not found (`libct spec` writes one)"
+        if not exists(bundle):
+            what = "no such file or directory: the bundle itself is missing"
+        raise ConfigError([Finding(str(error.filename), what)]) from None
+
+
+def read_object(path: str, name: str) -> dict[str, Any]:
+    """The values in a JSON file.
+
+    name: what places in it begin with.
+    Raises FileNotFoundError, and ConfigError when it cannot be read or is no object.
+    """
     try:
         with open(path, "rb") as file:
             text = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        what = "no such file (`libct spec` writes one to start from)"
-        if not exists(bundle):
-            what = "no such file or directory: the bundle itself is missing"
-        raise ConfigError([Finding(path, what)]) from None
+        raise
     except OSError as error:
         raise ConfigError([Finding(path, f"cannot be read: {error.strerror}")]) from None
     if len(text) > _LARGEST:
         raise ConfigError([Finding(path, f"larger than {_LARGEST >> 20} MiB")])
-    spec = loads(text, CONFIG_NAME)
-    if not isinstance(spec, dict):
-        raise ConfigError([Finding(CONFIG_NAME, f"not an object: {show(spec)}")])
-    return spec
+    values = loads(text, name)
+    if not isinstance(values, dict):
+        raise ConfigError([Finding(name, f"not an object: {show(values)}")])
+    return values
 
 
 def read_bundle(
@@ -55,7 +69,22 @@ def read_bundle(
     bundle = real(path)
     spec = read_spec(bundle)
     config, arguments = config_from_spec(spec, bundle=bundle, id=id, **options)
+    _take_inside(config, bundle, normal(join(posix.getcwd(), path)))
     return config, arguments, Table(spec, "", []).string_map("annotations")
+
+
+def _take_inside(config: Config, bundle: str, given: str) -> None:
+    """Put destinations inside that begin with the path of the rootfs as the caller knows it.
+
+    given: the path of the bundle, by links maybe.
+    """
+    if given == bundle or not config.rootfs.startswith(f"{bundle}/"):
+        return
+    rootfs = given + config.rootfs[len(bundle) :]
+    for mount in config.mounts:
+        inside = destination_inside(rootfs, mount.destination)
+        if inside != destination_inside("/", mount.destination):
+            mount.destination = inside
 
 
 def from_bundle(

@@ -6,10 +6,14 @@ say what the Config has: see NOT_IN_SPEC.
 
 from __future__ import annotations
 
+from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_STRICT
+from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.namespace import NEWUSER, SPEC_NAMES
 from ..config.number_lists import format_numbers
+from ..loading.jsontext import dumps
 from ..syscalls.constants import RLIMITS
 from .default_spec import VERSION
+from .load_linux import read_landlock
 from .load_resources import THROTTLES
 from .mount_options import PROPAGATION, options_of
 from .names import (
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
         IDMap,
         IntelRdt,
         IOPriority,
+        Landlock,
         MemoryPolicy,
         Mount,
         Resources,
@@ -69,6 +74,12 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
     if config.cgroups:
         for name, value in config.cgroups.systemd_props.items():
             annotations[f"org.systemd.property.{name}"] = value
+    _put_landlock(config.landlock, annotations)
+    if config.seccomp is not None:
+        if config.seccomp.program:
+            annotations[SECCOMP_PROGRAM] = config.seccomp.program
+        if config.seccomp.strict:
+            annotations.setdefault(SECCOMP_STRICT, "1")
     return {
         "ociVersion": config.version or VERSION,
         **_present(process=_process(config, process)),
@@ -82,6 +93,14 @@ def spec_from_config(config: Config, process: Mapping[str, Any] | None = None) -
         ),
         "linux": _linux(config),
     }
+
+
+def _put_landlock(landlock: Landlock | None, annotations: dict[str, str]) -> None:
+    """In the words that it was read from, if there are any that still say it."""
+    if landlock is None:
+        annotations.pop(LANDLOCK, None)
+    elif read_landlock(annotations.get(LANDLOCK, ""), []) != landlock:
+        annotations[LANDLOCK] = dumps(landlock.to_dict())
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -266,7 +285,7 @@ def _linux(config: Config) -> dict[str, Any]:
         }
     found.update(
         _given(
-            seccomp=_seccomp(config.seccomp),
+            seccomp=seccomp_to_spec(config.seccomp) if config.seccomp else None,
             intelRdt=_intel_rdt(config.intel_rdt),
             memoryPolicy=_memory_policy(config.memory_policy),
         )
@@ -366,9 +385,7 @@ def _block_io(resources: Resources) -> dict[str, Any]:
     )
 
 
-def _seccomp(seccomp: Seccomp | None) -> dict[str, Any] | None:
-    if seccomp is None:
-        return None
+def seccomp_to_spec(seccomp: Seccomp) -> dict[str, Any]:
     return {
         "defaultAction": seccomp.default_action,
         **_given(

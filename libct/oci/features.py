@@ -18,6 +18,7 @@ from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
 from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS, Hook, Hooks
+from ..config.landlock import ANNOTATION as LANDLOCK, Landlock
 from ..config.mount import MountIDMapping
 from ..config.namespace import SPEC_NAMES
 from ..config.seccomp import Seccomp
@@ -90,6 +91,8 @@ def features(version: str) -> dict[str, Any]:
         "annotations": {
             "org.libct.version": version,
             "org.libct.python.version": ".".join(map(str, sys.version_info[:3])),
+            # What the annotation of that name may hold.
+            LANDLOCK: ",".join(Landlock.__annotations__),
         },
         # An engine that passes on its users' annotations must know what these can do.
         "potentiallyUnsafeConfigAnnotations": [

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import posix
 
+from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_RECEIVER, SECCOMP_STRICT
 from ..config.cgroup import Cgroup
 from ..config.config import Config, NetDevice, Network
 from ..config.device import ALLOWED_DEVICES, Device
+from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.mount import Mount, MountIDMapping
 from ..config.mount_flags import MS_BIND
 from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
 from ..errors import ConfigError, Finding
 from ..loading.paths import join, normal
 from ..syscalls.userns import in_user_namespace
+from .inline_maps import OPTIONS as INLINE, read_inline
 from .load_process import first_process_arguments, process_attributes
 from .mount_options import PROPAGATION, apply_options
 from .reader import INT64, UINT32, Table, settle, show
@@ -84,6 +87,10 @@ def config_from_spec(
     fields["namespaces"] = namespaces
     fields["uid_mappings"] = id_maps(linux, "uidMappings")
     fields["gid_mappings"] = id_maps(linux, "gidMappings")
+    if rootless_euid and not (fields["uid_mappings"] and fields["gid_mappings"]):
+        from .automatic_maps import add_automatic_maps
+
+        add_automatic_maps(fields, arguments.get("user", ""))
     fields["mounts"] = [_mount(mount, bundle, fields, namespaces) for mount in top.tables("mounts")]
     fields["devices"] = _devices(linux, namespaces)
     fields["hostname"] = top.string("hostname")
@@ -95,6 +102,11 @@ def config_from_spec(
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
     _read_linux(linux, fields)
+    if LANDLOCK in annotations:
+        from .load_linux import read_landlock
+
+        fields["landlock"] = read_landlock(annotations[LANDLOCK], findings)
+    _seccomp_annotations(annotations, fields)
     hooks = top.table("hooks")
     if hooks is not None:
         from .load_linux import read_hooks
@@ -109,6 +121,20 @@ def config_from_spec(
         **fields,
     )
     return config, arguments
+
+
+def _seccomp_annotations(annotations: dict[str, str], fields: dict[str, Any]) -> None:
+    """crun's; one of them is a filter also without linux.seccomp."""
+    program = annotations.get(SECCOMP_PROGRAM, "")
+    if program and fields.get("seccomp") is None:
+        from ..config.seccomp import Seccomp
+
+        fields["seccomp"] = Seccomp("SCMP_ACT_ALLOW")
+    seccomp = fields.get("seccomp")
+    if seccomp is not None:
+        seccomp.program = program
+        seccomp.listener_path = seccomp.listener_path or annotations.get(SECCOMP_RECEIVER, "")
+        seccomp.strict = annotations.get(SECCOMP_STRICT, "0") != "0"
 
 
 def _version(top: Table) -> str:
@@ -151,7 +177,9 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
     mount = Mount(
         table.string("destination"), source=table.string("source"), device=table.string("type")
     )
-    apply_options(mount, table.strings("options"))
+    options = table.strings("options")
+    inline = [option for option in options if option.startswith(INLINE)]
+    apply_options(mount, [one.partition("=")[0] if one in inline else one for one in options])
     if mount.flags & MS_BIND or mount.device == "bind":
         # The type of a bind mount means nothing, and is "none" as often as not.
         mount.device = "bind"
@@ -163,6 +191,15 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
         mount.id_mapping = mount.id_mapping or MountIDMapping()
         mount.id_mapping.uid_mappings = uid_mappings
         mount.id_mapping.gid_mappings = gid_mappings
+    elif mount.id_mapping is not None and inline:
+        try:
+            own = {"uids": fields["uid_mappings"], "gids": fields["gid_mappings"]}
+            maps = read_inline(inline[-1].partition("=")[2], own)
+        except ValueError as error:
+            table.problem("options", f"{inline[-1]}: {error}")
+        else:
+            mount.id_mapping.uid_mappings = maps.get("uids", [])
+            mount.id_mapping.gid_mappings = maps.get("gids", [])
     elif mount.id_mapping is not None:
         # Without mappings of its own it has those of the container.
         for namespace in namespaces:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from ..config.attributes import IntelRdt, MemoryPolicy, Personality
 from ..config.hooks import Hook, Hooks
+from ..config.landlock import PLACE, Landlock
 from ..config.number_lists import parse_numbers
 from ..config.rules_process import invalid_memory_policy
 from ..config.seccomp import Seccomp, SeccompArg, SeccompRule
+from ..errors import ConfigError, Finding
+from ..loading.jsontext import loads
 from .names import HOOKS, MEMORY_FLAGS, MEMORY_MODES, PERSONALITIES
-from .reader import INT64, UINT32, UINT64
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .reader import Table
+from .reader import INT64, UINT16, UINT32, UINT64, Table, show, unknown
 
 MAX_NODES = 1024  # 1 << CONFIG_NODES_SHIFT, which is 10 at most
 
@@ -55,11 +54,11 @@ def _seccomp_rule(rule: Table) -> SeccompRule:
         rule.strings("names"),
         rule.string("action"),
         rule.optional_number("errnoRet", UINT32),
-        [_seccomp_arg(condition) for condition in rule.tables("args")],
+        [read_seccomp_arg(condition) for condition in rule.tables("args")],
     )
 
 
-def _seccomp_arg(condition: Table) -> SeccompArg:
+def read_seccomp_arg(condition: Table) -> SeccompArg:
     condition.require("index", "value", "op")
     return SeccompArg(
         condition.number("index", UINT32),
@@ -67,6 +66,31 @@ def _seccomp_arg(condition: Table) -> SeccompArg:
         condition.number("valueTwo", UINT64),
         condition.string("op"),
     )
+
+
+def read_landlock(text: str, findings: list[Finding], place: str = PLACE) -> Landlock | None:
+    """The rules of the annotation; None where it is no JSON object, which is a finding then."""
+    try:
+        values = loads(text, place)
+    except ConfigError as error:
+        findings += error.findings
+        return None
+    if not isinstance(values, dict):
+        findings.append(Finding(place, f"not an object: {show(values)}"))
+        return None
+    table = Table(values, place, findings)
+    fields = dict.fromkeys(Landlock.__annotations__)
+    for name in values:
+        if name.lower() not in fields:  # one that is spelled wrong would restrict nothing
+            findings.append(Finding(place, unknown(name, fields, "field")))
+    landlock = Landlock(scope=table.strings("scope"), best_effort=table.boolean("best_effort"))
+    for name in ("read", "write", "execute"):
+        if table.has(name):
+            setattr(landlock, name, table.strings(name))
+    for name in ("bind_tcp", "connect_tcp"):
+        if table.has(name):
+            setattr(landlock, name, table.numbers(name, UINT16))
+    return landlock
 
 
 def read_intel_rdt(table: Table) -> IntelRdt:

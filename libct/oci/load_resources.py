@@ -39,7 +39,7 @@ def read_resources(table: Table) -> Resources:
         if inner is not None:
             read(inner, found)
     pids = table.table("pids")
-    if pids is not None and pids.require("limit"):
+    if pids is not None:
         found.pids_limit = pids.optional_number("limit", INT64)
     found.hugetlb_limit = [
         HugepageLimit(limit.string("pageSize"), limit.number("limit", UINT64))

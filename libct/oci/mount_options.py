@@ -26,6 +26,7 @@ from ..config.mount_flags import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_NOSYMFOLLOW,
+    MS_POSIXACL,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SET_FLAGS = {
+    "acl": MS_POSIXACL,
     "bind": MS_BIND,
     "defaults": 0,
     "dirsync": MS_DIRSYNC,
@@ -72,6 +74,7 @@ CLEARED_FLAGS = {
     "diratime": MS_NODIRATIME,
     "exec": MS_NOEXEC,
     "loud": MS_SILENT,
+    "noacl": MS_POSIXACL,
     "noiversion": MS_I_VERSION,
     "nolazytime": MS_LAZYTIME,
     "nomand": MS_MANDLOCK,
@@ -127,6 +130,8 @@ ID_MAPPING = {"idmap": False, "ridmap": True}  # option -> is it recursive
 def apply_options(mount: Mount, options: Iterable[str]) -> None:
     """Put options into the fields of a mount; of those that contradict the last one wins.
 
+    Of those for the whole tree what sets one wins, in whatever order, as with runc;
+    and strictatime over noatime, as with mount(2).
     Whatever is no option of ours goes to the file system, by mount.data.
     "idmap" gives an id mapping that is empty still.
     """
@@ -143,10 +148,10 @@ def apply_options(mount: Mount, options: Iterable[str]) -> None:
             mount.propagation_flags.append(PROPAGATION[option])
         elif option in RECURSIVE_ATTRIBUTES:
             bit, on = RECURSIVE_ATTRIBUTES[option]
-            attr_set = attr_set | bit if on else attr_set & ~bit
-            attr_clr = attr_clr & ~bit if on else attr_clr | bit
+            attr_set |= bit if on else 0
+            attr_clr |= 0 if on else bit
         elif option in RECURSIVE_ATIME:
-            attr_set = attr_set & ~MOUNT_ATTR__ATIME | RECURSIVE_ATIME[option]
+            attr_set |= RECURSIVE_ATIME[option]
             attr_clr |= MOUNT_ATTR__ATIME
         elif option in EXTENSIONS:
             mount.extensions |= EXTENSIONS[option]
@@ -156,6 +161,9 @@ def apply_options(mount: Mount, options: Iterable[str]) -> None:
         else:
             data.append(option)
     mount.data = ",".join(data)
+    if attr_set & MOUNT_ATTR_STRICTATIME:
+        attr_set &= ~MOUNT_ATTR_NOATIME
+    attr_clr &= ~attr_set | MOUNT_ATTR__ATIME
     if attr_set or attr_clr:
         mount.rec_attr = RecAttr(attr_set, attr_clr)
 

@@ -7,6 +7,7 @@ The order around the change of user (users.py) is the point:
     become_user         clears the effective and the ambient set
     capability_steps    what is to remain, then the ambient set, which may hold
                         only what is permitted and inheritable
+    last_steps          without what had to remain to load a filter of system calls
 
 What cannot be granted is left out of the plan, and is a warning: the runtime-spec
 asks not to fail for it (config.md, POSIX process, capabilities).
@@ -134,13 +135,23 @@ def bounding_steps(masks: Masks) -> list[Step]:
     ]
 
 
-def capability_steps(masks: Masks) -> list[Step]:
+def capability_steps(masks: Masks, more: int = 0) -> list[Step]:
+    """more: capabilities to be had besides, as bits, until last_steps()."""
     place = "process.capabilities"
+    had = masks.effective | more, masks.permitted | more, masks.inheritable
     return [
         keep_capabilities(0, why=place),
-        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),
+        set_capabilities(*had, why=place),
         raise_ambient(masks.ambient, why=f"{place}.ambient"),
     ]
+
+
+def last_steps(masks: Masks, more: int) -> list[Step]:
+    """Give up what capability_steps() has left besides; the ambient set stays as it is."""
+    if not more & ~(masks.effective & masks.permitted):
+        return []
+    sets = masks.effective, masks.permitted, masks.inheritable
+    return [set_capabilities(*sets, why="process.capabilities")]
 
 
 @operation("security.capabilities", "drop capabilities from the bounding set")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_RDONLY
-from ..config.namespace import NEWCGROUP
+from ..config.mount_flags import (
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_RDONLY,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+)
+from ..config.namespace import NEWCGROUP, NEWUSER
 from ..loading.paths import join, split
-from ..rootfs.flags import attributes
+from ..rootfs.flags import ATIME, attributes
 from .devices import make_link
 from .mounts import after, bind, finish_calls, mount_filesystem, remount, setattr_call
 from .paths import inside
@@ -17,7 +24,9 @@ if TYPE_CHECKING:
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..life.host import Host
+    from ..rootfs.flags import Options
 
+_ALWAYS = MS_NOSUID | MS_NODEV | MS_NOEXEC  # of v1, whatever the options, as runc has it
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
 
 
@@ -34,34 +43,50 @@ def cgroup_mount_steps(
     private = any(space.type == NEWCGROUP for space in config.namespaces)
     if host.layout.mode == "v2" or mount.device == "cgroup2":
         return [_v2_step(mount, index, host, manager, private=private)]
-    return _v1_steps(mount, index, host, manager, private=private)
+    return _v1_steps(config, mount, index, host, manager, private=private)
 
 
 def _v2_step(
     mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
 ) -> Step:
     target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
+    attr_set, *changes = _changes(mount.flags, mount.cleared_flags)
     unified = host.layout.unified
+    ordinary = host.euid != 0 or host.userns
     source = unified.mount if unified is not None else "/sys/fs/cgroup"
     if private:
         own = manager.paths().get("") if manager is not None else None
-        return mount_cgroup2(target, own or source, attr_set, *after(mount), why=why)
+        # The whole of the host's tree would be writable to it (CVE-2023-25809).
+        more = (*changes, *after(mount), own is None and ordinary)
+        return mount_cgroup2(target, own or source, attr_set, *more, why=why)
     # A new mount from the first cgroup namespace would show the same tree, and
     # set its options (favordynmods) for the whole host.
-    if host.euid != 0 or host.userns:
-        # The whole of the host's tree would be writable to it (CVE-2023-25809).
+    if ordinary:
         attr_set |= MOUNT_ATTR_RDONLY
-    return bind(target, source, True, "", attr_set, 0, 0, *after(mount), why=why)
+    return bind(target, source, True, "", attr_set, *changes, *after(mount), why=why)
 
 
 def _v1_steps(
-    mount: Mount, index: int, host: Host, manager: Manager | None, *, private: bool
+    config: Config,
+    mount: Mount,
+    index: int,
+    host: Host,
+    manager: Manager | None,
+    *,
+    private: bool,
 ) -> list[Step]:
     target, why = inside(mount.destination), f"mounts[{index}]"
-    attr_set, _ = attributes(mount.flags)
+    protected = mount.flags | _ALWAYS
+    changes = _changes(protected, mount.cleared_flags)
     paths = manager.paths() if manager is not None else {}
-    options, flags = (("mode", "755"),), mount.flags & ~MS_RDONLY
+    # Who has no rights over the cgroup namespace may not mount its hierarchies.
+    user = host.userns or any(space.type == NEWUSER for space in config.namespaces)
+    options: Options = (("mode", "755"),)
+    if config.mount_label:
+        from .labels import context_options
+
+        options += context_options(config)
+    flags = protected & ~MS_RDONLY
     steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
     together: dict[str, list[str]] = {}  # mount point -> its controllers
     for controller, hierarchy in host.layout.controllers.items():
@@ -69,27 +94,37 @@ def _v1_steps(
     for point, controllers in together.items():
         name = split(point)[1]
         below = f"{target}/{name}"
+        runtime = _own_group(host.layout.controllers[controllers[0]])
+        own = paths.get(controllers[0], runtime)
         if private:
             keys = tuple(_controller_option(controller) for controller in controllers)
-            more = (keys, mount.flags, False, *_NOTHING)
-            steps.append(mount_filesystem(below, "cgroup", "cgroup", *more, why=why))
-        else:
-            first = controllers[0]
-            runtime = _own_group(host.layout.controllers[first])
-            own = paths.get(first, runtime)
-            if manager is not None and manager.cgroup.rootless:
-                steps.append(bind_group(below, own, runtime, attr_set, why=why))
+            if user:
+                more = (keys, protected, own, runtime)
+                steps.append(mount_hierarchy(below, *more, why=why))
             else:
-                steps.append(bind(below, own, False, "", attr_set, 0, 0, *_NOTHING, why=why))
+                rest = (keys, protected, False, *_NOTHING)
+                steps.append(mount_filesystem(below, "cgroup", "cgroup", *rest, why=why))
+        else:
+            if manager is not None and manager.cgroup.rootless:
+                steps.append(bind_group(below, own, runtime, *changes, why=why))
+            else:
+                steps.append(bind(below, own, False, "", *changes, *_NOTHING, why=why))
         for controller in controllers:
             alias = controller.partition("=")[2] or controller
             if alias != name:
                 steps.append(make_link(f"{target}/{alias}", name, target, why=why))
     # Now that all is in its place.
-    attr_set &= MOUNT_ATTR_RDONLY
+    attr_set = changes[0] & MOUNT_ATTR_RDONLY
     if attr_set or after(mount) != _NOTHING:
         steps.append(remount(target, attr_set, 0, 0, *after(mount), why=why))
     return steps
+
+
+def _changes(flags: int, cleared: int) -> tuple[int, int, int]:
+    """(attr_set, attr_clr, asked) as for a bind; of the host's only access times are cleared."""
+    attr_set, attr_clr = attributes(flags, cleared)
+    attr_clr &= ATIME
+    return attr_set, attr_clr, attr_clr | attr_set & MOUNT_ATTR_NODIRATIME
 
 
 def _controller_option(controller: str) -> tuple[str, str | None]:
@@ -103,13 +138,22 @@ def _own_group(hierarchy: Hierarchy) -> str:
 
 
 @operation("rootfs.cgroup_mounts", "bind the control group {1} on {0}")
-def bind_group(target: str, own: str, runtime: str, attr_set: int) -> list[str]:
+def bind_group(
+    target: str, own: str, runtime: str, attr_set: int, attr_clr: int, asked: int
+) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
         f'open_tree(AT_FDCWD, "{own}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)',
-        *([setattr_call(attr_set, 0)] if attr_set else []),
+        *([setattr_call(attr_set, attr_clr)] if attr_set or attr_clr else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
     ]
+
+
+@operation("rootfs.cgroup_mounts", "mount cgroup on {0}, or else bind the control group {3}")
+def mount_hierarchy(
+    target: str, controllers: Options, flags: int, own: str, runtime: str
+) -> list[str]:
+    return [f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)', 'fsopen("cgroup", FSOPEN_CLOEXEC)']
 
 
 @operation("rootfs.cgroup_mounts", "mount cgroup2 on {0}")
@@ -117,16 +161,19 @@ def mount_cgroup2(
     target: str,
     source: str,
     attr_set: int,
+    attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
+    protected: bool,
 ) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
         'fsopen("cgroup2", FSOPEN_CLOEXEC)',
         "fsconfig(FSCONFIG_CMD_CREATE)",
         "fsmount(FSMOUNT_CLOEXEC)",
-        *([setattr_call(attr_set, 0)] if attr_set else []),
+        *([setattr_call(attr_set, attr_clr)] if attr_set or attr_clr else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
         *finish_calls(rec_set, rec_clr, propagation),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..config.mount import destination_inside
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
+from ..config.status import CREATING
 from ..syscalls.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
@@ -21,7 +22,6 @@ from . import (
     execute,
     held,
     idmapped,
-    keyring,
     limits,
     masks,
     mounts,
@@ -32,16 +32,17 @@ from . import (
     uts,
 )
 from .process import (
+    add_filter,
+    close_steps,
     console_steps,
     control_steps,
     death_signal_steps,
-    execute_step,
-    last_steps,
+    execute_steps,
+    filters_early,
+    keyring_steps,
     pidfd_steps,
     process_steps,
-    seccomp_steps,
     session_steps,
-    wait_steps,
 )
 from .procfs import open_proc
 from .step import (
@@ -86,6 +87,10 @@ def plan_start(
     """
     plan = Plan()
     config = _with_destinations(config)
+    if config.mount_label:
+        from .labels import with_mount_labels
+
+        config = with_mount_labels(config)
     plan.mounts = [(mount.source, mount.destination) for mount in config.mounts]
     flags = ns.new_flags(config)
     new_user = bool(flags & CLONE_NEWUSER)
@@ -95,7 +100,7 @@ def plan_start(
     who = STAGE if shared else INIT
     staged = bool(shared or ns.join_steps(config) or config.time_offsets)
     privileged = host.euid == 0
-    start = [*users.group_steps(config), *([execute.open_start()] if hold else [])]
+    start = users.group_steps(config)
 
     entry = _cgroup(plan, manager)
     into = manager is not None and manager.cgroup_directory() is not None
@@ -106,6 +111,10 @@ def plan_start(
         lent = mounts.lent_sources(config, everything=_joins_user(config))
     lend = mounts.lend_steps(lent)
     plan.add(SERVER, "sources", idmapped.idmapped_source_steps(config, lent))
+    if any(mount.id_mapping is not None for mount in config.mounts):
+        from .mapped_filesystems import make_steps
+
+        plan.add(SERVER, "sources", make_steps(config))
     # Whoever makes one and goes back to his own has rights over both, which root
     # of a user namespace has not: its own is mostly of the first user namespace.
     ready = bool(flags & CLONE_NEWNET) and not (new_user or staged or host.userns)
@@ -113,6 +122,8 @@ def plan_start(
         flags &= ~CLONE_NEWNET
         plan.add(SERVER, "sources", [network.get_network(why="linux.namespaces")])
     maps = ns.id_map_steps(config, host) if new_user else []
+    # By the fifo of the state directory, which nobody inside is to have.
+    plan.add(SERVER, "clone", [execute.clone_messenger()] if hold else [])
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
         # The host's /proc, before another mount namespace hides it.
@@ -139,9 +150,11 @@ def plan_start(
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
     sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps), new_user, container_id)
+    own = _identity(config, sources, bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
+    keys = keyring_steps(config, process, container_id, new=True, user=new_user or bool(maps))
+    plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(who, "rootfs", root.prepare_steps(config))
@@ -180,16 +193,26 @@ def plan_start(
     in_user = new_user or _joins_user(config)
     late = process_steps(plan, config, process, host, in_user, who)
     start_hooks = hook_steps("startContainer")
-    shown = host.euid != 0
-    ending = last_steps(process, start_hooks, hold=hold, shown=shown)
+    # An ordinary user may look at what waits, where the filter cannot forbid that.
+    shown = host.euid != 0 and (shared or config.seccomp is None)
+    wait = [execute.prepare_wait(bool(start_hooks), bool(shown))] if hold else []
+    # Before it waits, for hours perhaps; others can be in its pid namespace then.
+    close = close_steps(process, start_hooks)
+    filtered = config, process, host, in_user, (container_id, bundle, CREATING)
+    under_filter = bool(shared) and filters_early(config, process)
     if shared:
-        plan.add(STAGE, "clone", [*ending, ns.clone_command()])
+        plan.add(STAGE, "clone", wait)
+        if under_filter:
+            add_filter(plan, STAGE, *filtered)
+        plan.add(STAGE, "clone", [*close, ns.clone_command(under_filter)])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
+        if not under_filter:
+            add_filter(plan, INIT, *filtered)
     else:
-        plan.add(INIT, "process", death_signal_steps(config))
-        plan.add(INIT, "process", ending)
-    # All that it need not allow has been called by then.
-    plan.add(INIT, "process", seccomp_steps(config))
+        # Before the filter, which need not allow the calls that this takes.
+        plan.add(INIT, "process", [*death_signal_steps(config), *wait])
+        add_filter(plan, INIT, *filtered)
+        plan.add(INIT, "process", close)
     # A process that waits for its start is created when all of this has succeeded.
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)
@@ -197,15 +220,15 @@ def plan_start(
     waits = hold or late or config.hooks is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
-    plan.add(INIT, "start", wait_steps(start_hooks, hold=hold, shown=shown))
-    plan.add(INIT, "start", [*start_hooks, execute_step(process)])
+    plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan
 
 
 def _with_destinations(config: Config) -> Config:
-    """With all mounts on paths of the container."""
+    """With all mounts on paths of the container, and as private as its root is to be."""
+    config = root.with_private_binds(config)
     inside = [destination_inside(config.rootfs, mount.destination) for mount in config.mounts]
     if inside == [mount.destination for mount in config.mounts]:
         return config
@@ -234,6 +257,7 @@ def _join(
         # user namespace there is no joining but that of another one.)
         plan.add(STAGE, "join", [ns.make_undumpable()])
     plan.add(STAGE, "join", joins)
+    plan.add(RUNTIME, "attach", ns.joined_map_steps(config))
     if not offsets and not apart:
         return maps, flags
     # The time namespace is to belong to the user namespace, and takes its
@@ -282,14 +306,8 @@ def _cgroup(plan: Plan, manager: Manager | None) -> list[Step]:
     return entry
 
 
-def _identity(
-    config: Config,
-    sources: list[Step],
-    mapped: bool,
-    new_user: bool,
-    container_id: str,
-) -> list[Step]:
-    """Sources of mounts, ids, cgroup namespace and keyring."""
+def _identity(config: Config, sources: list[Step], mapped: bool) -> list[Step]:
+    """Sources of mounts, ids and cgroup namespace."""
     steps = []
     if config.parent_death_signal:
         steps.append(ns.set_death_signal(config.parent_death_signal))
@@ -299,8 +317,6 @@ def _identity(
         steps.append(ns.become_root(why="linux.uidMappings"))
     if any(space.type == NEWCGROUP and not space.path for space in config.namespaces):
         steps.append(ns.unshare_cgroup(why="linux.namespaces"))
-    if not config.no_new_keyring:
-        steps += keyring.keyring_steps(container_id, new=True, user_namespace=new_user or mapped)
     return steps
 
 
@@ -312,11 +328,24 @@ def _mounts(
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):
             steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
+        elif mount.device == "sysfs" and (host.userns or _joins_user(config)):
+            from .sysfs import sysfs_steps
+
+            steps += sysfs_steps(config, mount, index)
+        elif mount.id_mapping is not None and not mounts.is_bind(mount):
+            from .mapped_filesystems import attach_steps
+
+            steps += attach_steps(mount, index)
         else:
             steps += mounts.take_steps(index, lent, late=True)
             opened = index in lent or mount.id_mapping is not None
             opened = opened or (own and not mounts.is_late(config, mount))
-            steps += mounts.mount_steps(mount, index, opened=opened)
+            made = mounts.mount_steps(mount, index, opened=opened)
+            if config.mount_label:
+                from .labels import with_file_labels
+
+                made = with_file_labels(config, mount, index, made, opened=opened)
+            steps += made
     return steps
 
 

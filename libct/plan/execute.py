@@ -40,19 +40,22 @@ def find_command(name: str, search: str) -> list[str]:
     return []
 
 
-@operation("bootstrap.execute", "hold exec.fifo")
-def open_start() -> list[str]:
-    return ['openat("self/fd/", O_RDWR|O_CLOEXEC)']
-
-
-@operation("bootstrap.waiting", "wait for the start")
-def await_start(shown: bool) -> list[str]:
-    return [*(["prctl(PR_SET_DUMPABLE, 1)"] if shown else []), "read()"]
+@operation("bootstrap.messenger", "clone the process that brings the word from exec.fifo")
+def clone_messenger() -> list[str]:
+    return [
+        'openat("/proc/self/fd/", O_RDWR|O_NONBLOCK|O_CLOEXEC)',
+        "clone3({flags=CLONE_PARENT|CLONE_PARENT_SETTID, exit_signal=0})",
+    ]
 
 
 @operation("bootstrap.waiting", "prepare the wait for the start")
-def prepare_wait(shown: bool) -> list[str]:
-    return []
+def prepare_wait(more: bool, shown: bool) -> list[str]:
+    return ["prctl(PR_SET_DUMPABLE, 1)"] if shown and not more else []
+
+
+@operation("bootstrap.waiting", "wait for the start")
+def await_start() -> list[str]:
+    return ["read()"]
 
 
 @operation("bootstrap.execute", "execute {0[0]}")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from ..config.status import RUNNING
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER
-from . import keyring, limits, namespaces as ns, users
+from . import limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import (
+    add_filter,
+    close_steps,
     console_steps,
     control_steps,
     death_signal_steps,
     execute_step,
-    last_steps,
+    filters_early,
+    keyring_steps,
     pidfd_steps,
     process_steps,
-    seccomp_steps,
     session_steps,
 )
 from .procfs import open_proc
@@ -79,20 +82,25 @@ def plan_exec(
     plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])
     enter = open_root("/") if flags & CLONE_NEWNS else change_root()
     plan.add(who, "identity", [enter])
-    if not config.no_new_keyring:
-        plan.add(who, "identity", keyring.keyring_steps(container_id, new=False))
+    plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))
     if process.terminal:
         plan.add(who, "enter", console_steps(process, mounted=False))
     late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)
-    ending = last_steps(process)
+    filtered = config, process, host, in_user, (container_id, "", RUNNING)
+    under_filter = staged and filters_early(config, process)
+    if under_filter:
+        add_filter(plan, STAGE, *filtered)
     if staged:
-        plan.add(STAGE, "clone", [*ending, ns.clone_command()])
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(under_filter)])
+    if staged:
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
         own = [ns.new_session(), *control_steps(process), *death_signal_steps(config)]
-        plan.add(INIT, "identity", [*own, *ending])
-    plan.add(INIT, "process", seccomp_steps(config))
+        plan.add(INIT, "identity", own)
+    if not under_filter:
+        add_filter(plan, INIT, *filtered)
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
+    plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     return plan
 

@@ -31,7 +31,7 @@ _KINDS = {
     "poststop": ("poststop", STOPPED),
 }
 _INSIDE = ("createContainer", "startContainer")  # the container's namespaces
-_SPEC_VERSION = "1.3.0"
+SPEC_VERSION = "1.3.0"
 
 
 def hook_steps(
@@ -72,7 +72,7 @@ def state_text(config: Config, container_id: str, bundle: str, status: str) -> s
     annotations = dict(label.partition("=")[::2] for label in config.labels)
     annotations.pop("bundle", None)
     state: dict[str, Any] = {
-        "ociVersion": config.version or _SPEC_VERSION,
+        "ociVersion": config.version or SPEC_VERSION,
         "id": container_id,
         "status": status,
         "bundle": bundle,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config.mount_flags import MS_REC, MS_SHARED
+from ..config.mount_flags import MS_BIND, MS_REC, MS_SHARED
 from ..config.namespace import NEWUSER, map_text
 from .step import Step, operation
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from ..config import Config
+    from ..config.mount import MountIDMapping
 
     # slot, path on the host, recursive
     Source = tuple[str, str, bool]
@@ -31,26 +32,28 @@ def idmapped_source_steps(config: Config, lent: Container[int] = ()) -> list[Ste
 
 
 def idmapped_sources(config: Config) -> list[tuple[int, Source, Mapping]]:
-    """(index, (slot, source, recursive), mapping) of all id-mapped mounts.
+    """(index, (slot, source, recursive), mapping) of all id-mapped bind mounts.
 
     Without mappings of its own a mount takes those of the container.
     """
+    found: list[tuple[int, Source, Mapping]] = []
+    for index, mount in enumerate(config.mounts):
+        if mount.id_mapping is not None and (mount.flags & MS_BIND or mount.device == "bind"):
+            source = (f"source {index}", mount.source, bool(mount.flags & MS_REC))
+            found.append((index, source, mapping_of(config, mount.id_mapping)))
+    return found
+
+
+def mapping_of(config: Config, mapping: MountIDMapping) -> Mapping:
     # It is made in the host's mount namespace, and is a peer of the host's mount:
     # what is mounted in the one appears in the other, unless it becomes a slave.
     slave = not config.root_propagation & MS_SHARED
-    found: list[tuple[int, Source, Mapping]] = []
-    for index, mount in enumerate(config.mounts):
-        mapping = mount.id_mapping
-        if mapping is None:
-            continue
-        path = mapping.userns_path
-        uids, gids = map_text(mapping.uid_mappings), map_text(mapping.gid_mappings)
-        if not path and not uids:
-            path = _joined_user_namespace(config)
-            uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
-        source = (f"source {index}", mount.source, bool(mount.flags & MS_REC))
-        found.append((index, source, (slave, mapping.recursive, path, uids, gids)))
-    return found
+    path = mapping.userns_path
+    uids, gids = map_text(mapping.uid_mappings), map_text(mapping.gid_mappings)
+    if not path and not uids:
+        path = _joined_user_namespace(config)
+        uids, gids = map_text(config.uid_mappings), map_text(config.gid_mappings)
+    return slave, mapping.recursive, path, uids, gids
 
 
 def _joined_user_namespace(config: Config) -> str:

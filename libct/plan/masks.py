@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config import Config
+    from ..rootfs.flags import Options
 
 
 def read_only_path_steps(config: Config) -> list[Step]:
@@ -21,8 +22,13 @@ def read_only_path_steps(config: Config) -> list[Step]:
 
 
 def masked_path_steps(config: Config) -> list[Step]:
+    options: tuple[Options, ...] = ()
+    if config.mount_label:
+        from .labels import context_options
+
+        options = (context_options(config),)
     return [
-        mask(path, base_of(config.mounts, path), why=f"linux.maskedPaths[{index}]")
+        mask(path, base_of(config.mounts, path), *options, why=f"linux.maskedPaths[{index}]")
         for path, index in _once(config.mask_paths)
     ]
 
@@ -41,7 +47,7 @@ def make_read_only(path: str, base: str) -> list[str]:
 
 
 @operation("rootfs.masks", "mask {0}")
-def mask(path: str, base: str) -> list[str]:
+def mask(path: str, base: str, options: Options = ()) -> list[str]:
     return _sure_calls(path, base)
 
 

@@ -52,7 +52,7 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
         slot = f"source {index}" if opened else ""
         return [bind(target, mount.source, recursive, slot, *changes, *more, why=place)]
     flags = mount.flags
-    if _read_only_late(mount, target):
+    if read_only_late(mount, target):
         flags &= ~MS_RDONLY
     options = split_options(mount.data)
     copy_up = bool(mount.extensions & EXT_COPYUP)
@@ -106,7 +106,7 @@ def read_only_steps(mounts: list[Mount]) -> list[Step]:
     steps = []
     for index, mount in enumerate(mounts):
         target = inside(mount.destination)
-        if not is_bind(mount) and _read_only_late(mount, target):
+        if not is_bind(mount) and read_only_late(mount, target):
             why = f"mounts[{index}].options"
             steps.append(remount(target, MOUNT_ATTR_RDONLY, 0, 0, 0, 0, (), why=why))
     return steps
@@ -179,7 +179,7 @@ def _bind_sources(config: Config) -> list[tuple[int, Source]]:
     ]
 
 
-def _read_only_late(mount: Mount, target: str) -> bool:
+def read_only_late(mount: Mount, target: str) -> bool:
     """Is the mount filled by later steps (devices, mount points), so read-only at the end?"""
     fills = mount.device == "tmpfs" or target == "/dev"
     return bool(mount.flags & MS_RDONLY) and fills and not mount.flags & MS_REMOUNT

@@ -8,7 +8,7 @@ there is to be done, and what it clones only becomes the command.
 
 from __future__ import annotations
 
-from ..config.namespace import CLONE_FLAGS, NEWPID, map_text
+from ..config.namespace import CLONE_FLAGS, NEWPID, NEWUSER, map_text
 from ..syscalls.constants import (
     CLONE_INTO_CGROUP,
     CLONE_NEWUSER,
@@ -44,6 +44,22 @@ def join_steps(config: Config) -> list[Step]:
             why = why or f"linux.namespaces[{index}]"
     paths = ", ".join(path for _, path in pairs)
     return [join(paths, tuple(pairs), why=why)] if pairs else []
+
+
+def joined_map_steps(config: Config) -> list[Step]:
+    """The runtime's, once the stage has joined: what is said of a user namespace's maps is true.
+
+    Whoever reads the path for it before may find another namespace there.
+    """
+    joins = any(space.type == NEWUSER and space.path for space in config.namespaces)
+    return [
+        check_id_map(name, map_text(mappings), why=place)
+        for name, mappings, place in (
+            ("uid_map", config.uid_mappings, "linux.uidMappings"),
+            ("gid_map", config.gid_mappings, "linux.gidMappings"),
+        )
+        if joins and mappings
+    ]
 
 
 def joined_pids(config: Config) -> list[Step]:
@@ -104,7 +120,9 @@ def clone_init(flags: int, into_cgroup: bool) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "clone the process that becomes the command")
-def clone_command() -> list[str]:
+def clone_command(filtered: bool = False) -> list[str]:
+    if filtered:
+        return [f"clone({clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)})"]
     return _clone_call(0, False)
 
 
@@ -176,6 +194,11 @@ def unshare_cgroup() -> list[str]:
 @operation("bootstrap.namespaces", "write the container's {0}")
 def write_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
+
+
+@operation("bootstrap.namespaces", "compare {0} of the user namespace that was joined")
+def check_id_map(name: str, text: str) -> list[str]:
+    return [f'openat("/{name}", O_RDONLY|O_CLOEXEC)', "read()"]
 
 
 @operation("bootstrap.namespaces", "forbid setgroups in the user namespace")

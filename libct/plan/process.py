@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from . import capabilities, descriptors, execute, limits, namespaces as ns, users
-from .step import INIT, STAGE, STDIO, Plan, Step, operation
+from ..errors import ConfigError, Finding
+from ..syscalls.constants import CAPABILITIES
+from . import capabilities, descriptors, execute, keyring, limits, namespaces as ns, users
+from .step import INIT, RUNTIME, STAGE, STDIO, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ..life.process import Process
 
 DEFAULT_UMASK = 0o022
+SYS_ADMIN = 1 << CAPABILITIES["CAP_SYS_ADMIN"]
 
 
 def process_steps(
@@ -37,9 +40,7 @@ def process_steps(
         if not is_inherited(scheduler):
             late = [*scheduler_of_steps(scheduler, cpus), *late]
             scheduler = None
-    privileges = process.no_new_privileges
-    if privileges is None:
-        privileges = config.no_new_privileges
+    privileges = has_no_new_privileges(config, process)
     plan.add(who, "process", [descriptors.install_descriptors(len(process.extra_files))])
     plan.add(who, "process", [descriptors.reopen_null()])
     groups = tuple(process.additional_groups)
@@ -58,16 +59,26 @@ def process_steps(
     plan.add(who, "process", [] if in_user else own_limits(rlimits))
     if privileges:
         plan.add(who, "process", [capabilities.no_new_privileges(why="process.noNewPrivileges")])
-    asked = process.capabilities or config.capabilities
-    own = host.capabilities if asked is not None and not in_user else None
-    granted = capabilities.capability_masks(asked, own)
+    granted = granted_capabilities(config, process, host, in_user)
+    more = 0 if privileges or config.seccomp is None else SYS_ADMIN
     plan.add(who, "process", capabilities.bounding_steps(granted))
+    plan.add(who, "process", label_steps(config, process, host))
     plan.add(who, "process", [execute.change_directory(process.cwd, why="process.cwd")])
+    rules: list[Step] = []
+    if config.landlock is not None:
+        from .landlock import rule_steps
+
+        rules = rule_steps(config.landlock, host.landlock_abi)
+        plan.add(who, "process", rules)
     plan.add(who, "process", [users.own_stdio(why="process.user")])
     plan.add(who, "process", [users.become_user(why="process.user")])
     plan.add(who, "process", [execute.verify_directory(process.cwd, why="process.cwd")])
+    if rules:
+        from .landlock import enter_steps
+
+        plan.add(who, "process", enter_steps(privileged=not privileges))
     # What setresuid has taken away, given back as far as it is configured.
-    plan.add(who, "process", capabilities.capability_steps(granted))
+    plan.add(who, "process", capabilities.capability_steps(granted, more))
     umask = process.umask if process.umask is not None else config.umask
     umask = DEFAULT_UMASK if umask is None else umask
     plan.add(who, "process", [execute.set_umask(umask, why="process.user.umask")])
@@ -77,6 +88,46 @@ def process_steps(
             search = one[5:]
     plan.add(who, "process", [execute.find_command(process.args[0], search, why="process.args")])
     return late
+
+
+def has_no_new_privileges(config: Config, process: Process) -> bool:
+    asked = process.no_new_privileges
+    return bool(config.no_new_privileges if asked is None else asked)
+
+
+def granted_capabilities(
+    config: Config, process: Process, host: Host, in_user: bool
+) -> capabilities.Masks:
+    asked = process.capabilities or config.capabilities
+    own = host.capabilities if asked is not None and not in_user else None
+    return capabilities.capability_masks(asked, own)
+
+
+def label_steps(config: Config, process: Process, host: Host) -> list[Step]:
+    """AppArmor's profile and SELinux' label, where there are to be any."""
+    profile = process.apparmor_profile or config.apparmor_profile
+    if not profile and not process.label and not config.process_label:
+        return []
+    from . import labels
+
+    return labels.label_steps(config, process, host)
+
+
+def keyring_steps(
+    config: Config, process: Process, container_id: str, *, new: bool, user: bool = False
+) -> list[Step]:
+    """The session keyring, unless the caller's is to stay.
+
+    new: it is made, and not joined.  user: the container has a user namespace.
+    """
+    if config.no_new_keyring:
+        return []
+    steps = keyring.keyring_steps(container_id, new=new, user_namespace=user)
+    if not process.label and not config.process_label:
+        return steps
+    from . import labels
+
+    return labels.with_key_label(labels.process_label(config, process), steps)
 
 
 def console_steps(process: Process, *, mounted: bool) -> list[Step]:
@@ -116,33 +167,74 @@ def death_signal_steps(config: Config) -> list[Step]:
     return [ns.set_death_signal(config.parent_death_signal)]
 
 
-def seccomp_steps(config: Config) -> list[Step]:
-    """The filter, by the process that becomes the command: a clone would be subject to it.
+def filters_early(config: Config, process: Process) -> bool:
+    """Whether who clones a process into a pid namespace with others loads its filter.
 
-    no_new_privs is set by then; without it the filter would need CAP_SYS_ADMIN.
+    Without no_new_privs that takes a right which nobody may have who others may trace.
+    """
+    return config.seccomp is not None and not has_no_new_privileges(config, process)
+
+
+def add_filter(
+    plan: Plan,
+    who: str,
+    config: Config,
+    process: Process,
+    host: Host,
+    in_user: bool,
+    told: tuple[str, str, str],
+) -> None:
+    """Have who load the container's filter of system calls (seccomp.py says where in a start).
+
+    told: id, bundle and status of the container, for who gets the notifications.
     """
     if config.seccomp is None:
-        return []
-    from .seccomp import filter_steps
+        return
+    from ..config.rules_seccomp import has_listener
+    from .seccomp import PLACE, close_listener, filter_steps, listener_step
 
-    return filter_steps(config.seccomp)
+    privileges = has_no_new_privileges(config, process)
+    if not privileges and not in_user and not host.capabilities.permitted & SYS_ADMIN:
+        message = "libct needs CAP_SYS_ADMIN for it, or the process noNewPrivileges"
+        raise ConfigError([Finding(PLACE, message)])
+    shown = host.euid != 0
+    plan.add(who, "process", filter_steps(config.seccomp, shown=shown))
+    if has_listener(config.seccomp):
+        from .hooks import SPEC_VERSION, labelled_bundle, state_text
+
+        name, bundle, status = told
+        state = state_text(config, name, bundle or labelled_bundle(config), status)
+        plan.add(
+            RUNTIME,
+            "process",
+            [listener_step(config.seccomp, config.version or SPEC_VERSION, state)],
+        )
+        # The last copy inside: of one that waits, others might take it, and answer themselves.
+        plan.add(who, "process", [close_listener(shown, why=PLACE)])
+    if not privileges:
+        granted = granted_capabilities(config, process, host, in_user)
+        plan.add(who, "process", capabilities.last_steps(granted, SYS_ADMIN))
 
 
-def last_steps(
-    process: Process, hooks: Sequence[Step] = (), *, hold: bool = False, shown: bool = False
-) -> list[Step]:
-    """The wait is prepared, and a directory left open would be a way out: also while it waits.
+def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
+    """A directory left open is a way out.
 
-    hooks: those that this process is yet to run.  hold, shown: as of wait_steps().
+    hooks: those that this process is yet to run.
     """
-    prepared = [execute.prepare_wait(shown)] if hold and not hooks else []
-    extra = len(process.extra_files)
-    return [*prepared, descriptors.close_descriptors(len(STDIO) + extra, bool(hooks))]
+    return [descriptors.close_descriptors(len(STDIO) + len(process.extra_files), bool(hooks))]
 
 
-def wait_steps(hooks: Sequence[Step], *, hold: bool, shown: bool) -> list[Step]:
-    """hold: for a start.  shown: to the user who makes it, while it waits."""
-    return [execute.await_start(shown and not hooks)] if hold else []
+def execute_steps(
+    process: Process,
+    hooks: Sequence[Step] = (),
+    *,
+    hold: bool = False,
+) -> list[Step]:
+    return [
+        *([execute.await_start()] if hold else []),
+        *hooks,
+        execute_step(process),
+    ]
 
 
 def execute_step(process: Process) -> Step:

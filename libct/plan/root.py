@@ -8,10 +8,18 @@ that shares the host's mount namespace.
 
 from __future__ import annotations
 
-from ..config.mount_flags import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
+from ..config.mount_flags import (
+    MS_PRIVATE,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+)
 from ..config.namespace import NEWNS
 from .calls import mount_names
 from .chroot import change_root, open_root
+from .mounts import is_bind
 from .step import Step, operation
 
 TYPE_CHECKING = False
@@ -51,13 +59,29 @@ def _first_propagation(wanted: int) -> int:
     return MS_SLAVE | MS_REC
 
 
+def with_private_binds(config: Config) -> Config:
+    """Where all is to be private, so are binds whose sources were opened before it became that.
+
+    In a user namespace these are slaves of the host's.  Then comes what they are asked to be.
+    """
+    if config.root_propagation != MS_PRIVATE | MS_REC:
+        return config
+    changed = config.copy()
+    for mount in changed.mounts:
+        if is_bind(mount) and not mount.flags & MS_REMOUNT:
+            mount.propagation_flags = [MS_PRIVATE | MS_REC, *mount.propagation_flags]
+    return changed
+
+
 def enter_steps(config: Config) -> list[Step]:
     """Into the rootfs, and no way back."""
     if not any(namespace.type == NEWNS for namespace in config.namespaces):
         return [change_root()]
     steps = [move_root() if config.no_pivot_root else pivot()]
     propagation = config.root_propagation
-    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):
+    # What is private with all below it has been so from the start: mounts that are
+    # to be something else stay that.
+    if propagation & (MS_SHARED | MS_UNBINDABLE) or propagation == MS_PRIVATE:
         steps.append(propagate("/", propagation, why="linux.rootfsPropagation"))
     return steps
 

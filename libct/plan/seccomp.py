@@ -1,57 +1,101 @@
 """The filter of system calls: compiled for the plan, loaded by who becomes the command.
 
-With no_new_privs, which the kernel asks for of who has no CAP_SYS_ADMIN, the
-filter is the last that a process is given: it has its user and capabilities by
-then.  What it does after that and before the command are few calls, with which
-it hears from the runtime, waits for the start and executes: a filter has to
-allow them, or the start fails.
+Where in a start it is loaded follows no_new_privs, which the kernel asks for of who has
+no CAP_SYS_ADMIN.  With it the filter is the last that a process is given: it has its user
+and capabilities by then.  Without it the process keeps CAP_SYS_ADMIN until the filter is
+loaded, and gives it up by one more capset(2).  Nobody may have that right who appears in
+a pid namespace with others, who might trace him: there the stage loads the filter, and
+clones under it.
+
+What comes after the filter and before the command are few calls, with which the process
+hears from the runtime, waits for the start and executes: a filter has to allow them, or the
+start fails.
 """
 
 from __future__ import annotations
 
-import sys
-
 from ..errors import ConfigError, Finding
+from ..loading import jsontext
 from ..seccomp.actions import load_flags
-from ..seccomp.architectures import native
+from ..seccomp.architectures import here
 from ..seccomp.compiler import compile_profile
 from ..seccomp.instructions import encode
-from ..syscalls.core import machine
+from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
 from .step import Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.seccomp import Seccomp
+    from ..seccomp.architectures import Architecture
 
 PLACE = "linux.seccomp"
 
-# The calls that are made under the filter, up to execve, as x86_64 names them; any of them may
-# besides ask for memory and give it back (mmap, munmap, brk).  No others are made where Python
-# itself waits for the start, as with musl.
-AFTER = ("read", "write", "rt_sigaction", "execve")
-# Where the C library's contexts wait (bootstrap/waiting.py).
+# The calls that are made under the filter, up to execve; and those, besides, of one that
+# waits for its start, of one that has to give up the right to load it, of a stage that clones
+# under it, with what it clones, and of one with startContainer hooks.  The interpreter may ask
+# for memory.  Where a machine lacks dup2 or poll it is dup3 or ppoll.
+MEMORY = ("mmap", "munmap", "brk")
+AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
-# For startContainer hooks, by the process and what it forks: glibc by clone, musl by fork.
+AFTER_RIGHTS = ("capset",)
+AFTER_CLONE = ("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl")
 AFTER_HOOKS = (
-    *("getpid", "memfd_create", "lseek", "pipe2", "close", "pidfd_open", "poll", "waitid", "ioctl"),
-    *("clone", "fork", "rt_sigprocmask", "gettid", "set_robust_list"),
-    *("prctl", "getppid", "setsid", "dup2", "dup3", "close_range"),
+    *("clone", "close", "dup2", "dup3", "getpid", "getppid", "gettid", "ioctl", "pidfd_open"),
+    *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid"),
 )
 
 
-def filter_steps(seccomp: Seccomp) -> list[Step]:
-    """The filter of a process.  Raises ConfigError where the profile cannot be compiled."""
+def filter_steps(seccomp: Seccomp, *, shown: bool) -> list[Step]:
+    """The filter of a process.  Raises ConfigError where the profile cannot be compiled.
+
+    shown: the runtime has no rights over the process, which is to let it take the listener.
+    """
     try:
-        architecture = native(machine(), "<" if sys.byteorder == "little" else ">")
-        program = encode(compile_profile(seccomp, architecture))
+        program = _program(seccomp, here())
         flags = load_flags(seccomp)
     except ValueError as error:
         raise ConfigError([Finding(PLACE, str(error))]) from error
-    return [load_filter(program.hex(), flags, why=PLACE)]
+    show = [show_listener(why=PLACE)] if shown and flags & SECCOMP_FILTER_FLAG_NEW_LISTENER else []
+    return [*show, load_filter(program.hex(), flags, why=PLACE)]
+
+
+def listener_step(seccomp: Seccomp, version: str, state: str) -> Step:
+    """The runtime's: hand the listener over (config-linux.md, The Container Process State).
+
+    version: of the runtime-spec.  state: of the container, as hooks are told it.
+    """
+    head = {"ociVersion": version, "fds": ["seccompFd"], "metadata": seccomp.listener_metadata}
+    asked = seccomp.listener_path, jsontext.dumps(head), state
+    return send_listener(*asked, why=f"{PLACE}.listenerPath")
+
+
+def _program(seccomp: Seccomp, architecture: Architecture) -> bytes:
+    if seccomp.strict or seccomp.program:
+        from ..seccomp.given import check_names, given_program
+
+        if seccomp.program:
+            return given_program(seccomp.program)
+        check_names(seccomp)
+    return encode(compile_profile(seccomp, architecture))
 
 
 @operation("seccomp.load", "filter system calls")
 def load_filter(program: str, flags: int) -> list[str]:
     text = f"{names(flags, SECCOMP_FILTER_FLAG_NAMES)}, {{len={len(program) // 16}}}"
     return [f"seccomp(SECCOMP_SET_MODE_FILTER, {text})"]
+
+
+@operation("seccomp.load", "let the runtime take the listener of notifications")
+def show_listener() -> list[str]:
+    return ["prctl(PR_SET_DUMPABLE, 1)"]
+
+
+@operation("seccomp.listener", "send the listener of notifications to {0}")
+def send_listener(path: str, head: str, state: str) -> list[str]:
+    return ["pidfd_open()", "pidfd_getfd()", f'connect("{path}")', "sendmsg(SCM_RIGHTS)"]
+
+
+@operation("seccomp.load", "close the listener of notifications")
+def close_listener(shown: bool) -> list[str]:
+    return ["close_range()", *(["prctl(PR_SET_DUMPABLE, 0)"] if shown else [])]

@@ -27,8 +27,16 @@ def keep_groups() -> list[str]:
 
 @operation("security.users", "look up the user {0!r}")
 def resolve_user(user: str, groups: tuple[int | str, ...]) -> list[str]:
-    # /etc/group is read only where a name asks for it; HOME is always looked up.
-    return ['openat2("/etc/passwd", O_PATH, RESOLVE_IN_ROOT)']
+    # HOME is always looked up.
+    files = ["passwd", "group"] if _names_groups(user, groups) else ["passwd"]
+    return [f'openat2("/etc/{name}", O_PATH, RESOLVE_IN_ROOT)' for name in files]
+
+
+def _names_groups(user: str, groups: tuple[int | str, ...]) -> bool:
+    """Whether one of the groups is given by name, or asked for by that of the user."""
+    person, _, group = user.partition(":")
+    names = [one for one in (group or person, *groups) if isinstance(one, str)]
+    return any(name and not (name.isascii() and name.isdigit()) for name in names)
 
 
 @operation("security.users", "make the standard streams the user's")

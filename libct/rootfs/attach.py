@@ -178,18 +178,23 @@ def check_place(context: Context, place: int, target: str, tree: int = -1) -> No
         raise StepProblem(f"{target} leads to the root itself")
     if target == "/proc":
         if tree < 0 or not is_whole_proc(tree):
-            raise StepProblem("only a whole proc file system can be mounted on /proc")
+            raise StepProblem(
+                '"/proc" cannot be mounted because it is not of type proc',
+                "only a whole proc file system can be mounted on /proc",
+            )
         return
     below = target.startswith("/proc/") or fstatfs(place).type == PROC_SUPER_MAGIC
     if below and target not in PROC_FILES:
+        inside = f'"{target}" cannot be mounted because it is inside /proc'
         raise StepProblem(
-            f"{target} is in a proc file system",
+            inside if target.startswith("/proc/") else f"{target} is in a proc file system",
             "of it only files like /proc/cpuinfo and /proc/meminfo may be mounted over",
         )
 
 
 def set_attributes(tree: int, attr_set: int, attr_clr: int, *, recursive: bool = False) -> bool:
     """Change a mount's attributes; False where the kernel is older than 5.12."""
+    attr_clr = _with_access_time(attr_set, attr_clr)
     if not (attr_set or attr_clr):
         return True
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
@@ -208,6 +213,7 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
     MS_REMOUNT replaces all flags, so what the mount has is read first.
     """
     present = fstatfs(tree).flags
+    attr_clr = _with_access_time(attr_set, attr_clr)
     flags = 0
     for flag, attribute, shown in ATTRIBUTES:
         if attr_set & attribute or (present & shown and not attr_clr & attribute):
@@ -218,6 +224,11 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
         noatime, strict = present & ST_NOATIME, not present & (ST_NOATIME | ST_RELATIME)
     flags |= MS_NOATIME if noatime else MS_STRICTATIME if strict else MS_RELATIME
     mount_on(context, tree, MS_REMOUNT | MS_BIND | flags)
+
+
+def _with_access_time(attr_set: int, attr_clr: int) -> int:
+    """attr_clr, with all of the access time where another one is set: it is a value and no bit."""
+    return attr_clr | MOUNT_ATTR__ATIME if attr_set & MOUNT_ATTR__ATIME else attr_clr
 
 
 def set_propagation(context: Context, tree: int, propagation: int) -> None:

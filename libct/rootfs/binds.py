@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _stat as stat
+import errno
 import posix
 
 from ..errors import StepProblem
@@ -16,6 +17,7 @@ from ..syscalls.constants import (
 from ..syscalls.mounts import open_tree
 from .attach import PROC_FILES, attach, finish
 from .paths import make_in_root
+from .refused import explain_clone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,12 @@ def clone_tree(source: str, *, recursive: bool, dirfd: int = AT_FDCWD) -> int:
         flags |= AT_RECURSIVE
     if not source:
         flags |= AT_EMPTY_PATH
-    return open_tree(dirfd, source, flags)
+    try:
+        return open_tree(dirfd, source, flags)
+    except OSError as error:
+        if error.errno == errno.EINVAL and source and not recursive:
+            explain_clone(error, source)
+        raise
 
 
 def bind(

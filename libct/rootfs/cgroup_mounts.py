@@ -5,18 +5,29 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..config.mount_flags import MOUNT_ATTR_RDONLY
 from .attach import attach, finish
 from .binds import clone_tree
-from .filesystems import make_filesystem
+from .filesystems import make_filesystem, mount_filesystem
+from .flags import ATIME, attributes
 from .masks import empty_tmpfs
 from .paths import make_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .flags import Options
 
 
-def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: int) -> None:
+def bind_group(
+    context: Context,
+    target: str,
+    own: str,
+    runtime: str,
+    attr_set: int,
+    attr_clr: int,
+    asked: int,
+) -> None:
     """The container's group, or the runtime's where an ordinary user may make no other."""
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
@@ -25,11 +36,28 @@ def bind_group(context: Context, target: str, own: str, runtime: str, attr_set: 
         except FileNotFoundError:
             tree = clone_tree(runtime, recursive=False)
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
         finally:
             posix.close(tree)
     finally:
         posix.close(place)
+
+
+def mount_hierarchy(
+    context: Context, target: str, controllers: Options, flags: int, own: str, runtime: str
+) -> None:
+    """A v1 hierarchy from the container's cgroup namespace; what is refused, by bind_group().
+
+    EBUSY is a hierarchy that has other controllers than this kernel says.
+    """
+    try:
+        mount_filesystem(context, target, "cgroup", "cgroup", controllers, flags, False, 0, 0, ())
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+        attr_set, attr_clr = attributes(flags)
+        bind_group(context, target, own, runtime, attr_set, attr_clr & ATIME, attr_clr & ATIME)
 
 
 def mount_cgroup2(
@@ -37,15 +65,19 @@ def mount_cgroup2(
     target: str,
     source: str,
     attr_set: int,
+    attr_clr: int,
+    asked: int,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
+    protected: bool,
 ) -> None:
     """The v2 tree from the container's cgroup namespace.
 
     Where the kernel refuses that, source of the host is bound; where that is
     not there either, in the mount namespace of an ordinary user's, the place is
     covered, for a writable tree may be below it (CVE-2023-25809).
+    protected: source is not the container's own, and bound read-only.
     """
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
@@ -56,10 +88,12 @@ def mount_cgroup2(
                 raise
             try:
                 tree = clone_tree(source, recursive=True)
+                attr_set |= MOUNT_ATTR_RDONLY if protected else 0
             except FileNotFoundError:
                 tree = empty_tmpfs()
         try:
-            attach(context, tree, place, target, attr_set=attr_set)
+            changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
+            attach(context, tree, place, target, **changes)
             finish(context, tree, rec_set, rec_clr, propagation)
         finally:
             posix.close(tree)

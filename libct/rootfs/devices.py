@@ -9,45 +9,82 @@ import posix
 from ..errors import StepProblem
 from .attach import attach
 from .binds import clone_tree
-from .held import open_made, parent_below
+from .held import OtherMount, open_made, parent_below
+from .paths import open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
+_NODES = (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)
+
 
 def make_device(
     context: Context, path: str, mode: int, major: int, minor: int, uid: int, gid: int, base: str
 ) -> None:
-    """mode holds type and permissions, as st_mode does; what is in the way is replaced.
+    """mode holds type and permissions, as st_mode does; another node in the way is replaced.
 
-    But for a mount of the configuration: it is left as it is.
+    But for a mount of the configuration, and for what is no node: these are left as they are.
     base: the mount that path lies on, or "" for the rootfs; see parent_below().
     """
-    parent, name = parent_below(context, path, base)
     number = posix.makedev(major, minor)
     try:
-        _make_node(context, parent, name, mode, number, uid, gid)
+        parent, name = parent_below(context, path, base)
+    except OtherMount:
+        if _is_there(context, path, stat.S_IFMT(mode), number):
+            return
+        raise
+    try:
+        made = _make_node(context, path, parent, name, mode, number, uid, gid)
     except PermissionError:
         # Some parent of ours forbids mknod; the host's node does as well.
         _bind_host_device(context, path, stat.S_IFMT(mode), number, base)
+        return
+    if made and (uid or gid):
+        _give(context, parent, name, stat.S_IFMT(mode), number, uid, gid)
+
+
+def _is_there(context: Context, path: str, kind: int, number: int) -> bool:
+    """Whether path, on whatever mount, is the device itself, by no link."""
+    try:
+        flags = posix.O_PATH | posix.O_NOFOLLOW
+        fd = open_in_root(context.fds["root"], path, flags, symlinks=False)
+    except OSError:
+        return False
+    try:
+        found = posix.fstat(fd)
+    finally:
+        posix.close(fd)
+    return (stat.S_IFMT(found.st_mode), found.st_rdev) == (kind, number)
 
 
 def _make_node(
-    context: Context, parent: int, name: str, mode: int, number: int, uid: int, gid: int
-) -> None:
+    context: Context, path: str, parent: int, name: str, mode: int, number: int, uid: int, gid: int
+) -> bool:
+    """False where what is there stays."""
     try:
         posix.mknod(name, mode, number, dir_fd=parent)
+        return True
     except FileExistsError:
         found = posix.stat(name, dir_fd=parent, follow_symlinks=False)
-        if (found.st_mode, found.st_rdev, found.st_uid, found.st_gid) == (mode, number, uid, gid):
-            return
-        # Not changed in place: it may be a node of the host that is mounted there.
-        if not _unlink(parent, name):
-            return
-        posix.mknod(name, mode, number, dir_fd=parent)
-    if uid or gid:
-        _give(context, parent, name, stat.S_IFMT(mode), number, uid, gid)
+    if (found.st_mode, found.st_rdev, found.st_uid, found.st_gid) == (mode, number, uid, gid):
+        return False
+    if stat.S_IFMT(found.st_mode) not in _NODES:
+        place = open_made(parent, name)
+        if place >= 0:
+            posix.close(place)
+            _leave(context, path)
+        return False
+    # Not changed in place: it may be a node of the host that is mounted there.
+    if not _unlink(parent, name):
+        return False
+    posix.mknod(name, mode, number, dir_fd=parent)
+    return True
+
+
+def _leave(context: Context, path: str) -> None:
+    """A file may hold somebody's data, and a link lead anywhere: neither is ours to remove."""
+    context.warn(f"{path} is there already, and no device: it stays as it is")
 
 
 def _give(
@@ -92,7 +129,13 @@ def _bind_host_device(context: Context, path: str, kind: int, number: int, base:
                 f"{path} of the host is not the device {device}",
                 "where device nodes cannot be made, the host's of the same name are taken",
             )
-        place = _make_place(*parent_below(context, path, base))
+        try:
+            parent, name = parent_below(context, path, base)
+        except OtherMount:
+            if _is_there(context, path, kind, number):
+                return
+            raise
+        place = _make_place(context, path, parent, name)
         if place >= 0:
             try:
                 attach(context, tree, place, path)
@@ -102,19 +145,19 @@ def _bind_host_device(context: Context, path: str, kind: int, number: int, base:
         posix.close(tree)
 
 
-def _make_place(parent: int, name: str) -> int:
-    """A file to mount a device on; -1 for a mount, which is left as it is."""
+def _make_place(context: Context, path: str, parent: int, name: str) -> int:
+    """A file to mount a device on; -1 for what is left as it is: a mount, a link, a directory."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    for _ in range(2):
-        try:
-            posix.close(posix.open(name, flags, 0o644, dir_fd=parent))
-        except FileExistsError:
-            place = open_made(parent, name)
-            if place < 0 or not stat.S_ISLNK(posix.fstat(place).st_mode):
-                return place
-            posix.close(place)
-            posix.unlink(name, dir_fd=parent)
-    return open_made(parent, name)
+    try:
+        posix.close(posix.open(name, flags, 0o644, dir_fd=parent))
+    except FileExistsError:
+        pass
+    place = open_made(parent, name)
+    if place >= 0 and stat.S_IFMT(posix.fstat(place).st_mode) in (stat.S_IFLNK, stat.S_IFDIR):
+        posix.close(place)
+        _leave(context, path)
+        return -1
+    return place
 
 
 def make_link(context: Context, path: str, target: str, base: str) -> None:
@@ -124,7 +167,10 @@ def make_link(context: Context, path: str, target: str, base: str) -> None:
     """
     if path == "/dev/core" and not _has_kcore(context):
         return
-    parent, name = parent_below(context, path, base)
+    try:
+        parent, name = parent_below(context, path, base)
+    except OtherMount:
+        return  # whoever has mounted that has said what is in it
     try:
         posix.symlink(target, name, dir_fd=parent)
     except FileExistsError:

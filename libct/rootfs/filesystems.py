@@ -50,7 +50,7 @@ def mount_filesystem(
     """
     root = context.fds["root"]
     links = fstype not in ("proc", "sysfs")
-    # Only a tmpfs is like the directory that it covers.
+    # Only a tmpfs has the mode of the directory that it covers.
     place = find_in_root(root, target) if fstype == "tmpfs" else -1
     there = place >= 0
     if not there:
@@ -67,7 +67,7 @@ def mount_filesystem(
             problem = f"{target} is no directory"
             raise StepProblem(problem if links else f"{_ordinary(fstype)}: {problem}")
         if there:
-            options = _like_the_directory(place, options)
+            options = _like_the_directory(place, options, owner=copy_up)
         attr_set, _ = attributes(flags)
         pids = context.fds.get("pids", -1) if fstype == "proc" else -1
         # mount(2) would show the processes of our own pid namespace.
@@ -92,20 +92,20 @@ def _ordinary(fstype: str) -> str:
     return f'filesystem "{fstype}" must be mounted on ordinary directory'  # runc's words
 
 
-def _like_the_directory(place: int, options: Options) -> Options:
-    """options, with mode and owner of the directory below a tmpfs where they give none.
+def _like_the_directory(place: int, options: Options, *, owner: bool) -> Options:
+    """options, with the mode of the directory below a tmpfs where they give none.
 
-    An owner that the user namespace does not map shows as _OVERFLOW_ID, which
-    no file system could be told.
+    owner: and with its owner.  One that the user namespace does not map shows as
+        _OVERFLOW_ID, which no file system could be told.
     """
     given = {key for key, _ in options}
     below = posix.fstat(place)
     extra = []
     if "mode" not in given:
         extra.append(("mode", f"{stat.S_IMODE(below.st_mode):o}"))
-    if "uid" not in given and below.st_uid not in (0, _OVERFLOW_ID):
+    if owner and "uid" not in given and below.st_uid not in (0, _OVERFLOW_ID):
         extra.append(("uid", str(below.st_uid)))
-    if "gid" not in given and below.st_gid not in (0, _OVERFLOW_ID):
+    if owner and "gid" not in given and below.st_gid not in (0, _OVERFLOW_ID):
         extra.append(("gid", str(below.st_gid)))
     return (*options, *extra)
 

@@ -26,6 +26,7 @@ from ..config.mount_flags import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_NOSYMFOLLOW,
+    MS_POSIXACL,
     MS_RDONLY,
     MS_REC,
     MS_RELATIME,
@@ -119,9 +120,9 @@ def superblock_options(flags: int) -> Options:
 
 
 def takes_mount(options: Options, flags: int) -> bool:
-    """Does it take mount(2), as fsconfig(2) has no iversion, and a limit of 255 bytes?
+    """Does it take mount(2), as fsconfig(2) has no iversion and acl, and a limit of 255 bytes?
 
     The many layers of an overlay exceed that easily.
     """
     longest = max((len(fsencode(value)) for _, value in options if value), default=0)
-    return longest > _LONGEST_VALUE or bool(flags & MS_I_VERSION)
+    return longest > _LONGEST_VALUE or bool(flags & (MS_I_VERSION | MS_POSIXACL))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 
+class OtherMount(StepProblem):
+    """What lies in the rootfs by its path is on a mount that is none of the configuration's."""
+
+
 def hold_mounts(context: Context, targets: tuple[str, ...]) -> None:
     """Those that are made on targets from now on; of several on one, the last."""
     context.values["hold"] = targets
@@ -63,7 +67,8 @@ def parent_below(context: Context, path: str, base: str) -> tuple[int, str]:
     """(descriptor of the directory that holds path, made when missing; last name).
 
     base: as of find_below.  The directory is on that mount, or on the rootfs itself:
-    what is made in it never gets onto another one, which may be the host's.
+    what is made in it never gets onto another one, which may be the host's.  Raises
+    OtherMount where one was there before the start.
     The descriptor stays the context's, which has it at hand for the next path
     in the same directory.
     """
@@ -77,13 +82,29 @@ def parent_below(context: Context, path: str, base: str) -> tuple[int, str]:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            raise StepProblem(
-                f"{parent or '/'} leads to another mount, which may be the host's",
-                "look for links of the image in this path",
-            ) from None
+            raise _other_mount(context, parent) from None
         context.keep("parent", made)
         context.values["parent"] = parent, base
     return context.fds["parent"], name
+
+
+def _other_mount(context: Context, parent: str) -> StepProblem:
+    """Something may be mounted in the rootfs before the start; or a link leads to a mount."""
+    try:
+        fd = open_in_root(context.fds["root"], parent, symlinks=False, missing_ok=True)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return StepProblem(
+            f"{parent} leads to another mount, which may be the host's",
+            "look for links of the image in this path",
+        )
+    if fd >= 0:
+        posix.close(fd)
+    return OtherMount(
+        f"{parent} is on another mount that was there before, which may be the host's",
+        "have the configuration mount a tmpfs there, or do so with the device in it",
+    )
 
 
 def open_made(parent: int, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Id-mapped bind mounts (mount_setattr(2), ID-mapped mounts; Linux 5.12).
+"""Id-mapped mounts (mount_setattr(2), ID-mapped mounts; Linux 5.12).
 
 Only who has rights over the file system's own user namespace may map a mount of
 it: the server before it clones the first process, which inherits the descriptor
@@ -8,19 +8,26 @@ of the mount, left detached; or a lender, for a container in a user namespace
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MS_SLAVE
+from ..errors import StepProblem
 from ..syscalls import procfs
 from ..syscalls.constants import AT_EMPTY_PATH, AT_RECURSIVE
 from ..syscalls.mounts import mount_setattr
 from ..syscalls.namespaces import CLONE_NEWUSER, clone3
-from .binds import clone_tree
+from .binds import bind, clone_tree
+from .filesystems import make_filesystem
+from .flags import attributes, takes_mount
+from .refused import explain_mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .flags import Options
 
+_CANNOT_MAP = "this kernel cannot map the ids of a file system of type {!r}"
 _SIGCHLD = 17  # on every architecture of libct; signal(7)
 
 
@@ -40,6 +47,45 @@ def open_idmapped(
     context.keep(slot, tree)
 
 
+def make_idmapped(
+    context: Context,
+    slot: str,
+    fstype: str,
+    source: str,
+    options: Options,
+    flags: int,
+    path: str,
+    uids: str,
+    gids: str,
+) -> None:
+    """The server's: a new file system, detached, with its ids mapped, kept under slot."""
+    if takes_mount(options, flags):
+        raise StepProblem("an option is too long, or iversion, for a mount with its ids mapped")
+    attr_set, _ = attributes(flags)
+    tree = make_filesystem(fstype, source, options, flags, attr_set)
+    try:
+        _map(tree, False, False, path, uids, gids)
+    except BaseException as error:
+        posix.close(tree)
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
+            error.hint = _CANNOT_MAP.format(fstype)  # type: ignore[attr-defined]
+        raise
+    context.keep(slot, tree)
+
+
+def attach_mapped(
+    context: Context,
+    target: str,
+    source: str,
+    slot: str,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> None:
+    """Put what make_idmapped() has made on target."""
+    bind(context, target, source, False, slot, 0, 0, 0, rec_set, rec_clr, propagation)
+
+
 def mapped_tree(
     source: str,
     recursive: bool,  # as they come over the channel
@@ -56,8 +102,10 @@ def mapped_tree(
     tree = clone_tree(source, recursive=recursive)
     try:
         _map(tree, slave, map_recursive, path, uids, gids)
-    except BaseException:
+    except BaseException as error:
         posix.close(tree)
+        if isinstance(error, PermissionError):
+            explain_mapping(error, source, recursive=map_recursive)
         raise
     return tree
 

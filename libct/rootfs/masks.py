@@ -18,6 +18,7 @@ from .paths import same_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bootstrap.context import Context
+    from .flags import Options
 
 _ONTO = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
 
@@ -46,11 +47,12 @@ def make_read_only(context: Context, path: str, base: str) -> None:
         posix.close(place)
 
 
-def mask(context: Context, path: str, base: str) -> None:
+def mask(context: Context, path: str, base: str, options: Options = ()) -> None:
     """Cover a directory with an empty read-only tmpfs, anything else with /dev/null.
 
     All directories share one tmpfs.  /dev/null is the container's, taken by
     descriptor and checked to be device 1:3 (CVE-2025-31133).  base: as above.
+    options: of the tmpfs.
     """
     place = find_below(context, path, base)
     if place < 0:
@@ -63,7 +65,7 @@ def mask(context: Context, path: str, base: str) -> None:
         elif "mask" in context.fds:
             tree = clone_tree("", recursive=False, dirfd=context.fds["mask"])
         else:
-            tree = empty_tmpfs()
+            tree = empty_tmpfs(options)
             context.keep("mask", posix.dup(tree))
         try:
             move_mount(tree, "", place, "", _ONTO)
@@ -91,10 +93,10 @@ def _null(context: Context) -> int:
     return context.fds["null"]
 
 
-def empty_tmpfs() -> int:
+def empty_tmpfs(options: Options = ()) -> int:
     """A detached tmpfs with room for nothing but its root directory, and read-only.
 
     Some kernels (Ubuntu's 5.4) count one inode more, so a second is allowed.
     """
     room = (("nr_blocks", "1"), ("nr_inodes", "2"))
-    return make_filesystem("tmpfs", "tmpfs", room, MS_RDONLY, MOUNT_ATTR_RDONLY)
+    return make_filesystem("tmpfs", "tmpfs", room + options, MS_RDONLY, MOUNT_ATTR_RDONLY)

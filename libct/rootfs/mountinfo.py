@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 
 
 class MountPoint:
-    """root: which directory of the file system is mounted; point: where, from our root."""
+    """root: which directory of the file system is mounted; point: where, from our root.
 
-    __slots__ = ("bindable", "fstype", "point", "root")
+    number: its own; parent: that of the mount that it is on.  mapped: are its ids?
+    """
 
-    def __init__(self, root: str, point: str, fstype: str, *, bindable: bool) -> None:
-        self.root, self.point, self.fstype, self.bindable = root, point, fstype, bindable
+    __slots__ = ("bindable", "fstype", "mapped", "number", "parent", "point", "root")
+
+    def __init__(self, line: str) -> None:
+        before, _, after = line.partition(" - ")
+        self.number, self.parent, _, root, point, options, *more = before.split(" ")
+        self.root, self.point, self.fstype = unescape(root), unescape(point), after.split(" ")[0]
+        self.bindable, self.mapped = "unbindable" not in more, "idmapped" in options.split(",")
 
     def is_below(self, path: str) -> bool:
         """Is it at path or somewhere below it?"""
@@ -37,14 +43,7 @@ def mount_points(context: Context) -> list[MountPoint]:
 
 
 def parse(text: str) -> list[MountPoint]:
-    found = []
-    for line in text.split("\n"):
-        if line:
-            before, _, after = line.partition(" - ")
-            root, point, _, *more = before.split(" ")[3:]
-            kind, bindable = after.split(" ")[0], "unbindable" not in more
-            found.append(MountPoint(unescape(root), unescape(point), kind, bindable=bindable))
-    return found
+    return [MountPoint(line) for line in text.split("\n") if line]
 
 
 def unescape(text: str) -> str:

@@ -45,6 +45,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..config import Landlock
+    from ..config.seccomp import Seccomp
+
 # Enough for root to work with files of other users and with services; nothing
 # that reaches beyond the sandbox.
 CAPABILITIES = [
@@ -93,6 +96,8 @@ def sandbox(
     pids: int = 0,
     cpus: float = 0,
     keep_caps: bool = False,
+    seccomp: Seccomp | str = "default",
+    landlock: Landlock | None = None,
     terminal: bool = False,
 ) -> tuple[Config, Process]:
     """The configuration and the first process of a sandbox that runs args.
@@ -108,6 +113,10 @@ def sandbox(
         user there is, whatever id he takes.
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
     keep_caps: the caller's capabilities stay as they are.
+    seccomp: which system calls may be made: by "default" libct's own profile, with
+        what the capabilities allow; "unconfined" is all; a path is that of a file
+        with an engine's profile, or with a configuration that has one.
+    landlock: what it may do with the files that it sees, and with TCP.
 
     Raises ConfigError for a path that does not exist and the like.
     """
@@ -135,6 +144,7 @@ def sandbox(
         no_new_privileges=True,
         capabilities=_capabilities(keep=keep_caps),
         labels=["libct.sandbox=1"],
+        landlock=landlock,
     )
     if net == "none":
         config.namespaces.append(Namespace(NEWNET))
@@ -147,6 +157,7 @@ def sandbox(
     config.mounts += [_bind(path, path, read_only=True) for path in _absolute(ro)]
     config.mounts += [_bind(path, path, read_only=False) for path in _absolute(rw)]
     config.mounts += [_bind(source, inside, read_only=False) for source, inside in bind]
+    config.seccomp = _filter(seccomp, config.capabilities)
     if memory or pids or cpus:
         config.cgroups = Cgroup(
             rootless=ordinary,
@@ -275,6 +286,31 @@ def _capabilities(*, keep: bool) -> Capabilities:
         return Capabilities(bounding=names, effective=names, permitted=names)
     names = list(CAPABILITIES)
     return Capabilities(bounding=names, effective=names, permitted=names)
+
+
+def _filter(asked: Seccomp | str, capabilities: Capabilities | None) -> Seccomp | None:
+    if not isinstance(asked, str):
+        return asked
+    if asked == "unconfined":
+        return None
+    from ..seccomp.architectures import here
+
+    has = capabilities.bounding or [] if capabilities else []
+    try:
+        machine = here()
+    except ValueError as error:
+        advice = "--seccomp unconfined does without a filter"
+        raise ConfigError([Finding("--seccomp", f"{error} ({advice})")]) from None
+    if asked == "default":
+        from ..seccomp.default import default_profile
+
+        return default_profile(machine, has)
+    from ..oci.profiles import Circumstances, read_profile
+
+    found = read_profile(asked, Circumstances(machine, has)).seccomp
+    if found is None:
+        raise ConfigError([Finding("--seccomp", f"{asked!r} has no linux.seccomp")])
+    return found
 
 
 def _environment(given: Mapping[str, str], home: str) -> list[str]:

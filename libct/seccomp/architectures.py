@@ -5,6 +5,10 @@ Names are the spec's, without "SCMP_ARCH_".
 
 from __future__ import annotations
 
+import sys
+
+from ..syscalls.core import machine
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +81,16 @@ ARCHITECTURES = {
     )
 }
 
+# Of which architectures else a machine's kernel may run programs.
+OTHERS = {
+    "X86_64": ("X86", "X32"),
+    "AARCH64": ("ARM",),
+    "MIPS64": ("MIPS", "MIPS64N32"),
+    "MIPSEL64": ("MIPSEL", "MIPSEL64N32"),
+    "PPC64": ("PPC",),
+    "S390X": ("S390",),
+}
+
 # uname(2)'s machine -> the architecture of a program for it.  A kernel of 32 bits gives others.
 _MACHINES = {
     "x86_64": "X86_64",
@@ -108,12 +122,17 @@ def named(name: str) -> Architecture:
         raise ValueError(f"no table of system calls for {name}") from None
 
 
-def native(machine: str, byte_order: str = "<") -> Architecture:
+def native(name: str, byte_order: str = "<") -> Architecture:
     """The architecture of uname(2)'s machine.
 
-    machine: as syscalls.core.machine() gives it, of a 32-bit interpreter the 32-bit machine's.
+    name: as syscalls.core.machine() gives it, of a 32-bit interpreter the 32-bit machine's.
     """
-    name = _MACHINES.get(machine) or _MIPS.get((machine, byte_order))
-    if name is None:
-        raise ValueError(f"no table of system calls for {machine}")
-    return ARCHITECTURES[name]
+    found = _MACHINES.get(name) or _MIPS.get((name, byte_order))
+    if found is None:
+        raise ValueError(f"no table of system calls for {name}")
+    return ARCHITECTURES[found]
+
+
+def here() -> Architecture:
+    """That of this machine; ValueError: there is no table for it."""
+    return native(machine(), "<" if sys.byteorder == "little" else ">")

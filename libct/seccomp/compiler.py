@@ -148,7 +148,8 @@ class _Search:
         self._ranges = ranges
         self._default = default
         hot = set()
-        for architecture in {found[2].name: found[2] for found in ranges}.values():
+        # Where all calls are killed, as of one that is not listed, none is hot: no table is needed.
+        for architecture in {found[2].name: found[2] for found in ranges if found[1]}.values():
             numbers = architecture.numbers()
             hot |= {numbers[name] for name in _HOT if name in numbers}
         # How much lies before each range: what is wanted more often weighs more.

@@ -61,6 +61,7 @@ class Rule:
     """A rule of the profile, for all architectures.
 
     answer: what the filter returns; None: the default, so there is nothing to do.
+    place: in the profile, "syscalls[3]".
     """
 
     __slots__ = ("answer", "conditions", "names", "place")
@@ -75,13 +76,22 @@ class Rule:
 
 
 class Meaning:
-    """decisions: number -> Decision.  newest: the largest number named, -1 if none is."""
+    """decisions: number -> Decision.  newest: the largest number named, -1 if none is.
 
-    __slots__ = ("decisions", "newest")
+    origins: number -> the rule that decides, by the conditions; () for none.
+    """
 
-    def __init__(self, decisions: dict[int, Decision], newest: int) -> None:
+    __slots__ = ("decisions", "newest", "origins")
+
+    def __init__(
+        self,
+        decisions: dict[int, Decision],
+        newest: int,
+        origins: dict[int, dict[tuple[Condition, ...], Rule]],
+    ) -> None:
         self.decisions = decisions
         self.newest = newest
+        self.origins = origins
 
 
 def read(seccomp: Seccomp, default: int) -> list[Rule]:
@@ -102,35 +112,53 @@ def meaning(rules: Iterable[Rule], architecture: Architecture) -> Meaning:
     two answers.
     """
     numbers = architecture.numbers()
-    plain: dict[int, int] = {}
-    conditional: dict[int, dict[tuple[Condition, ...], int]] = {}
+    origins: dict[int, dict[tuple[Condition, ...], Rule]] = {}
     newest = -1
     for rule in rules:
         known = [numbers[name] for name in rule.names if name in numbers]
-        newest = max((newest, *(number for number in known if not _private(number))))
+        for number in known:
+            if number > newest and not _private(number):
+                newest = number
         if rule.answer is None:
             continue
-        for conditions in _alternatives(rule, architecture.wide):
-            cases = [(number, conditions) for number in known]
-            if architecture.socketcall:
-                cases += _multiplexed(rule.names, architecture, conditions)
-            for number, case in cases:
-                if number in plain:
-                    continue
-                if not case:
-                    plain[number] = rule.answer
-                    conditional.pop(number, None)
-                elif (
-                    conditional.setdefault(number, {}).setdefault(case, rule.answer) != rule.answer
-                ):
-                    raise ValueError(
-                        f"{rule.place}: another rule gives the system call {number} of "
-                        f"{architecture.name} another answer under the same conditions"
-                    )
-    decisions: dict[int, Decision] = {**plain}
-    for number, choices in conditional.items():
-        decisions[number] = tuple(_ordered(choices, architecture.wide))
-    return Meaning(decisions, newest)
+        for number, conditions in cases(rule, rule.names, known, architecture):
+            found = origins.setdefault(number, {})
+            if () in found:
+                continue
+            if not conditions:
+                origins[number] = {(): rule}
+            elif found.setdefault(conditions, rule).answer != rule.answer:
+                raise ValueError(
+                    f"{rule.place}: another rule gives the system call {number} of "
+                    f"{architecture.name} another answer under the same conditions"
+                )
+    decisions = {
+        number: _decision(found, wide=architecture.wide) for number, found in origins.items()
+    }
+    return Meaning(decisions, newest, origins)
+
+
+def cases(
+    rule: Rule, names: list[str], known: list[int], architecture: Architecture
+) -> list[tuple[int, tuple[Condition, ...]]]:
+    """The calls of these names that a rule is about, and under which conditions: () for any.
+
+    known: the numbers of those that the architecture has.
+    """
+    found = []
+    for conditions in _alternatives(rule, architecture.wide):
+        found += [(number, conditions) for number in known]
+        if architecture.socketcall:
+            found += _multiplexed(names, architecture, conditions)
+    return found
+
+
+def _decision(found: dict[tuple[Condition, ...], Rule], *, wide: bool) -> Decision:
+    choices = {
+        conditions: rule.answer for conditions, rule in found.items() if rule.answer is not None
+    }
+    value = choices.get(())
+    return tuple(_ordered(choices, wide)) if value is None else value
 
 
 def _private(number: int) -> bool:
@@ -139,6 +167,8 @@ def _private(number: int) -> bool:
 
 def _alternatives(rule: Rule, wide: bool) -> list[tuple[Condition, ...]]:
     """Conditions of which one list must hold; of a condition that always holds nothing is left."""
+    if not rule.conditions:
+        return [()]
     conditions = [_condition(one, wide, rule.place) for one in rule.conditions]
     kept = tuple(condition for condition in conditions if condition[2])
     if len({condition[0] for condition in conditions}) < len(conditions):
@@ -169,12 +199,12 @@ def _multiplexed(
     """
     everything = _ALL[architecture.wide]
     kept = tuple(condition for condition in conditions if condition[0])
-    cases = []
+    found = []
     for table, number in ((SOCKETCALLS, architecture.socketcall), (IPCS, architecture.ipc)):
         for name in names:
             if name in table:
-                cases.append((number, ((0, "EQ", everything, table[name]), *kept)))
-    return cases
+                found.append((number, ((0, "EQ", everything, table[name]), *kept)))
+    return found
 
 
 _OPERATORS = {"EQ": 3, "NE": 3, "LT": 2, "LE": 2, "GT": 1, "GE": 1}

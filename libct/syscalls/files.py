@@ -151,6 +151,15 @@ def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:
         fail(f"close_range({first}, {to}, {names(flags, CLOSE_RANGE_NAMES)})", since="5.9")
 
 
+def close_all_but(first: int, kept: Iterable[int]) -> None:
+    """Close all descriptors from first on that are not to be kept."""
+    for fd in sorted({fd for fd in kept if fd >= first}):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
+
+
 _execve = bind("execve", c_int, c_char_p, c_void_p, c_void_p, locked=True)
 
 # glibc wraps execveat since 2.34.

@@ -141,10 +141,12 @@ def check() -> None:
 
 def _defer(number: int, frame: FrameType | None) -> None:
     """The handler while others are deferred."""
-    if _allowed:
-        _run(number, frame)
-    else:
+    if not _allowed:
         _arrived.append((number, frame))
+        return
+    _run(number, frame)
+    while _arrived:  # meanwhile: whoever waits may wait for ever
+        _run(*_arrived.pop(0))
 
 
 def _run(number: int, frame: FrameType | None) -> None:

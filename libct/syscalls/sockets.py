@@ -18,9 +18,11 @@ def send_descriptor(to: int, fd: int, name: bytes) -> None:
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, posix.dup(to))
     try:
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
-        socket.sendmsg([name], rights, _socket.MSG_NOSIGNAL)
+        sent = socket.sendmsg([name], rights, _socket.MSG_NOSIGNAL)
+        if sent < len(name):
+            socket.sendall(name[sent:], _socket.MSG_NOSIGNAL)
     except OSError as error:
-        error.strerror = f"sendmsg({name!r}): {error.strerror}"
+        error.strerror = f"sendmsg({name[:40]!r}): {error.strerror}"
         raise
     finally:
         socket.close()

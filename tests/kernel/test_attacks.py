@@ -37,6 +37,7 @@ from libct.config import (
     Mount,
 )
 from libct.config.mount_flags import MS_BIND
+from libct.config.seccomp import Seccomp, SeccompRule
 
 from ..containers import (
     DEV,
@@ -140,7 +141,8 @@ static void look(const char *pid, const char *secret)
         text[n > 0 ? n : 0] = 0;
         close(fd);
         for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-            if (!strncmp(line, "Uid:", 4) || !strncmp(line, "CapBnd:", 7)) {
+            if (!strncmp(line, "Uid:", 4) || !strncmp(line, "CapBnd:", 7)
+                || !strncmp(line, "CapPrm:", 7)) {
                 snprintf(more, sizeof more, "%s %s", comm, line);
                 say("IS", pid, more);
             }
@@ -278,10 +280,41 @@ int main(int argc, char **argv)
 """
 
 
+# Whether what a process has open leads to the file system that it is of: with CAP_DAC_READ_SEARCH
+# any file is the way to all others there.
+FINDER = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    union { struct file_handle handle; char room[sizeof(struct file_handle) + MAX_HANDLE_SZ]; } u;
+    int pid = atoi(argv[1]), process = syscall(SYS_pidfd_open, pid, 0), mount;
+    for (int fd = 3; fd < 64; fd++) {
+        int copy = syscall(SYS_pidfd_getfd, process, fd, 0);
+        if (copy < 0)
+            continue;
+        printf("TAKEN %d\n", fd);
+        u.handle.handle_bytes = MAX_HANDLE_SZ;
+        if (name_to_handle_at(copy, "", &u.handle, &mount, AT_EMPTY_PATH))
+            continue;
+        if (open_by_handle_at(copy, &u.handle, O_PATH) >= 0)
+            printf("FOUND %d\n", fd);
+    }
+    printf("DONE\n");
+    return 0;
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def watcher() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(dir=session_directory()))
-    for name, source in (("watcher", WATCHER), ("thief", THIEF)):
+    for name, source in (("watcher", WATCHER), ("thief", THIEF), ("finder", FINDER)):
         (directory / f"{name}.c").write_text(source)
         compiler = ["cc", "-O2", "-static", "-w", "-o"]
         subprocess.run([*compiler, directory / name, directory / f"{name}.c"], check=True)
@@ -305,6 +338,89 @@ def privileged(watcher: Path, **changes: Any) -> Any:
     capabilities = Capabilities(bounding=names, effective=names, permitted=names)
     mounts = [PROC, DEV, PTS, Mount("/attack", str(watcher.parent), "bind", MS_BIND)]
     return make_config(capabilities=capabilities, mounts=mounts, devices=[NULL], **changes)
+
+
+FINDING = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+
+
+def finding(watcher: Path, **changes: Any) -> Any:
+    """The same, whose processes may also open files by their handles."""
+    config = privileged(watcher, **changes)
+    config.capabilities = Capabilities(bounding=FINDING, effective=FINDING, permitted=FINDING)
+    return config
+
+
+def found_by(output: str) -> list[str]:
+    """What leads to a file system, of what the finder has taken."""
+    *taken, last = output.splitlines()
+    assert last == "DONE"
+    assert sum(line.startswith("TAKEN") for line in taken) >= 2  # by these it waits
+    return [line for line in taken if not line.startswith("TAKEN")]
+
+
+def test_the_finder_finds_the_file_system_of_a_file(tmp_path: Path, watcher: Path) -> None:
+    """The attack works where there is anything."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "file").touch()
+    files = [os.open(fifo, os.O_RDWR), os.open(tmp_path / "file", os.O_RDONLY), *os.pipe()]
+    try:
+        with libct.create(state_directory(), unique(), finding(watcher)) as container:
+            words = ["sleep", "60"]
+            container.run(libct.Process(words, init=True, env=[PATH], extra_files=files))
+            output = run_in(container, "/attack/finder", "1").output
+        assert found_by(output) == ["FOUND 3", "FOUND 4"]
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["lined up", "timed"])
+def test_what_waits_for_its_start_leads_to_no_file_system(watcher: Path, timed: bool) -> None:
+    """Not what `exec` has brought, either."""
+    with libct.create(state_directory(), unique(), finding(watcher)) as container:
+        container.trace = timed
+        process = libct.Process(["true"], init=True, env=[PATH])
+        container.start(process)
+        assert found_by(run_in(container, "/attack/finder", "1").output) == []
+        container.exec()
+        assert process.wait(30).success
+
+
+@pytest.mark.parametrize("timed", [False, True], ids=["lined up", "timed"])
+def test_what_waits_for_its_start_in_a_pod_leads_to_no_file_system(
+    watcher: Path, timed: bool
+) -> None:
+    with libct.create(state_directory(), unique(), finding(watcher)) as pod:
+        pod.run(libct.Process(["sleep", "600"], init=True, env=[PATH]))
+        member_config = pod_member(pod.state()["pid"])
+        with libct.create(state_directory(), unique(), member_config) as member:
+            member.trace = timed
+            process = libct.Process(["true"], init=True, env=[PATH])
+            member.start(process)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            (inside,) = re.findall(r"^NSpid:.*\t(\d+)$", status, re.MULTILINE)
+            assert found_by(run_in(pod, "/attack/finder", inside).output) == []
+            member.exec()
+            assert process.wait(30).success
+
+
+def test_a_hook_finds_no_file_system_by_the_process_that_it_is_run_for(
+    tmp_path: Path, watcher: Path
+) -> None:
+    config = finding(watcher)
+    config.mounts.append(Mount("/mnt", str(tmp_path), "bind", MS_BIND))
+    script = "exec 9<&0; /attack/finder 1 >/mnt/output && /attack/finder $$ >/mnt/own"
+    look = ["sh", "-c", script]
+    config.hooks = Hooks(start_container=[Hook("/bin/sh", look)])
+    with libct.create(state_directory(), unique(), config) as container:
+        process = libct.Process(["true"], init=True, env=[PATH])
+        container.run(process)
+        assert process.wait(30).success
+    assert found_by((tmp_path / "output").read_text()) == []
+    # Nor by what it has itself: the state.
+    assert "TAKEN 9" in (tmp_path / "own").read_text()
+    assert "FOUND 9" not in (tmp_path / "own").read_text()
 
 
 def memory_of(pid: int) -> bytes:
@@ -377,13 +493,18 @@ def lines_of(output: Path, what: str) -> list[list[str]]:
     return [line[1:] for line in lines if line[0] == what and len(line) == 3]
 
 
+# Loaded without no_new_privs, which takes CAP_SYS_ADMIN.
+FILTER = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule(["reboot"], "SCMP_ACT_ERRNO")])
+
+
+@pytest.mark.parametrize("seccomp", [None, FILTER], ids=["", "filtered"])
 @pytest.mark.parametrize("user", ["", "1000:1000"])
 def test_what_execs_into_a_container_shows_nothing_of_the_host(
-    tmp_path: Path, watcher: Path, secret: Path, user: str
+    tmp_path: Path, watcher: Path, secret: Path, user: str, seccomp: Seccomp | None
 ) -> None:
     """CVE-2016-9962 and its kin: the process is the command in all but its memory."""
     output = tmp_path / "output"
-    config = privileged(watcher)
+    config = privileged(watcher, seccomp=seccomp)
     with (
         output.open("wb") as file,
         open("/dev/null", "r+b") as null,
@@ -407,8 +528,8 @@ def test_what_execs_into_a_container_shows_nothing_of_the_host(
         key, *values = text.partition(" ")[2].split()
         if key == "Uid:":
             assert values == [user.partition(":")[0] or "0"] * 4, text
-        if key == "CapBnd:":
-            assert values == ["0000000000000020"], text
+        if key in ("CapBnd:", "CapPrm:"):  # (execve takes the permitted ones from other users)
+            assert values in ALLOWED[key], text
     descriptors = {text.split(" ", 2)[1:][1] for _, text in lines_of(output, "FD")}
     # The standard ones; and the way to the runtime, which takes nothing but numbers.
     assert {one for one in descriptors if not one.startswith(("/dev/", "pipe:", "socket:"))} <= {
@@ -427,6 +548,8 @@ def pod_member(pid: int, *more: str, **changes: Any) -> Any:
 
 
 FEW = Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+_KILL, _NONE = ["0000000000000020"], ["0000000000000000"]
+ALLOWED = {"CapBnd:": [_KILL], "CapPrm:": [_KILL, _NONE]}
 
 
 @contextlib.contextmanager
@@ -471,8 +594,8 @@ def assert_nothing_of_the_host(output: Path, uid: str = "0") -> set[str]:
         key, *values = line.split()
         if key == "Uid:":
             assert values == [uid] * 4, text
-        if key == "CapBnd:" and comm != MAKER:
-            assert values == ["0000000000000020"], text
+        if key in ("CapBnd:", "CapPrm:") and comm != MAKER:
+            assert values in ALLOWED[key], text
     descriptors = {text.split(" ", 2)[2] for _, text in lines_of(output, "FD")}
     kinds = ("/dev/", "pipe:", "socket:")
     return {one for one in descriptors if not one.startswith(kinds)} - {str(output)}
@@ -481,18 +604,17 @@ def assert_nothing_of_the_host(output: Path, uid: str = "0") -> set[str]:
 MAKER = "libct:maker"  # what opens a procfs in there before Linux 6.17; rootfs/pidfs.py
 
 
+@pytest.mark.parametrize("seccomp", [None, FILTER], ids=["", "filtered"])
 @pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
 def test_what_starts_in_a_shared_pid_namespace_shows_nothing_of_the_host(
-    tmp_path: Path, watcher: Path, secret: Path, held: bool
+    tmp_path: Path, watcher: Path, secret: Path, held: bool, seccomp: Seccomp | None
 ) -> None:
     output = tmp_path / "output"
     hooks = Hooks(create_container=[Hook("/bin/true")])
     with watched_pod(watcher, secret, output) as pid:
-        start_often(pod_member(pid, capabilities=FEW, hooks=hooks), held=held)
-    others = assert_nothing_of_the_host(output)
-    # And the way by which a created one is released.
-    assert all(one.endswith("/exec.fifo") for one in others), others
-    assert held or not others
+        member = pod_member(pid, capabilities=FEW, hooks=hooks, seccomp=seccomp)
+        start_often(member, held=held)
+    assert assert_nothing_of_the_host(output) == set()
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["run", "created"])
@@ -513,9 +635,7 @@ def test_with_a_new_user_namespace_it_shows_nothing_either(
         config.hooks = Hooks(create_container=[Hook("/bin/true")])
         with pytest.raises(libct.Error, match=r"hooks\.createContainer: cannot run where"):
             start_often(config)
-    others = assert_nothing_of_the_host(output, uid="100000")
-    assert all(one.endswith("/exec.fifo") for one in others), others
-    assert held or not others
+    assert assert_nothing_of_the_host(output, uid="100000") == set()
 
 
 def older_libct(directory: Path) -> Path:
@@ -632,13 +752,16 @@ def test_random_bytes_in_the_fifo_of_a_created_container() -> None:
             finally:
                 timer.join()
                 writer.join()
-            assert process.wait(30).status in (42, 137)
+            # With another word than the runtime's there is nothing to execute: 1.
+            assert process.wait(30).status in (42, 137, 1)
 
 
-# What comes of it.  Who may trace a process that waits can also let it go.
+# What comes of it.  Who may trace a process that waits can also let it go, or say another
+# word to it, with which there is no program.
 AS_SAID = re.compile(
+    r"exec /bin/sleep: no such file or directory|"
     r"^ran$|^was ended$|says what cannot be understood|process ended unexpectedly"
-    r"|it is running, not created|not running: it has stopped|process is already dead"
+    r"|already running container|a container that has stopped|process is already dead"
 )
 WHAT = ["keep", "cloned", "random", "fill"]
 

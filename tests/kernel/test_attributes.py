@@ -14,6 +14,7 @@ from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.config import Config, IOPriority, MemoryPolicy, Personality, Rlimit, Scheduler
 from libct.errors import StepProblem
+from libct.plan.labels import set_exec_label, set_exec_profile, set_key_label
 from libct.plan.limits import oom_score_steps, rlimit_steps
 from libct.plan.scheduling import affinity_steps, scheduling_steps
 from libct.plan.sysctl import sysctl_steps, write_sysctl
@@ -252,3 +253,65 @@ def test_affinity() -> None:
         return os.sched_getaffinity(0)
 
     assert forked(body) == {last}
+
+
+LABELS = [
+    (set_exec_profile("box"), "exec"),
+    (set_exec_label("a:b:c"), "exec"),
+    (set_key_label("a:b:c"), "keycreate"),
+]
+
+
+def lsm_is_on() -> bool:
+    """Whether a security module takes what is written to attr/exec here."""
+    try:
+        return bool(read("/proc/thread-self/attr/current"))
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(lsm_is_on(), reason="this kernel has a security module that takes labels")
+@pytest.mark.parametrize(("step", "name"), LABELS)
+def test_a_label_is_written_to_the_own_file_of_the_process(step: Step, name: str) -> None:
+    """Without a security module the kernel refuses it, which is how one sees where it went."""
+
+    def body() -> None:
+        with pytest.raises(OSError, match="Invalid argument") as caught:
+            perform([step])
+        assert caught.value.filename == f"/proc/thread-self/attr/{name}"
+
+    forked(body)
+
+
+@pytest.mark.parametrize(("step", "name"), LABELS)
+def test_nothing_stands_in_for_the_file_of_a_label(step: Step, name: str, tmp_path: Path) -> None:
+    """An image's volume over /proc, and so no confinement, was CVE-2019-16884."""
+    decoy = tmp_path / "decoy"
+    decoy.write_text("as it was")
+
+    def body() -> None:
+        mount(str(decoy), f"/proc/thread-self/attr/{name}", "", MS_BIND)
+        with pytest.raises(StepProblem, match="covered by another mount"):
+            perform([step])
+        mount("tmpfs", "/proc/thread-self/attr", "tmpfs")
+        with pytest.raises(StepProblem, match="covered by another mount"):
+            perform([step])
+
+    in_namespaces(CLONE_NEWNS, body)
+    assert decoy.read_text() == "as it was"
+
+
+def test_a_handle_that_is_not_of_proc_takes_no_label(tmp_path: Path) -> None:
+    attr = tmp_path / "thread-self/attr"
+    (attr / "apparmor").mkdir(parents=True)
+    for name in ("apparmor/exec", "exec", "keycreate"):
+        (attr / name).write_text("as it was")
+    other = os.open(tmp_path, os.O_PATH)
+    try:
+        for step, _ in LABELS:
+            with pytest.raises(StepProblem, match="is not on a proc file system"):
+                perform([step], Context({"proc": other}))
+    finally:
+        os.close(other)
+    for name in ("apparmor/exec", "exec", "keycreate"):
+        assert (attr / name).read_text() == "as it was"

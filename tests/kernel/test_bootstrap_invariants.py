@@ -1,4 +1,4 @@
-"""What holds for the child from clone to execve (DESIGN.md 3), seen from the container."""
+"""The invariants of what enters a container (docs/security.md), seen from there."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import libct
-from libct.bootstrap import client, servers
+from libct.bootstrap import client, namespaces, servers
+from libct.bootstrap.context import Context
 from libct.config import (
     NEWNS,
     NEWPID,
@@ -25,7 +27,9 @@ from libct.config import (
     Mount,
 )
 from libct.config.mount_flags import MS_BIND
+from libct.plan.step import Plan
 from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.interrupts import deferred
 
 from ..containers import (
     PATH,
@@ -39,8 +43,10 @@ from ..containers import (
     shell,
     state_directory,
 )
+from ..leaks import wait_until
 from ..processes import CLONE_NEWNS, MS_REC, in_namespaces, mount
 from ..support import busybox_rootfs, copy_of_libct, forked, requires, session_directory, unique
+from ..traps import lay_traps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,31 +55,12 @@ pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left
 
 # --- 1: no import, no NSS ---------------------------------------------------------------
 
-_TELL = "import os\nos.close(os.open('/imported', os.O_CREAT | os.O_WRONLY))\n"
-
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
     """A rootfs with a module at each place where the server has found one, or might."""
     rootfs = busybox_rootfs(tmp_path)
-    library = sysconfig.get_path("stdlib")
-    package = Path(libct.__file__).parent
-    names = {name.partition(".")[0] for name in sys.modules}
-    names |= {source.stem for source in Path(library).glob("*.py")}
-    for directory in (library, f"{library}/lib-dynload", package.parent, "/"):
-        place = Path(f"{rootfs}{directory}")
-        place.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            (place / f"{name}.py").write_text(_TELL)
-    for source in (*package.rglob("*.py"), *Path(library, "encodings").glob("*.py")):
-        place = Path(f"{rootfs}{source}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(_TELL)
-    for directory in ("lib", "lib64", "usr/lib", "usr/lib64", "lib/x86_64-linux-gnu"):
-        (rootfs / directory).mkdir(parents=True, exist_ok=True)
-        for name in ("libnss_files.so.2", "libnss_compat.so.2", "libgcc_s.so.1"):
-            (rootfs / directory / name).write_text("no library")
-    (rootfs / "etc/nsswitch.conf").write_text("passwd: files compat\ngroup: files compat\n")
+    lay_traps(rootfs)
     return rootfs
 
 
@@ -167,6 +154,19 @@ def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> Non
         ],
     )
     assert done.stdout == "take_source Permission denied\n" * imports, done.stderr
+
+
+def test_no_finaliser_of_the_server_runs_inside(trap: Path, tmp_path: Path) -> None:
+    """The collector is off, and what the server had made is not its business any more."""
+    source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/execute.py"
+    before, line, after = source.read_text().partition("    denied = False\n")
+    assert line
+    tell = (
+        "    import gc\n"  # which the server has loaded
+        "    raise StepProblem(f'{gc.isenabled()} {gc.get_freeze_count() > 1000}')\n"
+    )
+    source.write_text(before + line + tell + after)
+    assert run_copy(tmp_path, trap).stdout == "find_command False True\n"
 
 
 def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: Path) -> None:
@@ -602,3 +602,62 @@ def test_the_rest_of_the_namespaces_is_not_touched() -> None:
 
     shared_rootfs()
     in_namespaces(CLONE_NEWNS, body)  # where nobody else mounts anything
+
+
+def test_a_handler_may_raise_while_the_stage_is_waited_for() -> None:
+    """It has cloned what becomes the command, and may be stopped before it ends."""
+
+    class Alarm(Exception):
+        pass
+
+    def ring(number: int, frame: object) -> None:
+        raise Alarm
+
+    stage = subprocess.Popen(["sleep", "60"])
+    before = signal.signal(signal.SIGALRM, ring)
+    timer = threading.Timer(5, stage.kill)
+    try:
+        run = client._Run(Plan(), Context(), False, "", False)
+        run.stage = os.pidfd_open(stage.pid)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(Alarm), deferred():
+            run.perform()
+        assert time.monotonic() - began < 4
+        assert run.stage >= 0  # to be ended still
+        os.close(run.stage)
+    finally:
+        timer.cancel()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        stage.kill()
+        stage.wait()
+
+
+@pytest.mark.parametrize("op", ["write_id_map", "run_id_mapper"])
+def test_no_ids_are_mapped_of_a_later_process_of_that_number(op: str, tmp_path: Path) -> None:
+    """A host program may wait for all children that it has, and the number is free then."""
+    mapper = tmp_path / "mapper"
+    mapper.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    mapper.chmod(0o755)
+    first = subprocess.Popen(["true"])
+    pidfd = os.pidfd_open(first.pid)
+    first.wait()
+    later = subprocess.Popen(["unshare", "-U", "sleep", "60"])
+    comm = Path(f"/proc/{later.pid}/comm")
+    try:
+        assert wait_until(lambda: comm.read_text() == "sleep\n")
+        context = Context()
+        context.pid, context.values["pidfd"] = later.pid, pidfd
+        words: Any = ("uid_map", "0 0 1\n")
+        if op == "run_id_mapper":
+            words = (str(mapper), ("0", "0", "1"))
+        with pytest.raises(ProcessLookupError):
+            getattr(namespaces, op)(context, *words)
+        assert Path(f"/proc/{later.pid}/uid_map").read_text() == ""
+        assert not (tmp_path / "called").exists()
+    finally:
+        os.close(pidfd)
+        later.kill()
+        later.wait()

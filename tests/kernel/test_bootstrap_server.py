@@ -250,7 +250,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "no new privileges": set_no_new_privs,
     "securebits": lambda: set_securebits(SECBIT_NO_SETUID_FIXUP),
     "session keyring": keyctl_join_session_keyring,
-    "scheduling": lambda: sched_setattr(os.SCHED_BATCH),
+    "scheduling": lambda: sched_setattr(os.SCHED_BATCH, nice=os.nice(0)),
     "I/O priority": lambda: ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << 13),
     "control group": _group,
     "personality": lambda: personality(0x0040000),  # ADDR_NO_RANDOMIZE
@@ -262,6 +262,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     # The same by another name, which everybody may enter, too.
     "interpreter": lambda: setattr(libct, "interpreter", f"/proc/self/root{libct.interpreter}"),
 }
+# The first time, capabilities and the names of control groups may differ with the namespace.
+SECOND = ("NEWUSER", "NEWCGROUP")
 
 
 @requires("timens")
@@ -273,6 +275,8 @@ def test_it_is_replaced_when_its_owner_becomes_another(change: str) -> None:
         if change == "affinity" and len(os.sched_getaffinity(0)) == 1:
             pytest.skip("one CPU")
         libct.interpreter = python
+        if change in SECOND:
+            CHANGES[change]()
         identity = servers._identity()
         first = server()
         CHANGES[change]()
@@ -671,40 +675,62 @@ def compile_c(source: str, *args: str | Path) -> None:
 # --- what clones, and what is cloned -------------------------------------------------------
 
 
-@pytest.mark.parametrize("dies", ["clone", "cloner"])
-@pytest.mark.parametrize("cloner", ["the server", "the stage"])
-def test_one_is_killed_as_it_is_cloned(tmp_path: Path, cloner: str, dies: str) -> None:
-    """What has been cloned is found by the number that the kernel has written down."""
-    copy = copy_of_libct(tmp_path / "copy/libct")
+def start_with(path: Path, cloner: str, does: dict[str, str], *, interrupted: int = 0) -> list[str]:
+    """What comes of a start and an exec, and the children that are left.
+
+    cloner: the one meant, as what it clones is.
+    does: what "cloner" and "clone" do at the instant when neither has told of the clone.
+    interrupted: so many times is the runtime, from when there is the clone.
+    """
+    copy = copy_of_libct(path / "copy/libct")
     file = copy / "bootstrap/performer.py"
     text = file.read_text()
     which = "not " if cloner == "the server" else ""
-    if dies == "clone":
-        place = '            talk.tell(("cloned", steps[-1][0]))\n'
-        code = f"""            if {which}context.values.get("is second"):
-                posix._exit(9)  # process 1 of a namespace cannot kill itself
-            context.values["is second"] = True
-"""
-    else:
-        place = "                posix.close(pidfd)\n"
-        code = f"""                if {which}context.values.get("is clone"):
-                    posix.kill(posix.getpid(), 9)
-"""
-    assert text.count(place) == 1
-    file.write_text(text.replace(place, code + place))
+    for who, place, key, after in (
+        ("cloner", "                posix.close(pidfd)\n", "is clone", ""),
+        ("clone", '            talk.tell(("cloned", steps[-1][0]))\n', "is second", " = True"),
+    ):
+        assert text.count(place) == 1
+        room = place[: len(place) - len(place.lstrip())]
+        code = f"{room}if {which}context.values.get({key!r}):\n{room}    {does.get(who, 'pass')}\n"
+        if after:
+            code += f"{room}context.values[{key!r}]{after}\n"
+        text = text.replace(place, code + place)
+    file.write_text(text)
     script = f"""
-import os, sys
+import os, signal, sys
 sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
 import libct
 from tests.containers import make_config, run_in, running
 from tests.kernel.test_bootstrap_server import children
 
+left = {interrupted}
+
+def interrupt(*_):
+    global left
+    if left == {interrupted} and "libct:init" not in children():
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        return
+    left -= 1
+    if left:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+    raise KeyboardInterrupt
+
+def clones(who):
+    if left and who == {cloner!r}:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+signal.signal(signal.SIGALRM, interrupt)
 try:
+    clones("the server")
     with running(make_config(), "sleep", "600") as container:
+        clones("the stage")
         run_in(container, "true")
     print("ran")
 except libct.Error as error:
     print(error)
+except KeyboardInterrupt:
+    print("interrupted")
 libct.stop_server()
 print(children())
 """
@@ -716,9 +742,37 @@ print(children())
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    said, left = done.stdout.splitlines()
-    assert "ended unexpectedly" in said if dies == "clone" else said == "ran"
+    return done.stdout.splitlines()
+
+
+DIES = {"cloner": "posix.kill(posix.getpid(), 9)", "clone": "posix._exit(9)"}  # it may be process 1
+
+
+@pytest.mark.parametrize("dying", [["clone"], ["cloner"], ["clone", "cloner"]], ids="+".join)
+@pytest.mark.parametrize("cloner", ["the server", "the stage"])
+def test_one_is_killed_as_it_is_cloned(tmp_path: Path, cloner: str, dying: list[str]) -> None:
+    """What has been cloned is found by the number that the kernel has written down."""
+    said, left = start_with(tmp_path, cloner, {who: DIES[who] for who in dying})
+    assert "ended unexpectedly" in said if "clone" in dying else said == "ran"
     assert left == "[]"
+
+
+@pytest.mark.parametrize(
+    ("cloner", "waiting", "interrupted"),
+    [
+        ("the server", ["clone"], 1),
+        ("the stage", ["clone"], 1),
+        ("the stage", ["clone", "cloner"], 1),
+        ("the server", ["clone"], 2),  # again while the first one is heeded, which takes 1 s
+        ("the stage", ["clone", "cloner"], 2),
+    ],
+)
+def test_what_has_been_cloned_and_not_told_of_is_ended(
+    tmp_path: Path, cloner: str, waiting: list[str], interrupted: int
+) -> None:
+    does = dict.fromkeys(waiting, "time.sleep(600)")
+    told = start_with(tmp_path, cloner, does, interrupted=interrupted)
+    assert told == ["interrupted", "[]"]
 
 
 @pytest.mark.parametrize("cloner", ["the server", "the stage"])

@@ -609,8 +609,8 @@ def test_delete_force_removes_nothing_of_others(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, reason in (
         ("place", "no container's, it has 'deep' in it"),
-        ("link", "Not a directory"),
-        ("bare", "Not a directory"),
+        ("link", "not a directory"),
+        ("bare", "not a directory"),
     ):
         done = libct("delete", "--force", name, root=tmp_path / "root")
         assert done.returncode == 1, name
@@ -644,9 +644,14 @@ def test_exec_as_a_named_user(sleeper: str) -> None:
 def test_exec_with_one_more_capability(sleeper: str) -> None:
     command = ("grep", "CapEff", "/proc/self/status")
     before = int(libct("exec", sleeper, *command, check=True).stdout.split()[1], 16)
-    after = libct("exec", "-c", "net_raw", sleeper, *command, check=True).stdout.split()[1]
+    after = libct("exec", "-c", "CAP_NET_RAW", sleeper, *command, check=True).stdout.split()[1]
     cap_net_raw = 13
     assert int(after, 16) == before | 1 << cap_net_raw != before
+    # As in config.json, and as with runc.
+    for name in ("net_raw", "cap_net_raw", "NET_RAW"):
+        done = libct("exec", "-c", name, sleeper, *command, check=True)
+        assert int(done.stdout.split()[1], 16) == before
+        assert f"unknown capability, ignored: '{name}'" in done.stderr
 
 
 def test_exec_of_a_process_file(sleeper: str, tmp_path: Path) -> None:
@@ -658,9 +663,22 @@ def test_exec_of_a_process_file(sleeper: str, tmp_path: Path) -> None:
     }
     path = tmp_path / "process.json"
     path.write_text(json.dumps(process))
-    done = libct("exec", "--process", path, "-e", "B=2", sleeper, check=True)
-    assert done.stdout == "1\n/usr\n1 2\n"
+    done = libct("exec", "--process", path, "--tty", sleeper, check=True)
+    assert done.stdout == "1\n/usr\n1\n"  # and no terminal
     assert libct("exec", "--process", path, sleeper, "true").returncode == 255
+    for options in (
+        ["-e", "B=2"],
+        ["--user", "0"],
+        ["--cwd", "/"],
+        ["--additional-gids", "7"],
+        ["--cap", "CAP_KILL"],
+        ["--no-new-privs"],
+        ["--process-label", "x"],
+        ["--apparmor", "x"],
+    ):
+        done = libct("exec", "--process", path, *options, sleeper)
+        assert (done.returncode, done.stdout) == (255, ""), options
+        assert "libct: either --process or --" in done.stderr
     path.write_text(json.dumps({**process, "args": "sh"}))
     assert "process.json.args: not a list" in libct("exec", "--process", path, sleeper).stderr
 
@@ -691,12 +709,13 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
         (["--cgroup", "a", "--cgroup", "b", "ID", "true"], "each needs its CONTROLLER: 'a'"),
         (["--cgroup", "../x", "ID", "true"], " bad sub cgroup path: ../x is not a sub cgroup path"),
         (["--cgroup", "nothing:x", "ID", "true"], "unknown controller nothing"),
-        (["--cgroup", "no-such", "ID", "true"], "No such file or directory"),
+        (["--cgroup", "no-such", "ID", "true"], "no such file or directory"),
         (["--pidfd-socket", "/x", "ID", "true"], "cannot connect to the pidfd socket '/x'"),
-        (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: not supported yet"),
+        (["--apparmor", "x", "ID", "true"], "process.apparmorProfile: AppArmor is not enabled"),
         (["--env", "A", "ID", "true"], "--env: not NAME=VALUE: 'A'"),
-        (["ID"], "no command"),
+        (["ID"], "process args cannot be empty"),
         (["-t", "-d", "ID", "true"], "cannot allocate tty"),
+        (["--preserve-fds", "-1", "ID", "true"], "--preserve-fds -1: not a number of descriptors"),
         (["--console-socket", "/x", "ID", "true"], "cannot use console socket"),
         (["--process", "/no/such/file", "ID"], "cannot read the process file"),
     ],
@@ -754,7 +773,7 @@ def test_plan_is_what_the_trace_says_was_done(tmp_path: Path, rootfs: Path) -> N
     # run does not wait for a start.
     libct("run", "--trace", trace, "-b", bundle, name, check=True)
     traced = [json.loads(line) for line in trace.read_text().splitlines()]
-    held = ("open_start", "prepare_wait", "await_start")
+    held = ("clone_messenger", "prepare_wait", "await_start")
     wanted = [step["title"] for step in planned if step["op"] not in held]
     assert [line["title"] for line in traced] == wanted
 
@@ -795,7 +814,7 @@ def test_errors_go_to_the_log(tmp_path: Path) -> None:
         libct("--log", log, "--log-format", "json", "state", 'no"such')
     first, last = [json.loads(line) for line in log.read_text().splitlines()]
     assert last["level"] == "error"
-    assert "invalid container id" in last["msg"]
+    assert "invalid container ID format: " in last["msg"]
     assert sorted(first) == ["level", "msg", "time"]
     log.unlink()
     libct("--log", log, "state", "none")

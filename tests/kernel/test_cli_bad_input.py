@@ -53,7 +53,7 @@ def refused(*args: str | os.PathLike[str], status: int = 1, **options: Any) -> s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "config.json: no such file"),
+        (None, "JSON specification file config.json not found"),
         ("", "config.json:1:1: "),
         ("{", "config.json:1:2: "),
         ('{"ociVersion": "1.2.0",\n "root": }', "config.json:2:10: "),
@@ -139,7 +139,7 @@ def test_every_finding_has_its_line(tmp_path: Path, rootfs: Path) -> None:
 def test_ids_that_are_invalid(tmp_path: Path, rootfs: Path, command: str, name: str) -> None:
     bundle = make_bundle(tmp_path, rootfs=rootfs, args=["true"])
     options = ["-b", str(bundle)] if command == "run" else []
-    assert "container id" in refused(command, *options, name)
+    assert "container ID" in refused(command, *options, name)
 
 
 def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
@@ -161,7 +161,7 @@ def test_what_is_ignored_is_warned_about(tmp_path: Path, rootfs: Path) -> None:
     change_config(bundle, process={"args": ["sleep", "1000"], "capabilities": None})
     libct("run", "-d", "-b", bundle, name, check=True)
     try:
-        done = libct("exec", "--cap", "OTHER", name, "sh", "-c", "echo its own >&2", check=True)
+        done = libct("exec", "--cap", "CAP_OTHER", name, "sh", "-c", "echo its own >&2", check=True)
         first, *_, last = done.stderr.splitlines()
         assert "level=warning" in first
         assert "unknown capability, ignored: 'CAP_OTHER'" in first
@@ -220,7 +220,7 @@ def test_capabilities_that_libct_lacks_are_left_out_of_a_further_process(
     name = unique()
     libct("run", "-d", "-b", bundle, name, check=True)
     try:
-        words = ["--cap", "CHOWN", name, "grep", "CapBnd", "/proc/self/status"]
+        words = ["--cap", "CAP_CHOWN", name, "grep", "CapBnd", "/proc/self/status"]
         done = _without_chown("exec", *words)
         full = libct("exec", *words, check=True)
     finally:
@@ -256,7 +256,7 @@ def test_capabilities_that_no_host_grants_are_left_out(tmp_path: Path, rootfs: P
 
 def test_plan_refuses_the_ids_that_a_start_would(tmp_path: Path, rootfs: Path) -> None:
     bundle = make_bundle(tmp_path, rootfs=rootfs)
-    assert "invalid container id 'a/b'" in refused("plan", "-b", bundle, "a/b")
+    assert "invalid container ID format: 'a/b'" in refused("plan", "-b", bundle, "a/b")
 
 
 def test_an_id_in_use(tmp_path: Path, rootfs: Path) -> None:
@@ -274,13 +274,12 @@ def test_no_permission(user_path: Path) -> None:
     closed = session_directory() / unique("closed")
     closed.mkdir(mode=0o700)
     line = refused("run", "-b", bundle, unique(), root=closed / "state", user=True)
-    assert "Permission denied" in line
+    assert "permission denied" in line
     assert "choose another place with --root" in line
-    # A container such as root's, without a user namespace.
-    namespaces = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]
-    linux = {"namespaces": namespaces, "uidMappings": None, "gidMappings": None}
-    change_config(bundle, linux=linux)
-    assert "user namespace" in refused("run", "-b", bundle, unique(), user=True)
+    # Ids of somebody else's.
+    maps = [{"containerID": 0, "hostID": 7, "size": 1}]
+    change_config(bundle, linux={"uidMappings": maps, "gidMappings": maps})
+    assert "newuidmap" in refused("run", "-b", bundle, unique(), user=True)
 
 
 @pytest.mark.parametrize("kib", [4, 8, 16])
@@ -301,7 +300,7 @@ def test_a_full_state_directory(tmp_path: Path, rootfs: Path, kib: int) -> None:
         if done.returncode == 0:
             return f"fits {left}"
         assert done.stderr.count("\n") == 1, done.stderr
-        assert "No space left on device" in done.stderr
+        assert "no space left on device" in done.stderr
         assert "the file system is full" in done.stderr
         return f"full {left}"
 

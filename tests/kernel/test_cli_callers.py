@@ -116,6 +116,12 @@ def test_no_name_tells_a_terminal_what_to_do(tmp_path: Path, rootfs: Path) -> No
     assert WRITTEN_OUT in fails("run", "-b", f"/{EVIL}", name).replace("\\\\", "\\")
 
 
+def test_what_a_hook_says_in_several_lines_is_told_in_one(tmp_path: Path, rootfs: Path) -> None:
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo one >&2; echo two >&2; exit 1"]}
+    make_bundle(tmp_path, rootfs=rootfs, hooks={"createRuntime": [hook]})
+    assert "one\\ntwo" in fails("run", "-b", tmp_path, unique())
+
+
 def test_a_traceback_tells_a_terminal_nothing(tmp_path: Path) -> None:
     done = libct("--debug", "run", "-b", f"{tmp_path}/{EVIL}", unique())
     assert "Traceback" in done.stderr
@@ -136,6 +142,17 @@ def test_a_container_that_does_not_exist(words: list[str]) -> None:
 
 def test_exec_fails_with_a_status_of_its_own() -> None:
     assert "container does not exist" in fails("exec", unique(), "true", status=255)
+
+
+def test_texts_of_errno_have_no_capitals(sleeper: str, tmp_path: Path) -> None:
+    """As with runc, and wherever the error was found."""
+    none = "no such file or directory"
+    assert none in fails("exec", "--process", tmp_path / "none", sleeper, status=255)
+    assert none in fails("exec", "--cwd", "/none", sleeper, "true", status=255)
+    assert none in fails("update", "--resources", tmp_path / "none", sleeper)
+    (tmp_path / "file").mkdir()
+    where = tmp_path / "file"
+    assert "is a directory" in fails("exec", "--process", where, sleeper, status=255)
 
 
 def test_a_container_that_has_stopped(sleeper: str) -> None:

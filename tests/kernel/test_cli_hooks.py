@@ -134,7 +134,7 @@ def test_a_hook_of_create_fails(tmp_path: Path, rootfs: Path, command: str, kind
     (line,) = done.stderr.splitlines()
     first = f"unable to start container process: error running {kind} hook #0: "  # runc's words
     assert f"{first}cannot run the {kind} hook /bin/sh" in line
-    assert "it exited with status 7: one\\ntwo [step " in line
+    assert "exit status 7: one\\ntwo [step " in line
     assert line.endswith(f", from hooks.{kind}[0]]")
     assert json.loads(log.read_text().splitlines()[-1])["msg"] in line
     assert gone(name)
@@ -198,7 +198,7 @@ def test_a_poststop_hook_fails(tmp_path: Path, rootfs: Path, command: str) -> No
     assert done.returncode == failed
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["level"] for line in lines] == ["warning"] + ["error"] * failed
-    assert "cannot run the poststop hook /bin/sh: it exited with status 3: why [" in lines[0]["msg"]
+    assert "cannot run the poststop hook /bin/sh: exit status 3: why [" in lines[0]["msg"]
     assert (tmp_path / "x").exists()
     assert gone(name)
 

@@ -99,7 +99,7 @@ def test_limits_from_standard_input(limited: str) -> None:
     assert read(limited, "cpuset.cpus", "cpuset.cpus") == "0"
     # Devices are left as they are: that of /dev/kmsg is still out of reach.
     command = "mknod /tmp/kmsg c 1 11 && { (exec 3>/tmp/kmsg) || exit 3; }"
-    assert libct("exec", "-c", "mknod", limited, "sh", "-c", command).returncode == 3
+    assert libct("exec", "-c", "CAP_MKNOD", limited, "sh", "-c", command).returncode == 3
     config = load(str(state_root()), limited).config
     assert config.cgroups is not None
     assert not config.cgroups.resources.skip_devices
@@ -130,7 +130,7 @@ def test_idle_and_back(limited: str) -> None:
         (["--mem-bw-schema", "MB:0=20"], "--mem-bw-schema: not supported yet"),
         (["--memory", "lots"], "--memory: not a size like 256M: 'lots'"),
         (["--cpuset-cpus", "x"], "--cpuset-cpus: "),
-        (["-r", "/no/such"], "cannot read the limits from '/no/such': No such file or directory"),
+        (["-r", "/no/such"], "cannot read the limits from '/no/such': no such file or directory"),
         (["-r", "-"], "standard input:1:1: "),
         (["-r", "-", "--memory", "1G"], "either --resources or single limits, not both: --memory"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -17,6 +18,8 @@ import pytest
 
 import libct
 from libct.bootstrap import client, servers
+from libct.bootstrap.answer import EXECUTES, failed
+from libct.bootstrap.failure import Failure
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
 from libct.life import holdings as holdings_module, releasing
 from libct.life.container import list_containers
@@ -368,12 +371,21 @@ def test_several_release_it_at_once() -> None:
             assert container.status() == "running"
 
 
-def test_a_first_process_that_dies_as_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("about_to", [False, True], ids=["waiting", "about to execute"])
+@pytest.mark.parametrize("waited", [False, True], ids=["a zombie", "waited for"])
+def test_a_first_process_that_dies_as_it_is_released(
+    monkeypatch: pytest.MonkeyPatch, *, waited: bool, about_to: bool
+) -> None:
     release = releasing._release
 
     def kill_and_release(held: Held, pidfd: int) -> bytes:
         process.signal(signal.SIGKILL)
-        assert process.wait(10).signal == signal.SIGKILL
+        if waited:
+            assert process.wait(10).signal == signal.SIGKILL
+        else:
+            assert wait_until(lambda: state_of(process.pid) == "Z")
+        if about_to:  # it said so as it died
+            monkeypatch.setattr(releasing, "_read", lambda reader: EXECUTES)
         return release(held, pidfd)
 
     with create() as container:
@@ -383,6 +395,57 @@ def test_a_first_process_that_dies_as_it_is_released(monkeypatch: pytest.MonkeyP
         with pytest.raises(libct.ContainerNotRunning, match="container process is already dead"):
             container.exec()
         assert container.status() == "stopped"
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+WHY = (2, "execve(x)", "No such file or directory", "x", "")
+
+
+@pytest.mark.parametrize(
+    "said", [b"x", EXECUTES + b"x", *(EXECUTES + failed(Failure(n, *WHY)) for n in (0, 999))]
+)
+def test_who_speaks_for_a_first_process_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """Somebody inside has written it just before the end."""
+    monkeypatch.setattr(releasing, "_read", lambda reader: said)
+    with create() as container:
+        container.start(process := first())
+        with pytest.raises(libct.StepError, match="it says what cannot be understood"):
+            container.exec()
+        assert process.wait(10).signal == signal.SIGKILL
+
+
+def test_a_fifo_that_others_have_filled_holds_nobody_up() -> None:
+    with create() as container:
+        container.start(process := first())
+        process.signal(signal.SIGSTOP)  # else it reads what comes first
+        assert wait_until(lambda: state_of(process.pid) == "T")
+        path = f"{state_directory()}/{container.id}/exec.fifo"
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+
+        def rescue() -> None:
+            os.read(reader, 1 << 16)
+            process.signal(signal.SIGKILL)
+
+        held_up = threading.Timer(10, rescue)  # no signal would, while exec() has the lock
+        held_up.start()
+        try:
+            with pytest.raises(libct.StepError, match="it says what cannot be understood"):
+                container.exec()
+        finally:
+            held_up.cancel()
+            os.close(writer)
+        held_up.join()
+        os.close(reader)
+        assert process.wait(10).signal == signal.SIGKILL
 
 
 def test_a_first_process_that_dies_before_it_is_released() -> None:

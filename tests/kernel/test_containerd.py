@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.containerd import Containerd
-from tests.engines import IMAGE
+from tests.engines import FILTERED, FORBIDDEN, IMAGE
 from tests.support import CHECKOUT, default_spec, make_bundle, requires, unique, wait_until
 from tests.terminals import Session
 
@@ -67,6 +67,15 @@ def test_streams_and_exit_status(ctr: Containerd) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
     assert calls(ctr, name)[:3] == ["create", "start", "delete"]
     assert name not in ctr.output("containers", "ls", "--quiet").split()
+
+
+def test_the_default_profile_of_seccomp(ctr: Containerd) -> None:
+    found = [
+        ctr("run", "--rm", *options, IMAGE, unique(), "sh", "-c", FILTERED).stdout.split()
+        for options in (["--seccomp"], [])
+    ]
+    assert found[0] == FORBIDDEN
+    assert found[1][:2] == ["Seccomp:", "0"]
 
 
 def test_standard_input(ctr: Containerd) -> None:

@@ -6,10 +6,12 @@ the function of this module that hides it names the sentence there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import select
+import shutil
 import socket
 import tempfile
 from collections import Counter
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from libct.syscalls.mounts import umount2
 from tests.support import (
     CHECKOUT,
     CLONE_NEWNS,
@@ -650,6 +653,16 @@ def test_exec_at_a_terminal(rootfs: Path) -> None:
     compare(*found)
 
 
+NODES = {"null": 13, "zero": 15, "full": 17, "random": 18, "urandom": 19, "tty": 50}
+LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "core": "/proc/kcore",
+    "ptmx": "pts/ptmx",
+}
+
 # --- what is said ---
 
 
@@ -685,8 +698,58 @@ def _hooked(kind: str, *paths: str) -> dict[str, Any]:
     return {"hooks": {kind: [{"path": path} for path in paths]}}
 
 
+def _shell_hook(script: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script], **changes}]}
+    }
+
+
+_HOOKS = (
+    *("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"),
+)
+_AROUND = {"around": "->around"}
+SPACES = [{"type": kind} for kind in ("mount", "pid", "uts", "ipc")]
+_LOOP = "too many levels of symbolic links"
 _ORDINARY = "filesystem .* must be mounted on ordinary directory"
 SAID: dict[str, Said] = {
+    "no source, by its errno": Said(
+        "no such file or directory", _mounted("/mnt", "/no/such", "bind", "bind")
+    ),
+    "a working directory that is a file": Said(
+        "not a directory", {"process": {"cwd": "/etc/passwd"}}
+    ),
+    "no network namespace": Said(
+        "no such file or directory",
+        {"linux": {"namespaces": [*SPACES, {"type": "network", "path": "/no/such"}]}},
+    ),
+    "below proc": Said(
+        "cannot be mounted because it is inside /proc",
+        _mounted("/proc/sys", "/etc", "bind", "bind"),
+    ),
+    "not proc": Said(
+        '/proc" cannot be mounted because it is not of type proc',
+        _mounted("/proc", "/etc", "bind", "bind"),
+    ),
+    "masked by a link to itself": Said(
+        "can't mask path /around", {"linux": {"maskedPaths": ["/around"]}}, files=_AROUND
+    ),
+    "read-only by a link to itself": Said(
+        'can\'t make "/around" read-only', {"linux": {"readonlyPaths": ["/around"]}}, files=_AROUND
+    ),
+    "masked, by its errno": Said(_LOOP, {"linux": {"maskedPaths": ["/around"]}}, files=_AROUND),
+    "no arguments": Said("args must not be empty", {"process": {"args": []}}),
+    "a hook with a status": Said("exit status 7", _shell_hook("exit 7")),
+    "a hook that is killed": Said("signal: killed", _shell_hook("kill -9 $$")),
+    "a hook that is ended": Said("signal: terminated", _shell_hook("kill $$")),
+    "a hook that takes its time": Said(
+        "hook ran past specified timeout of 1.0s", _shell_hook("exec sleep 100", timeout=1)
+    ),
+    **{
+        f"{kind} cannot be run": Said(
+            "fork/exec /no/such: no such file or directory", _hooked(kind, "/no/such")
+        )
+        for kind in _HOOKS
+    },
     "no interpreter": Said(
         "exec /run.sh: no such file or directory", command="/run.sh", files={"run.sh": "#!/no/sh\n"}
     ),
@@ -705,6 +768,11 @@ SAID: dict[str, Said] = {
         'exec: "/around": stat /around: too many levels of symbolic links',
         command="/around",
         files={"around": "->around"},
+    ),
+    "no program in PATH": Said(
+        r'exec: "data": executable file not found in \$PATH',
+        command="data",
+        files={"bin/data": "->../etc/passwd"},
     ),
     "no program": Said('exec: "/etc/passwd": permission denied', command="/etc/passwd"),
     "a directory": Said('exec: "/etc": permission denied', command="/etc"),
@@ -733,14 +801,7 @@ SAID: dict[str, Said] = {
             _hooked(kind, *paths),
             f"error running {kind} hook #{number}: ",
         )
-        for kind in (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        )
+        for kind in _HOOKS
         for number, paths in enumerate((["/bin/false"], ["/bin/true", "/no/such"]))
     },
 }
@@ -796,6 +857,12 @@ def test_unified_on_v1(rootfs: Path, tmp_path: Path) -> None:
     ("options", "command", "words"),
     [
         ([], "/etc/run.sh", "exec /etc/run.sh: no such file or directory"),
+        (
+            ["--cwd", "/no"],
+            "true",
+            r'chdir to cwd \("/no"\) set in config.json failed: no such file',
+        ),
+        (["--cwd", "/etc/run.sh"], "true", r"config.json failed: not a directory"),
         ([], "/no/sh", 'exec: "/no/sh": stat /no/sh: no such file or directory'),
         (["--cgroup", ".."], "true", r"\.\. is not a sub cgroup path"),
         (["--cgroup", "pids:a/../../b"], "true", r"a/\.\./\.\./b is not a sub cgroup path"),
@@ -809,8 +876,66 @@ def test_an_exec_that_fails(options: list[str], command: str, words: str) -> Non
     for runtime in runtimes(bundle):
         runtime("run", "--detach", "--bundle", bundle, runtime.id)
         # Since 1.3 that of v2 begins so.
-        newer = "bad sub cgroup path: " * (runtime.name == "libct" and bool(options))
+        newer = "bad sub cgroup path: " * (runtime.name == "libct" and "--cgroup" in options)
         said_by(runtime, newer + words, "exec", *options, runtime.id, command)
+
+
+@pytest.mark.parametrize("text", ["#!/no/sh\n", "text\n"])
+def test_the_status_of_what_execve_refuses(rootfs: Path, tmp_path: Path, text: str) -> None:
+    """docs/compatibility.md: A command that execve(2) refuses."""
+    command = rootfs / "etc/refused"
+    command.write_text(text)
+    command.chmod(0o755)
+    bundle = bundle_of(rootfs, "/etc/refused")
+    sleeping = bundle_of(rootfs, "sleep", "1000")
+    wanted = {"runc": [0, 0, 0, 1], "libct": [1, 1, 255, 255]}
+    for runtime in runtimes(bundle):
+        found = []
+        run(runtime.command("create", "--bundle", bundle, runtime.id), check=True)
+        commands: list[list[str | os.PathLike[str]]] = [
+            ["start"],
+            ["run", "--detach", "--bundle", bundle],
+            ["exec", "--detach"],
+            ["exec"],
+        ]
+        for words in commands:
+            more = []
+            if words[0] == "run":
+                runtime("delete", "--force", runtime.id)
+            elif words == ["exec", "--detach"]:
+                runtime("delete", "--force", runtime.id)
+                run(
+                    runtime.command("run", "--detach", "--bundle", sleeping, runtime.id), check=True
+                )
+            if words[0] == "exec":
+                more = ["/etc/refused"]
+            found.append(run(runtime.command(*words, runtime.id, *more)).returncode)
+        assert found == wanted[runtime.name]
+
+
+def test_what_has_nothing_to_start_from(rootfs: Path, tmp_path: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        words = "JSON specification file config.json not found"
+        said_by(runtime, words, "run", "--bundle", tmp_path, runtime.id)
+        for name in ("a b", "a/b", "-a=", "."):
+            words = "invalid container ID format"
+            said_by(runtime, words, "run", "--bundle", bundle, "--", name)
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        said_by(runtime, "process args cannot be empty", "exec", runtime.id)
+
+
+def test_a_start_or_a_pause_at_the_wrong_time(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    for runtime in runtimes(bundle):
+        runtime("run", "--detach", "--bundle", bundle, runtime.id)
+        said_by(runtime, "cannot start an already running container", "start", runtime.id)
+        runtime("pause", runtime.id)
+        said_by(runtime, "container not running", "pause", runtime.id)
+        runtime("resume", runtime.id)
+        runtime("kill", runtime.id, "KILL")
+        wait_until(lambda: '"stopped"' in runtime("state", runtime.id))  # noqa: B023
+        said_by(runtime, "cannot start a container that has stopped", "start", runtime.id)
 
 
 def test_exec_in_a_container_that_does_not_run(rootfs: Path) -> None:
@@ -863,6 +988,81 @@ def test_a_limit_that_an_ordinary_user_cannot_set(
     words = f"cannot set {controller} limit: container could not join or create cgroup"
     for runtime in runtimes(bundle, user=True):
         said_by(runtime, words, "run", "--bundle", bundle, runtime.id)
+
+
+@requires("user", "cgroup1")
+def test_an_ordinary_users_container_without_groups(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sleep", "1000")
+    make_bundle(bundle, rootfs=rootfs, args=("sleep", "1000"), rootless=True)
+    for runtime in runtimes(bundle, user=True):
+        runtime("create", "--bundle", bundle, runtime.id)
+        for options, controller in (
+            (["--pids-limit", "9"], "pids"),
+            (["--memory", "100M"], "memory"),
+            (["--cpu-share", "512"], "cpu"),
+            (["--cpuset-cpus", "0"], "cpuset"),
+        ):
+            words = f"cannot set {controller} limit: container could not join or create cgroup"
+            said_by(runtime, f"(?<!error: ){words}", "update", *options, runtime.id)
+        words = "cannot toggle freezer: cgroups not configured for container"
+        said_by(runtime, words, "pause", runtime.id)
+
+
+def test_pids_without_a_limit(rootfs: Path) -> None:
+    bundle = bundle_of(rootfs, "sh", "-c", ": | cat", linux={"resources": {"pids": {}}})
+    for runtime in runtimes(bundle):
+        runtime("run", "--bundle", bundle, runtime.id)
+
+
+@pytest.mark.parametrize("what", ["file", "link", "directory", "nothing"])
+def test_a_device_where_the_image_has_something(rootfs: Path, what: str) -> None:
+    """Nobody's data is removed for it.  Another node is: docs/compatibility.md."""
+    look = "stat -c '%F %a %t:%T %s' /opt/new; cat /etc/passwd | wc -l; ls -A /opt"
+    found = []
+    for runtime in runtimes(
+        bundle := bundle_of(
+            rootfs,
+            *("sh", "-c", look),
+            linux={"devices": [{"path": "/opt/new", "type": "c", "major": 1, "minor": 3}]},
+        )
+    ):
+        with image_has(rootfs / "opt/new", what):
+            found.append(runtime("run", "--bundle", bundle, runtime.id))
+    assert found[0] == found[1]
+
+
+@contextlib.contextmanager
+def image_has(place: Path, what: str) -> Iterator[None]:
+    place.parent.mkdir(exist_ok=True)
+    if what == "file":
+        place.write_text("data")
+    elif what == "link":
+        place.symlink_to("/etc/passwd")
+    elif what == "directory":
+        place.mkdir()
+    yield
+    shutil.rmtree(place.parent)
+
+
+def test_a_dev_that_is_mounted_before_the_start(rootfs: Path) -> None:
+    mounts = [one for one in SPEC["mounts"] if not one["destination"].startswith("/dev")]
+    look = "find /dev -exec stat -c '%N %F %a %u:%g %t:%T' {} + | sort"
+    bundle = bundle_of(rootfs, "sh", "-c", look, mounts=mounts)
+
+    def body() -> list[str]:
+        found = []
+        for runtime in runtimes(bundle):
+            kernel_mount("tmpfs", str(rootfs / "dev"), "tmpfs")
+            for name, minor in NODES.items():
+                os.mknod(rootfs / "dev" / name, 0o20640, os.makedev(minor // 10, minor % 10))
+            for name, target in LINKS.items():
+                (rootfs / "dev" / name).symlink_to(target)
+            found.append(runtime("run", "--bundle", bundle, runtime.id))
+            umount2(str(rootfs / "dev"))
+        return found
+
+    runc, libct = in_namespaces(CLONE_NEWNS, body)
+    assert runc == libct
 
 
 def through_a_socket(runtime: Runtime, bundle: Path) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docker import Docker
-from tests.engines import IMAGE, POLITE
+from tests.engines import ALLOWED, FILTERED, FORBIDDEN, IMAGE, POLITE
 from tests.support import busybox, requires, run, unique, wait_until
 from tests.terminals import Session
 
@@ -194,6 +194,14 @@ def test_capabilities(docker: Docker, options: list[str], effective: int) -> Non
     assert found["Amb"] == 0
 
 
+def test_the_default_profile_of_seccomp(docker: Docker, polite: str) -> None:
+    command = *ALONE, IMAGE, "sh", "-c", FILTERED
+    assert docker("run", "--rm", *command).stdout.split() == FORBIDDEN
+    assert docker("exec", polite, "sh", "-c", FILTERED).stdout.split() == FORBIDDEN
+    options = ["--security-opt", "seccomp=unconfined"]
+    assert docker("run", "--rm", *options, *command).stdout.split() == ALLOWED
+
+
 @requires("cgroup1")
 def test_limits(docker: Docker) -> None:
     options = [*ALONE, "--memory", "64m", "--memory-reservation", "32m", "--pids-limit", "20"]
@@ -356,6 +364,21 @@ def test_pause(docker: Docker, tmp_path: Path) -> None:
     assert wait_until(lambda: count.read_text() not in (before, ""))
     docker("pause", name, check=True)
     docker("rm", "--force", name, check=True)
+
+
+def test_build(docker: Docker, tmp_path: Path) -> None:
+    lines = [
+        f"FROM {IMAGE}",
+        "RUN grep Seccomp: /proc/self/status >/made",
+        "USER 1000",
+        "RUN id -u",
+    ]
+    (tmp_path / "Dockerfile").write_text("\n".join(lines))
+    name = unique()
+    docker("build", "--network", "none", "--tag", name, tmp_path, check=True)
+    assert docker.output("run", "--rm", *ALONE, name, "cat", "/made").split() == ["Seccomp:", "2"]
+    assert docker.output("run", "--rm", *ALONE, name, "id", "-u") == "1000\n"
+    docker("rmi", "--force", name, check=True)
 
 
 def test_create_start_and_copies(docker: Docker, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from libct.bootstrap import servers
 from libct.bootstrap.context import Context
 from libct.bootstrap.lending import Lender, lend_sources
 from libct.bootstrap.namespaces import open_root_of
+from libct.cgroups.layout import detect
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -33,6 +34,7 @@ from libct.config import (
     TimeOffset,
 )
 from libct.config.mount_flags import MS_BIND
+from libct.config.validate import facts_of_host
 from libct.network import ready
 from libct.syscalls import pidfds
 from libct.syscalls.constants import CAPABILITIES
@@ -57,6 +59,7 @@ from ..support import (
     forked,
     give_to_user,
     in_namespaces,
+    mount,
     requires,
     unique,
     user_account,
@@ -239,6 +242,37 @@ def user_namespace(**files: str) -> Iterator[str]:
             yield f"{place}/ns/user"
         finally:
             helper.kill()
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_mappings_of_a_joined_user_namespace_are_compared(wrong: bool, tmp_path: Path) -> None:
+    """Also where its path leads to no process: the kernel says what they are once it is joined."""
+    shared_rootfs()
+    state_directory()
+    place = tmp_path / "user"
+    place.touch()
+
+    def body() -> None:
+        rows = "0 100000 65536"
+        with user_namespace(uid_map=rows, gid_map=rows) as path:
+            mount(path, str(place), "", MS_BIND)
+            assert facts_of_host().user_namespace_maps(str(place)) == (MAP, MAP)
+        # Its last process has ended, and the namespace is there by the mount alone.
+        assert facts_of_host().user_namespace_maps(str(place)) is None
+        other = [IDMap(0, 100000, 10)]
+        config = make_config(
+            namespaces=(*USUAL, (NEWUSER, str(place))),
+            uid_mappings=MAP,
+            gid_mappings=other if wrong else MAP,
+        )
+        if wrong:
+            with pytest.raises(libct.Error, match="namespace maps 0 100000 65536") as caught:
+                shell(config, "true")
+            assert "from linux.gidMappings" in str(caught.value)
+        else:
+            assert shell(config, "id -u").lines == ["0"]
+
+    in_namespaces(CLONE_NEWNS, body)
 
 
 def groups_of(pid: int) -> list[str]:
@@ -707,6 +741,19 @@ def test_who_could_not_come_back_does_not_leave() -> None:
         assert namespaces("self") == before
 
     in_namespaces(CLONE_NEWUSER, body, uid_map="0 0 1", gid_map="0 0 1", timeout=20)
+
+
+def test_a_user_namespace_that_has_all_ids_as_they_are_is_one() -> None:
+    """Its maps look like those of the first, and root has no right to the host's namespaces."""
+
+    def body() -> None:
+        assert Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+        assert shell(make_config(), "id -u").output == "0\n"
+        assert detect().userns
+
+    shared_rootfs()
+    assert not detect().userns
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
 
 
 def test_who_cannot_come_back_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,6 @@ def test_a_deadline_on_some_of_the_cpus(tmp_path: Path, limited: bool) -> None:
     line = refused(bundle)
     assert "cannot set the scheduling policy: sched_setattr(0, {sched_policy=SCHED_DEADLINE" in line
     assert (
-        ": Operation not permitted (process scheduler can't be used together with AllowedCPUs:"
+        ": operation not permitted (process scheduler can't be used together with AllowedCPUs:"
         " SCHED_DEADLINE needs all CPUs, linux.resources.cpu.cpus gives '0'; it needs CAP_SYS_NICE"
     ) in line

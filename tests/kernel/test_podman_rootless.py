@@ -15,7 +15,7 @@ from libct.config.mount_flags import (
     MS_RDONLY,
     MS_REMOUNT,
 )
-from tests.podman import IMAGE, Podman
+from tests.podman import IMAGE, Podman, forbidden_call
 from tests.support import (
     CLONE_NEWNS,
     give_to_user,
@@ -82,6 +82,27 @@ def test_ids_and_exit_status(podman: Podman) -> None:
 def test_exit_statuses(podman: Podman, words: list[str], status: int) -> None:
     done = podman("run", "--rm", *words)
     assert done.returncode == status, done.stderr
+
+
+@requires("compiler")
+def test_the_default_profile_of_seccomp(podman: Podman) -> None:
+    volume = ["--volume", f"{forbidden_call()}:/call:ro"]
+    script = "/call/call 2>&1; grep -h Seccomp: /proc/self/status"
+    found = []
+    for options in ([], ["--security-opt", "seccomp=unconfined"]):
+        name = unique()
+        podman(
+            "run", "--detach", "--name", name, *volume, *options, IMAGE, "sleep", "60", check=True
+        )
+        command = [*volume, *options, IMAGE, "sh", "-c", script]
+        first, further = podman("run", "--rm", *command), podman("exec", name, "sh", "-c", script)
+        assert first.stdout == further.stdout
+        found.append(first.stdout.splitlines())
+        podman("rm", "--force", "--time", "0", name, check=True)
+    assert found == [
+        ["vmsplice: Operation not permitted", "Seccomp:\t2"],
+        ["vmsplice: Bad file descriptor", "Seccomp:\t0"],
+    ]
 
 
 def test_a_terminal(podman: Podman) -> None:

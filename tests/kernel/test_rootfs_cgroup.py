@@ -104,6 +104,27 @@ def test_v1_shows_the_container_s_own_part_alone(rootfs: Path) -> None:
 
 
 @requires("cgroup1")
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("kinds", [KINDS, PRIVATE])
+def test_v1_is_always_nosuid_nodev_and_noexec(
+    rootfs: Path, kinds: tuple[str, ...], user: bool
+) -> None:
+    """Whatever the options, as with runc."""
+    for options in ((), ("ro",), ("suid", "dev", "exec")):
+        run = run_box(
+            rootfs,
+            "cat /proc/self/mountinfo",
+            [mount("/mnt", "cgroup", "cgroup", *options)],
+            kinds=kinds,
+            user=user,
+        )
+        at = mounted(run.text)
+        for point in ("/mnt", *(f"/mnt/{name}" for name in hierarchies())):
+            assert {"nosuid", "noexec", "nodev"} <= at[point].options, (point, options)
+            assert ("ro" in at[point].options) is (options == ("ro",)), (point, options)
+
+
+@requires("cgroup1")
 def test_v1_more_options(rootfs: Path) -> None:
     run = run_box(rootfs, "cat /proc/self/mountinfo", mounts("rro", "shared"), kinds=PRIVATE)
     at = mounted(run.text)
@@ -185,9 +206,43 @@ def test_where_none_can_be_shown_the_place_is_covered(tmp_path: Path) -> None:
         (tmp_path / "sys/fs/cgroup/of-the-host").mkdir(parents=True)
         root = os.open(tmp_path, os.O_PATH)
         # Without rights over its cgroup namespace, and without the host's mount.
-        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", 0, 0, 0, ())
+        args = 0, 0, 0, 0, 0, (), False
+        mount_cgroup2(Context({"root": root}), "/sys/fs/cgroup", "/no/such", *args)
         assert list((tmp_path / "sys/fs/cgroup").iterdir()) == []
         with pytest.raises(OSError, match="Read-only file system"):
             (tmp_path / "sys/fs/cgroup/new").mkdir()
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_where_a_mount_is_refused_the_host_s_is_bound(tmp_path: Path, protected: bool) -> None:
+    """CVE-2023-25809, once more: of a user who has no group of the container's."""
+    (tmp_path / "host").mkdir()
+    (tmp_path / "root").mkdir()
+
+    def body() -> None:
+        context = Context({"root": os.open(tmp_path / "root", os.O_PATH)})
+        mount_cgroup2(context, "/groups", str(tmp_path / "host"), 0, 0, 0, 0, 0, (), protected)
+        if not protected:
+            (tmp_path / "root/groups/new").mkdir()
+            return
+        with pytest.raises(OSError, match="Read-only file system"):
+            (tmp_path / "root/groups/new").mkdir()
+
+    in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
+    assert (tmp_path / "host/new").exists() is not protected
+
+
+@requires("cgroup1")
+def test_v1_without_rights_over_the_cgroup_namespace(rootfs: Path) -> None:
+    """The container's own groups are bound, where their file systems cannot be mounted."""
+    own = group()
+    (rootfs / "sys").mkdir(exist_ok=True)
+    config = make_config(rootfs, mounts("ro"), kinds=KINDS, user=True, cgroups=own)
+    config.namespaces.append(libct.Namespace("NEWCGROUP", "/proc/self/ns/cgroup"))
+    run = run_config(config, SHOW)
+    found = roots(run)
+    assert found["/sys/fs/cgroup/pids"] == own.path
+    assert set(found) == {f"/sys/fs/cgroup/{name}" for name in hierarchies()}
+    assert run.lines[-2:] == ["Read-only file system"] * 2

@@ -88,6 +88,8 @@ ATTRIBUTES: dict[str, tuple[set[str], set[str], set[str]]] = {
     "nomand": ({"rw"}, set(), set()),
     "iversion": ({"rw"}, set(), set()),  # not shown
     "noiversion": ({"rw"}, set(), set()),
+    "acl": ({"rw"}, set(), set()),  # not shown
+    "noacl": ({"rw"}, set(), set()),
     "silent": ({"rw"}, set(), set()),
     "loud": ({"rw"}, set(), set()),
     "size=64k": (set(), set(), {"size=64k"}),
@@ -371,20 +373,25 @@ def test_remount_changes_a_mount_that_is_there(rootfs: Path, shared: Path) -> No
     assert not (rootfs / "mnt/missing").exists()
 
 
-def test_a_tmpfs_is_like_the_directory_it_covers(rootfs: Path) -> None:
-    for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000)):
-        (rootfs / "home" / name).mkdir()
-        os.chown(rootfs / "home" / name, owner, owner)
+@pytest.mark.parametrize("user", [False, True])
+def test_a_tmpfs_has_the_mode_of_the_directory_it_covers(rootfs: Path, user: bool) -> None:
+    """But not its owner, unless it begins with a copy of it."""
+    first = 100_000 if user else 0
+    for name, mode, owner in (("plain", 0o751, 0), ("owned", 0o2770, 1000), ("copy", 0o750, 7)):
+        (rootfs / "home" / name).mkdir(exist_ok=True)
+        os.chown(rootfs / "home" / name, first + owner, first + owner)
         (rootfs / "home" / name).chmod(mode)
     mounts = [
         mount("/home/plain", "tmpfs"),
         mount("/home/owned", "tmpfs"),
         mount("/home/given", "tmpfs", "tmpfs", "mode=700,uid=5,gid=6"),
-        mount("/home/none/before", "tmpfs"),
+        mount("/home/copy", "tmpfs", "tmpfs", "tmpcopyup"),
+        mount("/mnt", "tmpfs"),
+        mount("/mnt/none/before", "tmpfs"),
     ]
-    script = "cd /home; stat -c '%a %u %g' plain owned given none none/before"
-    assert run_box(rootfs, script, mounts).lines == [
-        *("751 0 0", "2770 1000 1000", "700 5 6", "755 0 0"),
+    script = "cd /home; stat -c '%a %u %g' plain owned given copy /mnt/none /mnt/none/before"
+    assert run_box(rootfs, script, mounts, user=user).lines == [
+        *("751 0 0", "2770 0 0", "700 5 6", "750 7 7", "755 0 0"),
         "1777 0 0",  # as the kernel makes it
     ]
 
@@ -474,13 +481,127 @@ def test_a_plain_bind_of_what_has_something_below_says_that_rbind_works(
             assert caught.value.errno == errno.EINVAL
             mounts = [mount("/mnt", "bind", str(at), "rbind")]
             assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
-        # Of what is unbindable it does not.
+        # What the host has unbindable is so no more in the container's mount namespace.
         kernel_mount("none", str(shared), flags=0x20000)  # MS_UNBINDABLE
-        with pytest.raises(StepError, match="Invalid argument") as caught:
+        with pytest.raises(StepError, match=": rbind works"):
             run_box(rootfs, "true", [bind("/mnt", source)], user=True)
-        assert caught.value.hint == ""
+        mounts = [mount("/mnt", "bind", str(source), "rbind")]
+        assert "below" in run_box(rootfs, "ls /mnt", mounts, user=True).text
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+def test_a_mount_of_type_bind_is_one_without_the_option(rootfs: Path, shared: Path) -> None:
+    (shared / "file").write_text("bound\n")
+    for options in ((), ("ro",)):
+        at = mount("/mnt", "bind", str(shared), *options)
+        assert run_box(rootfs, "cat /mnt/file", [at]).lines == ["bound"]
+
+
+def test_a_remount_of_the_root_is_refused(rootfs: Path) -> None:
+    """root.readonly is for that."""
+    for options in (("bind", "remount", "ro"), ("remount", "ro")):
+        with pytest.raises(libct.ConfigError, match="is the root itself"):
+            run_box(rootfs, "true", [mount("/", "", "", *options)])
+    script = "touch /x 2>&1 | grep -c 'Read-only file system'"
+    assert run_box(rootfs, script, readonlyfs=True).lines == ["1"]
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["", "mapped"])
+def test_so_does_a_bind_of_what_an_earlier_mount_has_made(
+    rootfs: Path, shared: Path, mapped: bool
+) -> None:
+    """Only in the container's mount namespace is there anything below it."""
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)} if mapped else {}
+
+    def body() -> None:
+        source = closed_source(shared, 4321)
+        (source / "below").mkdir(mode=0o755)
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        for option, hint in (("rslave", "rbind works"), ("runbindable", "")):
+            first = mount("/mnt", "bind", str(source), "rbind", option)
+            late = bind("/home", f"{rootfs}/mnt", **more)
+            with pytest.raises(StepError, match="Invalid argument") as caught:
+                run_box(rootfs, "true", [first, late], user=True)
+            assert caught.value.place.startswith("mounts[4]")
+            assert caught.value.hint.endswith(hint)
+            assert bool(caught.value.hint) is bool(hint)
+        mounts = [
+            mount("/mnt", "bind", str(source), "rbind"),
+            mount("/home", "bind", f"{rootfs}/mnt", "rbind", **more),
+        ]
+        assert "below" in run_box(rootfs, "ls /home", mounts, user=True).text
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@requires("user")
+def test_an_ordinary_user_is_told_so_too(rootfs: Path) -> None:
+    """Of sources that are opened before the first mount, and of such as are made by one."""
+
+    def body() -> None:
+        source = Path(tempfile.mkdtemp(dir=session_directory()))
+        source.chmod(0o755)
+        (source / "below").mkdir(mode=0o755)
+        kernel_mount("tmpfs", str(source / "below"), "tmpfs")
+        early = {"destination": "/home", "source": str(source), "options": ["bind"]}
+        first = {"destination": "/mnt", "source": str(source), "options": ["rbind"]}
+        late = {"destination": "/home", "source": f"{rootfs}/mnt", "options": ["bind"]}
+        proc = {"destination": "/proc", "type": "proc", "source": "proc"}
+        for mounts in ([proc, early], [proc, first, late]):
+            place = Path(tempfile.mkdtemp(dir=session_directory()))
+            bundle = make_bundle(place, rootfs=rootfs, rootless=True, args=["true"], mounts=mounts)
+            command = ("run", "--bundle", bundle, unique())
+            done = run(
+                libct_command(*command, root=place / "state", user=True),
+                user=True,
+                env=libct_environment(user=True),
+            )
+            assert "does not uncover: rbind works)" in done.stderr, mounts
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_id_mapped_sources_that_cannot_be(rootfs: Path, shared: Path, user: bool) -> None:
+    maps = MAPPED["uid_mappings"]
+    more: dict[str, Any] = {"id_mapping": MountIDMapping(False, "", maps, maps)}
+    with pytest.raises(StepError, match="the source of a bind mount must exist on the host"):
+        run_box(rootfs, "true", [bind("/mnt", shared / "missing", **more)], user=user)
+    # A missing user namespace to map by is no missing source.
+    more = {"id_mapping": MountIDMapping(False, str(shared / "missing"))}
+    with pytest.raises(StepError) as caught:
+        run_box(rootfs, "true", [bind("/mnt", shared, **more)], user=user)
+    assert (caught.value.errno, caught.value.hint) == (errno.ENOENT, "")
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_ids_that_are_mapped_already_are_not_mapped_again(
+    rootfs: Path, shared: Path, user: bool
+) -> None:
+    maps = MAPPED["uid_mappings"]
+
+    def mapping(recursive: bool) -> dict[str, Any]:
+        return {"id_mapping": MountIDMapping(recursive, "", maps, maps)}
+
+    (shared / "below").mkdir()
+    twice = [
+        bind("/mnt", shared, **mapping(False)),
+        bind("/opt", f"{rootfs}/mnt", **mapping(False)),
+    ]
+    below = [
+        mount("/mnt", "tmpfs"),
+        bind("/mnt/below", shared, **mapping(False)),
+        mount("/opt", "bind", f"{rootfs}/mnt", "rbind", **mapping(True)),
+    ]
+    for mounts in (twice, below):
+        with pytest.raises(StepError, match="mapped already, and cannot be mapped again") as caught:
+            run_box(rootfs, "true", mounts, user=user)
+        assert caught.value.errno == errno.EPERM
+    # What is below is not mapped without ridmap, and does not matter then.
+    below[-1] = mount("/opt", "bind", f"{rootfs}/mnt", "rbind", **mapping(False))
+    assert run_box(rootfs, "true", below, user=user).status == 0
 
 
 @pytest.mark.parametrize(
@@ -727,7 +848,10 @@ def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, u
         mount("/proc/scsi", "cgroup"),
     ]
     for one in refused:
-        with pytest.raises(StepError, match=r"proc file system|No such file|Permission denied"):
+        with pytest.raises(
+            StepError,
+            match=r"proc file system|is inside /proc|not of type|No such file|Permission denied",
+        ):
             run_box(rootfs, "true", [one], user=user)
     allowed = ("cpuinfo", "meminfo", "stat", "uptime", "loadavg", "diskstats", "swaps")
     mounts = [bind(f"/proc/{name}", shared / "file") for name in allowed]
@@ -735,7 +859,7 @@ def test_what_is_below_proc_cannot_be_mounted_over(rootfs: Path, shared: Path, u
     assert run_box(rootfs, script, mounts, user=user).lines == ["covered"] * len(allowed)
     # Nor where nothing is mounted on /proc, which others may then take for one.
     (rootfs / "proc/x").mkdir(exist_ok=True)
-    with pytest.raises(StepError, match="/proc/x is in a proc file system"):
+    with pytest.raises(StepError, match='"/proc/x" cannot be mounted because it is inside'):
         run_config(make_config(rootfs, [bind("/proc/x", shared)], base=False, user=user), "true")
     # Another proc file system, whole, may be bound on it.
     whole = [bind("/proc", "/proc")]

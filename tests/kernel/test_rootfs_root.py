@@ -161,6 +161,46 @@ def test_propagation_of_the_root(rootfs: Path, wanted: int, seen: set[str]) -> N
     in_namespaces(CLONE_NEWNS, body)
 
 
+# What linux.rootfsPropagation has a bind of a shared source be that is asked to be something.
+OF_MOUNTS: dict[tuple[int, str], set[str]] = {
+    (PRIVATE | MS_REC, ""): set(),
+    (PRIVATE | MS_REC, "rshared"): {"shared"},
+    (PRIVATE | MS_REC, "shared"): {"shared"},
+    (PRIVATE | MS_REC, "runbindable"): {"unbindable"},
+    (PRIVATE | MS_REC, "rslave"): set(),  # there is nothing to be a slave of
+    (PRIVATE, ""): {"master"},
+    (PRIVATE, "rshared"): {"master", "shared"},
+    (PRIVATE, "rprivate"): set(),
+    (SLAVE, "rprivate"): set(),
+    (SLAVE, "runbindable"): {"unbindable"},
+    (0, "rshared"): {"master", "shared"},
+    (SHARED | MS_REC, "rprivate"): {"shared"},
+    (SHARED, "rprivate"): set(),
+    (UNBINDABLE | MS_REC, "rshared"): {"unbindable"},
+    (UNBINDABLE, "rshared"): {"master", "shared"},
+}
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_mount_keeps_its_own_propagation(rootfs: Path, tmp_path: Path, user: bool) -> None:
+    """But where all of the root is to be shared, or unbindable."""
+
+    def body() -> None:
+        tmp_path.chmod(0o755)
+        kernel_mount(str(tmp_path), str(tmp_path), flags=MS_BIND)
+        kernel_mount("none", "/", flags=SHARED | MS_REC)
+        for (wanted, own), seen in OF_MOUNTS.items():
+            options = [own] if own else []
+            at = mount("/mnt", "bind", str(tmp_path), "rbind", *options)
+            run = run_box(
+                rootfs, "cat /proc/self/mountinfo", [at], root_propagation=wanted, user=user
+            )
+            found = mounted(run.text)["/mnt"].propagation
+            assert found == seen, (hex(wanted), own)
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
 def test_shared_mounts_work_both_ways_where_it_is_asked_for(rootfs: Path, tmp_path: Path) -> None:
     for name in ("of-host", "of-container"):
         (tmp_path / name).mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import tempfile
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 import pytest
 
 import libct
-from libct.bootstrap.waiting import can_wait
-from libct.config.hooks import Hook, Hooks
-from libct.config.namespace import NEWPID
+from libct.config import Capabilities
+from libct.config.namespace import NEWPID, NEWUSER
 from libct.config.seccomp import Seccomp, SeccompRule
-from libct.errors import ConfigError, Unsupported
-from libct.plan.seccomp import AFTER, AFTER_HOOKS, AFTER_WAIT
+from libct.errors import ConfigError
+from libct.plan.seccomp import AFTER, AFTER_CLONE, AFTER_RIGHTS, AFTER_WAIT
 from libct.seccomp.architectures import named
 from libct.seccomp.compiler import compile_profile
 from libct.seccomp.instructions import encode
-from libct.syscalls.process import set_no_new_privs
+from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.credentials import capget, capset
+from libct.syscalls.process import capbset_drop, set_no_new_privs
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from ..bundles import change_config, make_bundle
@@ -42,13 +44,18 @@ def refusing(*names: str, **more: Any) -> Seccomp:
     return Seccomp("SCMP_ACT_ALLOW", syscalls=[rule], **more)
 
 
-def config_of(seccomp: Seccomp, **more: Any) -> libct.Config:
-    return make_config(seccomp=seccomp, no_new_privileges=True, **more)
+def config_of(seccomp: Seccomp, *, last: bool = True, **more: Any) -> libct.Config:
+    """last: the filter is the last that a process is given, for it has no_new_privs."""
+    return make_config(seccomp=seccomp, no_new_privileges=last, **more)
 
 
+either = pytest.mark.parametrize("last", [True, False], ids=["no_new_privs", "rights"])
+
+
+@either
 @pytest.mark.parametrize("way", ["first", "waiting", "further"])
-def test_a_call_that_is_forbidden_fails_inside(way: str) -> None:
-    config = config_of(refusing("mkdir", "mkdirat"))
+def test_a_call_that_is_forbidden_fails_inside(way: str, last: bool) -> None:
+    config = config_of(refusing("mkdir", "mkdirat"), last=last)
     command = ("sh", "-c", "grep Seccomp: /proc/self/status; mkdir /dev/x || true")
     if way == "further":
         with running(config) as container:
@@ -60,44 +67,50 @@ def test_a_call_that_is_forbidden_fails_inside(way: str) -> None:
     assert "nvalid cross-device link" in output
 
 
-def first(container: libct.Container, command: tuple[str, ...], *, waiting: bool) -> str:
+def first(
+    container: libct.Container, command: tuple[str, ...], *, waiting: bool, **more: Any
+) -> str:
     if not waiting:
-        done = run_in(container, *command, init=True)
-        assert done.state.exit_code == 0
+        done = run_in(container, *command, init=True, **more)
         return done.output
     with tempfile.TemporaryFile("w+") as file:
         process = libct.Process(
-            command, init=True, env=[PATH], stdin=file, stdout=file, stderr=file
+            command, init=True, env=[PATH], stdin=file, stdout=file, stderr=file, **more
         )
         container.start(process)
         container.exec()
-        assert process.wait(60).exit_code == 0
+        process.wait(60)
         file.seek(0)
         return file.read()
 
 
+@either
 @pytest.mark.parametrize("way", ["first", "waiting"])
-def test_containers_start_under_docker_s_default_profile(way: str) -> None:
-    with libct.create(state_directory(), unique(), config_of(docker())) as container:
+def test_containers_start_under_docker_s_default_profile(way: str, last: bool) -> None:
+    with libct.create(state_directory(), unique(), config_of(docker(), last=last)) as container:
         command = ("sh", "-c", "mount -t tmpfs none /dev || echo refused; id -u")
         output = first(container, command, waiting=way == "waiting")
     assert "refused" in output
     assert output.endswith("0\n")
 
 
-def test_further_processes_start_under_docker_s_default_profile() -> None:
-    with running(config_of(docker())) as container:
+@either
+def test_further_processes_start_under_docker_s_default_profile(last: bool) -> None:
+    with running(config_of(docker(), last=last)) as container:
         assert run_in(
             container, "sh", "-c", "mount -t tmpfs none /dev || echo refused"
         ).output.endswith("refused\n")
 
 
+@either
 @pytest.mark.parametrize("way", ["first", "waiting"])
-def test_who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter(way: str) -> None:
+def test_who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter(
+    way: str, last: bool
+) -> None:
     with running(make_config()) as other:
         space = f"/proc/{other.processes()[0]}/ns/pid"
         spaces = [*(one for one in USUAL if one != NEWPID), (NEWPID, space)]
-        config = config_of(refusing("mkdir", "mkdirat"), namespaces=spaces)
+        config = config_of(refusing("mkdir", "mkdirat"), last=last, namespaces=spaces)
         with libct.create(state_directory(), unique(), config) as container:
             command = ("sh", "-c", "mkdir /dev/x || true")
             output = first(container, command, waiting=way == "waiting")
@@ -139,16 +152,103 @@ _TRUE = (
 )
 
 
-@pytest.mark.parametrize("way", ["first", "waiting", "hooks"])
-def test_few_calls_are_made_under_the_filter(way: str) -> None:
-    """With musl, where Python itself waits, a wait takes no more than a start that does not."""
-    contexts = AFTER_WAIT if can_wait() else ()
-    further = {"first": (), "waiting": contexts, "hooks": AFTER_HOOKS}[way]
-    rule = SeccompRule([*_TRUE, *AFTER, *further], "SCMP_ACT_ALLOW")
-    hooks = Hooks(start_container=[Hook("/bin/true", ["true"])]) if way == "hooks" else None
-    config = config_of(Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[rule]), hooks=hooks)
+def strict(waiting: bool, last: bool, *more: str) -> Seccomp:
+    calls = [*_TRUE, *AFTER, *(AFTER_WAIT if waiting else ()), *more]
+    calls += [] if last else AFTER_RIGHTS
+    rule = SeccompRule(calls, "SCMP_ACT_ALLOW")
+    return Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[rule])
+
+
+@either
+@pytest.mark.parametrize("way", ["first", "waiting"])
+def test_few_calls_are_made_under_the_filter(way: str, last: bool) -> None:
+    config = config_of(strict(way == "waiting", last), last=last)
     with libct.create(state_directory(), unique(), config) as container:
-        assert first(container, ("true",), waiting=way != "first") == ""
+        assert first(container, ("true",), waiting=way == "waiting") == ""
+
+
+@either
+@pytest.mark.parametrize("way", ["first", "waiting"])
+def test_few_calls_are_made_under_the_filter_by_who_is_cloned_late(way: str, last: bool) -> None:
+    with running(make_config()) as other:
+        space = f"/proc/{other.processes()[0]}/ns/pid"
+        spaces = [*(one for one in USUAL if one != NEWPID), (NEWPID, space)]
+        more = () if last else AFTER_CLONE
+        config = config_of(strict(way == "waiting", last, *more), last=last, namespaces=spaces)
+        with libct.create(state_directory(), unique(), config) as container:
+            assert first(container, ("true",), waiting=way == "waiting") == ""
+
+
+def sets_of(text: str) -> dict[str, int]:
+    lines = (line.split(":") for line in text.splitlines() if line.startswith("Cap"))
+    return {name: int(value, 16) for name, value in lines}
+
+
+NET_BIND = ["CAP_NET_BIND_SERVICE"]
+GIVEN = {
+    "few": Capabilities(bounding=["CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL"]),
+    "ambient": Capabilities(
+        bounding=["CAP_CHOWN", *NET_BIND],
+        permitted=["CAP_CHOWN", *NET_BIND],
+        inheritable=NET_BIND,
+        ambient=NET_BIND,
+    ),
+    "enough": Capabilities(
+        bounding=["CAP_SYS_ADMIN"], effective=["CAP_SYS_ADMIN"], permitted=["CAP_SYS_ADMIN"]
+    ),
+    "not effective": Capabilities(bounding=["CAP_SYS_ADMIN"], permitted=["CAP_SYS_ADMIN"]),
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("users", [False, True], ids=["", "userns"])
+@pytest.mark.parametrize("user", ["", "1000:1000"])
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_right_to_load_the_filter_is_given_up(given: str, user: str, users: bool) -> None:
+    spaces = [*USUAL, *([NEWUSER] if users else [])]
+    command = ("grep", "Cap", "/proc/self/status")
+    found = []
+    for seccomp in (None, docker()):
+        config = make_config(seccomp=seccomp, capabilities=GIVEN[given], namespaces=spaces)
+        with running(config) as container:
+            further = run_in(container, *command, user=user).output
+        first = run_in_new(config, command, user)
+        found.append((sets_of(first), sets_of(further)))
+    assert found[0] == found[1]
+    assert found[0][0] == found[0][1]
+
+
+def test_who_waits_has_not_got_the_right_any_more() -> None:
+    """Others may be there by then, who might trace it: exec works in a created container."""
+    config = make_config(seccomp=docker(), capabilities=GIVEN["few"])
+    with libct.create(state_directory(), unique(), config) as container:
+        process = libct.Process(["true"], init=True, env=[PATH])
+        container.start(process)
+        found = sets_of(Path(f"/proc/{process.pid}/status").read_text())
+        container.exec()
+        process.wait(60)
+    kill = 1 << CAPABILITIES["CAP_KILL"]
+    assert found == {"CapInh": 0, "CapPrm": kill, "CapEff": kill, "CapBnd": kill, "CapAmb": 0}
+
+
+def run_in_new(config: libct.Config, command: tuple[str, ...], user: str) -> str:
+    with libct.create(state_directory(), unique(), config) as container:
+        return run_in(container, *command, init=True, user=user).output
+
+
+def test_without_the_right_to_load_it_the_start_is_refused_by_name() -> None:
+    def body() -> str:
+        effective, permitted, inheritable = capget()
+        less = ~(1 << CAPABILITIES["CAP_SYS_ADMIN"])
+        capset(effective & less, permitted & less, inheritable)
+        capbset_drop(CAPABILITIES["CAP_SYS_ADMIN"])
+        config = make_config(namespaces=[], mounts=[], devices=[], seccomp=docker())
+        with libct.create(state_directory(), unique(), config) as container:
+            with pytest.raises(ConfigError) as caught:
+                container.run(libct.Process(["true"], init=True, env=[PATH]))
+            return str(caught.value)
+
+    assert "linux.seccomp: libct needs CAP_SYS_ADMIN for it" in forked(body)
 
 
 def test_a_profile_that_cannot_be_compiled_is_refused_with_its_place() -> None:
@@ -158,26 +258,6 @@ def test_a_profile_that_cannot_be_compiled_is_refused_with_its_place() -> None:
         running(config_of(seccomp)),
     ):
         pass
-
-
-def test_what_is_not_done_yet_is_refused() -> None:
-    with (
-        pytest.raises(Unsupported, match="without process"),
-        running(make_config(seccomp=docker())),
-    ):
-        pass
-    notify = Seccomp(
-        "SCMP_ACT_ALLOW",
-        listener_path="/run/x",
-        syscalls=[SeccompRule(["mkdir"], "SCMP_ACT_NOTIFY")],
-    )
-    with (
-        pytest.raises(Unsupported, match=r"syscalls\[0\].action: not supported yet"),
-        running(config_of(notify)),
-    ):
-        pass
-    with running(config_of(docker())) as container, pytest.raises(Unsupported, match="without"):
-        run_in(container, "true", no_new_privileges=False)
 
 
 def test_a_bundle_with_a_profile(tmp_path: Path) -> None:
@@ -194,3 +274,20 @@ def test_a_bundle_with_a_profile(tmp_path: Path) -> None:
         assert "filter system calls" in planned
     finally:
         libct_command("delete", "--force", name, check=True)
+
+
+def test_a_program_of_an_annotation_is_loaded() -> None:
+    code = encode(compile_profile(refusing("mkdir", "mkdirat"), named("X86_64")))
+    seccomp = Seccomp("SCMP_ACT_KILL_PROCESS", program=base64.b64encode(code).decode())
+    with libct.create(state_directory(), unique(), config_of(seccomp)) as container:
+        output = run_in(container, "sh", "-c", "mkdir /dev/x || true", init=True).output
+    assert "nvalid cross-device link" in output
+
+
+@pytest.mark.parametrize("more", [{"program": "AAAA"}, {"strict": True}])
+def test_a_bad_annotation_keeps_a_container_from_starting(more: dict[str, Any]) -> None:
+    seccomp = refusing("no_such", **more)
+    with libct.create(state_directory(), unique(), config_of(seccomp)) as container:
+        with pytest.raises(ConfigError, match=r"multiple of 8 bytes|unknown system call"):
+            run_in(container, "true", init=True)
+        assert container.status() == "stopped"

@@ -55,7 +55,7 @@ _FIND_COMMAND = (
     '    plan.add(who, "process", '
     '[execute.find_command(process.args[0], search, why="process.args")])\n'
 )
-_SET = "        set_capabilities(masks.effective, masks.permitted, masks.inheritable, why=place),\n"
+_SET = "        set_capabilities(*had, why=place),\n"
 _AMBIENT = '        raise_ambient(masks.ambient, why=f"{place}.ambient"),\n'
 _IDENTITY = '    plan.add(who, "identity", [ns.new_session(), *own])\n'
 _ENTRY = (
@@ -178,15 +178,15 @@ _MASKS = [
     Mutant(
         "a masked directory is read-only",
         "rootfs/masks.py",
-        "room, MS_RDONLY, MOUNT_ATTR_RDONLY)",
-        "room)",
+        "room + options, MS_RDONLY, MOUNT_ATTR_RDONLY)",
+        "room + options)",
         (f"{_DEVICES}masked_paths",),
     ),
     Mutant(
         "a masked directory has room for nothing",
         "rootfs/masks.py",
-        '"tmpfs", "tmpfs", room, MS_RDONLY',
-        '"tmpfs", "tmpfs", (), MS_RDONLY',
+        '"tmpfs", "tmpfs", room + options, MS_RDONLY',
+        '"tmpfs", "tmpfs", options, MS_RDONLY',
         (f"{_DEVICES}masked_paths",),
     ),
     Mutant(
@@ -343,17 +343,17 @@ _MOUNTS_AND_DEVICES = [
     ),
     Mutant(
         "that rbind works is said where something is mounted below",
-        "bootstrap/hints.py",
-        "any(at.is_below(path) and at.point != path for at in points)",
+        "rootfs/refused.py",
+        "any(at.parent == on.number and at.is_below(path) for at in points)",
         "False",
         (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
     ),
     Mutant(
         "and not of what is unbindable",
-        "bootstrap/hints.py",
-        "if on and on[-1].bindable and",
-        "if on and",
-        (f"{_MOUNTS}a_plain_bind_of_what_has_something_below_says_that_rbind_works",),
+        "rootfs/refused.py",
+        "if on.bindable and",
+        "if",
+        (f"{_MOUNTS}so_does_a_bind_of_what_an_earlier_mount_has_made",),
     ),
     Mutant(
         "strictatime wins over noatime",
@@ -472,7 +472,7 @@ _MOUNTS_AND_DEVICES = [
         "rootfs/devices.py",
         'if path == "/dev/ptmx" and _unlink(parent, name):',
         "if False:",
-        (f"{_DEVICES}what_the_image_has_in_dev_is_replaced",),
+        (f"{_DEVICES}nodes_that_the_image_has_in_dev_are_replaced",),
     ),
     Mutant(
         "a /dev of the user's own is left alone",
@@ -645,7 +645,7 @@ _ROOTS = [
     Mutant(
         "the root has its own propagation in the end",
         "plan/root.py",
-        "    if propagation & (MS_SHARED | MS_PRIVATE | MS_UNBINDABLE):\n",
+        "    if propagation & (MS_SHARED | MS_UNBINDABLE) or propagation == MS_PRIVATE:\n",
         "    if False:\n",
         (f"{_ROOT}propagation_of_the_root",),
     ),
@@ -827,13 +827,23 @@ _CAPABILITIES = [
     Mutant(
         "no_new_privs of the configuration holds for all processes",
         "plan/process.py",
-        "        privileges = config.no_new_privileges\n",
-        "        privileges = False\n",
+        "    return bool(config.no_new_privileges if asked is None else asked)\n",
+        "    return bool(asked)\n",
         (f"{_EXEC}capabilities_limits_and_privileges",),
     ),
 ]
 
 _PROCESSES = [
+    Mutant(
+        "the plan names /etc/group where it is read",
+        "plan/users.py",
+        "return any(name and not (name.isascii() and name.isdigit()) for name in names)",
+        "return False",
+        (
+            f"{_USERS}the_plan_tells_which_files_are_read",
+            f"{_KERNEL}traps.py::test_no_file_is_looked_at_that_the_plan_does_not_name",
+        ),
+    ),
     Mutant(
         "a number is a user's and never a name (CVE-2016-3697)",
         "security/users.py",
@@ -1031,8 +1041,8 @@ _PROCESSES = [
     Mutant(
         "the signal of the parent's death is set again after the change of user",
         "plan/container.py",
-        "death_signal_steps(config))",
-        "[])",
+        "[*death_signal_steps(config), *wait]",
+        "wait",
         (f"{_NAMESPACES}it_dies_with_its_parent[kinds0]",),
     ),
     Mutant(
@@ -1099,7 +1109,7 @@ _ORDER = [
     Mutant(
         "a read-only tmpfs begins writable, for what it is filled with",
         "plan/mounts.py",
-        "    if _read_only_late(mount, target):\n        flags",
+        "    if read_only_late(mount, target):\n        flags",
         "    if False:\n        flags",
         (f"{_MOUNTS}a_read_only_tmpfs_is_filled_first",),
     ),
@@ -1250,13 +1260,6 @@ _ORDER = [
         (f"{_MOUNTS}sources_that_earlier_mounts_make",),
     ),
     Mutant(
-        "who has cloned the first process does not wait for what is late before that is told",
-        "bootstrap/lending.py",
-        "        if not self._late:\n            self.dismiss()\n\n    def lend_here",
-        "        self.dismiss()\n\n    def lend_here",
-        (f"{_MOUNTS}sources_that_earlier_mounts_make",),
-    ),
-    Mutant(
         "who has cloned a lender waits for its end, be it late",
         "bootstrap/performer.py",
         '                    context.values["lender"].dismiss()\n',
@@ -1312,33 +1315,27 @@ _ORDER = [
         ),
     ),
     Mutant(
-        "the first process has nothing of the host's while a hook runs inside",
-        "plan/process.py",
-        "    return [*prepared, descriptors",
-        "    return [*prepared] if hooks else [descriptors",
+        "who waits, or runs a hook, has nothing of the host's open",
+        "plan/container.py",
+        '        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", close)\n',
+        "        add_filter(plan, INIT, *filtered)\n",
         (
+            f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",
             f"{_KERNEL}hooks.py::test_the_first_process_has_nothing_of_the_host_while_a_hook_runs_inside",
         ),
     ),
     Mutant(
-        "who waits for the start has no directory open",
-        "plan/container.py",
-        '        plan.add(INIT, "process", ending)\n',
-        '        plan.add(INIT, "process", ending[:-1])\n',
-        (f"{_KERNEL}waiting.py::test_it_waits_without_any_directory_open",),
-    ),
-    Mutant(
         "who waits for the start has nothing open that hooks have written to",
         "bootstrap/descriptors.py",
-        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
-        '("start", *HOOK_OUTPUT)',
+        "(START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)",
+        "(START, ANSWER, *HOOK_OUTPUT)",
         (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
     ),
     Mutant(
         "who waits for the start has the output open of the hooks that it is to run",
         "bootstrap/descriptors.py",
-        '("start", *HOOK_OUTPUT) if hooks else ("start",)',
-        '("start",)',
+        "(START, ANSWER, *HOOK_OUTPUT) if hooks else (START, ANSWER)",
+        "(START, ANSWER)",
         (f"{_KERNEL}hooks.py::test_who_waits_for_the_start_has_no_output_of_hooks_open",),
     ),
     Mutant(
@@ -1379,15 +1376,15 @@ _ORDER = [
     Mutant(
         "a further process joins the keyring of the container",
         "plan/further.py",
-        "    if not config.no_new_keyring:\n",
-        "    if False:\n",
+        '    plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))\n',
+        "",
         (f"{_EXEC}it_has_the_keyring_of_the_first",),
     ),
     Mutant(
         "a container has a keyring of its own",
         "plan/container.py",
-        "    if not config.no_new_keyring:\n",
-        "    if False:\n",
+        '    plan.add(who, "identity", keys)\n',
+        "",
         (f"{_NAMESPACES}a_keyring_of_its_own",),
     ),
     Mutant(
@@ -1400,6 +1397,13 @@ _ORDER = [
 ]
 
 _FILES_OF_PROC = [
+    Mutant(
+        "a user namespace is known by what it is, not by its maps",
+        "syscalls/userns.py",
+        '        return posix.stat("/proc/self/ns/user").st_ino != _FIRST\n',
+        '        return open("/proc/self/uid_map").read().split() != ["0", "0", "4294967295"]\n',
+        (f"{_NAMESPACES}a_user_namespace_that_has_all_ids_as_they_are_is_one",),
+    ),
     Mutant(
         "what is written below /proc is on no other mount (CVE-2025-52881)",
         "attributes/procfs.py",

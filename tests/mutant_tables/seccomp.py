@@ -14,43 +14,141 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 _START = "tests/kernel/test_seccomp_start.py::test_"
+_NOTIFY = "tests/kernel/test_seccomp_notify.py::test_"
+_LEARN = "tests/kernel/test_seccomp_learn.py::test_"
 _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 
 _STARTS = [
     Mutant(
         "a start that waits is prepared before the filter is loaded",
-        "plan/process.py",
-        "    prepared = [execute.prepare_wait(shown)] if hold and not hooks else []\n",
-        "    prepared: list[Step] = []\n",
+        "plan/container.py",
+        "*wait])\n        add_filter(plan, INIT, *filtered)\n",
+        '])\n        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", wait)\n',
         (f"{_PLAN}the_filter_is_the_last_that_the_process_is_given",),
     ),
     Mutant(
         "a first process is filtered",
         "plan/container.py",
-        '    plan.add(INIT, "process", seccomp_steps(config))\n',
-        "",
+        '        add_filter(plan, INIT, *filtered)\n        plan.add(INIT, "process", close)\n',
+        '        plan.add(INIT, "process", close)\n',
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
         "a further process is filtered",
         "plan/further.py",
-        '    plan.add(INIT, "process", seccomp_steps(config))\n',
-        "",
+        "        add_filter(plan, INIT, *filtered)\n",
+        "        pass\n",
         (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
-        "a filter is refused where the kernel would ask for more than is left of rights",
-        "life/unsupported.py",
-        "    if not (config.no_new_privileges if privileges is None else privileges):\n",
-        "    if not (config.no_new_privileges or privileges):\n",
-        (f"{_START}what_is_not_done_yet_is_refused",),
+        "who loads a filter without no_new_privs keeps the right to",
+        "plan/process.py",
+        "    more = 0 if privileges or config.seccomp is None else SYS_ADMIN\n",
+        "    more = 0\n",
+        (f"{_START}a_call_that_is_forbidden_fails_inside",),
     ),
     Mutant(
-        "a rule that notifies is refused",
-        "life/unsupported.py",
-        '        if rule.action == "SCMP_ACT_NOTIFY":\n',
-        '        if rule.action == "NOTIFY":\n',
-        (f"{_START}what_is_not_done_yet_is_refused",),
+        "that right is given up after it",
+        "plan/process.py",
+        '        plan.add(who, "process", capabilities.last_steps(granted, SYS_ADMIN))\n',
+        "        pass\n",
+        (f"{_START}who_waits_has_not_got_the_right_any_more",),
+    ),
+    Mutant(
+        "nobody has that right in a pid namespace with others: a first process",
+        "plan/container.py",
+        "    under_filter = bool(shared) and filters_early(config, process)\n",
+        "    under_filter = False\n",
+        (f"{_PLAN}nobody_has_that_right_in_a_pid_namespace_with_others",),
+    ),
+    Mutant(
+        "nobody has that right in a pid namespace with others: a further process",
+        "plan/further.py",
+        "    under_filter = staged and filters_early(config, process)\n",
+        "    under_filter = False\n",
+        (
+            "tests/kernel/test_attacks.py::test_what_execs_into_a_container_shows_nothing_of_the_host",
+        ),
+    ),
+    Mutant(
+        "who is under a filter clones by the call that filters know",
+        "bootstrap/namespaces.py",
+        "        if filtered:\n",
+        "        if False:\n",
+        (
+            f"{_START}who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter",
+            f"{_START}few_calls_are_made_under_the_filter_by_who_is_cloned_late",
+        ),
+    ),
+    Mutant(
+        "without the right to load it a start is refused before it",
+        "plan/process.py",
+        "    if not privileges and not in_user and not host.capabilities.permitted & SYS_ADMIN:\n",
+        "    if False:\n",
+        (f"{_START}without_the_right_to_load_it_the_start_is_refused_by_name",),
+    ),
+    Mutant(
+        "what is handed over is a listener",
+        "seccomp/listener.py",
+        '    if posix.readlink(f"/proc/self/fd/{fd}") != _KIND:\n',
+        "    if False:\n",
+        (f"{_NOTIFY}what_is_no_listener_is_not_handed_over",),
+    ),
+    Mutant(
+        "the process keeps no copy of the listener",
+        "seccomp/load.py",
+        "    close_range(fd, fd)\n",
+        "",
+        (f"{_NOTIFY}who_waits_for_its_start_has_no_listener_that_others_might_take",),
+    ),
+    Mutant(
+        "an ordinary user's process lets the runtime take the listener",
+        "seccomp/load.py",
+        "    set_dumpable(True)\n",
+        "    pass\n",
+        (f"{_NOTIFY}an_ordinary_user_has_notifications_too",),
+    ),
+    Mutant(
+        "calls that bring the listener out cannot be notified",
+        "config/rules_seccomp.py",
+        "for name in rule.names if name in BEFORE_LISTENER)",
+        'for name in rule.names if name == "write")',
+        (f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",),
+    ),
+    Mutant(
+        "an exception is no way past the filter",
+        "seccomp/notifications.py",
+        "        code = errno.EPERM\n        sys",
+        "        flags = 1\n        sys",
+        (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
+    ),
+    Mutant(
+        "an error number that is none is no way past the filter",
+        "seccomp/notifications.py",
+        "        code = code if 0 < code <= _HIGHEST_ERRNO else errno.EPERM\n",
+        "",
+        (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
+    ),
+    Mutant(
+        "what starts under a learned profile has what a start needs",
+        "cli/learn.py",
+        "self._learner.profile((*AFTER, *AFTER_WAIT, *AFTER_RIGHTS))",
+        "self._learner.profile(())",
+        (f"{_LEARN}a_command_runs_under_what_was_learned_of_it",),
+    ),
+    Mutant(
+        "a learned profile allows what was seen and no more",
+        "seccomp/learning.py",
+        '            "defaultAction": "SCMP_ACT_ERRNO",\n',
+        '            "defaultAction": "SCMP_ACT_ALLOW",\n',
+        (f"{_LEARN}a_command_runs_under_what_was_learned_of_it",),
+    ),
+    Mutant(
+        "a profile that cannot be written is told before the run",
+        "cli/learn.py",
+        "        self.write()  # a place that cannot be written is told before the run\n",
+        "",
+        (f"{_LEARN}a_file_that_cannot_be_written_is_told_before_the_run",),
     ),
     Mutant(
         "a profile that cannot be compiled is a finding",
@@ -61,8 +159,212 @@ _STARTS = [
     ),
 ]
 
+_PROFILES = "tests/unit/test_oci_profiles.py::test_"
+
+
+def _of_profiles(claim: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(claim, "oci/profiles.py", old, new, tuple(f"{_PROFILES}{one}" for one in tests))
+
+
+_FILES = [
+    _of_profiles(
+        "a rule is for who has all capabilities that it includes",
+        "or False in capabilities or kernel is False",
+        "or True not in capabilities or kernel is False",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for nobody who has one of the capabilities that it excludes",
+        "or True in capabilities or kernel)",
+        "or False in capabilities or kernel)",
+        "conditions",
+    ),
+    _of_profiles(
+        "a rule is for one of the machines that it includes",
+        "if (machines and True not in machines)",
+        "if False in machines",
+        "conditions",
+    ),
+    _of_profiles(
+        "kernels are compared by numbers",
+        "    return int(major), int(minor)\n",
+        "    return int(major), int(minor[0])\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "places are those of the file, where rules have been left out",
+        "            indexes.append(index)\n",
+        "            indexes.append(len(indexes))\n",
+        "conditions",
+    ),
+    _of_profiles(
+        "mistakes are found in rules that do not apply",
+        "        found = _rule(rule)\n        if _applies(rule, circumstances):\n",
+        "        if _applies(rule, circumstances):\n            found = _rule(rule)\n",
+        "mistakes_are_found_together_each_with_its_place",
+    ),
+    _of_profiles(
+        "an unknown error is refused",
+        'getattr(errno, name, None) if name.startswith("E") else None',
+        "getattr(errno, name, None)",
+        "names_of_errors",
+    ),
+]
+
+_DEFAULT = "tests/unit/test_seccomp_default.py::test_"
+_SANDBOX = "tests/kernel/test_seccomp_sandbox.py::test_"
+
+_DEFAULTS = [
+    _of(
+        "default",
+        "no flag of clone makes a namespace",
+        "_NAMESPACES = 0x7E020000",
+        "_NAMESPACES = 0x6E020000",
+        f"{_DEFAULT}arguments",
+    ),
+    _of(
+        "default",
+        "arguments of 32 bits are compared as such",
+        'return SeccompArg(index, bits, value, "SCMP_CMP_MASKED_EQ")',
+        'return SeccompArg(index, bits | 1 << 32, value, "SCMP_CMP_MASKED_EQ")',
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "a family cannot be hidden in socketcall",
+        "        multiplexer = _errno(",
+        '        multiplexer = _allow(["socketcall"]) if machine else _errno(',
+        f"{_DEFAULT}a_family_cannot_be_hidden_in_socketcall",
+        f"{_SANDBOX}a_32_bit_program_has_no_way_around_it",
+    ),
+    _of(
+        "default",
+        "other families of sockets are refused",
+        "        _errno(names, unknown, _any(0)),\n",
+        "        _allow(names, _any(0)),\n",
+        f"{_DEFAULT}arguments",
+        f"{_SANDBOX}arguments_decide_inside",
+    ),
+    _of(
+        "default",
+        "on s390 the flags of clone are its second argument",
+        'flags = 1 if machine.name in ("S390", "S390X") else 0',
+        "flags = 0",
+        f"{_DEFAULT}on_s390_the_flags_of_clone_are_its_second_argument",
+    ),
+    Mutant(
+        "a sandbox has libct's own profile",
+        "sandbox/config.py",
+        "    config.seccomp = _filter(seccomp, config.capabilities)\n",
+        "",
+        (f"{_SANDBOX}what_is_left_out_fails_inside", f"{_SANDBOX}arguments_decide_inside"),
+    ),
+    Mutant(
+        "a sandbox's profile knows the capabilities",
+        "sandbox/config.py",
+        "        return default_profile(machine, has)\n",
+        "        return default_profile(machine)\n",
+        (f"{_SANDBOX}without_the_profile_it_is_the_kernel_that_answers",),
+    ),
+    Mutant(
+        "an engine's profile knows them, too",
+        "sandbox/config.py",
+        "Circumstances(machine, has)",
+        "Circumstances(machine)",
+        (f"{_SANDBOX}a_file_is_a_profile",),
+    ),
+]
+
+_EXPLAIN = "tests/unit/test_seccomp_explain.py::test_"
+_COMMAND = "tests/unit/test_cli_seccomp.py::test_"
+
+_EXPLAINED = [
+    _of(
+        "explain",
+        "conditions that do not hold are left out",
+        "            if not all(_holds(one, arguments)",
+        "            if conditions is None and not all(_holds(one, arguments)",
+        f"{_EXPLAIN}what_is_told_is_what_the_filter_answers",
+    ),
+    _of(
+        "explain",
+        "what is tried after a rule that holds is not told",
+        "            if not words:\n",
+        "            if conditions is None:\n",
+        f"{_EXPLAIN}what_depends_on_arguments_is_told_in_the_order_it_is_tried",
+    ),
+    _of(
+        "explain",
+        "a rule with the default action is told",
+        "            if rule.answer is None and number in",
+        "            if rule.answer and number in",
+        f"{_EXPLAIN}the_place_that_decides",
+    ),
+    _of(
+        "lint",
+        "a rule that another one makes futile is found",
+        "            by = found.get(()) or found[conditions]\n",
+        "            by = found.get((), rule)\n",
+        f"{_EXPLAIN}rules_that_decide_on_nothing",
+    ),
+    _of(
+        "lint",
+        "a call by way of another one, which is decided on already, is no mistake",
+        "            if number in own:",
+        "            if number:",
+        f"{_EXPLAIN}what_another_architecture_needs_is_no_mistake",
+    ),
+    _of(
+        "lint",
+        "a comparison of 64 bits of what has 32 is found",
+        "        if avoided and _avoidable(rule, one):\n",
+        "        if not rule and _avoidable(rule, one):\n",
+        f"{_EXPLAIN}conditions_that_another_bit_avoids",
+    ),
+    _of(
+        "lint",
+        "two conditions on one argument are found",
+        "        if one.index in seen:\n",
+        "        if one.index == 7:\n",
+        f"{_EXPLAIN}conditions_that_are_not_what_they_look_like",
+    ),
+    _of(
+        "lint",
+        "what the start needs is looked at",
+        "for answer in answers if answer.value not in _PASSING]\n",
+        "for answer in answers if answer.value < 0]\n",
+        f"{_EXPLAIN}what_the_start_needs",
+        f"{_COMMAND}lint",
+    ),
+    _of(
+        "lint",
+        "names that Linux does not have are found",
+        "        if name not in names:\n",
+        "        if not name:\n",
+        f"{_EXPLAIN}names_that_linux_does_not_have",
+    ),
+    Mutant(
+        "the exit status of lint tells of errors",
+        "cli/seccomp.py",
+        "return 1 if any(one.level",
+        "return 0 if any(one.level",
+        (f"{_COMMAND}lint",),
+    ),
+    Mutant(
+        "places in a message are those of the file, too",
+        "oci/profiles.py",
+        "{self._indexes[int(index)]}",
+        "{int(index)}",
+        (f"{_COMMAND}lint",),
+    ),
+]
+
 MUTANTS: list[Mutant] = [
+    *_EXPLAINED,
+    *_DEFAULTS,
     *_STARTS,
+    *_FILES,
     _of(
         "instructions",
         "a program that is longer than the kernel takes is noticed",
@@ -171,15 +473,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "the first rule without conditions decides alone",
-        "                if number in plain:\n",
-        "                if not number:\n",
-        f"{_COMPILER}a_rule_without_conditions_decides_alone",
-    ),
-    _of(
-        "rules",
-        "a rule without conditions takes the place of those with conditions",
-        "                    conditional.pop(number, None)\n",
-        "                    pass\n",
+        "            if () in found:\n",
+        "            if number < 0:\n",
         f"{_COMPILER}a_rule_without_conditions_decides_alone",
     ),
     _of(
@@ -199,8 +494,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "socketcall and ipc stand for the calls behind them",
-        "            if architecture.socketcall:\n",
-        "            if not architecture:\n",
+        "        if architecture.socketcall:\n",
+        "        if not architecture:\n",
         f"{_COMPILER}sockets_and_ipc_by_one_call",
     ),
     _of(
@@ -213,14 +508,8 @@ MUTANTS: list[Mutant] = [
     _of(
         "rules",
         "a rule with the default action counts as naming its calls",
-        """        newest = max((newest, *(number for number in known if not _private(number))))
-        if rule.answer is None:
-            continue
-""",
-        """        if rule.answer is None:
-            continue
-        newest = max((newest, *(number for number in known if not _private(number))))
-""",
+        "            if number > newest and not _private(number):\n",
+        "            if rule.answer is not None and number > newest and not _private(number):\n",
         f"{_COMPILER}a_rule_with_the_default_action_makes_a_call_known",
     ),
     _of(
@@ -290,6 +579,13 @@ MUTANTS: list[Mutant] = [
         f"{_COMPILER}a_hot_call_is_decided_in_twelve_instructions",
     ),
     _of(
+        "compiler",
+        "only tables of what is listed are loaded",
+        "for found in ranges if found[1]}",
+        "for found in ranges}",
+        f"{_COMPILER}only_tables_of_what_is_listed_are_loaded",
+    ),
+    _of(
         "conditions",
         "both halves of an argument are compared",
         "        if architecture.wide:\n",
@@ -309,5 +605,35 @@ MUTANTS: list[Mutant] = [
         '        little = architecture.byte_order == "<"\n',
         "        little = True\n",
         f"{_DIFFERENTIAL}random_profiles_mean_what_they_say",
+    ),
+    _of(
+        "given",
+        "a given program is one that the kernel takes",
+        "        check(decode(code))\n",
+        "",
+        "tests/unit/test_seccomp_given.py::test_what_the_kernel_would_not_take_is_refused",
+    ),
+    _of(
+        "given",
+        "a given program is base64 and nothing else",
+        "        exact = binascii.b2a_base64(code, newline=False).decode() == text\n",
+        "        exact = True\n",
+        "tests/unit/test_seccomp_given.py::test_what_the_kernel_would_not_take_is_refused",
+    ),
+    Mutant(
+        "a name that no architecture has is refused where that is asked",
+        "plan/seccomp.py",
+        "        check_names(seccomp)\n",
+        "",
+        (
+            "tests/unit/test_seccomp_given.py::test_names_that_no_architecture_has_are_refused_if_that_is_asked",
+        ),
+    ),
+    Mutant(
+        "plugins are refused",
+        "life/unsupported.py",
+        "    if annotation(config, SECCOMP_PLUGINS) is not None:\n",
+        "    if False:\n",
+        ("tests/unit/test_seccomp_given.py::test_plugins_are_refused_by_name",),
     ),
 ]

@@ -34,7 +34,7 @@ _STATE_FILES = [
     Mutant(
         "a pid file takes the place of files and links alone",
         "cli/launch.py",
-        "            _check_replaceable(name, place, path)\n",
+        "            _check_replaceable(name, place)\n",
         "",
         ("tests/kernel/test_cli_bad_input.py::test_a_pid_file_that_cannot_be_written",),
     ),
@@ -90,8 +90,8 @@ _STATE_FILES = [
     Mutant(
         "a configuration in a record has its types",
         "life/record.py",
-        "            if wrong:\n",
-        "            if False:\n",
+        "        if wrong:\n",
+        "        if False:\n",
         (f"{_STATE}a_configuration_of_wrong_types_is_damage",),
     ),
     Mutant(
@@ -155,7 +155,7 @@ _STATE_FILES = [
         "cli/dispatch.py",
         "{PROGRAM}: {printable(line)}\\n",
         "{PROGRAM}: {line}\\n",
-        (f"{_CALLERS}no_name_tells_a_terminal_what_to_do",),
+        (f"{_CALLERS}what_a_hook_says_in_several_lines_is_told_in_one",),
     ),
     Mutant(
         "a traceback is written out",

@@ -74,10 +74,15 @@ def number(architecture: Architecture, name: str) -> int | None:
     return None if found == -1 or found <= -10000 else found
 
 
+def known(name: str) -> bool:
+    """Whether it knows the name, on whatever machine."""
+    return library().seccomp_syscall_resolve_name(name.encode()) != -1  # type: ignore[no-any-return]
+
+
 def compiled(seccomp: Seccomp, native: Architecture) -> list[Instruction]:
     """The program that libseccomp exports for a profile.
 
-    In a child with a deadline: rules that overlap make some versions run for ever.
+    In a child with a limit of processor time: rules that overlap make some versions run for ever.
     """
     fd = os.memfd_create("exported")
     try:
@@ -85,8 +90,8 @@ def compiled(seccomp: Seccomp, native: Architecture) -> list[Instruction]:
         if child == 0:
             code = 2
             try:
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
-                signal.setitimer(signal.ITIMER_REAL, _LONGEST)  # it ends the process
+                signal.signal(signal.SIGPROF, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_PROF, _LONGEST)  # it ends the process
                 _export(seccomp, native, fd)
                 code = 0
             except Refused:
@@ -94,7 +99,7 @@ def compiled(seccomp: Seccomp, native: Architecture) -> list[Instruction]:
             finally:
                 os._exit(code)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status in (1, -signal.SIGALRM, -signal.SIGSEGV):
+        if status in (1, -signal.SIGPROF, -signal.SIGSEGV):
             raise Refused(f"status {status}")
         assert status == 0, status
         return decode(os.pread(fd, os.fstat(fd).st_size, 0), native.byte_order)

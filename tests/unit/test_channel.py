@@ -25,7 +25,7 @@ from libct.bootstrap.message import Garbled
 from libct.bootstrap.performer import Trace, carry_on, perform, performers
 from libct.bootstrap.talk import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
-from libct.plan.step import INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.plan.step import AHEAD, INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
 from libct.syscalls.process import pidfd_open
 
 from ..support import forked
@@ -307,6 +307,7 @@ def sides() -> Iterator[tuple[talk.Listener, talk.Speaker]]:
 Sides = tuple[talk.Listener, talk.Speaker]
 
 
+@pytest.mark.longest(10)
 def test_nobody_is_blocked_by_who_has_the_other_ends(sides: Sides) -> None:
     """Also where they are open in both directions, as through /proc they can be."""
     ours, theirs = sides
@@ -398,6 +399,35 @@ def test_descriptors_of_a_talk_that_are_somebody_elses_now_are_not_closed() -> N
     for fd in (null, number):
         os.close(fd)
     theirs.close()
+
+
+def test_descriptors_that_are_moved_stay_close_on_exec(sides: Sides) -> None:
+    ours, theirs = sides
+    theirs.move_above(50)
+    for fd in theirs.descriptors():
+        assert fd >= 50
+        assert not os.get_inheritable(fd)
+    theirs.tell(("turn", []))
+    assert ours.hear() == ("turn", [])
+
+
+def test_half_a_talk_is_closed() -> None:
+    """Where there is room for one pipe."""
+
+    def body() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        fds = []
+        with contextlib.suppress(OSError):
+            while True:
+                fds.append(os.dup(0))
+        for fd in fds[-3:]:
+            os.close(fd)
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(OSError, match="Too many open files"):
+            talk.pair()
+        assert os.listdir("/proc/self/fd") == before
+
+    forked(body)
 
 
 # --- the runtime's side -------------------------------------------------------------------
@@ -507,11 +537,12 @@ def test_a_stage_may_have_ended_before_its_clone_says_a_word(
             os.kill(stage.pid, signal.SIGKILL)
         speaker.tell(("turn", [(3, 0, 0, "ok")]))
         speaker.await_go()
-        speaker.tell(("traced", [], 0, 0))
+        speaker.tell(("traced", [(5, 0, 0, "ok")], 0, 0))
 
     begun = converse(monkeypatch, plan, script)
     assert begun.pid == init.pid
     begun.finish()
+    assert sorted(number for number, *_ in begun.traces) == [3, 4, 5]
     assert stage.reaped()
     servers.end(begun.pidfd)
     assert init.reaped()
@@ -528,6 +559,9 @@ def test_words_out_of_their_order_end_it(
         if word != ("cloned", 1):  # that is what is waited for: but nothing has been cloned
             speaker.write_down(init)
         speaker.tell(word)
+        with contextlib.suppress(OSError, EOFError):  # all is in order but for that word
+            speaker.tell(("turn", []))
+            speaker.await_go()
 
     with pytest.raises(StepError, match="what cannot be understood"):
         converse(monkeypatch, plan, script)
@@ -562,6 +596,90 @@ def test_who_says_what_cannot_be_understood_is_ended(
         with pytest.raises(StepError, match=r"cannot be understood|ended unexpectedly|was killed"):
             converse(monkeypatch, plan, script).finish()
         assert init.reaped()
+
+
+FAILED = (2, "open(x)", "No such file or directory", "x", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [("turn", [(5, 0, 0, "ok")])],
+        [("turn", [(2, 0, 0, "ok"), (0, 0, 0, "ok")])],
+        [("failed", 0, *FAILED, [])],
+        [("failed", 5, *FAILED, [])],
+        [("failed", 2, *FAILED, [(5, 0, 0, "ok")])],
+        [("turn", []), ("traced", [(5, 0, 0, "ok")], 0, 0)],
+        [("turn", []), ("traced", [], 0, 0), ("traced", [], 0, 0)],
+        [("turn", []), ("failed", 5, *FAILED, [])],
+        [("turn", []), ("turn", [])],
+    ],
+)
+def test_what_is_said_of_no_step_or_twice_is_not_understood(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, words: list[tuple[Any, ...]]
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"), (INIT, "c"))
+    init = Sleeper()
+
+    def script(speaker: Speaker) -> None:
+        speaker.cloned(1, init)
+        with contextlib.suppress(OSError, EOFError):  # it hangs up
+            for word in words:
+                speaker.tell(word)
+                if word == words[0] == ("turn", []):
+                    speaker.await_go()
+
+    with pytest.raises(StepError, match="cannot be understood"):
+        converse(monkeypatch, plan, script).finish()
+    assert init.reaped()
+
+
+def test_an_execve_that_is_no_step_is_not_recorded(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"))
+    for number, recorded in ((2, [2]), (0, []), (3, [])):
+        init = Sleeper()
+
+        def script(speaker: Speaker, number: int = number, init: Sleeper = init) -> None:
+            speaker.cloned(1, init)
+            speaker.tell(("traced", [], number, 0))
+
+        begun = converse(monkeypatch, plan, script)
+        begun.traces = []
+        begun.finish()
+        assert [one[0] for one in begun.traces] == recorded
+        servers.end(begun.pidfd)
+        assert init.reaped()
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_who_has_gone_at_the_word_to_go_on(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, *, ahead: bool
+) -> None:
+    """What let him go is what he died of, or he has said why he failed."""
+    speaking: list[threading.Thread] = []
+    fake("b", lambda context: speaking[0].join(10))
+    turn = AHEAD if ahead else RUNTIME
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (turn, "b"), (INIT, "c"))
+    init = Sleeper()
+
+    def script(speaker: Speaker) -> None:
+        speaking.append(threading.current_thread())
+        speaker.cloned(1, init)
+        speaker.tell(("failed", 2, *FAILED, []) if ahead else ("turn", []))
+        os.kill(init.pid, signal.SIGKILL)
+
+    if ahead:
+        begun = converse(monkeypatch, plan, script)
+        with pytest.raises(StepError, match="No such file") as caught:
+            begun.finish()
+        assert caught.value.number == 2
+    else:
+        with pytest.raises(StepError, match="its process was killed") as caught:
+            converse(monkeypatch, plan, script)
+        assert caught.value.number == 3
+    assert init.reaped()
 
 
 def test_what_is_warned_of_is_told_with_the_place_of_its_step(
@@ -653,6 +771,28 @@ def test_a_process_that_goes_without_a_word(
     assert init.reaped()
 
 
+def test_an_interruption_while_one_may_end_by_itself(
+    fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its talk has ended: somebody else has ended it, or it is about to be gone."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = plan_of(fake, (SERVER, "clone_one"), (INIT, "a"), (RUNTIME, "b"))
+    init = Sleeper()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            converse(monkeypatch, plan, lambda speaker: speaker.cloned(1, init), patience=5)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert init.reaped()
+
+
 def test_a_process_that_goes_while_others_hold_the_talk(
     fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -716,6 +856,7 @@ def test_others_end_by_themselves_when_the_runtime_hangs_up(
         speaker.tell(("turn", []))
         with pytest.raises(EOFError):
             speaker.await_go()
+        time.sleep(0.2)  # which it may take
         alive.append(not select.select([init.pidfd], [], [], 0)[0])
 
     begun = time.monotonic()
@@ -746,6 +887,7 @@ def test_a_server_that_goes_is_asked_once_more(
         converse(monkeypatch, plan, *[lambda channel: None] * 2)
 
 
+@pytest.mark.longest(20)
 def test_one_that_says_it_executes_and_does_not(
     fake: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,12 +10,13 @@ import pytest
 from libct.cli.check import as_json, as_text
 from libct.cli.check_bundle import BundleFacts, bundle_lines, id_map_lines
 from libct.cli.check_command import interpreter_of
-from libct.cli.check_host import HostFacts, attempt, gather, parse_ranges
+from libct.cli.check_host import HostFacts, attempt, gather
 from libct.cli.check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
 from libct.config import Config, IDMap, Mount, Namespace
 from libct.config.mount import MountIDMapping
 from libct.config.mount_flags import MS_BIND
 from libct.life.process import Process
+from libct.oci.automatic_maps import parse_ranges
 
 CONTROLLERS = ["cpu", "cpuset", "memory", "pids"]
 
@@ -267,3 +268,13 @@ def test_this_host_can_be_looked_at() -> None:
     assert facts.kernel
     assert facts.calls["openat2"] == ("", "")
     assert host_lines(facts)
+
+
+def test_landlock_is_worth_a_note() -> None:
+    def found(abi: int) -> Line:
+        lines = host_lines(machine(landlock_abi=abi))
+        return next(line for line in lines if line.name == "Landlock")
+
+    assert (found(4).state, found(4).text) == (OK, "version 4")
+    assert found(0).state == NOTE
+    assert "Linux 5.13" in found(0).remedy

@@ -140,6 +140,7 @@ def test_values(completed: Any, tmp_path: Path) -> None:
     assert completed("sandbox", "--net", "h") == ["host"]
     assert completed("completion", "") == ["bash", "fish", "zsh"]
     assert completed("kill", "--", "one", "US") == ["USR1", "USR2"]
+    assert completed("seccomp", "") == ["dump", "explain", "lint"]
 
 
 def test_values_after_an_equals_sign(completed: Any) -> None:
@@ -153,6 +154,8 @@ def test_files(completed: Any, tmp_path: Path) -> None:
     found = [name.rstrip("/") for name in completed("run", "-b", "thi")]
     assert found == ["thing"]
     found = [name.rstrip("/") for name in completed("exec", "--process", "thi")]
+    assert found == ["thing", "thistle"]
+    found = [name.rstrip("/") for name in completed("seccomp", "dump", "thi")]
     assert found == ["thing", "thistle"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -313,7 +315,7 @@ def test_every_option_of_runc_is_there(name: str) -> None:
     assert set(RUNC[name].split()) <= known
     # What is libct's own is long, so that it cannot be in the way of runc's.
     more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
-    assert more <= {"--trace"}
+    assert more <= {"--trace", "--seccomp-learn"}
 
 
 def test_hidden_options_are_those_of_runc() -> None:
@@ -327,8 +329,25 @@ def test_hidden_options_are_those_of_runc() -> None:
 
 
 def test_options_that_runc_has_given_up(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["--criu", "/usr/sbin/criu", "list"]) == 1
-    assert capfd.readouterr().err.startswith("libct: no such option: --criu")
+    """It takes them, with a warning, as callers may still give them."""
+    assert main(["--criu", "/usr/sbin/criu", "features"]) == 0
+    found = capfd.readouterr()
+    assert json.loads(found.out)
+    assert re.fullmatch('time="[^"]*" level=warning msg="--criu is ignored, .*"\n', found.err)
+    assert "--criu" not in program_help(GLOBAL_OPTIONS, COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["state", "none"], ["nonsense"], ["--nonsense", "list"]])
+def test_json_without_a_file_is_on_standard_error(
+    capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["--log-format", "json", *words]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert main(["--log-format", "json", "--debug", *words]) == 1
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["level"] for line in lines] == ["debug", "error"]
+    assert "Traceback" in lines[0]["msg"]
 
 
 def test_a_command_makes_no_table_but_its_own() -> None:

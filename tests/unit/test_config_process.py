@@ -10,6 +10,8 @@ from libct.config import Config, CPUAffinity, IDMap, IOPriority, Namespace, Rlim
 from libct.config.validate import validate_process
 from libct.life.process import Process
 
+from .test_config_validate import MadeUp
+
 PLAIN = Config("/srv/rootfs")
 MAPS = [IDMap(0, 1000, 10)]
 USER = Config("/", namespaces=[Namespace("NEWUSER")], uid_mappings=MAPS, gid_mappings=MAPS)
@@ -27,7 +29,7 @@ def test_a_good_process() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"args": []}, ["process.args: empty: there is no command"]),
+        ({"args": []}, ["process.args: args must not be empty"]),
         ({"args": [""]}, ["process.args[0]: empty: there is no command"]),
         ({"args": ["a", "b\0"]}, ["process.args[1]: has a NUL in it: 'b\\x00'"]),
         (
@@ -91,6 +93,19 @@ def test_ids_must_be_mapped_in_a_new_user_namespace() -> None:
     ]
     rootless = USER.copy(uid_mappings=[IDMap(1, 1000, 1)])
     assert found(rootless) == ["process.user.uid: not mapped by linux.uidMappings: 0"]
+
+
+def test_ids_must_be_mapped_in_one_that_is_joined() -> None:
+    """Where its maps can be told; whatever the configuration says they are."""
+    joined = Config("/", namespaces=[Namespace("NEWUSER", "/run/user")], uid_mappings=MAPS)
+    process = Process(["true"], init=True, user="10:10")
+    facts = MadeUp(maps=(MAPS, [IDMap(0, 0, 50)]))
+    assert [str(one) for one in validate_process(process, joined, facts)] == [
+        "process.user.uid: not mapped by the user namespace that is joined: 10"
+    ]
+    assert validate_process(process, joined, MadeUp()) == []
+    # A further one enters that of the first, wherever the path leads by then.
+    assert validate_process(Process(["true"], user="10:10"), joined, facts) == []
 
 
 def test_additional_groups_are_not_for_ordinary_users() -> None:

@@ -113,6 +113,7 @@ def full_config() -> Config:
         seccomp=Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule(["a"], "SCMP_ACT_LOG")]),
         exec_cpu_affinity=package.CPUAffinity([0, 1]),
         time_offsets={"boottime": package.TimeOffset(-3)},
+        landlock=package.Landlock(["/usr"], [], connect_tcp=[]),
     )
 
 
@@ -130,12 +131,12 @@ def test_a_config_is_read_before_anything_else_has_loaded_its_parts() -> None:
     code = (
         "import sys; from libct.config import Config;"
         f"config = Config.from_dict({full_config().to_dict()!r});"
-        "print(type(config.hooks).__name__, type(config.seccomp).__name__)"
+        "print(*(type(one).__name__ for one in (config.hooks, config.seccomp, config.landlock)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "Hooks Seccomp\n"
+    assert done.stdout == "Hooks Seccomp Landlock\n"
 
 
 def test_the_default_devices_can_be_used_as_they_are() -> None:

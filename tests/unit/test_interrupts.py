@@ -121,12 +121,27 @@ def test_a_handler_is_not_interrupted_by_another(handled: list[int]) -> None:
             handled.append(0)
 
     signal.signal(FIRST, handler)
-    with deferred():
-        with allowed():
+    with deferred(), allowed():
+        signal.raise_signal(FIRST)
+        assert handled == [0, SECOND]  # not before it has ended
+
+
+def test_what_comes_while_a_handler_runs_is_handled_before_the_wait_goes_on(
+    handled: list[int],
+) -> None:
+    note = signal.getsignal(FIRST)
+    assert callable(note)
+
+    def again(number: int, frame: Any) -> None:
+        note(number, frame)
+        if len(handled) < 3:
             signal.raise_signal(FIRST)
-            assert handled == [0]
-        check()
-        assert handled == [0, SECOND]
+            signal.raise_signal(SECOND)
+
+    signal.signal(FIRST, again)
+    with deferred(), allowed():
+        signal.raise_signal(FIRST)
+        assert handled == [FIRST, FIRST, SECOND, FIRST, SECOND]
 
 
 def test_in_other_threads_nothing_is_deferred(handled: list[int]) -> None:

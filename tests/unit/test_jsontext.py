@@ -37,6 +37,7 @@ def test_good_texts(text: str) -> None:
         ("{} {}", "config.json:1:4: Extra data"),
         ('  \n"abc', "config.json:2:1: Unterminated string starting at"),
         ('"a\tb"', "config.json:1:3: Invalid control character at"),
+        ('{"a": {"b": 1, "c": 2, "b": 1}}', "config.json: a field is there twice: 'b'"),
         ("[NaN]", "config.json: NaN is no JSON"),
         ("[-Infinity]", "config.json: -Infinity is no JSON"),
         (b'{\n"a": "\xff"}', "config.json:2: not UTF-8"),
@@ -94,6 +95,12 @@ def test_random_values_survive() -> None:
         assert loads(dumps(value, indent=2), "x") == value
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
 def test_random_damage_is_refused_as_by_json() -> None:
     source = random.Random(2)
     refused = 0
@@ -103,7 +110,7 @@ def test_random_damage_is_refused_as_by_json() -> None:
             text[source.randrange(len(text))] = source.choice('{}[]",:0tn \\')
         damaged = "".join(text)
         try:
-            expected = json.loads(damaged)
+            expected = json.loads(damaged, object_pairs_hook=_each_once)
         except ValueError:
             with pytest.raises(ConfigError):
                 loads(damaged, "x")

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from libct.bootstrap.message import LARGEST, Garbled, checked, decode, encode
+from libct.bootstrap.answer import (
+    EXECUTES,
+    FAILED,
+    LARGEST as LARGEST_ANSWER,
+    Answer,
+    failed,
+    is_none,
+    traced,
+)
+from libct.bootstrap.failure import Failure
+from libct.bootstrap.message import LARGEST, Garbled, checked, decode, encode, encode_within
 
 MESSAGES: list[tuple[Any, ...]] = [
     ("turn", []),
@@ -102,3 +112,63 @@ def test_what_is_sent_has_bounds_too() -> None:
     assert found[3] == "x" * 4096
     assert checked(found)[4].startswith("\u20ac" * 1365)
     assert len(encode(("turn", [(1, 2, 3, "a")] * 100000))) < LARGEST
+
+
+@pytest.mark.parametrize("text", ["x", "\u00e4", "\udcff", "\U0001f600"])
+def test_the_longest_texts_are_cut_where_there_is_little_room(text: str) -> None:
+    values = ("failed", 7, 2, text * 9000, "why", text * 9000, "hint", [(1, 2, 3, text * 900)])
+    for most in (200, 1000, 3000, 10000):
+        data = encode_within(values, most)
+        assert most // 2 < len(data) <= most
+        found = decode(data)
+        assert found[:3] == ("failed", 7, 2)
+        assert (found[4], found[6]) == ("why", "hint")
+    assert encode_within(("cloned", 3), 200) == encode(("cloned", 3))
+
+
+def test_an_answer_fits_into_the_smallest_pipe() -> None:
+    """And so does what a process says before that."""
+    failure = Failure(7, 2, "c" * 5000, "p" * 5000, "/" * 5000, "h" * 5000)
+    records = [(number, 2**60, 2**60, "ok") for number in range(1, 900)]
+    said = EXECUTES + traced(records, (9, 10)) + failed(failure)
+    assert LARGEST_ANSWER // 2 < len(said) <= LARGEST_ANSWER
+    answer = Answer(said)
+    assert answer.executes
+    assert answer.failed[:2] == (7, 2)
+    told, number, start = answer.traced
+    assert (number, start) == (9, 10)
+    assert told == records[: len(told)]
+    assert len(told) > 10
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 4000])
+def test_answers_may_be_filled_up_with_zeros(zeros: int) -> None:
+    failure = Failure(7, 2, "call", "problem", None, "hint")
+    answer = Answer(FAILED + failed(failure) + bytes(zeros))
+    assert (answer.executes, answer.failed) == (False, (*failure.values(), []))
+    answer = Answer(EXECUTES + bytes(zeros))
+    assert (answer.executes, answer.failed, answer.traced) == (True, (), ())
+    assert is_none(bytes(zeros))
+
+
+def test_what_is_no_answer_is_refused() -> None:
+    failure = failed(Failure(7, 2, "call", "problem"))
+    cloned = encode(("cloned", 3))
+    for said in (
+        b"",
+        b"x",
+        FAILED,
+        FAILED + traced([], (1, 2)),
+        EXECUTES + failure + failure,
+        EXECUTES + failure[:-1],
+        EXECUTES + b"\xff\xff",
+        EXECUTES + len(cloned).to_bytes(2, "little") + cloned,
+    ):
+        with pytest.raises(Garbled):
+            Answer(said)
+    chance = random.Random(9)
+    for _ in range(2000):
+        try:
+            Answer(EXECUTES + chance.randbytes(chance.randrange(200)))
+        except Garbled:
+            pass

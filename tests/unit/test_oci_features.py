@@ -12,9 +12,10 @@ from libct.config import Config, Hooks
 from libct.config.hooks import Hook
 from libct.config.mount import Mount
 from libct.config.seccomp import Seccomp
-from libct.errors import Unsupported
+from libct.errors import Finding, Unsupported
 from libct.life.unsupported import refuse_unsupported
 from libct.oci.features import features
+from libct.oci.load_linux import read_landlock
 from libct.oci.mount_options import apply_options
 from libct.oci.names import HOOKS
 
@@ -76,3 +77,11 @@ def test_what_there_is() -> None:
     assert (linux["cgroup"]["v1"], linux["cgroup"]["v2"]) == (True, True)
     assert linux["mountExtensions"]["idmap"]["enabled"] is True
     assert "MPOL_BIND" in linux["memoryPolicy"]["modes"]
+
+
+def test_the_fields_of_the_landlock_annotation() -> None:
+    fields = features(libct.__version__)["annotations"]["org.libct.landlock"].split(",")
+    for field in fields:
+        findings: list[Finding] = []
+        read_landlock(json.dumps({field: None}), findings)
+        assert findings == []

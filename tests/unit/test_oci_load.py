@@ -27,6 +27,7 @@ from libct.config import (
     IntelRdt,
     InterfacePriority,
     IOPriority,
+    Landlock,
     MemoryPolicy,
     Mount,
     MountIDMapping,
@@ -56,6 +57,8 @@ from libct.oci.load_process import process_arguments
 from ..support import CHECKOUT, requires
 
 BUNDLE = "/bundle"
+
+LANDLOCK = '{"read": ["/usr"], "write": [], "bind_tcp": [80], "scope": ["signal"]}'
 
 # Every field that the runtime-spec documents for Linux, and none at its default.
 FULL: dict[str, Any] = {
@@ -116,7 +119,11 @@ FULL: dict[str, Any] = {
         "poststart": [{"path": "/e"}],
         "poststop": [{"path": "/f"}],
     },
-    "annotations": {"com.example.key": "a=b", "org.systemd.property.TimeoutStopUSec": "uint64 1"},
+    "annotations": {
+        "com.example.key": "a=b",
+        "org.libct.landlock": LANDLOCK,
+        "org.systemd.property.TimeoutStopUSec": "uint64 1",
+    },
     "linux": {
         "namespaces": [
             {"type": "mount"},
@@ -253,6 +260,7 @@ FULL_CONFIG = Config(
     scheduler=Scheduler(6, -1, 2, 3, 3, 4, 5),
     io_priority=IOPriority(3, 6),
     exec_cpu_affinity=CPUAffinity([0, 1, 2], [1, 3]),
+    landlock=Landlock(["/usr"], [], bind_tcp=[80], scope=["signal"]),
     mounts=[
         Mount("/proc", "proc", "proc"),
         Mount("/x", "/bundle/sub/x", "bind", MS_BIND | MS_REC | MS_NOSUID),
@@ -276,6 +284,7 @@ FULL_CONFIG = Config(
     ),
     labels=[
         "com.example.key=a=b",
+        f"org.libct.landlock={LANDLOCK}",
         "org.systemd.property.TimeoutStopUSec=uint64 1",
         "bundle=/bundle",
     ],
@@ -756,6 +765,26 @@ def test_a_bundle(tmp_path: Path) -> None:
     assert (process.args, process.user, process.init) == (["sh", "-c", "true"], "3:4", True)
 
 
+def test_destinations_by_the_path_that_the_caller_gave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle may be reached by a link; relative, too."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    real, link = tmp_path.resolve() / "real", tmp_path / "link"
+    others = (f"{link}/other", f"{link}/rootfs2", "relative")
+    inside = [f"{link}/rootfs/x", f"/{link}/./rootfs//y/", f"{link}/rootfs"]
+    mounts = [{"destination": path, "type": "tmpfs"} for path in (*inside, *others)]
+    (real / "config.json").write_text(json.dumps({**minimal(), "mounts": mounts}))
+    monkeypatch.chdir(tmp_path)
+    for given in (str(link), "link", "./link/"):
+        config, _, _ = read_bundle(given, "box")
+        assert config.rootfs == f"{real}/rootfs"
+        assert [mount.destination for mount in config.mounts] == ["/x", "/y", "/", *others]
+    config, _, _ = read_bundle(str(real), "box")
+    assert [mount.destination for mount in config.mounts] == [*inside, *others]
+
+
 def test_a_bundle_without_a_process(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(minimal()))
     assert from_bundle(str(tmp_path))[1] is None
@@ -764,7 +793,13 @@ def test_a_bundle_without_a_process(tmp_path: Path) -> None:
 def test_bundles_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path.resolve()
     for bundle, message in (
-        (path, f"{path}/config.json: no such file (`libct spec` writes one to start from)"),
+        (
+            path,
+            (
+                f"{path}/config.json: JSON specification file config.json not found"
+                " (`libct spec` writes one)"
+            ),
+        ),
         (
             path / "none",
             f"{path}/none/config.json: no such file or directory: the bundle itself is missing",

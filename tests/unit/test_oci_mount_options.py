@@ -11,6 +11,9 @@ from libct.config.mount_flags import (
     EXT_COPYUP,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
@@ -26,10 +29,10 @@ from libct.config.mount_flags import (
 from libct.oci import mount_options as tables
 from libct.oci.mount_options import apply_options, options_of
 
-# config.md and config-linux.md list these; runc prints them as mountOptions.
+# config.md and config-linux.md list these, but for acl; runc prints them as mountOptions.
 DOCUMENTED = [
-    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
-    "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
+    "acl", "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
+    "lazytime", "loud", "mand", "noacl", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
     "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private",
     "ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec", "rnoatime",
     "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime", "rnosuid",
@@ -81,7 +84,24 @@ def test_there_are_no_others() -> None:
             Mount("/x", flags=MS_NOEXEC, data="mode=755,size=64k"),
         ),
         (["rro"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
-        (["rro", "rrw"], Mount("/x", rec_attr=RecAttr(0, MOUNT_ATTR_RDONLY))),
+        (["rrw"], Mount("/x", rec_attr=RecAttr(0, MOUNT_ATTR_RDONLY))),
+        (["rro", "rrw"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
+        (["rrw", "rro"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0))),
+        (
+            ["rnosuid", "rsuid", "rnodev", "rexec", "rdev"],
+            Mount(
+                "/x",
+                rec_attr=RecAttr(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC),
+            ),
+        ),
+        (
+            ["rnoatime", "rrelatime"],
+            Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME)),
+        ),
+        (
+            ["rstrictatime", "rnoatime"],
+            Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME)),
+        ),
         (["rnoatime"], Mount("/x", rec_attr=RecAttr(MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME))),
         (
             ["rnoatime", "rstrictatime"],

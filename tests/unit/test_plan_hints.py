@@ -33,7 +33,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
 
 
 def hint(step: Step, code: int | None) -> str:
-    return hint_for(step, Failure(1, code, "", "text"))
+    return hint_for(step, Failure(1, code, "open_tree(...)", "text"))
 
 
 NEW_USER = clone_init(CLONE_NEWUSER | CLONE_NEWNS, False)
@@ -82,6 +82,8 @@ CASES: list[tuple[Step, int, str]] = [
     (Step("bind_root", ("/x",)), errno.ENOENT, "root.path of the configuration must be an exist"),
     (Step("open_root", ("/x",)), errno.ENOENT, "root.path of the configuration must be an exist"),
     (Step("bind", ("/x", "/y")), errno.ENOENT, "the source of a bind mount must exist"),
+    (Step("open_idmapped", ("a", "/y")), errno.ENOENT, "the source of a bind mount must exist"),
+    (Step("open_idmapped", ("a", "/y")), errno.EACCES, ""),
     (Step("open_source", ("a", "/y")), errno.EACCES, "the container's root, as a user of the"),
     (Step("cgroup_mkdir", ("/x", "y")), errno.EACCES, "no right to this control group"),
     (Step("cgroup_write", ("/x", "1")), errno.EROFS, "no right to this control group"),
@@ -97,6 +99,12 @@ def test_hints(step: Step, code: int, text: str) -> None:
     found = hint(step, code)
     assert found.startswith(text)
     assert bool(found) == bool(text)
+
+
+def test_only_of_its_source_is_a_bind_told_that_it_must_exist() -> None:
+    for op in ("bind", "open_source", "take_source", "open_idmapped"):
+        failure = Failure(1, errno.ENOENT, "openat(...)", "text")  # of a user namespace, or a place
+        assert hint_for(Step(op, ("a", "/y")), failure) == ""
 
 
 def test_an_error_tells_all_that_is_known() -> None:
@@ -130,3 +138,14 @@ def test_a_failed_step_without_an_errno() -> None:
     error = step_error(plan, Failure(1, None, "", "it is not there"), [])
     assert str(error) == "cannot find the command x: it is not there [step 1 of 1]"
     assert (error.errno, error.call, error.path, error.hint) == (None, "", None, "")
+
+
+def test_what_landlock_may_forbid() -> None:
+    command, enter = Step("execute", (("true",), ())), Step("landlock_restrict", (False,))
+    failure = Failure(1, errno.EACCES, "", "text")
+    plan = Plan()
+    plan.add(INIT, "start", [command])
+    assert hint_for(command, failure, plan) == ""
+    plan.add(INIT, "process", [enter])
+    assert "both `execute` and `read`" in hint_for(command, failure, plan)
+    assert "noNewPrivileges" in hint_for(enter, Failure(1, errno.EPERM, "", "text"))

@@ -28,6 +28,7 @@ from libct.config.mount_flags import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_POSIXACL,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -180,8 +181,8 @@ def test_a_file_system_and_its_options() -> None:
     ]
 
 
-def test_long_options_and_iversion_take_the_old_call() -> None:
-    for data, flags in (("lowerdir=" + "/x:" * 100, 0), ("", MS_I_VERSION)):
+def test_long_options_iversion_and_acl_take_the_old_call() -> None:
+    for data, flags in (("lowerdir=" + "/x:" * 100, 0), ("", MS_I_VERSION), ("", MS_POSIXACL)):
         (step,) = mount_steps(libct.Mount("/o", "", "overlay", flags, data=data), 0, opened=False)
         assert step.calls[1].startswith('mount("overlay", "overlay", ')
 
@@ -326,7 +327,7 @@ def test_an_id_mapping_without_one_of_its_own_is_the_container_s() -> None:
         (0, MS_SLAVE | MS_REC, 0),
         (MS_SLAVE, MS_SLAVE | MS_REC, 0),
         (MS_PRIVATE, MS_SLAVE | MS_REC, MS_PRIVATE),
-        (MS_PRIVATE | MS_REC, MS_PRIVATE | MS_REC, MS_PRIVATE | MS_REC),
+        (MS_PRIVATE | MS_REC, MS_PRIVATE | MS_REC, 0),
         (MS_UNBINDABLE, MS_SLAVE | MS_REC, MS_UNBINDABLE),
         (MS_UNBINDABLE | MS_REC, MS_PRIVATE | MS_REC, MS_UNBINDABLE | MS_REC),
         (MS_SHARED, MS_SHARED, MS_SHARED),
@@ -462,6 +463,8 @@ V1 = Layout(
         "name=systemd": Hierarchy("/sys/fs/cgroup/systemd"),
     },
 )
+V1_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+V1_ATTRIBUTES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 V2 = Layout("v2", unified=Hierarchy("/sys/fs/cgroup", own="/mine"))
 
 
@@ -482,7 +485,7 @@ def cgroup_steps(
 
 
 def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
-    flags = MS_RDONLY | MS_NOSUID
+    flags = MS_RDONLY | V1_FLAGS
     steps = cgroup_steps(V1, "NEWCGROUP")
     assert {step.why for step in steps} == {"mounts[7]"}
 
@@ -491,7 +494,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
         return ("mount_filesystem", target, "cgroup", "cgroup", options, flags, False, *NOTHING)
 
     mode = (("mode", "755"),)
-    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, MS_NOSUID, False, *NOTHING)
+    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, V1_FLAGS, False, *NOTHING)
     assert brief(steps) == [
         ("mount_filesystem", *tmpfs),
         fs("cpu,cpuacct", ("cpu", None), ("cpuacct", None)),
@@ -504,7 +507,7 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
 
 
 def test_v1_parts_are_bound_without_a_namespace() -> None:
-    attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
+    attr = MOUNT_ATTR_RDONLY | V1_ATTRIBUTES
     for manager, pids in ((True, "/sys/fs/cgroup/pids/box"), (False, "/sys/fs/cgroup/pids/mine")):
         found = [step.args for step in cgroup_steps(V1, manager=manager) if step.op == "bind"]
         assert found == [
@@ -523,7 +526,7 @@ def test_v1_groups_that_an_ordinary_user_may_not_have_made() -> None:
     host = Host(userns=True, layout=V1)
     steps = cgroup_mount_steps(config("NEWNS", mounts=[mount]), mount, 0, host, own)
     assert [step.args for step in steps if step.op == "bind_group"] == [
-        (f"/sys/fs/cgroup/{name}", source, runtime, 0)
+        (f"/sys/fs/cgroup/{name}", source, runtime, V1_ATTRIBUTES, 0, 0)
         for name, source, runtime in (
             ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/box", "/sys/fs/cgroup/cpu,cpuacct/mine"),
             ("pids", "/sys/fs/cgroup/pids/box", "/sys/fs/cgroup/pids/mine"),
@@ -536,7 +539,7 @@ def test_v2() -> None:
     attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     (own,) = cgroup_steps(V2, "NEWCGROUP", manager=True)
     assert (own.op, *own.args) == (
-        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, *NOTHING),
+        *("mount_cgroup2", "/sys/fs/cgroup", "/sys/fs/cgroup/box", attr, 0, 0, *NOTHING, False),
     )
     (whole,) = cgroup_steps(V2, manager=True)
     assert (whole.op, whole.args[:2]) == ("bind", ("/sys/fs/cgroup", "/sys/fs/cgroup"))
@@ -552,6 +555,10 @@ def test_an_ordinary_user_cannot_write_to_the_host_s_groups() -> None:
         (step,) = cgroup_mount_steps(config(mounts=[mount]), mount, 0, host, None)
         assert step.op == "bind"
         assert step.args[2:5] == (True, "", MOUNT_ATTR_RDONLY)
+        # And where it has a cgroup namespace, but no right to mount them.
+        private = config("NEWCGROUP", mounts=[mount])
+        (step,) = cgroup_mount_steps(private, mount, 0, host, None)
+        assert (step.op, step.args[-1]) == ("mount_cgroup2", True)
 
 
 def test_mountinfo() -> None:

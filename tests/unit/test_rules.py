@@ -46,7 +46,7 @@ def test_what_is_allowed_when(operation: str, status: str) -> None:
         ("signal", STOPPED, ContainerNotRunning, "container not running"),
         ("pause", STOPPED, ContainerNotRunning, "container not running"),
         ("start", RUNNING, ContainerRunning, "container already has an init process"),
-        ("exec", RUNNING, ContainerRunning, "it is running, not created"),
+        ("exec", RUNNING, ContainerRunning, "cannot start an already running container: "),
         (
             "destroy",
             RUNNING,

@@ -336,7 +336,7 @@ def four_hundred() -> Seccomp:
 
 
 def quickest(once: Callable[[], float], limit: float) -> float:
-    """The least of some times, that others on this machine make longer; the first below limit."""
+    """The least of some times of the processor, the first below limit."""
     best = once()
     for _ in range(15):
         if best < limit:
@@ -350,9 +350,9 @@ def test_compiling_is_quick_in_a_process_that_has_done_it() -> None:
     compile_profile(seccomp, X86_64)
 
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         compile_profile(seccomp, X86_64)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert quickest(once, 0.010) < 0.010
 
@@ -366,11 +366,11 @@ import sys
 seccomp, X86_64 = four_hundred(), named("X86_64")
 for name in [name for name in sys.modules if name.startswith("libct.seccomp")]:
     del sys.modules[name]
-start = time.perf_counter()
+start = time.process_time()
 from libct.seccomp.compiler import compile_profile
 from libct.seccomp.architectures import named
 compile_profile(seccomp, named("X86_64"))
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
     command = [sys.executable, "-c", program]
 
@@ -379,6 +379,22 @@ print(time.perf_counter() - start)
         return float(done.stdout)
 
     assert quickest(once, 0.030) < 0.030
+
+
+def test_only_tables_of_what_is_listed_are_loaded() -> None:
+    program = """
+import sys
+from libct.config.seccomp import Seccomp, SeccompRule
+from libct.seccomp.architectures import named
+from libct.seccomp.compiler import compile_profile
+rule = SeccompRule(["read"], "SCMP_ACT_ALLOW")
+compile_profile(Seccomp("SCMP_ACT_ERRNO", architectures=["SCMP_ARCH_X86"], syscalls=[rule]),
+                named("X86_64"))
+print(*sorted(name.rpartition(".")[2] for name in sys.modules if ".seccomp.calls." in name))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "x86 x86_64\n"
 
 
 @requires("kernel_headers")

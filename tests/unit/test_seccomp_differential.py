@@ -33,6 +33,7 @@ from ..seccomp.profiles import (
     random_profile,
     simple,
 )
+from .test_seccomp_compiler import HOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +84,20 @@ def test_the_profiles_of_engines(path: Path, native: str, caps: str) -> None:
     tried = list(compared(seccomp, named(native), 1, 600))
     assert len(tried) > 500
     assert [call for call, our, their in tried if our != their] == []
+
+
+@requires("libseccomp", "podman_profile")
+@pytest.mark.parametrize("path", [DOCKER, PODMAN], ids=["docker", "podman"])
+def test_hot_calls_are_decided_sooner_than_by_libseccomp(path: Path) -> None:
+    machine = named("X86_64")
+    seccomp = engine_profile(path, machine.name)
+    ours, theirs = compile_profile(seccomp, machine), libseccomp.compiled(seccomp, machine)
+    for name in HOT:
+        data = call_data(machine.token, machine.numbers()[name])
+        (our, steps), (their, more) = run(ours, data), run(theirs, data)
+        assert our == their
+        assert steps <= min(12, more), name
+    assert len(ours) < len(theirs) / 2
 
 
 def rule(action: str, *conditions: tuple[int, str, int, int], name: str = "read") -> SeccompRule:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from libct.config import Config, Namespace
-from libct.config.seccomp import Seccomp
+from libct.config import Capabilities, Config, Namespace
+from libct.config.seccomp import Seccomp, SeccompRule
 from libct.life.host import Host
 from libct.life.process import Process
+from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.further import plan_exec
-from libct.plan.step import INIT, Plan
+from libct.plan.process import SYS_ADMIN
+from libct.plan.step import INIT, RUNTIME, STAGE, Plan
 from libct.syscalls.constants import CLONE_NEWNS, CLONE_NEWPID
 
 SECCOMP = Seccomp("SCMP_ACT_ALLOW")
 # What a process does after it, which is nothing to it.
 AFTER = {
-    *("let_go", "record_created", "await_start"),
+    *("let_go", "record_created", "await_start", "close_descriptors"),
     *("set_rlimits", "execute"),
 }
 
 
-def config_of(*namespaces: Namespace) -> Config:
-    return Config("/rootfs", namespaces=list(namespaces), seccomp=SECCOMP, no_new_privileges=True)
+HOST = Host(capabilities=Grantable())
+
+
+def config_of(*namespaces: Namespace, seccomp: Seccomp = SECCOMP, last: bool = True) -> Config:
+    return Config("/rootfs", namespaces=list(namespaces), seccomp=seccomp, no_new_privileges=last)
 
 
 def last_steps(plan: Plan) -> list[str]:
@@ -60,3 +65,69 @@ def test_without_a_profile_there_is_no_filter() -> None:
     config = Config("/rootfs", no_new_privileges=True)
     plan = plan_start(config, Process(["true"], init=True), Host(), None, "name")
     assert "load_filter" not in {step.op for step in plan}
+
+
+# Without no_new_privs.
+RIGHTS = {"set_capabilities", *AFTER}
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_without_no_new_privs_the_right_to_load_it_goes_after_it(hold: bool) -> None:
+    config = config_of(Namespace("NEWPID"), Namespace("NEWNS"), last=False)
+    plan = plan_start(config, Process(["true"], init=True), HOST, None, "name", hold=hold)
+    operations = [step.op for step in plan]
+    at = operations.index("load_filter")
+    assert plan.steps[at].process == INIT
+    assert "find_command" in operations[:at]
+    assert "raise_ambient" in operations[:at]
+    assert set(operations[at + 1 :]) <= RIGHTS
+    assert operations[at + 1] == "set_capabilities"
+    kept, given = (step.args for step in plan if step.op == "set_capabilities")
+    assert (kept, given) == ((SYS_ADMIN, SYS_ADMIN, 0), (0, 0, 0))
+
+
+@pytest.mark.parametrize("further", [False, True])
+def test_nobody_has_that_right_in_a_pid_namespace_with_others(further: bool) -> None:
+    process = Process(["true"], init=not further)
+    if further:
+        joined = {CLONE_NEWPID: 1, CLONE_NEWNS: 2}
+        plan = plan_exec(config_of(last=False), process, HOST, None, "name", joined, 5)
+    else:
+        spaces = Namespace("NEWPID", "/proc/5/ns/pid"), Namespace("NEWNS")
+        plan = plan_start(config_of(*spaces, last=False), process, HOST, None, "name")
+    operations = [step.op for step in plan]
+    at = operations.index("load_filter")
+    assert plan.steps[at].process == STAGE
+    assert operations[at + 1 : at + 4] == ["set_capabilities", "close_descriptors", "clone_command"]
+    assert plan.steps[at + 3].args == (True,)
+    assert "set_capabilities" not in operations[at + 4 :]
+
+
+def test_who_may_load_it_anyway_gives_nothing_up() -> None:
+    names = ["CAP_SYS_ADMIN"]
+    given = Capabilities(bounding=names, effective=names, permitted=names)
+    process = Process(["true"], init=True, capabilities=given)
+    plan = plan_start(config_of(last=False), process, HOST, None, "name")
+    assert [step.op for step in plan].count("set_capabilities") == 1
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("euid", [0, 1000])
+def test_a_listener_is_handed_over_right_after_the_filter(euid: int, last: bool) -> None:
+    seccomp = Seccomp(
+        "SCMP_ACT_ALLOW",
+        syscalls=[SeccompRule(["mkdir"], "SCMP_ACT_NOTIFY")],
+        listener_path="/run/agent",
+    )
+    config = config_of(Namespace("NEWPID"), seccomp=seccomp, last=last)
+    host = Host(euid=euid, capabilities=Grantable())
+    plan = plan_start(config, Process(["true"], init=True), host, None, "name")
+    operations = [step.op for step in plan]
+    at = operations.index("load_filter")
+    assert [(step.op, step.process) for step in plan.steps[at + 1 : at + 3]] == [
+        ("send_listener", RUNTIME),
+        ("close_listener", INIT),
+    ]
+    assert (operations[at - 1] == "show_listener") == (euid != 0)
+    assert plan.steps[at + 2].args == (euid != 0,)
+    assert plan.steps[at + 1].args[0] == "/run/agent"

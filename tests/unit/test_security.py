@@ -373,3 +373,23 @@ def test_names_need_not_be_text(root: int, tmp_path: Path) -> None:
 def test_titles_of_the_steps() -> None:
     assert resolve_user("web", (1,)).title == "look up the user 'web'"
     assert become_user().title == "become the user"
+
+
+@pytest.mark.parametrize(
+    ("user", "groups", "reads"),
+    [
+        ("", (), False),
+        ("5", (6, "7"), False),
+        ("5:6", (), False),
+        ("web:6", (), False),
+        ("web", (), True),
+        ("5:web", (), True),
+        ("5", (6, "web"), True),
+    ],
+)
+def test_the_plan_tells_which_files_are_read(
+    user: str, groups: tuple[int | str, ...], *, reads: bool
+) -> None:
+    files = ["passwd", "group"] if reads else ["passwd"]
+    calls = [f'openat2("/etc/{name}", O_PATH, RESOLVE_IN_ROOT)' for name in files]
+    assert list(resolve_user(user, groups).calls) == calls

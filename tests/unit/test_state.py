@@ -16,7 +16,7 @@ import pytest
 
 from libct.cgroups import marks
 from libct.cgroups.ledger import Ledger, parse
-from libct.config import Cgroup, Config, Mount, Namespace, Resources
+from libct.config import Cgroup, Config, Mount, Namespace, ProcessDefaults, Resources, Rlimit
 from libct.errors import (
     ContainerDamaged,
     ContainerExists,
@@ -69,9 +69,9 @@ def test_ids(name: str) -> None:
     ("name", "text"),
     [
         ("", "is empty"),
-        (".", "invalid container id '.'"),
+        (".", "invalid container ID format: '.'"),
         ("..", "invalid"),
-        ("a/b", "invalid container id 'a/b'"),
+        ("a/b", "invalid container ID format: 'a/b'"),
         ("a b", "invalid"),
         ("\u00e4", "invalid"),
         ("a\0", "invalid"),
@@ -411,6 +411,22 @@ def test_a_configuration_of_wrong_types_is_damage(tmp_path: Path) -> None:
         Path(directory.path, "state.json").write_text(json.dumps(damage))
         with pytest.raises(ContainerDamaged, match=f"config.{field}"):
             _ = directory.read().config
+
+
+def test_defaults_of_wrong_types_are_damage(tmp_path: Path) -> None:
+    directory, record = make(tmp_path)
+    record.process = ProcessDefaults(user="7", rlimits=[Rlimit(1, 2, 3)]).to_dict()
+    write(directory, record)
+    assert directory.read().defaults == ProcessDefaults("7", rlimits=[Rlimit(1, 2, 3)])
+    document = json.loads(record.dump())
+    bad: list[Any] = [{"user": 7}, {"env": "A=1"}, {"rlimits": [7]}, {"x": 1}]
+    for value in bad:
+        Path(directory.path, "state.json").write_text(json.dumps({**document, "process": value}))
+        with pytest.raises(ContainerDamaged):
+            _ = directory.read().defaults
+    Path(directory.path, "state.json").write_text(json.dumps({**document, "process": 7}))
+    with pytest.raises(ContainerDamaged, match="process cannot be 7"):
+        directory.read()
 
 
 def test_no_record(tmp_path: Path) -> None:

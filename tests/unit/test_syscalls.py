@@ -39,8 +39,8 @@ from ..support import CHECKOUT, forked, requires
 
 MODULES = (
     "bpf", "c", "constants", "core", "credentials", "files", "filesystems", "flags", "keys",
-    "mounts", "namespaces", "numbers", "process", "scheduling", "seccomp", "terminals", "uts",
-    "xattrs",
+    "landlock", "mounts", "namespaces", "numbers", "process", "scheduling", "seccomp",
+    "terminals", "uts", "xattrs",
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_every_machine_has_every_call() -> None:
 
 def test_calls_since_linux_5_0_have_one_number() -> None:
     late = {name for name, number in NUMBERS["x86_64"].items() if number >= 424}
-    assert len(late) == 13
+    assert len(late) == 16
     for table in NUMBERS.values():
         assert {name: table[name] for name in late} == {
             name: NUMBERS["x86_64"][name] for name in late
@@ -388,6 +388,16 @@ def test_close_range_closes_or_marks() -> None:
         return [_inheritable(fd) for fd in range(base, base + 4)]
 
     assert forked(body) == [None, None, False, True]
+
+
+def test_all_but_some_descriptors_are_closed() -> None:
+    def body() -> list[int]:
+        for fd in range(100, 120):
+            os.dup2(0, fd)
+        files.close_all_but(103, [50, 103, 115, 110, 111, 115])
+        return [fd for fd in range(100, 120) if _inheritable(fd) is not None]
+
+    assert forked(body) == [100, 101, 102, 103, 110, 111, 115]
 
 
 def _inheritable(fd: int) -> bool | None:

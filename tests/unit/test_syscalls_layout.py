@@ -19,6 +19,7 @@ from libct.syscalls import (
     files,
     filesystems,
     keys,
+    landlock,
     mounts,
     namespaces,
     process,
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 LINUX_HEADERS = (
     "stddef.h", "stdio.h", "linux/bpf.h", "linux/bpf_common.h", "linux/capability.h",
     "linux/close_range.h", "linux/fcntl.h", "linux/filter.h", "linux/inotify.h", "linux/ioprio.h",
-    "linux/keyctl.h", "linux/magic.h", "linux/mempolicy.h", "linux/mount.h", "linux/openat2.h",
+    "linux/keyctl.h", "linux/landlock.h", "linux/magic.h", "linux/mempolicy.h",
+    "linux/mount.h", "linux/openat2.h",
     "linux/personality.h", "linux/pidfd.h", "linux/prctl.h", "linux/resource.h",
     "linux/sched.h", "linux/sched/types.h", "linux/seccomp.h", "linux/securebits.h",
     "asm/ioctls.h", "asm/statfs.h", "asm/termios.h", "asm/unistd.h",
@@ -61,6 +63,9 @@ INTERNAL = {
 }  # fmt: skip
 NEWER = {
     "CLOSE_RANGE_CLOEXEC", "IOPRIO_WHO_PGRP", "IOPRIO_WHO_PROCESS", "IOPRIO_WHO_USER",
+    "LANDLOCK_ACCESS_FS_IOCTL_DEV", "LANDLOCK_ACCESS_FS_TRUNCATE", "LANDLOCK_ACCESS_NET_BIND_TCP",
+    "LANDLOCK_ACCESS_NET_CONNECT_TCP", "LANDLOCK_RULE_NET_PORT",
+    "LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET", "LANDLOCK_SCOPE_SIGNAL",
     "MOUNT_ATTR_NOSYMFOLLOW", "MOVE_MOUNT_BENEATH", "MOVE_MOUNT_SET_GROUP",
     "MPOL_F_NUMA_BALANCING", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE", "PIDFD_NONBLOCK",
     "PIDFD_THREAD", "PID_FS_MAGIC", "RESOLVE_CACHED", "SCHED_EXT",
@@ -69,7 +74,8 @@ NEWER = {
 # Members of enumerations, which #ifdef does not see.
 ENUMERATIONS = (
     "BPF_CGROUP_", "BPF_DEVCG_", "BPF_PROG_", "FSCONFIG_", "IOPRIO_CLASS_", "IOPRIO_WHO_",
-    "MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL", "PER_",
+    "LANDLOCK_RULE_", "MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE",
+    "MPOL_LOCAL", "PER_",
 )  # fmt: skip
 
 # Class, the C type, and the names of the fields in C where they differ from ours.
@@ -86,6 +92,7 @@ STRUCTURES: list[tuple[type[ctypes.Structure], str, dict[str, str]]] = [
         "struct seccomp_notif_sizes",
         {"notif": "seccomp_notif", "resp": "seccomp_notif_resp", "data": "seccomp_data"},
     ),
+    (landlock.PathBeneathAttr, "struct landlock_path_beneath_attr", {}),
     (
         scheduling.SchedAttr,
         "struct sched_attr",
@@ -133,7 +140,7 @@ def guarded(name: str) -> str:
 def our_constants() -> dict[str, int]:
     """Every constant of the bindings, with those of the tables."""
     found: dict[str, int] = {}
-    for module in (constants, bpf, keys, seccomp, terminals):
+    for module in (constants, bpf, keys, landlock, seccomp, terminals):
         for name, value in vars(module).items():
             if name.isupper() and type(value) is int and not name.startswith("_"):
                 found[name] = value

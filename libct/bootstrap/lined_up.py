@@ -1,0 +1,174 @@
+"""Lined-up calls: what a process does without an interpreter.
+
+A process that waits for hours, and has a few system calls to make then, needs no Python for
+them.  So they are lined up as contexts of the C library (makecontext(3)), each of which goes
+on to the next, and the memory of the interpreter is given back to the kernel.  What waits is
+some hundred KiB of stack and C library instead of the whole interpreter, a few MiB.
+
+There is no way back into Python from here, so everything that the calls need lies in a region
+of its own: strings, arrays, contexts, stacks.  And they cannot branch: each is made after
+those before it, whatever they return.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..syscalls.c import (
+    Structure,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_ulong,
+    c_void_p,
+    sizeof,
+)
+from ..syscalls.core import bind
+from ..syscalls.memory import MADV_DONTNEED, MAP_PRIVATE_ANONYMOUS, mmap
+
+_PAGE = 4096
+# A context and the stack that its one call runs on.  ucontext_t is the largest
+# on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
+_CONTEXT, _STACK = 8192, 8192
+_MOST_ARGUMENTS = 4
+
+
+class _Context(Structure):
+    """The head of ucontext_t, the same on all machines (getcontext(3))."""
+
+    _fields_ = (
+        ("flags", c_ulong),
+        ("link", c_void_p),
+        ("stack", c_void_p),
+        ("stack_flags", c_int),
+        ("stack_size", c_size_t),
+    )
+
+
+class _IOVec(Structure):
+    """struct iovec, readv(2)."""
+
+    _fields_ = (("base", c_void_p), ("size", c_size_t))
+
+
+_memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
+errno_location = bind("__errno_location", c_void_p)
+_CALLS = ("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit")
+_addresses = {name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in _CALLS}
+try:
+    _getcontext = bind("getcontext", c_int, c_void_p)
+    _setcontext = bind("setcontext", c_int, c_void_p, locked=True)
+    _makecontext = bind(
+        "makecontext",
+        None,
+        c_void_p,
+        c_void_p,
+        c_int,
+        *[c_long] * _MOST_ARGUMENTS,
+    )
+    _available = sys.byteorder == "little"  # as a message has numbers: one is errno
+except AttributeError:  # musl has none of the three
+    _available = False
+
+
+def available() -> bool:
+    """Whether this C library can do it."""
+    return _available
+
+
+class Region:
+    """Memory of its own, that is filled from the front: what the calls need, and they."""
+
+    def __init__(self, calls: int, size: int) -> None:
+        """calls: how many there will be; size: bytes of what they need, with some for each."""
+        size += calls * (_CONTEXT + _STACK) + _PAGE
+        address = mmap(size, MAP_PRIVATE_ANONYMOUS)
+        self._next, self._end = address, address + size
+        self._contexts: list[tuple[int, str, list[int]]] = []
+
+    def _take(self, size: int) -> int:
+        address = self._next
+        self._next += (size + 15) & ~15
+        if self._next > self._end:
+            raise MemoryError("lined-up calls need more room than was counted")
+        return address
+
+    def place(self, data: bytes) -> int:
+        address = self._take(len(data))
+        _memmove(address, data, len(data))
+        return address
+
+    def strings(self, values: list[bytes]) -> int:
+        """A NULL-terminated array of strings, which end with a NUL themselves."""
+        pointers = [*map(self.place, values), 0]
+        packed = b"".join(at.to_bytes(sizeof(c_void_p), "little") for at in pointers)
+        return self.place(packed)
+
+    def vectors(self, *parts: tuple[int, int]) -> int:
+        return self.place(b"".join(bytes(_IOVec(*part)) for part in parts))
+
+    def polled(self, *fds: tuple[int, int]) -> int:
+        """An array of struct pollfd, poll(2): descriptors and the events that are waited for."""
+        parts = [
+            fd.to_bytes(4, sys.byteorder) + events.to_bytes(2, sys.byteorder) + b"\0\0"
+            for fd, events in fds
+        ]
+        return self.place(b"".join(parts))
+
+    def give_back(self, idle: list[tuple[int, int]]) -> None:
+        """One call for each of these ranges (start, end) of memory."""
+        for start, end in idle:
+            self.call("madvise", start, end - start, MADV_DONTNEED)
+
+    def call(self, name: str, *args: int) -> None:
+        """One more call; it is made after those before it, whatever they return."""
+        address = self._take(_CONTEXT + _STACK)
+        _getcontext(address)
+        context = _Context.from_address(address)
+        context.link, context.stack, context.stack_size = None, address + _CONTEXT, _STACK
+        if self._contexts:
+            _Context.from_address(self._contexts[-1][0]).link = address
+        self._contexts.append((address, name, [*args, *[0] * (_MOST_ARGUMENTS - len(args))]))
+
+    def go(self) -> None:
+        """Make the calls; there is no return from the last one."""
+        for address, name, args in self._contexts:
+            _makecontext(address, _addresses[name], _MOST_ARGUMENTS, *args)
+        _setcontext(self._contexts[0][0])
+
+
+def idle_memory(maps: bytes) -> list[tuple[int, int]]:
+    """The ranges of memory that nothing but the interpreter uses, (start, end).
+
+    All private mappings, but for those of the C library (its code, its data and
+    the zeroed memory right behind), of the dynamic linker, the stack, and what
+    holds errno and with it the thread's own variables.
+    """
+    kept = {*_addresses.values(), errno_location()}
+    mappings = []
+    for line in maps.splitlines():
+        words = line.split(None, 5)
+        first, _, last = words[0].partition(b"-")
+        name = words[5] if len(words) > 5 else b""
+        mappings.append((int(first, 16), int(last, 16), words[1], name))
+    libraries = {
+        name
+        for start, end, _, name in mappings
+        if name.startswith(b"/")
+        and (name.rpartition(b"/")[2].startswith(b"ld") or any(start <= at < end for at in kept))
+    }
+    found: list[tuple[int, int]] = []
+    behind = 0  # where a kept library ends
+    for start, end, flags, name in mappings:
+        if name in libraries or (not name and start == behind):
+            behind = end
+            continue
+        private = (flags[3:4] == b"p" and not name.startswith(b"[")) or name == b"[heap]"
+        if not private or any(start <= at < end for at in kept):
+            continue
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found

@@ -1,0 +1,223 @@
+"""Mutants of Landlock rules: how they are read, judged, planned and entered."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+_KERNEL = "tests/kernel/test_landlock.py::test_"
+_UNIT = "tests/unit/test_landlock.py::test_"
+
+_FILES = f"{_KERNEL}files_are_used_as_the_rules_allow"
+
+MUTANTS = [
+    Mutant(
+        "the rules are entered",
+        "plan/process.py",
+        '        plan.add(who, "process", enter_steps(privileged=not privileges))\n',
+        "        pass\n",
+        (_FILES,),
+    ),
+    Mutant(
+        "CAP_SYS_ADMIN is made effective where there is no no_new_privs",
+        "plan/process.py",
+        "enter_steps(privileged=not privileges)",
+        "enter_steps(privileged=False)",
+        (_FILES,),
+    ),
+    Mutant(
+        "what the wait is prepared from is opened before the rules are entered",
+        "security/landlock.py",
+        '    context.keep("maps", posix.open("self/maps", flags, dir_fd=context.fds["proc"]))\n',
+        "",
+        (_FILES,),
+    ),
+    Mutant(
+        "the wait is prepared from what was opened before",
+        "bootstrap/waiting.py",
+        '    fd = context.fds.pop("maps", -1)',
+        "    fd = -1",
+        (_FILES,),
+    ),
+    Mutant(
+        "a file is given the rights of files alone",
+        "security/landlock.py",
+        "            access &= _OF_FILES\n",
+        "            pass\n",
+        (f"{_KERNEL}a_sandbox_with_rules",),
+    ),
+    Mutant(
+        "ioctl of a device may be allowed by a rule about it",
+        "security/landlock.py",
+        "    | LANDLOCK_ACCESS_FS_IOCTL_DEV\n",
+        "",
+        (f"{_KERNEL}all_that_changes_a_directory_is_writing",),
+    ),
+    Mutant(
+        "truncating a file is writing",
+        "plan/landlock.py",
+        "    | constants.LANDLOCK_ACCESS_FS_TRUNCATE\n",
+        "",
+        (f"{_KERNEL}all_that_changes_a_directory_is_writing",),
+    ),
+    Mutant(
+        "moving a file to another directory may be allowed",
+        "plan/landlock.py",
+        "    | constants.LANDLOCK_ACCESS_FS_REFER\n",
+        "",
+        (f"{_KERNEL}all_that_changes_a_directory_is_writing",),
+    ),
+    Mutant(
+        "a scope is the one that was asked for",
+        "plan/landlock.py",
+        "        found[2] |= _SCOPES[scope]\n",
+        "        found[2] |= 1\n",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
+    ),
+    Mutant(
+        "an empty list restricts",
+        "plan/landlock.py",
+        "            if getattr(landlock, field) is not None:\n",
+        "            if getattr(landlock, field):\n",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
+    ),
+    Mutant(
+        "a rule allows no more than the kernel knows",
+        "plan/landlock.py",
+        "landlock_path(what, path, rights & fs, why=place)",
+        "landlock_path(what, path, rights, why=place)",
+        (f"{_UNIT}best_effort_does_what_the_kernel_can",),
+    ),
+    Mutant(
+        "only best_effort leaves out what the kernel lacks",
+        "plan/landlock.py",
+        "    if landlock.best_effort:\n",
+        "    if abi:\n",
+        (f"{_UNIT}without_it_nothing_is_left_out",),
+    ),
+    Mutant(
+        "what the kernel lacks is an error without best_effort",
+        "plan/landlock.py",
+        '    level = "warning" if landlock.best_effort else "error"\n',
+        '    level = "warning"\n',
+        (f"{_UNIT}what_a_kernel_lacks_is_an_error",),
+    ),
+    Mutant(
+        "what the kernel lacks is found",
+        "plan/landlock.py",
+        "        if asked[field] is not None and abi < version\n",
+        "        if asked[field] is not None and abi < 1\n",
+        (f"{_UNIT}what_a_kernel_lacks_is_an_error",),
+    ),
+    Mutant(
+        "a kernel without Landlock is an error",
+        "plan/landlock.py",
+        "    if abi == 0:\n        message",
+        "    if abi < 0:\n        message",
+        (f"{_UNIT}a_kernel_without_landlock",),
+    ),
+    Mutant(
+        "a container is refused for what the kernel lacks",
+        "life/checking.py",
+        "        findings += landlock_findings(config.landlock, landlock_abi())\n",
+        "        pass\n",
+        (f"{_KERNEL}what_the_kernel_lacks_is_refused_and_nothing_made",),
+    ),
+    Mutant(
+        "check -b tells what the kernel lacks",
+        "cli/check_bundle.py",
+        "        findings += landlock_findings(config.landlock, landlock_abi())\n",
+        "        pass\n",
+        (f"{_KERNEL}check_tells_what_the_kernel_lacks_of_a_bundle",),
+    ),
+    Mutant(
+        "a misspelt field is no rule less",
+        "oci/load_linux.py",
+        "        if name.lower() not in fields:",
+        "        if not name:",
+        (f"{_UNIT}what_is_wrong_with_it_has_its_place",),
+    ),
+    Mutant(
+        "rules are dumped as they are now",
+        "oci/dump.py",
+        '    elif read_landlock(annotations.get(LANDLOCK, ""), []) != landlock:\n',
+        "    elif LANDLOCK not in annotations:\n",
+        (f"{_UNIT}a_config_is_dumped_with_its_rules",),
+    ),
+    Mutant(
+        "rules that were taken away are not dumped",
+        "oci/dump.py",
+        "        annotations.pop(LANDLOCK, None)\n",
+        "        pass\n",
+        (f"{_UNIT}a_config_is_dumped_with_its_rules",),
+    ),
+    Mutant(
+        "rules are judged",
+        "config/validate.py",
+        "            landlock_rules(config.landlock, findings)\n",
+        "            pass\n",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "rules that restrict nothing are an error",
+        "config/rules_landlock.py",
+        "    if not landlock.scope and all(",
+        "    if landlock.scope and all(",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "paths of rules are absolute",
+        "config/rules_landlock.py",
+        "                check_path(place, value, findings)\n",
+        "                pass\n",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "ports of rules are ports",
+        "config/rules_landlock.py",
+        "            elif not 0 <= value <= _LAST_PORT:\n",
+        "            elif not 0 <= value:\n",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "scopes of rules are known ones",
+        "config/rules_landlock.py",
+        "        if scope not in SCOPES:\n",
+        "        if not scope:\n",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "a command that the rules do not cover gets a hint",
+        "bootstrap/hints.py",
+        'one.op == "landlock_restrict" for one in plan',
+        "one is None for one in plan",
+        (f"{_KERNEL}a_command_that_the_rules_do_not_cover_says_so",),
+    ),
+    Mutant(
+        "it gets it where another command starts it, too",
+        "life/hooks.py",
+        "    if record.config.landlock is not None:",
+        "    if record is None:",
+        (f"{_KERNEL}a_command_that_the_rules_do_not_cover_says_so",),
+    ),
+    Mutant(
+        "who may not enter the rules is told what is missing",
+        "bootstrap/hints.py",
+        '    if step.op == "landlock_restrict" and code == errno.EPERM:\n',
+        '    if step.op == "landlock_restrict" and code == errno.EACCES:\n',
+        (f"{_KERNEL}without_the_right_to_restrict_itself_a_start_fails",),
+    ),
+    Mutant(
+        "a sandbox is given its rules",
+        "cli/sandbox.py",
+        "        landlock=_landlock(arguments.landlock),\n",
+        "",
+        (f"{_KERNEL}a_sandbox_with_rules",),
+    ),
+    Mutant(
+        "rules of a sandbox that are wrong are an error",
+        "cli/sandbox.py",
+        "    settle(findings, None)\n",
+        "",
+        (f"{_KERNEL}a_sandbox_with_rules",),
+    ),
+]
