@@ -257,7 +257,8 @@ def test_the_messenger_takes_little_memory_and_has_nothing_but_its_pipes(
         messenger = messenger_of(made)
         fifo = f"{state_directory()}/{made.id}/exec.fifo"
         assert eventually(lambda: opened(messenger) == [fifo, "pipe", "pipe"])
-        assert trace or eventually(lambda: 0 < pss(messenger) < 700)
+        with_interpreter = trace or not lined_up.available()
+        assert with_interpreter or eventually(lambda: 0 < pss(messenger) < 700)
 
 
 @pytest.mark.parametrize("pids", [True, False], ids=["own pids", "the host's"])
