@@ -76,7 +76,7 @@ def find_command(context: Context, name: str, search: str) -> None:
             return
         # A directory of PATH that this user may not enter has nothing for him.
         if problem == errno.EACCES and exists(path):
-            denied = denied or f"{path} is none that this user may execute"
+            denied = denied or f"{path} may not be executed by this user"
     raise StepProblem(f'exec: "{name}": executable file not found in $PATH', denied)
 
 

@@ -102,7 +102,7 @@ def test_the_trap_would_work(trap: Path) -> None:
 DOORS = {
     "first of all": ("bootstrap/namespaces.py", "def new_session(context: Context) -> None:\n"),
     "the stage": ("bootstrap/namespaces.py", "    opened = [(flag, path, posix.open(path, flags))"),
-    "inside": ("bootstrap/execute.py", "    denied = False\n"),
+    "inside": ("bootstrap/execute.py", '    denied = ""\n'),
 }
 FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
 
@@ -159,7 +159,7 @@ def test_the_door_of_a_lender_is_closed(tmp_path: Path, *, imports: bool) -> Non
 def test_no_finaliser_of_the_server_runs_inside(trap: Path, tmp_path: Path) -> None:
     """The collector is off, and what the server had made is not its business any more."""
     source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/execute.py"
-    before, line, after = source.read_text().partition("    denied = False\n")
+    before, line, after = source.read_text().partition('    denied = ""\n')
     assert line
     tell = (
         "    import gc\n"  # which the server has loaded

@@ -93,13 +93,6 @@ def test_no_bundle(tmp_path: Path) -> None:
         ({"process": {"args": ["/etc/passwd"]}}, "permission denied"),
         (
             {
-                "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}},
-                "process": {"noNewPrivileges": False},
-            },
-            "linux.seccomp: not supported yet without process.noNewPrivileges",
-        ),
-        (
-            {
                 "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 5000}},
                 "process": {"noNewPrivileges": True},
             },

@@ -477,9 +477,8 @@ def test_a_fifo_or_a_device_as_the_command_holds_nobody_up(way: str, tmp_path: P
             with libct.create(state_directory(), unique(), make_config(rootfs)) as container:
                 if way == "further":
                     container.run(libct.Process(["sleep", "60"], env=[PATH], init=True))
-                with pytest.raises(
-                    libct.StepError, match=r"permission denied|executable file not found"
-                ):
+                refused = "permission denied" if name.startswith("/") else "file not found"
+                with pytest.raises(libct.StepError, match=refused):
                     container.start(process) if way == "held" else container.run(process)
 
     forked(body, timeout=20)
@@ -510,7 +509,7 @@ def test_commands_are_looked_up_in_path(tmp_path: Path) -> None:
             run_in(container, "tool")
         with pytest.raises(libct.StepError, match='"tool": executable file not found in') as caught:
             run_in(container, "tool", env=["PATH=/bin:/tmp"])
-        assert caught.value.hint == "/tmp/tool is none that this user may execute"
+        assert caught.value.hint == "/tmp/tool may not be executed by this user"
         (rootfs / "tmp/tool").chmod(0o755)
         assert run_in(container, "tool", env=["PATH=/bin:/tmp"]).output == "found\n"
         # Not in the working directory, however PATH asks for it.
