@@ -115,6 +115,12 @@ def pidfs() -> None:
 
 
 @_need
+def contexts() -> None:
+    """A C library that has them, which makecontext(3) makes; musl has not."""
+    ctypes.CDLL(None)["makecontext"]
+
+
+@_need
 def suid_dumpable() -> None:
     """The right to set what processes are whose ids have changed (proc_sys_fs(5))."""
     sysctl = Path("/proc/sys/fs/suid_dumpable")

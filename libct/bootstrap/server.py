@@ -10,6 +10,7 @@ owner does, or closes the socket.
 
 from __future__ import annotations
 
+import _signal
 import gc
 import posix
 
@@ -51,9 +52,9 @@ _USUAL_FIRST = (
 )
 _USUAL_FURTHER = ("rootfs.chroot",)
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
-# The C library's signals, which a spawned process of glibc's ignores; and the one
-# that Python has a handler for.
-_NOT_DEFAULT = (32, 33, 2)
+# The C library's own signals, below what it calls SIGRTMIN, which a spawned process may
+# ignore: 32 and 33 with glibc, with musl 34, too.  And the one that Python has a handler for.
+_NOT_DEFAULT = (*range(32, _signal.SIGRTMIN), _signal.SIGINT)
 
 
 def main(*, further: bool = False) -> None:

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_NOT_SETTABLE = (9, 19, 32, 33)  # SIGKILL, SIGSTOP, and two that belong to the C library
+_NOT_SETTABLE = {_signal.SIGKILL, _signal.SIGSTOP}  # and the C library's own: server.py
 
 # The package as the server is to find it: by the place that this copy was
 # loaded from, whatever it is called there.  Now, before somebody changes the
@@ -262,7 +262,7 @@ def _execute(program: str, place: str, sealed: int, requests: int) -> int:
         # A group of its own: an interrupt typed at the terminal is the caller's affair.
         setpgroup=0,
         setsigmask=(),
-        setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],
+        setsigdef=_signal.valid_signals() - _NOT_SETTABLE,
     )
 
 

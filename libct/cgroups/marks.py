@@ -19,6 +19,7 @@ import fcntl
 import posix
 
 from ..syscalls.flags import quote
+from ..syscalls.xattrs import XATTR_CREATE, fremovexattr, fsetxattr, getxattr
 from . import files
 
 _TRUSTED, _USER = "trusted.libct", "user.libct"
@@ -51,9 +52,7 @@ def read(group: str | int) -> bytes:
     """The mark of a group, by its path or a descriptor; b"" where it has none, or is not there."""
     for name in (_TRUSTED, _USER):
         try:
-            if isinstance(group, int):
-                return posix.getxattr(group, name)
-            return posix.getxattr(group, name, follow_symlinks=False)
+            return getxattr(group, name)
         except OSError:
             continue  # it has none, or only root of the host sees it
     return b""
@@ -68,19 +67,19 @@ def write(group: int, mark: bytes, *, first: bool = False) -> None:
         for name in (_TRUSTED, _USER):
             _remove(group, name)
         return
-    flags = posix.XATTR_CREATE if first else 0
+    flags = XATTR_CREATE if first else 0
     try:
-        posix.setxattr(group, _TRUSTED, mark, flags)
+        fsetxattr(group, _TRUSTED, mark, flags)
         _remove(group, _USER)  # of an ordinary user, who would take it for his still
     except PermissionError:
-        posix.setxattr(group, _USER, mark, flags)
+        fsetxattr(group, _USER, mark, flags)
 
 
 def noted(group: int) -> str:
     """The mark of a group as a word, for put_back(); "" where libct has not written it."""
     for name in (_TRUSTED, _USER):
         try:
-            word = f"{name}={posix.getxattr(group, name).decode('ascii', 'replace')}"
+            word = f"{name}={getxattr(group, name).decode('ascii', 'replace')}"
         except OSError:
             continue
         if is_noted(word):
@@ -98,12 +97,12 @@ def put_back(group: int, word: str) -> None:
     write(group, b"")
     if word:
         name, _, mark = word.partition("=")
-        posix.setxattr(group, name, mark.encode())
+        fsetxattr(group, name, mark.encode())
 
 
 def _remove(group: int, name: str) -> None:
     try:
-        posix.removexattr(group, name)
+        fremovexattr(group, name)
     except OSError:
         pass  # there is none
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..life.container import Container
     from .options import Arguments
 
+# As engines and the programs of most images count; to musl 34 is one of its own, and 35 the first.
+_RTMIN = 34
+
 
 def start(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
@@ -111,6 +114,7 @@ def signal_number(text: str) -> int:
         for name, number in vars(_signal).items()
         if name.startswith("SIG") and name[3:4] not in ("_", "") and isinstance(number, int)
     }
+    names["RTMIN"] = _RTMIN
     name, sign, distance = text.upper().partition("+")
     if "-" in name:
         name, sign, distance = name.partition("-")

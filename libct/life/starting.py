@@ -364,11 +364,13 @@ def _namespaces(holdings: Holdings) -> dict[int, int]:
                     raise
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         if holdings.record.alive:
-            # It has not executed its command yet, and has hooks to run before it does: so it
-            # has the interpreter, which it hides.  One that has only to wait shows itself.
+            # It has not executed its command yet, and needs the interpreter until it does, which
+            # it hides (bootstrap/waiting.py), or is not to ask its filter whether it may show
+            # itself (plan/container.py).  Any other shows itself.
             raise Error(
                 f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
-                " it has startContainer hooks, or its steps are timed"
+                " it has startContainer hooks or a seccomp profile, its steps are timed, or"
+                " Python's C library is musl"
             ) from None
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 

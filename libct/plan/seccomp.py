@@ -34,15 +34,20 @@ PLACE = "linux.seccomp"
 # The calls that are made under the filter, up to execve; and those, besides, of one that
 # waits for its start, of one that has to give up the right to load it, of a stage that clones
 # under it, with what it clones, and of one with startContainer hooks.  The interpreter may ask
-# for memory.  Where a machine lacks dup2 or poll it is dup3 or ppoll.
+# for memory.  Where a machine lacks dup2 or poll it is dup3 or ppoll.  With musl Python itself
+# waits, and calls none of AFTER_WAIT; rt_sigprocmask in the two last lists is musl's alone, which
+# also forks for hooks by fork, where glibc calls clone and set_robust_list.
 MEMORY = ("mmap", "munmap", "brk")
 AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
 AFTER_RIGHTS = ("capset",)
-AFTER_CLONE = ("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl")
+AFTER_CLONE = (
+    *("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl"),
+    "rt_sigprocmask",
+)
 AFTER_HOOKS = (
     *("clone", "close", "dup2", "dup3", "getpid", "getppid", "gettid", "ioctl", "pidfd_open"),
-    *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid"),
+    *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid", "fork", "rt_sigprocmask"),
 )
 
 

@@ -27,6 +27,7 @@ from libct.life.creating import create
 from libct.life.process import Process
 from libct.syscalls import bpf
 
+from .. import xattrs
 from ..containers import PATH, make_config, state_directory
 from ..ledgers import Paper, ledger_of, with_ledger
 from ..ownership import (
@@ -144,7 +145,8 @@ def theirs_in(user_path: Path, path: str) -> Path:
 
 def run_as_user(script: str) -> None:
     """What whoever may write to a group can do to it, from inside or outside."""
-    as_user(user_python(), "-c", f"import os; {script}", check=True)
+    functions = Path(xattrs.__file__).read_text()
+    as_user(user_python(), "-c", f"{functions}\n{script}", check=True)
 
 
 @requires("user")
@@ -196,16 +198,16 @@ def test_a_mark_that_is_changed_from_inside(on: Any, mark: str | None, user_path
                 made = [f"{top}/{top_level}/h" for top in hierarchies()]
                 for directory in made:
                     if mark is None:
-                        run_as_user(f"os.removexattr({directory!r}, 'user.libct')")
+                        run_as_user(f"remove_attribute({directory!r}, 'user.libct')")
                         continue
-                    run_as_user(f"os.setxattr({directory!r}, 'user.libct', {mark.encode()!r})")
+                    run_as_user(f"set_attribute({directory!r}, 'user.libct', {mark.encode()!r})")
                     # And what is one's own mark says nothing about the group of another.
                     elsewhere = directory[:-1] + "g"
-                    copied = os.getxattr(elsewhere, "user.libct").hex()
+                    copied = xattrs.get_attribute(elsewhere, "user.libct").hex()
                     run_as_user(
-                        f"os.setxattr({directory!r}, 'user.libct', bytes.fromhex({copied!r}))"
+                        f"set_attribute({directory!r}, 'user.libct', bytes.fromhex({copied!r}))"
                     )
-                    run_as_user(f"os.setxattr({directory!r}, 'user.libct', {mark.encode()!r})")
+                    run_as_user(f"set_attribute({directory!r}, 'user.libct', {mark.encode()!r})")
                 assert libct("pause", one, user=True).returncode == 1
                 done = libct("delete", "--force", one, user=True, check=True)
                 for directory in made:
@@ -391,7 +393,7 @@ def test_a_group_is_entered_that_was_marked(on: Any) -> None:
             context.release("cgroup")
             ledger_of(context).release()
         steps.cgroup_mkdir(context, top, name, 0)
-        os.setxattr(here(name), "trusted.libct", b"0123456789abcdef")
+        xattrs.set_attribute(here(name), "trusted.libct", b"0123456789abcdef")
         try:
             with pytest.raises(StepProblem, match="taken over meanwhile"):
                 entry.cgroup_open(context, (here(name),), ())

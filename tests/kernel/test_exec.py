@@ -40,6 +40,7 @@ from libct.syscalls.constants import CAPABILITIES
 from libct.syscalls.credentials import capget, capset
 from libct.syscalls.process import capbset_drop
 
+from ..bundles import change_config
 from ..commands import libct as libct_run, session_directory
 from ..containers import (
     PATH,
@@ -582,6 +583,23 @@ with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as co
 """
 
 
+@requires("user", "contexts")
+@pytest.mark.parametrize("filtered", [False, True])
+def test_an_ordinary_user_enters_his_created_container(user_path: Path, *, filtered: bool) -> None:
+    """Under a filter it does not show itself, for which the filter might end it."""
+    bundle, name = make_bundle(user_path, rootless=True, args=["sleep", "60"]), unique()
+    if filtered:
+        profile = {"defaultAction": "SCMP_ACT_ALLOW"}
+        change_config(bundle, linux={"seccomp": profile}, process={"noNewPrivileges": True})
+    libct_run("create", "-b", bundle, name, user=True, check=True)
+    try:
+        done = libct_run("exec", name, "true", user=True)
+        assert (done.returncode == 0) is not filtered, done.stderr
+        assert ("hooks or a seccomp profile" in done.stderr) is filtered
+    finally:
+        libct_run("delete", "--force", name, user=True, check=True)
+
+
 @requires("user")
 def test_a_created_container_of_an_ordinary_user_that_has_hooks_to_run(user_path: Path) -> None:
     """It waits with the interpreter, so nobody inside may look at it, nor he from outside."""
@@ -601,7 +619,7 @@ def test_a_created_container_of_an_ordinary_user_that_has_hooks_to_run(user_path
         libct_run("delete", "--force", name, user=True, check=True)
 
 
-@requires("user")
+@requires("user", "contexts")
 def test_an_ordinary_user() -> None:
     done = as_user(user_python(), "-c", ROOTLESS, user_checkout(), shared_rootfs())
     assert done.stdout.splitlines() == [

@@ -50,6 +50,7 @@ from ..support import (
     unique,
     wait_until,
 )
+from ..xattrs import attributes, get_attribute, set_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -324,8 +325,11 @@ def test_files_that_cannot_be_removed_keep_no_group(on: Any, rootfs: Path, tmp_p
     def body() -> None:
         mount("none", str(tmp_path), fstype="tmpfs")
         path = f"{unique()}/g"
-        script = f"mount -o remount,ro {tmp_path}"
-        hooks = Hooks(create_runtime=[Hook("/bin/sh", ["sh", "-c", f"{script}; exit 3"])])
+        # The hook itself is noted there, with its number when it has been started.
+        number = f'set -- $(cat {tmp_path}/*/hook); [ "${{3:-0}}" != 0 ]'
+        noted = f"until {number}; do sleep 0.01; done"
+        script = f"{noted}; until mount -o remount,ro {tmp_path}; do sleep 0.01; done; exit 3"
+        hooks = Hooks(create_runtime=[Hook("/bin/sh", ["sh", "-c", script])])
         config = make_config(rootfs, cgroups=Cgroup(path=f"/{path}"), hooks=hooks)
         with theirs(path, 1) as made:
             as_they_were = looks(made)
@@ -439,7 +443,7 @@ def test_a_mark_is_given_back_as_it_was(on: Any, name: str, mark: str) -> None:
     def body() -> None:
         path, paper = f"{hierarchies()[0]}/{unique()}", Paper()
         os.mkdir(path)
-        os.setxattr(path, name, mark.encode())
+        set_attribute(path, name, mark.encode())
         for again in (False, True):  # by the ledger as it was written, too
             ledger = Ledger(paper)
             assert ledger.hold(path)
@@ -451,7 +455,7 @@ def test_a_mark_is_given_back_as_it_was(on: Any, name: str, mark: str) -> None:
                 assert ledger.hold(path)
                 ledger.take(path)
             assert ledger.undo() == []
-            found = {one: os.getxattr(path, one) for one in os.listxattr(path) if "libct" in one}
+            found = {one: get_attribute(path, one) for one in attributes(path) if "libct" in one}
             assert found == {name: mark.encode()}
         os.rmdir(path)
 
@@ -534,7 +538,7 @@ def test_a_group_that_another_has_marked_first(on: Any) -> None:
         path, ledger, lock = f"{hierarchies()[0]}/{unique()}", Ledger(Paper()), marks.lock
 
         def lock_late(path: str) -> int:
-            os.setxattr(path, "trusted.libct", ANOTHER.encode())
+            set_attribute(path, "trusted.libct", ANOTHER.encode())
             return lock(path)
 
         with pytest.MonkeyPatch.context() as patch:

@@ -107,14 +107,14 @@ def test_loops_and_forbidden_links(root: int, tmp_path: Path) -> None:
     (base / "first").symlink_to("second/x")
     (base / "second").symlink_to("first/y")
     for path in ("/loop", "/first", "/loop/below"):
-        with pytest.raises(OSError, match="symbolic links") as caught:
+        with pytest.raises(OSError, match="ymbolic link") as caught:
             make_in_root(root, path, directory=True)
         assert caught.value.errno == errno.ELOOP
     (base / "real").mkdir()
     (base / "link").symlink_to("real")
     (base / "dangling").symlink_to("made")
     for path in ("/link", "/link/below", "/dangling", "/dangling/below"):
-        with pytest.raises(OSError, match="symbolic links"):
+        with pytest.raises(OSError, match="ymbolic link"):
             make_in_root(root, path, directory=True, symlinks=False)
     assert sorted(os.listdir(base / "real")) == []
     assert not (base / "made").exists()
@@ -123,7 +123,7 @@ def test_loops_and_forbidden_links(root: int, tmp_path: Path) -> None:
         (base / f"chain{number}").symlink_to(f"chain{number + 1}")
     assert made(root, "/chain1") == f"{base}/chain41"
     (base / "chain41").rmdir()
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match="ymbolic link"):
         make_in_root(root, "/chain0", directory=True)
 
 

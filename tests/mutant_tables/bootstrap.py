@@ -138,8 +138,15 @@ _DOOR = [
     Mutant(
         "no signal is ignored in the server",
         "bootstrap/servers.py",
-        "        setsigdef=[n for n in range(1, _signal.NSIG) if n not in _NOT_SETTABLE],\n",
+        "        setsigdef=_signal.valid_signals() - _NOT_SETTABLE,\n",
         "",
+        (_SERVER + "test_it_takes_no_signal_settings_along",),
+    ),
+    Mutant(
+        "nor one of the C library's own, whose number depends on it",
+        "bootstrap/server.py",
+        "(*range(32, _signal.SIGRTMIN), _signal.SIGINT)",
+        "(_signal.SIGINT,)",
         (_SERVER + "test_it_takes_no_signal_settings_along",),
     ),
     Mutant(

@@ -14,7 +14,7 @@ MUTANTS = [
     Mutant(
         "an ordinary user's groups are marked, too",
         "cgroups/marks.py",
-        "    except PermissionError:\n        posix.setxattr(group, _USER, mark, flags)\n",
+        "    except PermissionError:\n        fsetxattr(group, _USER, mark, flags)\n",
         "    except PermissionError:\n        pass\n",
         (_USERS,),
     ),
@@ -244,7 +244,7 @@ MUTANTS = [
     Mutant(
         "a mark is given back to whom it was written by",
         "cgroups/marks.py",
-        "        posix.setxattr(group, name, mark.encode())\n",
+        "        fsetxattr(group, name, mark.encode())\n",
         "        write(group, mark.encode())\n",
         (_LEDGER + "test_a_mark_is_given_back_as_it_was",),
     ),
