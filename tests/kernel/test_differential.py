@@ -132,7 +132,8 @@ class Runtime:
 
 def sections(output: str, runtime: Runtime) -> Sections:
     """What the probe has printed, without what no two containers have in common."""
-    text = output.replace("\r\n", "\n").replace(runtime.id, "ID")
+    # (runc may copy some of it before it has made its own terminal raw.)
+    text = re.sub("\r+\n", "\n", output).replace(runtime.id, "ID")
     found: Sections = {}
     for part in text.split("== ")[1:]:
         title, _, body = part.partition("\n")

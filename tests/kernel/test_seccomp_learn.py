@@ -70,7 +70,7 @@ def test_a_sandbox_learns_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "why"), [("none/profile", "No such file"), ("", "cannot write the profile")]
+    ("place", "why"), [("none/profile", "no such file"), ("", "cannot write the profile")]
 )
 def test_a_file_that_cannot_be_written_is_told_before_the_run(
     tmp_path: Path, place: str, why: str
