@@ -210,7 +210,7 @@ def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file or directory"):
         read_profile(str(tmp_path / "nothing"), Circumstances(X86_64))
     (tmp_path / "p.json").write_text('{"x": 1,}')
-    with pytest.raises(ConfigError, match=r"p\.json:1:9: "):
+    with pytest.raises(ConfigError, match=r"p\.json:1:[89]: "):
         read_profile(str(tmp_path / "p.json"), Circumstances(X86_64))
     with pytest.raises(ConfigError, match=r"--kernel: not a version like 6\.1: 'six'"):
         Circumstances(X86_64, kernel="six")
