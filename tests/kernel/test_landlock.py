@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -162,6 +163,35 @@ def test_a_kind_without_rules_is_not_restricted() -> None:
 
 def test_a_link_is_a_rule_about_what_it_leads_to() -> None:
     assert shell(config_of(Landlock(execute=["/usr/bin"])), "ls /mnt && echo ran").lines == ["ran"]
+
+
+@pytest.mark.parametrize("path", ["/to/pub", "/to/../to/pub/.", "/in/link", "/mnt/../to/link"])
+def test_no_rule_s_path_leads_through_where_may_be_written(tmp_path: Path, path: str) -> None:
+    """By its text it does not: by links, which the one who writes could put elsewhere."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    (rootfs / "data/pub").mkdir(parents=True)
+    (rootfs / "data/link").symlink_to("/bin")
+    (rootfs / "to").symlink_to("data")
+    (rootfs / "in").symlink_to("/data/")
+    for rules in (
+        Landlock(["/bin", path], ["/data", "/dev/null"]),
+        Landlock(["/bin"], ["/dev/null", path, "/data"]),
+    ):
+        with pytest.raises(StepError, match="leads through '/data', which `write` has"):
+            run(config_of(rules, rootfs=str(rootfs)), "true")
+    rules = Landlock(["/bin", "/to", "/in/"], ["/data"])
+    assert run(config_of(rules, rootfs=str(rootfs)), "ls", "/data").output == "link\npub\n"
+
+
+@pytest.mark.parametrize("path", ["/proc/mounts", "/proc/1/exe", "/to/status"])
+def test_a_link_of_proc_is_no_path_of_a_rule(tmp_path: Path, path: str) -> None:
+    """It leads each process to its own: the one that finds a path is not the command."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    (rootfs / "to").symlink_to("/proc/self")
+    with pytest.raises(StepError, match=r"symbolic links.*leads each process to its own"):
+        run(config_of(Landlock(["/bin", path]), rootfs=str(rootfs)), "true")
 
 
 # Each in a directory that holds "file", "empty" (a directory) and "other".

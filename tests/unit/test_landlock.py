@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from libct.config import Config, Landlock, Namespace, Seccomp
+from libct.config.landlock import below_written
 from libct.config.rules_landlock import landlock_rules
 from libct.config.validate import facts_of_host, validate
 from libct.life.host import Host
@@ -115,6 +116,16 @@ def test_a_config_is_dumped_with_its_rules() -> None:
         (Landlock(bind_tcp=[-1, 5], connect_tcp=[65536]), [
             ".bind_tcp[0]: not a port: -1",
             ".connect_tcp[0]: not a port: 65536",
+        ]),
+        (Landlock(["/w"], ["/w/", "/dev/null"], ["/wx", "/dev"]), []),
+        (Landlock(["/w/./r"], ["/w", "//w/w"], ["/w/x"]), [
+            f".{name}: {below_written(path, '/w')}"
+            for name, path in (("read[0]", "/w/./r"), ("write[1]", "//w/w"), ("execute[0]", "/w/x"))
+        ]),
+        (Landlock(["/r"], ["/"]), [f".read[0]: {below_written('/r', '/')}"]),
+        (Landlock(["/proc/1", "/proc/./self/fd"], execute=["/proc/thread-self"]), [
+            ".read[1]: leads each process to its own: '/proc/./self/fd'",
+            ".execute[0]: leads each process to its own: '/proc/thread-self'",
         ]),
         (Landlock(scope=["signals"]), [
             ".scope[0]: unknown scope: 'signals' (known: abstract_unix_socket, signal)"
