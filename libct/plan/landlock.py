@@ -95,10 +95,12 @@ def landlock_findings(landlock: Landlock, abi: int) -> list[Finding]:
     ]
 
 
-def rule_steps(landlock: Landlock, abi: int) -> list[Step]:
+def rule_steps(landlock: Landlock, abi: int, known: dict[str, str] | None = None) -> list[Step]:
     """What makes the rules; nothing where the kernel has none, for best_effort.
 
     abi: as above.  What it lacks is left out for best_effort alone.
+    known: device and inode of what the first process has found at the paths of rules, to
+        refuse others; None for that one, which tells them.
     """
     fs, net, scoped = _restricted(landlock, abi)
     if not (fs or net or scoped):
@@ -108,7 +110,8 @@ def rule_steps(landlock: Landlock, abi: int) -> list[Step]:
         if rights & fs:
             for index, path in enumerate(getattr(landlock, field)):
                 place = f"{PLACE}.{field}[{index}]"
-                steps.append(landlock_path(what, path, rights & fs, why=place))
+                mark = None if known is None else known.get(path, "")
+                steps.append(landlock_path(what, path, rights & fs, mark, why=place))
     for field, (rights, what) in _PORTS.items():
         if rights & net:
             for index, port in enumerate(getattr(landlock, field)):
@@ -151,7 +154,7 @@ def landlock_ruleset(fs: int, net: int, scoped: int) -> list[str]:
 
 
 @operation("security.landlock", "allow {0} {1}")
-def landlock_path(what: str, path: str, access: int) -> list[str]:
+def landlock_path(what: str, path: str, access: int, known: str | None) -> list[str]:
     text = f"{{allowed_access={names(access, LANDLOCK_FS_NAMES)}}}"
     return [
         f"openat2({quote(path)}, O_PATH, RESOLVE_IN_ROOT)",

@@ -44,7 +44,7 @@ def landlock_ruleset(context: Context, fs: int, net: int, scoped: int) -> None:
     context.keep("landlock", landlock_create_ruleset(fs, net, scoped))
 
 
-def landlock_path(context: Context, what: str, path: str, access: int) -> None:
+def landlock_path(context: Context, what: str, path: str, access: int, known: str | None) -> None:
     """A link is followed, in the root: the rule is about what it leads to now.
 
     No rule's path leads through a directory of `write`: who is inside would choose
@@ -59,6 +59,14 @@ def landlock_path(context: Context, what: str, path: str, access: int) -> None:
             written[mark(place)] = path
         for above in written.keys() & ways.keys():
             raise Error(below_written(ways[above], written[above]))
+        found = "device {}, inode {}".format(*mark(place))
+        if known is None:
+            context.values["talk"].tell(("found", context.step, found))
+        elif known not in ("", found):
+            raise Error(
+                f"{path!r} is another file than when the container was started, and who is inside"
+                " may have put it there"
+            )
         if not stat.S_ISDIR(posix.fstat(place).st_mode):
             access &= _OF_FILES
         landlock_add_path_beneath(context.fds["landlock"], access, place)

@@ -184,6 +184,26 @@ def test_no_rule_s_path_leads_through_where_may_be_written(tmp_path: Path, path:
     assert run(config_of(rules, rootfs=str(rootfs)), "ls", "/data").output == "link\npub\n"
 
 
+@pytest.mark.parametrize("hold", [True, False])
+@pytest.mark.parametrize("change", ["mv /data/other /data/pub", "ln -s /root /data/pub"])
+def test_an_exec_has_rules_about_what_the_first_process_had(
+    tmp_path: Path, change: str, *, hold: bool
+) -> None:
+    """Where rules do not restrict writing, nothing that a path leads through may be trusted."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    for name in ("pub", "other"):
+        (rootfs / "data" / name).mkdir(parents=True)
+    config = config_of(Landlock(read=["/bin", "/data/pub"]), rootfs=str(rootfs))
+    with libct.create(state_directory(), unique(), config) as container:
+        container.start(libct.Process(["sleep", "60"], init=True, env=[PATH]), hold=hold)
+        container = libct.load(state_directory(), container.id)
+        assert run_in(container, "sh", "-c", f"mv /data/pub /data/old; {change}").output == ""
+        with pytest.raises(StepError, match="'/data/pub' is another file than when") as caught:
+            run_in(container, "true")
+        assert caught.value.place == 'annotations["org.libct.landlock"].read[1]'
+
+
 @pytest.mark.parametrize("path", ["/proc/mounts", "/proc/1/exe", "/to/status"])
 def test_a_link_of_proc_is_no_path_of_a_rule(tmp_path: Path, path: str) -> None:
     """It leads each process to its own: the one that finds a path is not the command."""

@@ -7,6 +7,7 @@ from . import Mutant
 _KERNEL = "tests/kernel/test_landlock.py::test_"
 _UNIT = "tests/unit/test_landlock.py::test_"
 
+_KNOWN = f"{_KERNEL}an_exec_has_rules_about_what_the_first_process_had"
 _FILES = f"{_KERNEL}files_are_used_as_the_rules_allow"
 
 MUTANTS = [
@@ -83,8 +84,8 @@ MUTANTS = [
     Mutant(
         "a rule allows no more than the kernel knows",
         "plan/landlock.py",
-        "landlock_path(what, path, rights & fs, why=place)",
-        "landlock_path(what, path, rights, why=place)",
+        "landlock_path(what, path, rights & fs, mark, why=place)",
+        "landlock_path(what, path, rights, mark, why=place)",
         (f"{_UNIT}best_effort_does_what_the_kernel_can",),
     ),
     Mutant(
@@ -198,6 +199,41 @@ MUTANTS = [
         " and _parts(value)[:2] in _OWN:",
         " and not value:",
         (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "what an exec finds is compared",
+        "security/landlock.py",
+        '        elif known not in ("", found):\n',
+        "        elif not found:\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "an exec knows what the first process has found",
+        "plan/further.py",
+        "who, known or {})",
+        "who, {})",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "what the first process has found is recorded",
+        "life/starting.py",
+        "            record.landlock = rules_of\n",
+        "            pass\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "a container is not created before what its rules are about is recorded",
+        "plan/container.py",
+        " or config.landlock is not None\n",
+        "\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "only a rule's path leads to what is recorded",
+        "bootstrap/client.py",
+        ' or steps[number - 1].op != "landlock_path":',
+        ":",
+        ("tests/unit/test_landlock.py::test_what_no_rule_has_found_is_garbled",),
     ),
     Mutant(
         "rules that restrict nothing are an error",

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.bootstrap.client import _Run
+from libct.bootstrap.context import Context
+from libct.bootstrap.failure import Failure
 from libct.config import Config, Landlock, Namespace, Seccomp
 from libct.config.landlock import below_written
 from libct.config.rules_landlock import landlock_rules
@@ -18,6 +21,7 @@ from libct.oci.load_linux import read_landlock
 from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.landlock import landlock_findings, rule_steps
+from libct.plan.step import INIT, Plan
 from libct.syscalls.constants import (
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_IOCTL_DEV,
@@ -176,7 +180,7 @@ def restricted(landlock: Landlock, abi: int) -> tuple[int, int, int]:
     first, *rules = rule_steps(landlock, abi)
     fs, net, scoped = first.args
     for rule in rules:
-        allowed = rule.args[-1]
+        allowed = rule.args[2]
         assert allowed & (fs if rule.op == "landlock_path" else net) == allowed != 0
     return fs, net, scoped
 
@@ -214,6 +218,17 @@ def test_a_list_restricts_its_own_kind_alone() -> None:
 
 
 # -- its place in a start
+
+
+def test_what_no_rule_has_found_is_garbled() -> None:
+    plan = Plan()
+    plan.add(INIT, "process", rule_steps(Landlock(read=["/r"]), 7))
+    run = _Run(plan, Context(), False, "one", False)
+    run._take_found(2, "text")
+    assert run.context.values["found"] == {"/r": "text"}
+    for number in (0, 1, 3):
+        with pytest.raises(Failure):
+            run._take_found(number, "text")
 
 
 @pytest.mark.parametrize("path", ["", "/proc/5/ns/pid"])
