@@ -292,6 +292,13 @@ MUTANTS = [
         (f"{_KERNEL}a_sandbox_with_rules",),
     ),
     Mutant(
+        "no option of libct's own has an empty value",
+        "cli/options.py",
+        "        if self.filled and not text:\n",
+        "        if self.filled and text is None:\n",
+        ("tests/unit/test_cli_options.py::test_a_value_that_a_shell_made_of_nothing_is_an_error",),
+    ),
+    Mutant(
         "rules of a sandbox that are wrong are an error",
         "cli/sandbox.py",
         "    settle(findings, None)\n",
