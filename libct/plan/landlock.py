@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.landlock import Landlock
 
+_REFER = constants.LANDLOCK_ACCESS_FS_REFER
+_REFER_SINCE = 2  # before that it is always forbidden
 _READ = constants.LANDLOCK_ACCESS_FS_READ_FILE | constants.LANDLOCK_ACCESS_FS_READ_DIR
 _WRITE = (
     constants.LANDLOCK_ACCESS_FS_WRITE_FILE
@@ -35,7 +37,7 @@ _WRITE = (
     | constants.LANDLOCK_ACCESS_FS_MAKE_FIFO
     | constants.LANDLOCK_ACCESS_FS_MAKE_BLOCK
     | constants.LANDLOCK_ACCESS_FS_MAKE_SYM
-    | constants.LANDLOCK_ACCESS_FS_REFER
+    | _REFER
     | constants.LANDLOCK_ACCESS_FS_TRUNCATE
     | constants.LANDLOCK_ACCESS_FS_IOCTL_DEV
 )
@@ -56,7 +58,7 @@ _SCOPES = {
 
 # Rights that the first version lacks: (version, a kind: files, TCP, scopes; the rights).
 _NEWER = (
-    (2, 0, constants.LANDLOCK_ACCESS_FS_REFER),
+    (_REFER_SINCE, 0, _REFER),
     (3, 0, constants.LANDLOCK_ACCESS_FS_TRUNCATE),
     (4, 1, constants.LANDLOCK_ACCESS_NET_BIND_TCP | constants.LANDLOCK_ACCESS_NET_CONNECT_TCP),
     (5, 0, constants.LANDLOCK_ACCESS_FS_IOCTL_DEV),
@@ -108,10 +110,12 @@ def rule_steps(landlock: Landlock, abi: int, known: dict[str, str] | None = None
     steps = [landlock_ruleset(fs, net, scoped, why=PLACE)]
     for field, (rights, what) in _FILES.items():
         if rights & fs:
-            for index, path in enumerate(getattr(landlock, field)):
+            for index, path in enumerate(getattr(landlock, field) or ()):
                 place = f"{PLACE}.{field}[{index}]"
                 mark = None if known is None else known.get(path, "")
                 steps.append(landlock_path(what, path, rights & fs, mark, why=place))
+    if fs & _REFER and landlock.write is None:
+        steps.append(landlock_path("renaming and linking below", "/", _REFER, "", why=PLACE))
     for field, (rights, what) in _PORTS.items():
         if rights & net:
             for index, port in enumerate(getattr(landlock, field)):
@@ -132,6 +136,9 @@ def _restricted(landlock: Landlock, abi: int) -> list[int]:
         for field, (rights, _) in table.items():
             if getattr(landlock, field) is not None:
                 found[kind] |= rights
+    # Under any rules about files the kernel forbids it where they do not allow it.
+    if found[0] and landlock.write is None and abi >= _REFER_SINCE:
+        found[0] |= _REFER
     for scope in landlock.scope:
         found[2] |= _SCOPES[scope]
     if landlock.best_effort:

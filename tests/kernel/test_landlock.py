@@ -161,6 +161,26 @@ def test_a_kind_without_rules_is_not_restricted() -> None:
     assert done.lines[:2] == ["a", "root:x:0:"]
 
 
+@pytest.mark.parametrize("field", ["read", "execute"])
+def test_files_are_moved_and_linked_where_writing_is_not_restricted(
+    tmp_path: Path, field: str
+) -> None:
+    """But not to where more may be done with them."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    for name in ("a", "b", "allowed"):
+        (rootfs / "data" / name).mkdir(parents=True)
+    script = """
+        cd /data; echo >a/1; echo >a/2
+        mv a/1 b && ln a/2 b && echo done
+        ln a/2 allowed || echo refused
+    """
+    rules = Landlock()
+    setattr(rules, field, ["/bin", "/data/allowed"])
+    lines = shell(config_of(rules, rootfs=str(rootfs)), script).lines
+    assert lines == ["done", "ln: allowed/2: Invalid cross-device link", "refused"]
+
+
 def test_a_link_is_a_rule_about_what_it_leads_to() -> None:
     assert shell(config_of(Landlock(execute=["/usr/bin"])), "ls /mnt && echo ran").lines == ["ran"]
 

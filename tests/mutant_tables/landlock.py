@@ -63,7 +63,7 @@ MUTANTS = [
     Mutant(
         "moving a file to another directory may be allowed",
         "plan/landlock.py",
-        "    | constants.LANDLOCK_ACCESS_FS_REFER\n",
+        "    | _REFER\n",
         "",
         (f"{_KERNEL}all_that_changes_a_directory_is_writing",),
     ),
@@ -199,6 +199,30 @@ MUTANTS = [
         " and _parts(value)[:2] in _OWN:",
         " and not value:",
         (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "files are moved where writing is not restricted",
+        "plan/landlock.py",
+        "        found[0] |= _REFER\n",
+        "        pass\n",
+        (
+            f"{_UNIT}a_list_restricts_its_own_kind_alone",
+            f"{_KERNEL}files_are_moved_and_linked_where_writing_is_not_restricted",
+        ),
+    ),
+    Mutant(
+        "moving files is restricted with writing",
+        "plan/landlock.py",
+        "    if fs & _REFER and landlock.write is None:\n",
+        "    if fs & _REFER:\n",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
+    ),
+    Mutant(
+        "a kernel that knows of no moves is not asked for them",
+        "plan/landlock.py",
+        " and abi >= _REFER_SINCE:",
+        ":",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
     ),
     Mutant(
         "what an exec finds is compared",

@@ -210,8 +210,13 @@ def test_without_it_nothing_is_left_out() -> None:
 
 def test_a_list_restricts_its_own_kind_alone() -> None:
     read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
-    assert restricted(Landlock(read=[]), 7) == (read, 0, 0)
-    assert restricted(Landlock(execute=["/"]), 7) == (LANDLOCK_ACCESS_FS_EXECUTE, 0, 0)
+    assert restricted(Landlock(read=[]), 1) == (read, 0, 0)
+    # Renames and links, which the kernel would forbid, are allowed by a rule about "/".
+    refer = LANDLOCK_ACCESS_FS_REFER
+    assert restricted(Landlock(read=[]), 7) == (read | refer, 0, 0)
+    assert [step.args[1:3] for step in rule_steps(Landlock(read=[]), 7)[1:]] == [("/", refer)]
+    assert restricted(Landlock(execute=["/"]), 7) == (LANDLOCK_ACCESS_FS_EXECUTE | refer, 0, 0)
+    assert len(rule_steps(Landlock(write=[]), 7)) == 1
     assert restricted(Landlock(bind_tcp=[5]), 7) == (0, 1, 0)
     assert restricted(Landlock(connect_tcp=[]), 7) == (0, 2, 0)
     assert restricted(Landlock(scope=["signal"]), 7) == (0, 0, 2)
@@ -222,7 +227,7 @@ def test_a_list_restricts_its_own_kind_alone() -> None:
 
 def test_what_no_rule_has_found_is_garbled() -> None:
     plan = Plan()
-    plan.add(INIT, "process", rule_steps(Landlock(read=["/r"]), 7))
+    plan.add(INIT, "process", rule_steps(Landlock(read=["/r"], write=[]), 7))
     run = _Run(plan, Context(), False, "one", False)
     run._take_found(2, "text")
     assert run.context.values["found"] == {"/r": "text"}
