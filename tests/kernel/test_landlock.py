@@ -181,6 +181,22 @@ def test_files_are_moved_and_linked_where_writing_is_not_restricted(
     assert lines == ["done", "ln: allowed/2: Invalid cross-device link", "refused"]
 
 
+def test_rules_about_executing_do_not_see_files_in_memory() -> None:
+    """As the documentation says; a filter prevents it."""
+    code = """
+import os
+fd = os.memfd_create("name")
+os.write(fd, open("/bin/true", "rb").read())
+os.execve(fd, ["true"], {})
+"""
+    rules = json.dumps({"execute": ["/usr/bin/python3", "/lib", "/lib64", "/usr/lib"]})
+    done = libct_program("sandbox", "--landlock", rules, "--", "python3", "-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    code = "import os; os.execv('/bin/true', ['true'])"
+    done = libct_program("sandbox", "--landlock", rules, "--", "python3", "-c", code)
+    assert "PermissionError" in done.stderr
+
+
 def test_a_link_is_a_rule_about_what_it_leads_to() -> None:
     assert shell(config_of(Landlock(execute=["/usr/bin"])), "ls /mnt && echo ran").lines == ["ran"]
 
