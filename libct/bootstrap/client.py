@@ -195,6 +195,8 @@ class _Run:
                 message = talk.hear()
                 if message[0] == "warned":
                     self.started.take_warning(message)
+                elif message[0] == "found":
+                    self._take_found(*message[1:])
                 elif message[0] == "listens":
                     self.context.values["listens"] = message[1]
                 else:
@@ -211,6 +213,14 @@ class _Run:
             raise self.started.garbled()
         if kind == "turn":
             self.started.keep(message[1])
+
+    def _take_found(self, number: int, text: str) -> None:
+        """What the path of a Landlock rule leads to."""
+        steps = self.plan.steps
+        if not 1 <= number <= len(steps) or steps[number - 1].op != "landlock_path":
+            raise self.started.garbled()
+        found = self.context.values.setdefault("found", {})
+        found[steps[number - 1].args[1]] = text
 
     def _is_told(self) -> bool:
         """Wait for a message; False when whose turn it is has ended without one.

@@ -85,6 +85,7 @@ _SHAPES: dict[str, tuple[Any, ...]] = {  # kind: the types of what follows
     "turn": (list,),
     "cloned": (int,),
     "warned": (int, str),
+    "found": (int, str),
     "listens": (int,),
     "traced": (list, int, int),
     "failed": (int, (int, type(None)), str, str, (str, type(None)), str, list),

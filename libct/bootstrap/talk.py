@@ -10,6 +10,7 @@ says nothing about its other end, and carries nothing but bytes.
 Up, by tell() and hear(), each a length (8 bytes) and a message of our own format (message.py):
     ("turn", traces)             the steps up to a runtime's turn are done
     ("cloned", number)           by step `number`: the first word of what it has made
+    ("found", number, text)      what the path of Landlock rule `number` leads to
     ("warned", number, text)     step `number` goes on, but not as it was asked to
     ("listens", number)          the descriptor of a filter's listener (seccomp/load.py)
     ("traced", traces, number, start)  before execve, which is step `number`; 0 if not timed

@@ -175,7 +175,7 @@ def check() -> Command:
         "  The exit status is 1 if something would keep a container from starting.",
         "check:main",
         [
-            Option("-b, --bundle", "look at this bundle, too", "DIR", default=""),
+            Option("-b, --bundle", "look at this bundle, too", "DIR", default="", filled=True),
             _JSON,
         ],
     )
@@ -210,20 +210,29 @@ def sandbox() -> Command:
                 "NAME[=VALUE]",
                 repeat=True,
             ),
-            Option("--cwd", "working directory", "DIR", default=""),
+            Option("--cwd", "working directory", "DIR", default="", filled=True),
             Option(
-                "-u, --user", "user, and group, by number or by name", "USER[:GROUP]", default=""
+                "-u, --user",
+                "user, and group, by number or by name",
+                "USER[:GROUP]",
+                default="",
+                filled=True,
             ),
-            Option("--hostname", "name of the host in there", "NAME", default="sandbox"),
-            Option("--memory", "at most so much memory, 100M", "SIZE", default=""),
+            Option(
+                "--hostname", "name of the host in there", "NAME", default="sandbox", filled=True
+            ),
+            Option("--memory", "at most so much memory, 100M", "SIZE", default="", filled=True),
             Option("--pids", "at most so many processes", "N", default=0),
-            Option("--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default=""),
+            Option(
+                "--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default="", filled=True
+            ),
             Option("--keep-caps", "keep all capabilities of the caller"),
             Option(
                 "--seccomp",
                 "profile of system calls, an engine's, or unconfined for none",
                 "FILE",
                 default="default",
+                filled=True,
             ),
             SECCOMP_LEARN,
             Option(
@@ -231,6 +240,7 @@ def sandbox() -> Command:
                 'restrict it by Landlock rules: {"write": ["/tmp"], "connect_tcp": []}',
                 "JSON",
                 default="",
+                filled=True,
             ),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
@@ -254,7 +264,11 @@ def seccomp() -> Command:
         [
             Option("--json", "dump: the profile itself, as linux.seccomp of a config.json"),
             Option(
-                "--arch", "as for programs of this architecture: x86, aarch64", "ARCH", default=""
+                "--arch",
+                "as for programs of this architecture: x86, aarch64",
+                "ARCH",
+                default="",
+                filled=True,
             ),
             Option("--cap", "as for a container that may have this capability", "CAP", repeat=True),
             Option(
@@ -262,6 +276,7 @@ def seccomp() -> Command:
                 "as on a kernel of this version (default: this one)",
                 "VERSION",
                 default="",
+                filled=True,
             ),
         ],
     )

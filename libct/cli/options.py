@@ -46,9 +46,11 @@ class Option:
         words; anything else is a text, and says of what kind: DIR, FILE, ID.
     repeat: may be given again; the value is a list.
     hidden: works, and is not shown.
+    filled: "" is an error.  It is what a shell makes of a command that has failed, and
+        would be as if the option were not given.  (It is, for runc's options.)
     """
 
-    __slots__ = ("default", "help", "hidden", "metavar", "names", "repeat")
+    __slots__ = ("default", "filled", "help", "hidden", "metavar", "names", "repeat")
 
     def __init__(
         self,
@@ -59,8 +61,9 @@ class Option:
         default: Any = None,
         repeat: bool = False,
         hidden: bool = False,
+        filled: bool = False,
     ) -> None:
-        self.names = names.split(", ")
+        self.names, self.filled = names.split(", "), filled
         self.help, self.metavar, self.repeat, self.hidden = help, metavar, repeat, hidden
         self.default = default if metavar else False
 
@@ -74,6 +77,8 @@ class Option:
             if text.lower() in _TRUE + _FALSE:
                 return text.lower() in _TRUE
             raise UsageError(f"{name}: neither true nor false: {text!r}")
+        if self.filled and not text:
+            raise UsageError(f"{name}: empty")
         if self.metavar == "N":
             if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
                 return int(text)

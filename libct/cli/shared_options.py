@@ -23,7 +23,12 @@ SECCOMP_LEARN = Option(
     "run without a filter, and write a profile of the system calls that were made",
     "FILE",
     default="",
+    filled=True,
 )
 TRACE = Option(
-    "--trace", "write what was done, and how long it took, as JSON lines", "FILE", default=""
+    "--trace",
+    "write what was done, and how long it took, as JSON lines",
+    "FILE",
+    default="",
+    filled=True,
 )

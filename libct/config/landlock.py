@@ -22,3 +22,11 @@ class Landlock(Record):
     connect_tcp: list[int] | None = None
     scope: list[str] = []  # "signal", "abstract_unix_socket": nothing of that to the outside
     best_effort: bool = False  # do without what the kernel lacks
+
+
+def below_written(path: str, above: str) -> str:
+    """What is wrong with the path of a rule that leads through a directory of `write`."""
+    return (
+        f"{path!r} leads through {above!r}, which `write` has: who may write there could put"
+        " anything in its place, for the next start or exec"
+    )

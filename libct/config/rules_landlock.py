@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import Finding
-from .landlock import PLACE
+from .landlock import PLACE, below_written
 from .texts import check_path
 
 TYPE_CHECKING = False
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SCOPES = ("abstract_unix_socket", "signal")
 _LAST_PORT = 65535
+_OWN = (["proc", "self"], ["proc", "thread-self"])
 
 
 def landlock_rules(landlock: Landlock, findings: list[Finding]) -> None:
@@ -25,10 +26,27 @@ def landlock_rules(landlock: Landlock, findings: list[Finding]) -> None:
         for index, value in enumerate(values or ()):
             place = f"{PLACE}.{name}[{index}]"
             if not name.endswith("_tcp"):
-                check_path(place, value, findings)
+                if check_path(place, value, findings) and _parts(value)[:2] in _OWN:
+                    findings.append(Finding(place, f"leads each process to its own: {value!r}"))
             elif not 0 <= value <= _LAST_PORT:
                 findings.append(Finding(place, f"not a port: {value}"))
+    for path in landlock.write or ():
+        for name in ("read", "write", "execute"):
+            for number, other in enumerate(lists[name] or ()):
+                if _is_below(other, path):
+                    place = f"{PLACE}.{name}[{number}]"
+                    findings.append(Finding(place, below_written(other, path)))
     for index, scope in enumerate(landlock.scope):
         if scope not in SCOPES:
             message = f"unknown scope: {scope!r} (known: {', '.join(SCOPES)})"
             findings.append(Finding(f"{PLACE}.scope[{index}]", message))
+
+
+def _is_below(path: str, above: str) -> bool:
+    """Whether path leads through the directory above, as far as their text tells."""
+    first, second = _parts(path), _parts(above)
+    return len(first) > len(second) and first[: len(second)] == second
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]

@@ -37,6 +37,7 @@ class Record:
     tracers: a process in it was given CAP_SYS_PTRACE, which the configuration may not give.
     namespaces: of the first process, by their names in /proc/PID/ns: device and inode
         number, as its start has made or joined them; those that are known.
+    landlock: by the paths of Landlock rules, what they led it to (security/landlock.py).
     cgroup_paths: its own control groups, by controller; None where it has none
         (yet).  What else its start has made of groups, cgroups/ledger.py knows.
     """
@@ -56,6 +57,7 @@ class Record:
         "hooks",
         "id",
         "inode",
+        "landlock",
         "last_step",
         "messenger",
         "namespaces",
@@ -90,6 +92,7 @@ class Record:
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
         self.namespaces: dict[str, list[int]] = {}
+        self.landlock: dict[str, str] = {}
         self.tracers = False
         self.process: dict[str, Any] | None = None
         self.cgroup_paths: dict[str, str] | None = None
@@ -170,6 +173,7 @@ _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))
 _ADDED = {
     "boot": "",
     "inode": 0,
+    "landlock": {},
     "messenger": [],
     "namespaces": {},
     "process": None,
@@ -205,7 +209,7 @@ def _fits(name: str, value: Any) -> bool:
         return type(value) is list and all(map(_is_text, value))
     if name == "process":
         return value is None or type(value) is dict
-    if name == "annotations":
+    if name in ("annotations", "landlock"):
         return type(value) is dict and all(type(text) is str for text in value.values())
     if name == "cgroup_paths":
         return value is None or (type(value) is dict and all(map(is_plain_path, value.values())))

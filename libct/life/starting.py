@@ -132,8 +132,12 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
 
     def created() -> None:
         found = _namespaces_of(context.pid) if waits and late else {}
+        rules_of = context.values.get("found", {})
         if found:  # an ordinary user may look at it no longer
             record.namespaces = found
+        if rules_of:
+            record.landlock = rules_of
+        if found or rules_of:
             held.prepare(record)
         held.publish()
 
@@ -247,7 +251,14 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
 
         def carry_out(manager: Manager | None) -> Started:
             steps = plan_exec(
-                holdings.record.config, process, host(), manager, holdings.id, joined, record.pid
+                holdings.record.config,
+                process,
+                host(),
+                manager,
+                holdings.id,
+                joined,
+                record.pid,
+                record.landlock,
             )
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(

@@ -217,7 +217,8 @@ def plan_start(
     # One that does not is as soon as it is there: what fails, ends it.
     late += pidfd_steps(process)
     # (With hooks before that, it takes long enough for others to see which it is.)
-    waits = hold or late or config.hooks is not None
+    # (With Landlock rules, what their paths lead to is known by then, and recorded.)
+    waits = hold or late or config.hooks is not None or config.landlock is not None
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))

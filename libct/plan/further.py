@@ -38,11 +38,13 @@ def plan_exec(
     container_id: str,
     joined: dict[int, int],
     pid: int,
+    known: dict[str, str] | None = None,
 ) -> Plan:
     """A further process in a running container.
 
     joined: CLONE_NEW* of the namespaces of the container, and of its first process, pid,
         that the runtime is not in: and their inode numbers.
+    known: what the paths of Landlock rules led the first process to (landlock.py).
     """
     flags = 0
     for flag in joined:
@@ -85,7 +87,8 @@ def plan_exec(
     plan.add(who, "identity", keyring_steps(config, process, container_id, new=False))
     if process.terminal:
         plan.add(who, "enter", console_steps(process, mounted=False))
-    late = process_steps(plan, config, process, host, in_user, who) + pidfd_steps(process)
+    late = process_steps(plan, config, process, host, in_user, who, known or {})
+    late += pidfd_steps(process)
     filtered = config, process, host, in_user, (container_id, "", RUNNING)
     under_filter = staged and filters_early(config, process)
     if under_filter:

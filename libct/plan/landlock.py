@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.landlock import Landlock
 
+_REFER = constants.LANDLOCK_ACCESS_FS_REFER
+_REFER_SINCE = 2  # before that it is always forbidden
 _READ = constants.LANDLOCK_ACCESS_FS_READ_FILE | constants.LANDLOCK_ACCESS_FS_READ_DIR
 _WRITE = (
     constants.LANDLOCK_ACCESS_FS_WRITE_FILE
@@ -35,7 +37,7 @@ _WRITE = (
     | constants.LANDLOCK_ACCESS_FS_MAKE_FIFO
     | constants.LANDLOCK_ACCESS_FS_MAKE_BLOCK
     | constants.LANDLOCK_ACCESS_FS_MAKE_SYM
-    | constants.LANDLOCK_ACCESS_FS_REFER
+    | _REFER
     | constants.LANDLOCK_ACCESS_FS_TRUNCATE
     | constants.LANDLOCK_ACCESS_FS_IOCTL_DEV
 )
@@ -56,7 +58,7 @@ _SCOPES = {
 
 # Rights that the first version lacks: (version, a kind: files, TCP, scopes; the rights).
 _NEWER = (
-    (2, 0, constants.LANDLOCK_ACCESS_FS_REFER),
+    (_REFER_SINCE, 0, _REFER),
     (3, 0, constants.LANDLOCK_ACCESS_FS_TRUNCATE),
     (4, 1, constants.LANDLOCK_ACCESS_NET_BIND_TCP | constants.LANDLOCK_ACCESS_NET_CONNECT_TCP),
     (5, 0, constants.LANDLOCK_ACCESS_FS_IOCTL_DEV),
@@ -95,10 +97,12 @@ def landlock_findings(landlock: Landlock, abi: int) -> list[Finding]:
     ]
 
 
-def rule_steps(landlock: Landlock, abi: int) -> list[Step]:
+def rule_steps(landlock: Landlock, abi: int, known: dict[str, str] | None = None) -> list[Step]:
     """What makes the rules; nothing where the kernel has none, for best_effort.
 
     abi: as above.  What it lacks is left out for best_effort alone.
+    known: device and inode of what the first process has found at the paths of rules, to
+        refuse others; None for that one, which tells them.
     """
     fs, net, scoped = _restricted(landlock, abi)
     if not (fs or net or scoped):
@@ -106,9 +110,12 @@ def rule_steps(landlock: Landlock, abi: int) -> list[Step]:
     steps = [landlock_ruleset(fs, net, scoped, why=PLACE)]
     for field, (rights, what) in _FILES.items():
         if rights & fs:
-            for index, path in enumerate(getattr(landlock, field)):
+            for index, path in enumerate(getattr(landlock, field) or ()):
                 place = f"{PLACE}.{field}[{index}]"
-                steps.append(landlock_path(what, path, rights & fs, why=place))
+                mark = None if known is None else known.get(path, "")
+                steps.append(landlock_path(what, path, rights & fs, mark, why=place))
+    if fs & _REFER and landlock.write is None:
+        steps.append(landlock_path("renaming and linking below", "/", _REFER, "", why=PLACE))
     for field, (rights, what) in _PORTS.items():
         if rights & net:
             for index, port in enumerate(getattr(landlock, field)):
@@ -129,6 +136,9 @@ def _restricted(landlock: Landlock, abi: int) -> list[int]:
         for field, (rights, _) in table.items():
             if getattr(landlock, field) is not None:
                 found[kind] |= rights
+    # Under any rules about files the kernel forbids it where they do not allow it.
+    if found[0] and landlock.write is None and abi >= _REFER_SINCE:
+        found[0] |= _REFER
     for scope in landlock.scope:
         found[2] |= _SCOPES[scope]
     if landlock.best_effort:
@@ -151,7 +161,7 @@ def landlock_ruleset(fs: int, net: int, scoped: int) -> list[str]:
 
 
 @operation("security.landlock", "allow {0} {1}")
-def landlock_path(what: str, path: str, access: int) -> list[str]:
+def landlock_path(what: str, path: str, access: int, known: str | None) -> list[str]:
     text = f"{{allowed_access={names(access, LANDLOCK_FS_NAMES)}}}"
     return [
         f"openat2({quote(path)}, O_PATH, RESOLVE_IN_ROOT)",

@@ -20,7 +20,13 @@ SYS_ADMIN = 1 << CAPABILITIES["CAP_SYS_ADMIN"]
 
 
 def process_steps(
-    plan: Plan, config: Config, process: Process, host: Host, in_user: bool, who: str = INIT
+    plan: Plan,
+    config: Config,
+    process: Process,
+    host: Host,
+    in_user: bool,
+    who: str = INIT,
+    known: dict[str, str] | None = None,
 ) -> list[Step]:
     """What the command is given; returns what is left to the runtime.
 
@@ -29,6 +35,7 @@ def process_steps(
     it may, for it owns the namespace.  Otherwise the process does, before it
     becomes another user, which would forbid it.
     who: STAGE where that prepares all of it for the process that it clones at the end.
+    known: as of landlock.rule_steps.
     """
     rlimits = process.rlimits or config.rlimits
     late: list[Step] = limits.rlimit_steps(rlimits, own=False) if in_user else []
@@ -68,7 +75,7 @@ def process_steps(
     if config.landlock is not None:
         from .landlock import rule_steps
 
-        rules = rule_steps(config.landlock, host.landlock_abi)
+        rules = rule_steps(config.landlock, host.landlock_abi, known)
         plan.add(who, "process", rules)
     plan.add(who, "process", [users.own_stdio(why="process.user")])
     plan.add(who, "process", [users.become_user(why="process.user")])

@@ -12,6 +12,7 @@ import _stat as stat
 import errno
 import posix
 
+from ..syscalls.constants import PROC_SUPER_MAGIC
 from ..syscalls.files import (
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
@@ -19,6 +20,7 @@ from ..syscalls.files import (
     RESOLVE_NO_XDEV,
     openat2,
 )
+from ..syscalls.filesystems import fstatfs
 from ..syscalls.flags import quote
 
 MAX_LINKS = 40  # as many as the kernel follows; path_resolution(7)
@@ -45,6 +47,51 @@ def open_in_root(
     if not mounts:
         resolve |= RESOLVE_NO_XDEV
     return openat2(path, flags, dirfd=root, resolve=resolve, missing_ok=missing_ok)
+
+
+def walk_in_root(root: int, path: str) -> tuple[int, set[tuple[int, int]]]:
+    """Open path with O_PATH as open_in_root does, following links; and which way it was found.
+
+    That is device and inode of each directory that was looked into: who may change one may
+    choose what is found.  A link in a procfs is refused with ELOOP: it leads each process to
+    its own, or is a magic one.
+    """
+    way = [posix.dup(root)]
+    seen: set[tuple[int, int]] = set()
+    todo, links = _components(path), 0
+    try:
+        while todo:
+            name = todo.pop()
+            if name == "..":
+                if len(way) > 1:
+                    posix.close(way.pop())
+                continue
+            seen.add(mark(way[-1]))
+            way.append(open_in_root(way[-1], name, posix.O_PATH | posix.O_NOFOLLOW))
+            if not stat.S_ISLNK(posix.fstat(way[-1]).st_mode):
+                continue
+            links += 1
+            own = fstatfs(way[-1]).type == PROC_SUPER_MAGIC
+            if own or links > MAX_LINKS:
+                error = OSError(errno.ELOOP, posix.strerror(errno.ELOOP), path)
+                if own:
+                    error.hint = "a link of /proc leads each process to its own"  # type: ignore[attr-defined]
+                raise error
+            target = posix.readlink("", dir_fd=way[-1])
+            first = 1 if target.startswith("/") else len(way) - 1
+            while len(way) > first:
+                posix.close(way.pop())
+            todo += _components(target)
+        return way.pop(), seen
+    finally:
+        for fd in way:
+            posix.close(fd)
+
+
+def mark(fd: int) -> tuple[int, int]:
+    """Device and inode: what tells a file from all others."""
+    found = posix.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def find_in_root(root: int, path: str, flags: int = posix.O_PATH) -> int:
@@ -164,5 +211,4 @@ def _make(parent: int, name: str, mode: int, *, directory: bool) -> None:
 
 def same_file(first: int, second: int) -> bool:
     """Whether two descriptors are of one file."""
-    found = [posix.fstat(fd) for fd in (first, second)]
-    return len({(one.st_dev, one.st_ino) for one in found}) == 1
+    return mark(first) == mark(second)

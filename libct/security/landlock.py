@@ -5,11 +5,14 @@ from __future__ import annotations
 import _stat as stat
 import posix
 
-from ..rootfs.paths import open_in_root
+from ..config.landlock import below_written
+from ..errors import Error
+from ..rootfs.paths import mark, walk_in_root
 from ..syscalls.constants import (
     CAPABILITIES,
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_IOCTL_DEV,
+    LANDLOCK_ACCESS_FS_MAKE_SYM,
     LANDLOCK_ACCESS_FS_READ_FILE,
     LANDLOCK_ACCESS_FS_TRUNCATE,
     LANDLOCK_ACCESS_FS_WRITE_FILE,
@@ -41,10 +44,29 @@ def landlock_ruleset(context: Context, fs: int, net: int, scoped: int) -> None:
     context.keep("landlock", landlock_create_ruleset(fs, net, scoped))
 
 
-def landlock_path(context: Context, what: str, path: str, access: int) -> None:
-    """A link is followed, in the root: the rule is about what it leads to now."""
-    place = open_in_root(context.fds["root"], path)
+def landlock_path(context: Context, what: str, path: str, access: int, known: str | None) -> None:
+    """A link is followed, in the root: the rule is about what it leads to now.
+
+    No rule's path leads through a directory of `write`: who is inside would choose
+    what the next process may do.
+    """
+    place, way = walk_in_root(context.fds["root"], path)
     try:
+        ways: dict[tuple[int, int], str] = context.values.setdefault("landlock ways", {})
+        written: dict[tuple[int, int], str] = context.values.setdefault("landlock written", {})
+        ways.update(dict.fromkeys(way, path))
+        if access & LANDLOCK_ACCESS_FS_MAKE_SYM:
+            written[mark(place)] = path
+        for above in written.keys() & ways.keys():
+            raise Error(below_written(ways[above], written[above]))
+        found = "device {}, inode {}".format(*mark(place))
+        if known is None:
+            context.values["talk"].tell(("found", context.step, found))
+        elif known not in ("", found):
+            raise Error(
+                f"{path!r} is another file than when the container was started, and who is inside"
+                " may have put it there"
+            )
         if not stat.S_ISDIR(posix.fstat(place).st_mode):
             access &= _OF_FILES
         landlock_add_path_beneath(context.fds["landlock"], access, place)

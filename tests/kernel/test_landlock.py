@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -160,8 +161,93 @@ def test_a_kind_without_rules_is_not_restricted() -> None:
     assert done.lines[:2] == ["a", "root:x:0:"]
 
 
+@pytest.mark.parametrize("field", ["read", "execute"])
+def test_files_are_moved_and_linked_where_writing_is_not_restricted(
+    tmp_path: Path, field: str
+) -> None:
+    """But not to where more may be done with them."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    for name in ("a", "b", "allowed"):
+        (rootfs / "data" / name).mkdir(parents=True)
+    script = """
+        cd /data; echo >a/1; echo >a/2
+        mv a/1 b && ln a/2 b && echo done
+        ln a/2 allowed || echo refused
+    """
+    rules = Landlock()
+    setattr(rules, field, ["/bin", "/data/allowed"])
+    lines = shell(config_of(rules, rootfs=str(rootfs)), script).lines
+    assert lines == ["done", "ln: allowed/2: Invalid cross-device link", "refused"]
+
+
+def test_rules_about_executing_do_not_see_files_in_memory() -> None:
+    """As the documentation says; a filter prevents it."""
+    code = """
+import os
+fd = os.memfd_create("name")
+os.write(fd, open("/bin/true", "rb").read())
+os.execve(fd, ["true"], {})
+"""
+    rules = json.dumps({"execute": ["/usr/bin/python3", "/lib", "/lib64", "/usr/lib"]})
+    done = libct_program("sandbox", "--landlock", rules, "--", "python3", "-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    code = "import os; os.execv('/bin/true', ['true'])"
+    done = libct_program("sandbox", "--landlock", rules, "--", "python3", "-c", code)
+    assert "PermissionError" in done.stderr
+
+
 def test_a_link_is_a_rule_about_what_it_leads_to() -> None:
     assert shell(config_of(Landlock(execute=["/usr/bin"])), "ls /mnt && echo ran").lines == ["ran"]
+
+
+@pytest.mark.parametrize("path", ["/to/pub", "/to/../to/pub/.", "/in/link", "/mnt/../to/link"])
+def test_no_rule_s_path_leads_through_where_may_be_written(tmp_path: Path, path: str) -> None:
+    """By its text it does not: by links, which the one who writes could put elsewhere."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    (rootfs / "data/pub").mkdir(parents=True)
+    (rootfs / "data/link").symlink_to("/bin")
+    (rootfs / "to").symlink_to("data")
+    (rootfs / "in").symlink_to("/data/")
+    for rules in (
+        Landlock(["/bin", path], ["/data", "/dev/null"]),
+        Landlock(["/bin"], ["/dev/null", path, "/data"]),
+    ):
+        with pytest.raises(StepError, match="leads through '/data', which `write` has"):
+            run(config_of(rules, rootfs=str(rootfs)), "true")
+    rules = Landlock(["/bin", "/to", "/in/"], ["/data"])
+    assert run(config_of(rules, rootfs=str(rootfs)), "ls", "/data").output == "link\npub\n"
+
+
+@pytest.mark.parametrize("hold", [True, False])
+@pytest.mark.parametrize("change", ["mv /data/other /data/pub", "ln -s /root /data/pub"])
+def test_an_exec_has_rules_about_what_the_first_process_had(
+    tmp_path: Path, change: str, *, hold: bool
+) -> None:
+    """Where rules do not restrict writing, nothing that a path leads through may be trusted."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    for name in ("pub", "other"):
+        (rootfs / "data" / name).mkdir(parents=True)
+    config = config_of(Landlock(read=["/bin", "/data/pub"]), rootfs=str(rootfs))
+    with libct.create(state_directory(), unique(), config) as container:
+        container.start(libct.Process(["sleep", "60"], init=True, env=[PATH]), hold=hold)
+        container = libct.load(state_directory(), container.id)
+        assert run_in(container, "sh", "-c", f"mv /data/pub /data/old; {change}").output == ""
+        with pytest.raises(StepError, match="'/data/pub' is another file than when") as caught:
+            run_in(container, "true")
+        assert caught.value.place == 'annotations["org.libct.landlock"].read[1]'
+
+
+@pytest.mark.parametrize("path", ["/proc/mounts", "/proc/1/exe", "/to/status"])
+def test_a_link_of_proc_is_no_path_of_a_rule(tmp_path: Path, path: str) -> None:
+    """It leads each process to its own: the one that finds a path is not the command."""
+    rootfs = tmp_path / "rootfs"
+    shutil.copytree(shared_rootfs(), rootfs, symlinks=True)
+    (rootfs / "to").symlink_to("/proc/self")
+    with pytest.raises(StepError, match=r"symbolic links.*leads each process to its own"):
+        run(config_of(Landlock(["/bin", path]), rootfs=str(rootfs)), "true")
 
 
 # Each in a directory that holds "file", "empty" (a directory) and "other".

@@ -7,6 +7,7 @@ from . import Mutant
 _KERNEL = "tests/kernel/test_landlock.py::test_"
 _UNIT = "tests/unit/test_landlock.py::test_"
 
+_KNOWN = f"{_KERNEL}an_exec_has_rules_about_what_the_first_process_had"
 _FILES = f"{_KERNEL}files_are_used_as_the_rules_allow"
 
 MUTANTS = [
@@ -62,7 +63,7 @@ MUTANTS = [
     Mutant(
         "moving a file to another directory may be allowed",
         "plan/landlock.py",
-        "    | constants.LANDLOCK_ACCESS_FS_REFER\n",
+        "    | _REFER\n",
         "",
         (f"{_KERNEL}all_that_changes_a_directory_is_writing",),
     ),
@@ -83,8 +84,8 @@ MUTANTS = [
     Mutant(
         "a rule allows no more than the kernel knows",
         "plan/landlock.py",
-        "landlock_path(what, path, rights & fs, why=place)",
-        "landlock_path(what, path, rights, why=place)",
+        "landlock_path(what, path, rights & fs, mark, why=place)",
+        "landlock_path(what, path, rights, mark, why=place)",
         (f"{_UNIT}best_effort_does_what_the_kernel_can",),
     ),
     Mutant(
@@ -158,6 +159,107 @@ MUTANTS = [
         (f"{_UNIT}rules",),
     ),
     Mutant(
+        "no rule is below a path of write",
+        "config/rules_landlock.py",
+        "                if _is_below(other, path):\n",
+        "                if not other:\n",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "a path is not below one whose name begins its own",
+        "config/rules_landlock.py",
+        "first[: len(second)] == second",
+        "path.startswith(above)",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "no rule's path leads through a directory of write",
+        "security/landlock.py",
+        "        for above in written.keys() & ways.keys():\n",
+        "        for above in ():\n",
+        (f"{_KERNEL}no_rule_s_path_leads_through_where_may_be_written",),
+    ),
+    Mutant(
+        "the directories that links lead through count",
+        "rootfs/paths.py",
+        "            seen.add(mark(way[-1]))\n",
+        "            seen.add(mark(way[-1])) if not links else None\n",
+        (f"{_KERNEL}no_rule_s_path_leads_through_where_may_be_written",),
+    ),
+    Mutant(
+        "a link of /proc is no path of a rule",
+        "rootfs/paths.py",
+        "            own = fstatfs(way[-1]).type == PROC_SUPER_MAGIC\n",
+        "            own = False\n",
+        (f"{_KERNEL}a_link_of_proc_is_no_path_of_a_rule",),
+    ),
+    Mutant(
+        "/proc/self is no path of a rule",
+        "config/rules_landlock.py",
+        " and _parts(value)[:2] in _OWN:",
+        " and not value:",
+        (f"{_UNIT}rules",),
+    ),
+    Mutant(
+        "files are moved where writing is not restricted",
+        "plan/landlock.py",
+        "        found[0] |= _REFER\n",
+        "        pass\n",
+        (
+            f"{_UNIT}a_list_restricts_its_own_kind_alone",
+            f"{_KERNEL}files_are_moved_and_linked_where_writing_is_not_restricted",
+        ),
+    ),
+    Mutant(
+        "moving files is restricted with writing",
+        "plan/landlock.py",
+        "    if fs & _REFER and landlock.write is None:\n",
+        "    if fs & _REFER:\n",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
+    ),
+    Mutant(
+        "a kernel that knows of no moves is not asked for them",
+        "plan/landlock.py",
+        " and abi >= _REFER_SINCE:",
+        ":",
+        (f"{_UNIT}a_list_restricts_its_own_kind_alone",),
+    ),
+    Mutant(
+        "what an exec finds is compared",
+        "security/landlock.py",
+        '        elif known not in ("", found):\n',
+        "        elif not found:\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "an exec knows what the first process has found",
+        "plan/further.py",
+        "who, known or {})",
+        "who, {})",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "what the first process has found is recorded",
+        "life/starting.py",
+        "            record.landlock = rules_of\n",
+        "            pass\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "a container is not created before what its rules are about is recorded",
+        "plan/container.py",
+        " or config.landlock is not None\n",
+        "\n",
+        (_KNOWN,),
+    ),
+    Mutant(
+        "only a rule's path leads to what is recorded",
+        "bootstrap/client.py",
+        ' or steps[number - 1].op != "landlock_path":',
+        ":",
+        ("tests/unit/test_landlock.py::test_what_no_rule_has_found_is_garbled",),
+    ),
+    Mutant(
         "rules that restrict nothing are an error",
         "config/rules_landlock.py",
         "    if not landlock.scope and all(",
@@ -167,8 +269,8 @@ MUTANTS = [
     Mutant(
         "paths of rules are absolute",
         "config/rules_landlock.py",
-        "                check_path(place, value, findings)\n",
-        "                pass\n",
+        "                if check_path(place, value, findings) and _parts",
+        "                if _parts",
         (f"{_UNIT}rules",),
     ),
     Mutant(
@@ -212,6 +314,13 @@ MUTANTS = [
         "        landlock=_landlock(arguments.landlock),\n",
         "",
         (f"{_KERNEL}a_sandbox_with_rules",),
+    ),
+    Mutant(
+        "no option of libct's own has an empty value",
+        "cli/options.py",
+        "        if self.filled and not text:\n",
+        "        if self.filled and text is None:\n",
+        ("tests/unit/test_cli_options.py::test_a_value_that_a_shell_made_of_nothing_is_an_error",),
     ),
     Mutant(
         "rules of a sandbox that are wrong are an error",

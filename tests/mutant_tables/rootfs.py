@@ -1301,7 +1301,7 @@ _ORDER = [
     Mutant(
         "a container that is not whole is not created",
         "plan/container.py",
-        "    waits = hold or late or config.hooks is not None\n",
+        "    waits = hold or late or config.hooks is not None or config.landlock is not None\n",
         "    waits = late or config.hooks is not None\n",
         (f"{_EXEC}a_command_that_is_missing_makes_no_container",),
     ),

@@ -189,6 +189,29 @@ def test_mistakes(words: list[str], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+_OWN = ("sandbox", "check", "seccomp")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("run", "--seccomp-learn"),
+        ("run", "--trace"),
+        *(
+            (command.name, option.names[-1])
+            for command in COMMANDS.values()
+            if command.name in _OWN
+            for option in command.options
+            if option.metavar and not option.repeat
+        ),
+    ],
+)
+def test_a_value_that_a_shell_made_of_nothing_is_an_error(name: str, option: str) -> None:
+    """Not as if the option were not given, which might restrict less: --landlock "$(cat none)"."""
+    with pytest.raises(UsageError, match=f"{option}: (empty|not )"):
+        parse([name, option, "", "id", "true"], GLOBAL_OPTIONS, COMMANDS)
+
+
 def test_help_shows_all_but_what_is_hidden() -> None:
     text = command_help(TOOLS["run"])
     assert text.startswith("Usage: libct run [options] ID\n\nRun it.\nAnd wait.\n")

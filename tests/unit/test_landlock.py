@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.bootstrap.client import _Run
+from libct.bootstrap.context import Context
+from libct.bootstrap.failure import Failure
 from libct.config import Config, Landlock, Namespace, Seccomp
+from libct.config.landlock import below_written
 from libct.config.rules_landlock import landlock_rules
 from libct.config.validate import facts_of_host, validate
 from libct.life.host import Host
@@ -17,6 +21,7 @@ from libct.oci.load_linux import read_landlock
 from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.landlock import landlock_findings, rule_steps
+from libct.plan.step import INIT, Plan
 from libct.syscalls.constants import (
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_IOCTL_DEV,
@@ -116,6 +121,16 @@ def test_a_config_is_dumped_with_its_rules() -> None:
             ".bind_tcp[0]: not a port: -1",
             ".connect_tcp[0]: not a port: 65536",
         ]),
+        (Landlock(["/w"], ["/w/", "/dev/null"], ["/wx", "/dev"]), []),
+        (Landlock(["/w/./r"], ["/w", "//w/w"], ["/w/x"]), [
+            f".{name}: {below_written(path, '/w')}"
+            for name, path in (("read[0]", "/w/./r"), ("write[1]", "//w/w"), ("execute[0]", "/w/x"))
+        ]),
+        (Landlock(["/r"], ["/"]), [f".read[0]: {below_written('/r', '/')}"]),
+        (Landlock(["/proc/1", "/proc/./self/fd"], execute=["/proc/thread-self"]), [
+            ".read[1]: leads each process to its own: '/proc/./self/fd'",
+            ".execute[0]: leads each process to its own: '/proc/thread-self'",
+        ]),
         (Landlock(scope=["signals"]), [
             ".scope[0]: unknown scope: 'signals' (known: abstract_unix_socket, signal)"
         ]),
@@ -165,7 +180,7 @@ def restricted(landlock: Landlock, abi: int) -> tuple[int, int, int]:
     first, *rules = rule_steps(landlock, abi)
     fs, net, scoped = first.args
     for rule in rules:
-        allowed = rule.args[-1]
+        allowed = rule.args[2]
         assert allowed & (fs if rule.op == "landlock_path" else net) == allowed != 0
     return fs, net, scoped
 
@@ -195,14 +210,30 @@ def test_without_it_nothing_is_left_out() -> None:
 
 def test_a_list_restricts_its_own_kind_alone() -> None:
     read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
-    assert restricted(Landlock(read=[]), 7) == (read, 0, 0)
-    assert restricted(Landlock(execute=["/"]), 7) == (LANDLOCK_ACCESS_FS_EXECUTE, 0, 0)
+    assert restricted(Landlock(read=[]), 1) == (read, 0, 0)
+    # Renames and links, which the kernel would forbid, are allowed by a rule about "/".
+    refer = LANDLOCK_ACCESS_FS_REFER
+    assert restricted(Landlock(read=[]), 7) == (read | refer, 0, 0)
+    assert [step.args[1:3] for step in rule_steps(Landlock(read=[]), 7)[1:]] == [("/", refer)]
+    assert restricted(Landlock(execute=["/"]), 7) == (LANDLOCK_ACCESS_FS_EXECUTE | refer, 0, 0)
+    assert len(rule_steps(Landlock(write=[]), 7)) == 1
     assert restricted(Landlock(bind_tcp=[5]), 7) == (0, 1, 0)
     assert restricted(Landlock(connect_tcp=[]), 7) == (0, 2, 0)
     assert restricted(Landlock(scope=["signal"]), 7) == (0, 0, 2)
 
 
 # -- its place in a start
+
+
+def test_what_no_rule_has_found_is_garbled() -> None:
+    plan = Plan()
+    plan.add(INIT, "process", rule_steps(Landlock(read=["/r"], write=[]), 7))
+    run = _Run(plan, Context(), False, "one", False)
+    run._take_found(2, "text")
+    assert run.context.values["found"] == {"/r": "text"}
+    for number in (0, 1, 3):
+        with pytest.raises(Failure):
+            run._take_found(number, "text")
 
 
 @pytest.mark.parametrize("path", ["", "/proc/5/ns/pid"])
