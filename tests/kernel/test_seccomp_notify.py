@@ -165,7 +165,7 @@ def test_without_an_agent_the_start_fails_and_leaves_nothing(tmp_path: Path) -> 
         assert container.processes() == []
 
 
-@pytest.mark.parametrize("name", ["read", "write", "mmap", "munmap", "brk"])
+@pytest.mark.parametrize("name", ["read", "write", "close_range", "mmap", "munmap", "brk"])
 def test_calls_that_bring_the_listener_out_cannot_be_notified(name: str) -> None:
     with (
         pytest.raises(ConfigError, match=f"{name} cannot be notified"),

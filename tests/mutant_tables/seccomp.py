@@ -15,6 +15,7 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
 
 _START = "tests/kernel/test_seccomp_start.py::test_"
 _NOTIFY = "tests/kernel/test_seccomp_notify.py::test_"
+_STRACE = "tests/kernel/test_seccomp_strace.py::test_"
 _LEARN = "tests/kernel/test_seccomp_learn.py::test_"
 _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 
@@ -166,6 +167,16 @@ _STARTS = [
         "for name in rule.names if name in BEFORE_LISTENER)",
         'for name in rule.names if name == "write")',
         (f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",),
+    ),
+    Mutant(
+        "the last that is called while the listener is inside cannot be notified",
+        "config/rules_seccomp.py",
+        '"close_range", "brk"',
+        '"brk"',
+        (
+            f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",
+            f"{_STRACE}what_is_called_while_the_listener_is_inside_cannot_be_notified",
+        ),
     ),
     Mutant(
         "an exception is no way past the filter",
