@@ -6,7 +6,10 @@ import contextlib
 import errno
 import json
 import os
+import select
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -31,7 +34,15 @@ from libct.syscalls.process import set_no_new_privs
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from ..bundles import change_config, make_bundle
-from ..commands import as_user, libct as libct_command, user_checkout, user_environment, user_python
+from ..commands import (
+    as_user,
+    libct as libct_command,
+    libct_command as libct_program,
+    libct_environment,
+    user_checkout,
+    user_environment,
+    user_python,
+)
 from ..containers import PATH, make_config, run_in, running, shared_rootfs, state_directory
 from ..names import unique
 from ..needs import requires
@@ -154,6 +165,45 @@ def test_an_agent_gets_the_listener_and_the_state(tmp_path: Path, last: bool) ->
     assert of_run["pid"] == state["pid"] != of_exec["pid"]
     assert of_run["state"]["status"] == "creating"
     assert of_exec["state"]["status"] == "running"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("way", ["run", "exec"])
+def test_a_signal_ends_a_start_that_waits(tmp_path: Path, way: str, number: int) -> None:
+    """For an agent that never answers to its execve."""
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=shared_rootfs(), args=["sleep", "60"])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp_path}/agent")
+        server.listen()
+        server.settimeout(30)
+        rule = {"names": ["execve"], "action": "SCMP_ACT_NOTIFY"}
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+        profile["listenerPath"] = f"{tmp_path}/agent"
+        change_config(bundle, linux={"seccomp": profile}, process={"noNewPrivileges": True})
+        words = ["run", "-b", str(bundle), name]
+        if way == "exec":
+            libct_command("create", "-b", bundle, name, check=True)
+            server.accept()[0].close()
+            words = ["exec", name, "true"]
+        with subprocess.Popen(
+            libct_program(*words),
+            env={**os.environ, **libct_environment()},
+            stdin=subprocess.DEVNULL,
+        ) as run:
+            connection = server.accept()[0]
+            with connection:
+                fds = socket.recv_fds(connection, 1 << 16, 1)[1]
+                assert select.select(fds, [], [], 30)[0] == fds  # it is in its execve
+                run.send_signal(number)
+                try:
+                    assert run.wait(20) == 128 + number
+                finally:
+                    run.kill()
+                    os.close(fds[0])
+    if way == "exec":
+        libct_command("delete", "--force", name, check=True)
+    assert libct_command("state", name).returncode != 0
 
 
 def test_without_an_agent_the_start_fails_and_leaves_nothing(tmp_path: Path) -> None:
