@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,44 @@ def test_an_answer_that_fails_is_eperm(error: Exception, monkeypatch: pytest.Mon
         output = first(container, ("sh", "-c", "mkdir /dev/x"), waiting=False, notify=answer)
     assert "not permitted" in output
     assert told == ([] if isinstance(error, OSError) else [error])
+
+
+def failing(error: BaseException) -> Callable[[], int]:
+    def fail() -> int:
+        raise error
+
+    return fail
+
+
+WRONG: dict[str, Callable[[], Any]] = {
+    "large": lambda: 1 << 63,
+    "small": lambda: -(1 << 63) - 1,
+    "text": lambda: "x",
+    "errno": failing(OSError("a", "b")),
+    "none": failing(OSError("a")),
+    "exit": failing(SystemExit(3)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_not_the_last(
+    wrong: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the host program's own hook for exceptions fails."""
+
+    def hook(*_: object) -> None:
+        raise KeyError("the hook")
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+
+    def answer(call: Notification) -> Any:
+        return 4711 if call.name == "geteuid" else wrong()
+
+    config = config_of(notifying("mkdir", "geteuid"))
+    with libct.create(state_directory(), unique(), config) as container:
+        output = first(container, ("sh", "-c", "mkdir /x; id -u"), waiting=False, notify=answer)
+    assert "not permitted" in output
+    assert output.endswith("4711\n")
 
 
 @contextlib.contextmanager
