@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,38 @@ def test_a_signal_ends_a_start_that_waits(tmp_path: Path, way: str, number: int)
     if way == "exec":
         libct_command("delete", "--force", name, check=True)
     assert libct_command("state", name).returncode != 0
+
+
+def test_signals_do_not_keep_the_listener_from_an_agent_that_is_slow(tmp_path: Path) -> None:
+    def body() -> str:
+        handled: list[int] = []
+        with (
+            socket.socket(socket.AF_UNIX) as server,
+            socket.socket(socket.AF_UNIX) as other,
+        ):
+            server.bind(f"{tmp_path}/agent")
+            server.listen(0)
+            other.connect(f"{tmp_path}/agent")  # the queue is full
+
+            def take() -> None:
+                while len(handled) < 3:
+                    time.sleep(0.01)
+                server.accept()[0].close()
+                with server.accept()[0] as connection:
+                    os.close(socket.recv_fds(connection, 1 << 16, 1)[1][0])
+
+            thread = threading.Thread(target=take)
+            thread.start()
+            signal.signal(signal.SIGALRM, lambda number, _: handled.append(number))
+            config = config_of(notifying("swapon", listener_path=f"{tmp_path}/agent"))
+            with libct.create(state_directory(), unique(), config) as container:
+                signal.setitimer(signal.ITIMER_REAL, 0.3, 0.1)
+                output = first(container, ("echo", "started"), waiting=False)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            thread.join()
+        return output
+
+    assert forked(body) == "started\n"
 
 
 def test_without_an_agent_the_start_fails_and_leaves_nothing(tmp_path: Path) -> None:

@@ -214,6 +214,13 @@ _STARTS = [
         (f"{_NOTIFY}a_wrong_answer_is_not_the_last",),
     ),
     Mutant(
+        "a signal does not end the connecting to an agent",
+        "seccomp/listener.py",
+        "    socket.setblocking(False)\n    waiting",
+        "    waiting",
+        (f"{_NOTIFY}signals_do_not_keep_the_listener_from_an_agent_that_is_slow",),
+    ),
+    Mutant(
         "what starts under a learned profile has what a start needs",
         "cli/learn.py",
         "self._learner.profile((*AFTER, *AFTER_WAIT, *AFTER_RIGHTS))",
