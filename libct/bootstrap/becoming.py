@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 
 from ..syscalls import pidfds
-from ..syscalls.interrupts import allowed
+from ..syscalls.interrupts import Raised, StartEnded, allowed
 
 HEARD, ENDED, EXECUTED = "heard", "ended", "executed"
 _FORKNOEXEC = 0x40  # PF_FORKNOEXEC, include/linux/sched.h
@@ -30,8 +30,13 @@ def wait(pidfd: int, fd: int, events: int) -> str:
     poll.register(pidfd, select.POLLIN)
     pause = _FIRST
     while True:
-        with allowed():
-            ready = {number for number, _ in poll.poll(pause * 1000)}
+        try:
+            with allowed():
+                ready = {number for number, _ in poll.poll(pause * 1000)}
+        except Raised as raised:
+            if not isinstance(raised.error, StartEnded) or not has_executed(pidfd):
+                raise
+            ready = set()
         if fd in ready:
             return HEARD
         end = ENDED if pidfd in ready else EXECUTED if has_executed(pidfd) else ""

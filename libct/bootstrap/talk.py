@@ -22,6 +22,7 @@ The end of a pipe says that the other side has ended, or has become the command.
 from __future__ import annotations
 
 import _signal
+import errno
 import posix
 import select
 import time
@@ -159,7 +160,10 @@ class Speaker:
         body = encode(message)
         data = len(body).to_bytes(_LENGTH, "little") + body
         while data:
-            data = data[posix.write(self._up, data) :]
+            written = posix.write(self._up, data)
+            if not written:  # no pipe does that: a filter of system calls fakes it
+                raise OSError(errno.EPIPE, "write: nothing is written")
+            data = data[written:]
 
     def await_go(self) -> None:
         """Wait for the end of the runtime's turn; EOFError if it has gone, or given up."""

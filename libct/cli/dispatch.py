@@ -45,11 +45,11 @@ def main(words: Sequence[str]) -> int:
         return _run(arguments)
     except BrokenPipeError:
         return 128 + 13  # as if SIGPIPE had ended us
-    except KeyboardInterrupt:
-        return 128 + 2
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            return 128 + 2  # it came in the middle of a step
+            return _interrupted(error.__cause__)  # it came in the middle of a step
         command = arguments.command if arguments is not None else None
         if arguments is None:
             log = _log_of(error)
@@ -64,6 +64,11 @@ def main(words: Sequence[str]) -> int:
             _lines(error, command), [f"while cleaning up: {text}" for text in notes(error)], log
         )
         return command.failure if command is not None else 1
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    """As a shell has the end by a signal, which is SIGINT where it does not say."""
+    return 128 + (error.args[0] if error.args else 2)
 
 
 def _start_server_early(words: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import select
 from ..loading.clock import backoff
 from ..syscalls import procfs
 from .launch import end, start, write_pid_file
-from .signals import Signals
+from .signals import ENDING, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .terminal import Terminal
     from .trace import Tracing
 
-_ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
 _BLOCKED = 0.05  # seconds that a process may have a signal blocked before it counts as minding it
 _PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
@@ -41,7 +40,8 @@ def run_in_foreground(
     """Run process in container to its end; returns its exit status as a shell has it.
 
     Signals that arrive meanwhile go to the process, those of the time before
-    its start too.  The container is the caller's to destroy.
+    its start too.  While it is being started those that end a program end that
+    (KeyboardInterrupt, with the number).  The container is the caller's to destroy.
 
     terminal: give it a terminal, and connect that with the standard streams.
     trace, pid_file: to be written when the process has been started.
@@ -65,6 +65,7 @@ def run_in_foreground(
     try:
         # A background job that touches the terminal is stopped, as it should be.
         with Signals(but=_JOB_CONTROL if relay else ()) as signals:
+            signals.starting = True
             start(
                 container,
                 process,
@@ -73,6 +74,7 @@ def run_in_foreground(
                 hold=False,
                 ignore_paused=ignore_paused,
             )
+            signals.starting = False
             try:
                 if pid_file:
                     write_pid_file(pid_file, process.pid)
@@ -131,7 +133,7 @@ def _follow(
                 for number in signals.take():
                     if number == _signal.SIGHUP and relay is not None and relay.is_lost():
                         continue  # the process's own terminal tells it
-                    if mortal and number in _ENDING and not _minds(process.pid, number):
+                    if mortal and number in ENDING and not _minds(process.pid, number):
                         ended_by, number = number, _signal.SIGKILL
                     _pass_on(number, process, relay)
             elif fd == process.pidfd:

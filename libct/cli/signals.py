@@ -5,6 +5,8 @@ from __future__ import annotations
 import _signal
 import posix
 
+from ..syscalls.interrupts import StartEnded, is_deferring
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,14 +28,19 @@ _LEFT_ALONE = (
     33,
 )
 
+ENDING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
+
 
 class Signals:
     """While it is entered, signals do nothing but make fileno() readable; take() says which.
 
     Those that the caller has us ignore (nohup) stay ignored.  For the main thread.
+    While starting is set, the signals that are there to end a program end a start that
+    waits for something: who would pass them on is not reached before it is over.
     """
 
     def __init__(self, *, but: Iterable[int] = ()) -> None:
+        self.starting = False
         self._left_alone = (*_LEFT_ALONE, *but)
         self._before: dict[int, Any] = {}
 
@@ -57,7 +64,7 @@ class Signals:
             handler = _signal.getsignal(number)
             if handler is not None and handler != _signal.SIG_IGN:
                 self._before[number] = handler
-                _signal.signal(number, _noted)
+                _signal.signal(number, self._noted)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,6 +74,7 @@ class Signals:
         posix.close(self._reader)
         posix.close(self._writer)
 
-
-def _noted(number: int, frame: object) -> None:
-    """Without a handler in Python there would be none in C."""
+    def _noted(self, number: int, frame: object) -> None:
+        """Without a handler in Python there would be none in C."""
+        if self.starting and number in ENDING and is_deferring():
+            raise StartEnded(number)

@@ -68,8 +68,9 @@ OPERATORS = frozenset(
     )
 )
 # What the process does under the filter before somebody else has the listener, who alone
-# could answer: it tells the runtime its number, waits, and may ask for memory meanwhile.
-BEFORE_LISTENER = frozenset(("read", "write", "brk", "mmap", "munmap"))
+# could answer: it tells the runtime its number, waits, and may ask for memory meanwhile; then
+# it closes its own copy, for which nobody would answer where the other one is closed already.
+BEFORE_LISTENER = frozenset(("read", "write", "close_range", "brk", "mmap", "munmap"))
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 

@@ -33,6 +33,7 @@ from . import (
 )
 from .process import (
     add_filter,
+    check_filter,
     close_steps,
     console_steps,
     control_steps,
@@ -222,6 +223,7 @@ def plan_start(
     plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
+    check_filter(plan, config)
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan

@@ -8,6 +8,7 @@ from . import limits, namespaces as ns, users
 from .chroot import change_root, open_root
 from .process import (
     add_filter,
+    check_filter,
     close_steps,
     console_steps,
     control_steps,
@@ -105,6 +106,7 @@ def plan_exec(
     plan.add(RUNTIME if late else AHEAD, "created", [*late, let_go()])
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
+    check_filter(plan, config)
     return plan
 
 

@@ -223,6 +223,14 @@ def add_filter(
         plan.add(who, "process", capabilities.last_steps(granted, SYS_ADMIN))
 
 
+def check_filter(plan: Plan, config: Config) -> None:
+    """Of a plan that is complete: which calls come after the filter follows from its steps."""
+    if config.seccomp is not None:
+        from .seccomp import check_answers
+
+        check_answers(plan)
+
+
 def close_steps(process: Process, hooks: Sequence[Step] = ()) -> list[Step]:
     """A directory left open is a way out.
 

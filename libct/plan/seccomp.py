@@ -16,18 +16,19 @@ from __future__ import annotations
 
 from ..errors import ConfigError, Finding
 from ..loading import jsontext
-from ..seccomp.actions import load_flags
+from ..seccomp.actions import ERRNO, load_flags
 from ..seccomp.architectures import here
 from ..seccomp.compiler import compile_profile
-from ..seccomp.instructions import encode
+from ..seccomp.instructions import RET_A, RET_K, decode, encode
 from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
-from .step import Step, operation
+from .step import INIT, STAGE, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.seccomp import Seccomp
     from ..seccomp.architectures import Architecture
+    from .step import Plan
 
 PLACE = "linux.seccomp"
 
@@ -50,6 +51,14 @@ AFTER_HOOKS = (
     *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid", "fork", "rt_sigprocmask"),
 )
 
+# Which of these lists a step stands for that comes after the filter.
+_BY_STEP = {
+    "await_start": AFTER_WAIT,
+    "set_capabilities": AFTER_RIGHTS,
+    "clone_command": AFTER_CLONE,
+    "container_hook": AFTER_HOOKS,
+}
+
 
 def filter_steps(seccomp: Seccomp, *, shown: bool) -> list[Step]:
     """The filter of a process.  Raises ConfigError where the profile cannot be compiled.
@@ -63,6 +72,39 @@ def filter_steps(seccomp: Seccomp, *, shown: bool) -> list[Step]:
         raise ConfigError([Finding(PLACE, str(error))]) from error
     show = [show_listener(why=PLACE)] if shown and flags & SECCOMP_FILTER_FLAG_NEW_LISTENER else []
     return [*show, load_filter(program.hex(), flags, why=PLACE)]
+
+
+def check_answers(plan: Plan) -> None:
+    """Raise ConfigError where the filter fakes a call that the start makes under it.
+
+    With SCMP_ACT_ERRNO and the error number 0 a call is not made, and has succeeded to who
+    makes it: descriptors stay open that were closed, rights that were given up.
+    """
+    at = next((at for at, step in enumerate(plan) if step.op == "load_filter"), -1)
+    if at < 0:
+        return
+    program = decode(bytes.fromhex(plan.steps[at].args[0]))
+    if not any(code == RET_A or (code, k) == (RET_K, ERRNO) for code, _, _, k in program):
+        return
+    from ..seccomp.interpreter import answers
+
+    later = [step.op for step in plan.steps[at:] if step.process in (INIT, STAGE)]
+    calls = [*AFTER, *MEMORY]
+    for op in dict.fromkeys(later):
+        calls += _BY_STEP.get(op, ())
+    machine = here()
+    numbers = machine.numbers()
+    faked = [
+        name
+        for name in dict.fromkeys(calls)
+        if name in numbers and {None, ERRNO} & answers(program, machine.token, numbers[name])
+    ]
+    if faked:
+        message = (
+            f"error number 0 fakes the success of {', '.join(faked)}, which the start of a"
+            " process itself makes under the filter: let it through"
+        )
+        raise ConfigError([Finding(PLACE, message)])
 
 
 def listener_step(seccomp: Seccomp, version: str, state: str) -> Step:

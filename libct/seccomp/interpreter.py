@@ -118,6 +118,53 @@ def run(program: Program, data: bytes, byte_order: str = "=") -> tuple[int, int]
             raise ValueError(f"instruction {at - 1}: unknown code {code:#x}")
 
 
+def answers(program: Program, architecture: int, number: int) -> set[int | None]:
+    """All that a program may return for a call, whatever its arguments are.
+
+    None: a number that is computed of these.  Some of it may never be returned in fact, by
+    conditions that exclude each other.
+    """
+    known = {0: number & _MASK, 4: architecture}  # offsets in struct seccomp_data
+    found: set[int | None] = set()
+    seen = set()
+    waiting: list[tuple[int, int | None]] = [(0, 0)]  # where, with what in A; X is not followed
+    while waiting:
+        state = waiting.pop()
+        if state in seen:
+            continue
+        seen.add(state)
+        at, a = state
+        code, jt, jf, k = program[at]
+        if code == RET_K:
+            found.add(k)
+        elif code == RET_A:
+            found.add(a)
+        elif code == JA:
+            waiting.append((at + 1 + k, a))
+        elif code & 7 != JMP:
+            waiting.append((at + 1, _accumulator(code, k, a, known)))
+        elif a is None or code & X:
+            waiting += [(at + 1 + jt, None), (at + 1 + jf, None)]
+        else:
+            waiting.append((at + 1 + (jt if _holds(code, a, k) else jf), a))
+    return found
+
+
+def _accumulator(code: int, k: int, a: int | None, known: dict[int, int]) -> int | None:
+    """What is in A after an instruction that is no jump; None: not known."""
+    if code == LD_ABS:
+        return known.get(k)
+    if code == LD_LEN:
+        return DATA_SIZE
+    if code == LD_IMM:
+        return k
+    if code in (LD_MEM, TXA):
+        return None
+    if code & 7 == ALU:
+        return None if a is None or code & X else _computed(code & 0xF0, a, k)
+    return a
+
+
 def _holds(test: int, a: int, operand: int) -> bool:
     if test == JEQ:
         return a == operand

@@ -15,6 +15,8 @@ import posix
 import struct
 
 from ..errors import StepProblem
+from ..loading.clock import backoff
+from ..syscalls.interrupts import check
 from ..syscalls.pidfds import open_child
 from ..syscalls.process import pidfd_getfd
 from ..syscalls.sockets import send_descriptor
@@ -71,11 +73,11 @@ def _take(context: Context) -> int:
 def _send(path: str, listener: int, data: bytes) -> None:
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     try:
-        limit = struct.pack("ll", _SECONDS, 0)  # struct timeval; of connect(2) and sendmsg(2)
+        _connect(socket, path)
+        limit = struct.pack("ll", _SECONDS, 0)  # struct timeval; of sendmsg(2)
         socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, limit)
-        socket.connect(path)
         send_descriptor(socket.fileno(), listener, data)
-    except BlockingIOError:
+    except BlockingIOError:  # by then
         raise StepProblem(f"who listens on {path!r} has not taken it for {_SECONDS} s") from None
     except OSError as error:
         error.filename = path
@@ -83,3 +85,22 @@ def _send(path: str, listener: int, data: bytes) -> None:
         raise
     finally:
         socket.close()
+
+
+def _connect(socket: _socket.socket, path: str) -> None:
+    """BlockingIOError where the queue of who listens is full all the time.
+
+    A signal that comes while connect(2) waits ends it, and Python then takes the socket
+    for connected.  So it does not wait, and is made again.
+    """
+    socket.setblocking(False)
+    waiting = backoff(_SECONDS)
+    while True:
+        try:
+            socket.connect(path)
+            break
+        except BlockingIOError:
+            check()  # signals that are to end the start
+            if not next(waiting):
+                raise
+    socket.setblocking(True)

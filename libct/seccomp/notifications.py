@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Answer = Callable[["Notification"], Union[int, None]]
 
 _HIGHEST_ERRNO = 4095
+_SIGNED = 1 << 63  # what a call returns is a long
 
 
 class Notification:
@@ -85,13 +86,23 @@ def _answer(
             flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE
         else:
             value = int(result)
+            if not -_SIGNED <= value < _SIGNED:
+                raise OverflowError(f"{value:#x} is no number that a system call returns")
     except OSError as error:
-        code = error.errno or 0
-        code = code if 0 < code <= _HIGHEST_ERRNO else errno.EPERM
+        value, code = 0, errno.EPERM
+        if isinstance(error.errno, int) and 0 < error.errno <= _HIGHEST_ERRNO:
+            code = error.errno
     except BaseException as error:
-        code = errno.EPERM
-        sys.excepthook(type(error), error, error.__traceback__)
+        value, code = 0, errno.EPERM
+        _tell(error)
     notif_send(listener, ident, value, code, flags)
+
+
+def _tell(error: BaseException) -> None:
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except BaseException:
+        pass  # it is the host program's, and others wait for answers
 
 
 def _architecture(token: int, number: int) -> str:

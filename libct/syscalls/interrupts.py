@@ -50,6 +50,13 @@ class Raised(BaseException):
         self.error = error
 
 
+class StartEnded(KeyboardInterrupt):
+    """Raised by a handler to end a start that is not over, and to do nothing to one that is.
+
+    Its argument is the number of the signal.
+    """
+
+
 class deferred:
     """Context manager: handlers run at the end of the block, or in allowed() within it.
 
@@ -131,6 +138,11 @@ def _begin() -> bool:
         return False
     _thread_id = _thread.get_ident()
     return True
+
+
+def is_deferring() -> bool:
+    """Whether handlers of this thread run in allowed() alone, and so do now."""
+    return _thread_id == _thread.get_ident()
 
 
 def check() -> None:

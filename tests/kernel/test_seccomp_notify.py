@@ -6,11 +6,15 @@ import contextlib
 import errno
 import json
 import os
+import select
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +35,15 @@ from libct.syscalls.process import set_no_new_privs
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from ..bundles import change_config, make_bundle
-from ..commands import as_user, libct as libct_command, user_checkout, user_environment, user_python
+from ..commands import (
+    as_user,
+    libct as libct_command,
+    libct_command as libct_program,
+    libct_environment,
+    user_checkout,
+    user_environment,
+    user_python,
+)
 from ..containers import PATH, make_config, run_in, running, shared_rootfs, state_directory
 from ..names import unique
 from ..needs import requires
@@ -86,6 +98,44 @@ def test_an_answer_that_fails_is_eperm(error: Exception, monkeypatch: pytest.Mon
         output = first(container, ("sh", "-c", "mkdir /dev/x"), waiting=False, notify=answer)
     assert "not permitted" in output
     assert told == ([] if isinstance(error, OSError) else [error])
+
+
+def failing(error: BaseException) -> Callable[[], int]:
+    def fail() -> int:
+        raise error
+
+    return fail
+
+
+WRONG: dict[str, Callable[[], Any]] = {
+    "large": lambda: 1 << 63,
+    "small": lambda: -(1 << 63) - 1,
+    "text": lambda: "x",
+    "errno": failing(OSError("a", "b")),
+    "none": failing(OSError("a")),
+    "exit": failing(SystemExit(3)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_not_the_last(
+    wrong: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the host program's own hook for exceptions fails."""
+
+    def hook(*_: object) -> None:
+        raise KeyError("the hook")
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+
+    def answer(call: Notification) -> Any:
+        return 4711 if call.name == "geteuid" else wrong()
+
+    config = config_of(notifying("mkdir", "geteuid"))
+    with libct.create(state_directory(), unique(), config) as container:
+        output = first(container, ("sh", "-c", "mkdir /x; id -u"), waiting=False, notify=answer)
+    assert "not permitted" in output
+    assert output.endswith("4711\n")
 
 
 @contextlib.contextmanager
@@ -156,6 +206,77 @@ def test_an_agent_gets_the_listener_and_the_state(tmp_path: Path, last: bool) ->
     assert of_exec["state"]["status"] == "running"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("way", ["run", "exec"])
+def test_a_signal_ends_a_start_that_waits(tmp_path: Path, way: str, number: int) -> None:
+    """For an agent that never answers to its execve."""
+    name = unique()
+    bundle = make_bundle(tmp_path, rootfs=shared_rootfs(), args=["sleep", "60"])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp_path}/agent")
+        server.listen()
+        server.settimeout(30)
+        rule = {"names": ["execve"], "action": "SCMP_ACT_NOTIFY"}
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+        profile["listenerPath"] = f"{tmp_path}/agent"
+        change_config(bundle, linux={"seccomp": profile}, process={"noNewPrivileges": True})
+        words = ["run", "-b", str(bundle), name]
+        if way == "exec":
+            libct_command("create", "-b", bundle, name, check=True)
+            server.accept()[0].close()
+            words = ["exec", name, "true"]
+        with subprocess.Popen(
+            libct_program(*words),
+            env={**os.environ, **libct_environment()},
+            stdin=subprocess.DEVNULL,
+        ) as run:
+            connection = server.accept()[0]
+            with connection:
+                fds = socket.recv_fds(connection, 1 << 16, 1)[1]
+                assert select.select(fds, [], [], 30)[0] == fds  # it is in its execve
+                run.send_signal(number)
+                try:
+                    assert run.wait(20) == 128 + number
+                finally:
+                    run.kill()
+                    os.close(fds[0])
+    if way == "exec":
+        libct_command("delete", "--force", name, check=True)
+    assert libct_command("state", name).returncode != 0
+
+
+def test_signals_do_not_keep_the_listener_from_an_agent_that_is_slow(tmp_path: Path) -> None:
+    def body() -> str:
+        handled: list[int] = []
+        with (
+            socket.socket(socket.AF_UNIX) as server,
+            socket.socket(socket.AF_UNIX) as other,
+        ):
+            server.bind(f"{tmp_path}/agent")
+            server.listen(0)
+            other.connect(f"{tmp_path}/agent")  # the queue is full
+
+            def take() -> None:
+                while len(handled) < 3:
+                    time.sleep(0.01)
+                server.accept()[0].close()
+                with server.accept()[0] as connection:
+                    os.close(socket.recv_fds(connection, 1 << 16, 1)[1][0])
+
+            thread = threading.Thread(target=take)
+            thread.start()
+            signal.signal(signal.SIGALRM, lambda number, _: handled.append(number))
+            config = config_of(notifying("swapon", listener_path=f"{tmp_path}/agent"))
+            with libct.create(state_directory(), unique(), config) as container:
+                signal.setitimer(signal.ITIMER_REAL, 0.3, 0.1)
+                output = first(container, ("echo", "started"), waiting=False)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            thread.join()
+        return output
+
+    assert forked(body) == "started\n"
+
+
 def test_without_an_agent_the_start_fails_and_leaves_nothing(tmp_path: Path) -> None:
     config = config_of(notifying("mkdir", listener_path=f"{tmp_path}/none"))
     with libct.create(state_directory(), unique(), config) as container:
@@ -165,7 +286,7 @@ def test_without_an_agent_the_start_fails_and_leaves_nothing(tmp_path: Path) -> 
         assert container.processes() == []
 
 
-@pytest.mark.parametrize("name", ["read", "write", "mmap", "munmap", "brk"])
+@pytest.mark.parametrize("name", ["read", "write", "close_range", "mmap", "munmap", "brk"])
 def test_calls_that_bring_the_listener_out_cannot_be_notified(name: str) -> None:
     with (
         pytest.raises(ConfigError, match=f"{name} cannot be notified"),

@@ -12,9 +12,10 @@ import pytest
 
 import libct
 from libct.bootstrap import lined_up
+from libct.bootstrap.talk import pair
 from libct.config import Capabilities
 from libct.config.namespace import NEWPID, NEWUSER
-from libct.config.seccomp import Seccomp, SeccompRule
+from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
 from libct.errors import ConfigError
 from libct.plan.seccomp import AFTER, AFTER_CLONE, AFTER_RIGHTS, AFTER_WAIT
 from libct.seccomp.architectures import named
@@ -276,6 +277,46 @@ def test_a_bundle_with_a_profile(tmp_path: Path) -> None:
         assert "filter system calls" in planned
     finally:
         libct_command("delete", "--force", name, check=True)
+
+
+@pytest.mark.parametrize("way", ["first", "waiting", "further"])
+def test_a_filter_that_fakes_a_call_of_the_start_is_refused(way: str) -> None:
+    seccomp = Seccomp(
+        "SCMP_ACT_ALLOW", syscalls=[SeccompRule(["close_range"], "SCMP_ACT_ERRNO", 0)]
+    )
+    refused = pytest.raises(
+        ConfigError, match=r"linux\.seccomp: .*fakes the success of close_range"
+    )
+    if way == "further":
+        with running(make_config()) as container:
+            record = container._has.record
+            record.config.seccomp, record.config.no_new_privileges = seccomp, True
+            with container._has.directory.lock() as held:
+                held.write(record)
+            with refused:
+                run_in(container, "true")
+    else:
+        with libct.create(state_directory(), unique(), config_of(seccomp)) as container, refused:
+            first(container, ("true",), waiting=way == "waiting")
+
+
+def test_a_message_that_is_not_written_is_not_told_for_ever() -> None:
+    """By whatever filter, also one that libct has not loaded."""
+
+    def body() -> str:
+        listener, speaker = pair()
+        up = speaker.descriptors()[0]
+        set_no_new_privs()
+        condition = SeccompArg(0, up, 0, "SCMP_CMP_EQ")
+        rule = SeccompRule(["write"], "SCMP_ACT_ERRNO", 0, [condition])
+        faking = Seccomp("SCMP_ACT_ALLOW", syscalls=[rule])
+        seccomp_set_mode_filter(Filter(encode(compile_profile(faking, named("X86_64")))))
+        with pytest.raises(BrokenPipeError, match="nothing is written"):
+            speaker.tell(("listens", 3))
+        listener.close()
+        return "ended"
+
+    assert forked(body, timeout=20) == "ended"
 
 
 def test_a_program_of_an_annotation_is_loaded() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap import lined_up
+from libct.config.rules_seccomp import BEFORE_LISTENER
 from libct.plan.seccomp import AFTER, AFTER_CLONE, AFTER_HOOKS, AFTER_RIGHTS, AFTER_WAIT, MEMORY
 
 from ..commands import CHECKOUT
@@ -30,14 +31,18 @@ from tests.containers import *
 
 way, last = sys.argv[1:]
 seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule(["reboot"], "SCMP_ACT_KILL")])
+if "notif" in way:
+    seccomp.syscalls.append(SeccompRule(["swapon"], "SCMP_ACT_NOTIFY"))
 changes = {"seccomp": seccomp, "no_new_privileges": last == "last"}
 changes["rlimits"] = [Rlimit(4, 0, 0)]
 if way == "hooks":
     changes["hooks"] = Hooks(start_container=[Hook("/bin/true", timeout=5)])
 
+answer = (lambda call: None) if "notif" in way else None
+
 def start():
     with libct.create(state_directory(), unique(), make_config(**changes)) as container:
-        process = libct.Process(["true"], init=True, env=[PATH])
+        process = libct.Process(["true"], init=True, env=[PATH], notify=answer)
         if way in ("wait", "pod", "hooks"):
             container.start(process)
             container.exec()
@@ -45,7 +50,7 @@ def start():
             container.run(process)
         assert process.wait(60).success
 
-if way == "pod":
+if way in ("pod", "notified-pod"):
     with running(make_config()) as other:
         pid = other.processes()[0]
         spaces = [one for one in USUAL if one != NEWPID]
@@ -80,12 +85,17 @@ def made_after(directory: Path) -> set[str]:
     return found
 
 
+def trace(directory: Path, way: str, last: str) -> None:
+    """Start a container, and have a file for each process of what it has called."""
+    strace = ["strace", "-ff", "-qqq", "--decode-pids=pidns", "-e", "signal=none"]
+    command = [*strace, "-o", str(directory / "calls"), sys.executable, "-c", _START, way, last]
+    subprocess.run(command, cwd=CHECKOUT, check=True, timeout=120)
+
+
 @pytest.mark.parametrize("last", ["last", "rights"])
 @pytest.mark.parametrize("way", ["direct", "wait", "pod", "hooks"])
 def test_the_lists_are_what_is_called_under_the_filter(tmp_path: Path, way: str, last: str) -> None:
-    strace = ["strace", "-ff", "-qqq", "--decode-pids=pidns", "-e", "signal=none"]
-    command = [*strace, "-o", str(tmp_path / "calls"), sys.executable, "-c", _START, way, last]
-    subprocess.run(command, cwd=CHECKOUT, check=True, timeout=120)
+    trace(tmp_path, way, last)
     found = made_after(tmp_path)
     # (Not seen by who waits with the interpreter, which is so with hooks, and with musl.)
     waits = way in ("wait", "pod") and lined_up.available()
@@ -100,3 +110,21 @@ def test_the_lists_are_what_is_called_under_the_filter(tmp_path: Path, way: str,
     # A terminal of a pod's member, an ordinary user's wait and a command that cannot be executed
     # are not here; and it may ask for memory, or not.
     assert expected - {"ioctl", "prctl", "writev", *MEMORY} <= found
+
+
+@pytest.mark.parametrize("last", ["last", "rights"])
+@pytest.mark.parametrize("way", ["notify", "notified-pod"])
+def test_what_is_called_while_the_listener_is_inside_cannot_be_notified(
+    tmp_path: Path, way: str, last: str
+) -> None:
+    trace(tmp_path, way, last)
+    (made,) = (
+        lines[at + 1 :]
+        for lines in (path.read_text().splitlines() for path in tmp_path.iterdir())
+        for at, line in enumerate(lines)
+        if line.startswith("seccomp(SECCOMP_SET_MODE_FILTER") and "FLAG_NEW_LISTENER" in line
+    )
+    closed = next(at for at, line in enumerate(made) if line.startswith("close_range("))
+    found = {line.partition("(")[0] for line in made[: closed + 1]}
+    assert found <= BEFORE_LISTENER
+    assert found >= BEFORE_LISTENER - {*MEMORY}

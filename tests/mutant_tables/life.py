@@ -887,6 +887,8 @@ _KILLING = [
     ),
 ]
 
+_BECOMING = "tests/kernel/test_becoming.py::test_"
+
 _COMMANDS = [
     Mutant(
         "a signal that the caller ignores stays ignored",
@@ -901,6 +903,41 @@ _COMMANDS = [
         "            _signal.signal(number, handler)\n        _signal.set_wakeup_fd",
         "            pass\n        _signal.set_wakeup_fd",
         ("tests/unit/test_cli_signals.py::test_signals_are_noted_and_then_handled_as_before",),
+    ),
+    Mutant(
+        "a signal ends a start that waits",
+        "cli/foreground.py",
+        "            signals.starting = True\n",
+        "",
+        ("tests/kernel/test_seccomp_notify.py::test_a_signal_ends_a_start_that_waits",),
+    ),
+    Mutant(
+        "a signal that ended a start is told as one",
+        "cli/dispatch.py",
+        "    return 128 + (error.args[0] if error.args else 2)\n",
+        "    return 128 + 2\n",
+        ("tests/kernel/test_seccomp_notify.py::test_a_signal_ends_a_start_that_waits",),
+    ),
+    Mutant(
+        "a signal that comes after the start is passed on",
+        "bootstrap/becoming.py",
+        "StartEnded) or not has_executed(pidfd):",
+        "StartEnded) or True:",
+        (_BECOMING + "what_has_executed_is_not_ended_by_who_would_end_its_start",),
+    ),
+    Mutant(
+        "a signal that comes before the command is not lost",
+        "bootstrap/becoming.py",
+        "StartEnded) or not has_executed(pidfd):",
+        "StartEnded):",
+        (_BECOMING + "what_has_not_executed_is_ended_by_who_would_end_its_start",),
+    ),
+    Mutant(
+        "a start that is over passes signals on",
+        "cli/signals.py",
+        "self.starting and number in ENDING and is_deferring()",
+        "self.starting and number in ENDING",
+        ("tests/unit/test_cli_signals.py::test_a_signal_ends_a_start_only_while_that_waits",),
     ),
     Mutant(
         "what a container leaves behind is taken",
@@ -933,8 +970,8 @@ _COMMANDS = [
     Mutant(
         "a process that handles a signal is left to it",
         "cli/foreground.py",
-        "if mortal and number in _ENDING and not _minds(process.pid, number):",
-        "if mortal and number in _ENDING:",
+        "if mortal and number in ENDING and not _minds(process.pid, number):",
+        "if mortal and number in ENDING:",
         (_CLI + "test_a_signal_ends_what_runs_in_a_sandbox",),
     ),
     Mutant(

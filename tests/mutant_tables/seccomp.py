@@ -15,6 +15,7 @@ def _of(file: str, claim: str, old: str, new: str, *tests: str) -> Mutant:
 
 _START = "tests/kernel/test_seccomp_start.py::test_"
 _NOTIFY = "tests/kernel/test_seccomp_notify.py::test_"
+_STRACE = "tests/kernel/test_seccomp_strace.py::test_"
 _LEARN = "tests/kernel/test_seccomp_learn.py::test_"
 _PLAN = "tests/unit/test_seccomp_plan.py::test_"
 
@@ -102,6 +103,58 @@ _STARTS = [
         (f"{_NOTIFY}who_waits_for_its_start_has_no_listener_that_others_might_take",),
     ),
     Mutant(
+        "a filter fakes no call of a first process's start",
+        "plan/container.py",
+        "    check_filter(plan, config)\n",
+        "",
+        (f"{_START}a_filter_that_fakes_a_call_of_the_start_is_refused",),
+    ),
+    Mutant(
+        "a filter fakes no call of a further process's start",
+        "plan/further.py",
+        "    check_filter(plan, config)\n",
+        "",
+        (f"{_START}a_filter_that_fakes_a_call_of_the_start_is_refused",),
+    ),
+    Mutant(
+        "a filter fakes no call that only some starts make",
+        "plan/seccomp.py",
+        "        calls += _BY_STEP.get(op, ())\n",
+        "        pass\n",
+        (f"{_PLAN}a_filter_that_fakes_a_call_of_the_start_is_refused",),
+    ),
+    Mutant(
+        "a filter returns no number that it computes as an answer to a call of a start",
+        "plan/seccomp.py",
+        "{None, ERRNO} & ",
+        "{ERRNO} & ",
+        (f"{_PLAN}a_program_that_may_fake_a_call_is_refused",),
+    ),
+    Mutant(
+        "what a program may answer holds under all conditions",
+        "seccomp/interpreter.py",
+        "        elif a is None or code & X:\n            waiting += [(at + 1 + jt, None), ",
+        "        elif a is None or code & X:\n            waiting += [",
+        (
+            f"{_BPF}all_answers_are_among_those_that_a_call_may_get",
+            f"{_BPF}answers_to_other_calls_are_not_among_them",
+        ),
+    ),
+    Mutant(
+        "what is computed of arguments is not known",
+        "seccomp/interpreter.py",
+        "        return None if a is None or code & X else ",
+        "        return None if a is None else ",
+        (f"{_BPF}all_answers_are_among_those_that_a_call_may_get",),
+    ),
+    Mutant(
+        "a message that is not written is not told for ever",
+        "bootstrap/talk.py",
+        "            if not written:",
+        "            if written < 0:",
+        (f"{_START}a_message_that_is_not_written_is_not_told_for_ever",),
+    ),
+    Mutant(
         "an ordinary user's process lets the runtime take the listener",
         "seccomp/load.py",
         "    set_dumpable(True)\n",
@@ -116,18 +169,56 @@ _STARTS = [
         (f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",),
     ),
     Mutant(
+        "the last that is called while the listener is inside cannot be notified",
+        "config/rules_seccomp.py",
+        '"close_range", "brk"',
+        '"brk"',
+        (
+            f"{_NOTIFY}calls_that_bring_the_listener_out_cannot_be_notified",
+            f"{_STRACE}what_is_called_while_the_listener_is_inside_cannot_be_notified",
+        ),
+    ),
+    Mutant(
         "an exception is no way past the filter",
         "seccomp/notifications.py",
-        "        code = errno.EPERM\n        sys",
-        "        flags = 1\n        sys",
+        "        value, code = 0, errno.EPERM\n        _tell",
+        "        flags = 1\n        _tell",
         (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
     ),
     Mutant(
         "an error number that is none is no way past the filter",
         "seccomp/notifications.py",
-        "        code = code if 0 < code <= _HIGHEST_ERRNO else errno.EPERM\n",
-        "",
+        "isinstance(error.errno, int) and 0 < error.errno <= _HIGHEST_ERRNO",
+        "isinstance(error.errno, int)",
         (f"{_NOTIFY}an_answer_that_fails_is_eperm",),
+    ),
+    Mutant(
+        "a number that is none of a call's ends no answering",
+        "seccomp/notifications.py",
+        "            if not -_SIGNED <= value < _SIGNED:",
+        "            if False:",
+        (f"{_NOTIFY}a_wrong_answer_is_not_the_last",),
+    ),
+    Mutant(
+        "an error number that is no number ends no answering",
+        "seccomp/notifications.py",
+        "if isinstance(error.errno, int) and 0",
+        "if 0",
+        (f"{_NOTIFY}a_wrong_answer_is_not_the_last",),
+    ),
+    Mutant(
+        "a hook of the host program that fails ends no answering",
+        "seccomp/notifications.py",
+        "    except BaseException:\n        pass  #",
+        "    except ValueError:\n        pass  #",
+        (f"{_NOTIFY}a_wrong_answer_is_not_the_last",),
+    ),
+    Mutant(
+        "a signal does not end the connecting to an agent",
+        "seccomp/listener.py",
+        "    socket.setblocking(False)\n    waiting",
+        "    waiting",
+        (f"{_NOTIFY}signals_do_not_keep_the_listener_from_an_agent_that_is_slow",),
     ),
     Mutant(
         "what starts under a learned profile has what a start needs",

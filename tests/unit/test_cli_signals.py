@@ -6,8 +6,11 @@ import os
 import select
 import signal
 
+import pytest
+
 from libct.cli.foreground import _reap_orphans
 from libct.cli.signals import Signals
+from libct.syscalls.interrupts import Raised, StartEnded, allowed, check, deferred
 
 from ..support import forked
 
@@ -28,6 +31,30 @@ def test_signals_are_noted_and_then_handled_as_before() -> None:
         assert signal.set_wakeup_fd(-1) == -1
     finally:
         signal.signal(signal.SIGUSR1, former)
+
+
+def test_a_signal_ends_a_start_only_while_that_waits() -> None:
+    own = os.getpid()
+    with Signals() as signals:
+        signals.starting = True
+        try:
+            os.kill(own, signal.SIGTERM)
+            with deferred():
+                os.kill(own, signal.SIGTERM)
+        except StartEnded as error:  # which would end the tests
+            raise AssertionError from error
+        with deferred():
+            os.kill(own, signal.SIGUSR1)
+            check()
+            os.kill(own, signal.SIGTERM)
+            with pytest.raises(Raised) as ended:
+                check()
+        signals.starting = False
+        with deferred(), allowed():
+            os.kill(own, signal.SIGTERM)
+        assert list(signals.take()).count(signal.SIGTERM) == 4
+    assert isinstance(ended.value.error, StartEnded)
+    assert ended.value.error.args == (signal.SIGTERM,)
 
 
 def test_orphans_are_reaped_up_to_the_process_itself() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,10 @@ from libct.seccomp import instructions as bpf
 from libct.seccomp.assembler import Assembler
 from libct.seccomp.disassembler import disassemble, returned
 from libct.seccomp.instructions import ALU, JA, JEQ, JGE, JGT, JSET, LD_ABS, RET_A, RET_K, X, check
-from libct.seccomp.interpreter import call_data, run
+from libct.seccomp.interpreter import answers, call_data, run
+
+if TYPE_CHECKING:
+    from libct.seccomp.instructions import Instruction
 
 _END = (RET_K, 0, 0, 0)
 
@@ -260,3 +264,54 @@ def test_what_a_filter_returns_has_names() -> None:
     assert " ".join(map(returned, values)) == (
         "KILL_THREAD KILL_PROCESS TRAP ERRNO(ENOSYS) ERRNO(4095) NOTIFY LOG 0x12340000"
     )
+
+
+def random_program(source: random.Random) -> bpf.Program:
+    """Of jumps forward, loads and calculations; what is computed is returned at times."""
+    program: list[Instruction] = []
+    size = source.randrange(4, 30)
+    for left in range(size, 0, -1):
+        then, other = (source.randrange(min(left, 4)) for _ in range(2))
+        value = source.choice([0, 1, 2, 3, 0xC000003E])
+        instruction: Instruction = source.choice(
+            [
+                (LD_ABS, 0, 0, source.choice([0, 4, 16, 24])),
+                (source.choice([JEQ, JGT, JGE, JSET]), then, other, value),
+                (JEQ | X, then, other, 0),
+                (source.choice([bpf.TAX, bpf.TXA]), 0, 0, 0),
+                (ALU | source.choice([bpf.ADD, bpf.AND, bpf.NEG]), 0, 0, value),
+                (ALU | bpf.ADD | X, 0, 0, 0),
+                (source.choice([bpf.LD_IMM, bpf.LDX_IMM]), 0, 0, value),
+                (source.choice([bpf.LD_LEN, bpf.LDX_LEN]), 0, 0, 0),
+                (source.choice([bpf.LD_MEM, bpf.LDX_MEM, bpf.ST, bpf.STX]), 0, 0, 1),
+                (JA, 0, 0, then),
+                (RET_K, 0, 0, value),
+                (RET_A, 0, 0, 0),
+            ]
+        )
+        program.append(instruction)
+    program.append((RET_A, 0, 0, 0))
+    check(program)
+    return program
+
+
+def test_all_answers_are_among_those_that_a_call_may_get() -> None:
+    source = random.Random(5)
+    exact = 0
+    for _ in range(400):
+        program = random_program(source)
+        possible = answers(program, 0xC000003E, 2)
+        exact += None not in possible
+        for _ in range(20):
+            arguments = [source.choice([0, 1, 2, 3]) for _ in range(2)]
+            value, _ = run(program, call_data(0xC000003E, 2, arguments))
+            assert value in possible or None in possible
+    assert exact > 100
+
+
+def test_answers_to_other_calls_are_not_among_them() -> None:
+    program = [(LD_ABS, 0, 0, 0), (JEQ, 0, 1, 7), (RET_K, 0, 0, 1), (RET_K, 0, 0, 2)]
+    assert answers(program, 0xC000003E, 7) == {1}
+    assert answers(program, 0xC000003E, 8) == {2}
+    program[0] = (LD_ABS, 0, 0, 16)
+    assert answers(program, 0xC000003E, 7) == {1, 2}

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import base64
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from libct.config import Capabilities, Config, Namespace
-from libct.config.seccomp import Seccomp, SeccompRule
+from libct.config import Capabilities, Config, Hook, Hooks, Namespace
+from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
+from libct.errors import ConfigError
 from libct.life.host import Host
 from libct.life.process import Process
 from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.further import plan_exec
 from libct.plan.process import SYS_ADMIN
+from libct.plan.seccomp import (
+    AFTER as AFTER_ALL,
+    AFTER_CLONE,
+    AFTER_HOOKS,
+    AFTER_RIGHTS,
+    AFTER_WAIT,
+    MEMORY,
+)
 from libct.plan.step import INIT, RUNTIME, STAGE, Plan
+from libct.seccomp.actions import ERRNO
+from libct.seccomp.architectures import here
+from libct.seccomp.instructions import LD_ABS, RET_A, RET_K, encode
 from libct.syscalls.constants import CLONE_NEWNS, CLONE_NEWPID
+
+if TYPE_CHECKING:
+    from libct.seccomp.instructions import Instruction
 
 SECCOMP = Seccomp("SCMP_ACT_ALLOW")
 # What a process does after it, which is nothing to it.
@@ -131,3 +149,62 @@ def test_a_listener_is_handed_over_right_after_the_filter(euid: int, last: bool)
     assert (operations[at - 1] == "show_listener") == (euid != 0)
     assert plan.steps[at + 2].args == (euid != 0,)
     assert plan.steps[at + 1].args[0] == "/run/agent"
+
+
+def faking(*names: str, **more: Any) -> Seccomp:
+    return Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule([*names], "SCMP_ACT_ERRNO", 0, **more)])
+
+
+def plan_of(way: str, seccomp: Seccomp) -> Plan:
+    if way == "pod":
+        config = config_of(seccomp=seccomp, last=False)
+        joined = {CLONE_NEWPID: 1, CLONE_NEWNS: 2}
+        return plan_exec(config, Process(["true"]), HOST, None, "name", joined, 5)
+    config = config_of(Namespace("NEWPID"), seccomp=seccomp, last=way != "rights")
+    if way == "hooks":
+        config.hooks = Hooks(start_container=[Hook("/bin/true")])
+    process = Process(["true"], init=True)
+    return plan_start(config, process, HOST, None, "name", hold=way == "wait")
+
+
+CALLS = {
+    "direct": (*AFTER_ALL, *MEMORY),
+    "wait": AFTER_WAIT,
+    "rights": AFTER_RIGHTS,
+    "pod": AFTER_CLONE,
+    "hooks": AFTER_HOOKS,
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "name"), [(way, name) for way, names in CALLS.items() for name in names]
+)
+def test_a_filter_that_fakes_a_call_of_the_start_is_refused(way: str, name: str) -> None:
+    if name not in here().numbers():
+        pytest.skip("this machine has no such call")
+    with pytest.raises(ConfigError, match=rf"fakes the success of {name}, which the start"):
+        plan_of(way, faking(name))
+
+
+@pytest.mark.parametrize("way", CALLS)
+def test_other_calls_may_be_faked(way: str) -> None:
+    others = set(here().numbers()) - {*CALLS["direct"], *CALLS[way], *AFTER_RIGHTS}
+    plan_of(way, faking(*others))
+
+
+def test_a_call_that_is_faked_where_a_condition_holds_is_refused() -> None:
+    arguments = [SeccompArg(2, 8, 0, "SCMP_CMP_EQ")]
+    with pytest.raises(ConfigError, match="fakes the success of write,"):
+        plan_of("direct", faking("write", args=arguments))
+
+
+def test_a_call_that_fails_by_the_filter_is_the_matter_of_the_start() -> None:
+    plan_of("direct", Seccomp("SCMP_ACT_ERRNO"))
+
+
+@pytest.mark.parametrize("last", [(RET_A, 0, 0, 0), (RET_K, 0, 0, ERRNO)])
+def test_a_program_that_may_fake_a_call_is_refused(last: Instruction) -> None:
+    code = encode([(LD_ABS, 0, 0, 16), last])
+    seccomp = Seccomp("SCMP_ACT_ALLOW", program=base64.b64encode(code).decode())
+    with pytest.raises(ConfigError, match="fakes the success of read, write, close_range"):
+        plan_of("direct", seccomp)
