@@ -83,7 +83,7 @@ class Holdings:
         record = self.record
         if len(self.children()) > 1:
             # A first process that ends waits for them to be waited for.
-            reap([child for child in self.children() if child.on_exit is None])
+            self.reap_further()
         if record.status != CREATED or not record.alive:
             return STOPPED
         if record.cgroup_paths:
@@ -169,6 +169,13 @@ class Holdings:
         from ..cgroups.choose import load
 
         return load(self.record.config.cgroups, paths)
+
+    def reap_further(self) -> None:
+        """Wait for those that have ended but the first one, for which it takes the lock.
+
+        Whoever calls this may hold it.
+        """
+        reap([child for child in self.children() if child.on_exit is None])
 
     def needed_manager(self, verb: str, phrase: str = "") -> Manager:
         """phrase: what runc says where there is none."""

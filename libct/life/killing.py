@@ -48,7 +48,7 @@ def kill_init(holdings: Holdings) -> None:
             groups = thaw(holdings)
             # Process 1 of a pid namespace ends when all others in it have
             # been waited for.
-            reap(holdings.children())
+            holdings.reap_further()
             _refuse_frozen(holdings, groups)
             if not wait_for(pidfd, 1) and not next(waiting):
                 raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")

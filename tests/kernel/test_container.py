@@ -21,7 +21,7 @@ from libct.bootstrap import client, servers
 from libct.bootstrap.answer import EXECUTES, failed
 from libct.bootstrap.failure import Failure
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
-from libct.life import holdings as holdings_module, releasing
+from libct.life import holdings as holdings_module, killing, releasing
 from libct.life.container import list_containers
 from libct.life.directory import Held, default_root
 from libct.life.proc import pid_namespace, start_time
@@ -416,6 +416,29 @@ def test_who_speaks_for_a_first_process_is_not_believed(
         container.start(process := first())
         with pytest.raises(libct.StepError, match="it says what cannot be understood"):
             container.exec()
+        assert process.wait(10).signal == signal.SIGKILL
+
+
+@pytest.mark.longest(20)
+def test_a_first_process_that_ends_late_is_not_waited_for_under_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It ends just after somebody has looked whether it has: what records that wants the lock."""
+    looks = []
+
+    def look(pidfd: int, milliseconds: int) -> bool:
+        looks.append(milliseconds)
+        ended = wait_for(pidfd, milliseconds or 5000)
+        return ended and looks.count(0) != 1
+
+    wait_for = killing.wait_for
+    monkeypatch.setattr(killing, "wait_for", look)
+    monkeypatch.setattr(releasing, "_read", lambda reader: b"x")
+    with create() as container:
+        container.start(process := first())
+        with pytest.raises(libct.StepError, match="it says what cannot be understood"):
+            container.exec()
+        assert looks[1] == 0
         assert process.wait(10).signal == signal.SIGKILL
 
 

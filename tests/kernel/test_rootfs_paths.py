@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import signal
@@ -14,6 +13,7 @@ import pytest
 from libct.bootstrap.context import Context
 from libct.rootfs.held import parent_below
 from libct.rootfs.paths import find_in_root, make_in_root, open_in_root
+from tests.races import exchange
 from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires
 
 if TYPE_CHECKING:
@@ -234,14 +234,7 @@ def test_a_directory_that_becomes_a_link_leads_nowhere_else(root: int, tmp_path:
     base, outside = tmp_path / "root", tmp_path / "outside"
     (base / "victim").mkdir()
     (base / "link").symlink_to("../" * 20 + str(outside)[1:])
-    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    names = (-100, os.fsencode(base / "victim"), -100, os.fsencode(base / "link"))  # AT_FDCWD
-
-    def exchange() -> None:
-        if renameat2(*names, 2) == -1:  # RENAME_EXCHANGE
-            raise OSError(ctypes.get_errno(), "renameat2")
-
-    pid = beside(exchange)
+    pid = beside(lambda: exchange(base / "victim", base / "link"))
     placed = 0
     try:
         for number in range(1500):

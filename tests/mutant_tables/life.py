@@ -478,6 +478,13 @@ _STARTS = [
 
 _ENDS = [
     Mutant(
+        "who ends a first process under the lock does not wait for its own lock",
+        "life/killing.py",
+        "            holdings.reap_further()\n",
+        "            reap(holdings.children())\n",
+        (_CONTAINER + "test_a_first_process_that_ends_late_is_not_waited_for_under_the_lock",),
+    ),
+    Mutant(
         "a hook that removes its container lives on",
         "life/killing.py",
         "for group in found - _groups({posix.getpid(), *spare}):",
@@ -508,7 +515,7 @@ _ENDS = [
     Mutant(
         "a first process that ends has its others waited for",
         "life/killing.py",
-        "            reap(holdings.children())\n",
+        "            holdings.reap_further()\n",
         "",
         (_CONTAINER + "test_further_processes_that_nobody_waited_for",),
     ),

@@ -369,7 +369,7 @@ def test_openat2_resolves_inside_its_root(tmp_path: Any) -> None:
         os.close(fd)
         with pytest.raises(OSError, match=rf"RESOLVE_NO_SYMLINKS.*{os.strerror(errno.ELOOP)}"):
             files.openat2("link", dirfd=root, resolve=constants.RESOLVE_NO_SYMLINKS)
-        with pytest.raises(OSError, match="cross-device"):
+        with pytest.raises(OSError, match="ross-device"):
             files.openat2("../x", dirfd=root, resolve=constants.RESOLVE_BENEATH)
         made = os.O_CREAT | os.O_EXCL | os.O_WRONLY
         os.close(files.openat2("new", made, dirfd=root, mode=0o600))
