@@ -118,8 +118,11 @@ class _Run:
 
     def _longest(self, steps: list[Any]) -> int:
         """The number of the one that most likely goes on when their process is killed."""
-        hooks = [one[0] for one in steps if self.plan.steps[one[0] - 1].op == "container_hook"]
-        return int((hooks or [steps[0][0]])[0])
+        for op in ("container_hook", "load_filter"):  # what the latter forbids, ends it
+            for number, *_ in steps:
+                if self.plan.steps[number - 1].op == op:
+                    return int(number)
+        return int(steps[0][0])
 
     def _prepare(self, index: int) -> None:
         """Load what performs the runtime's steps from this segment on, while the server works."""

@@ -34,7 +34,7 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
     plan: that it is a step of, where that is known.
     """
     code = failure.errno
-    if step.op == "execute":
+    if step.op == "execute" and code is not None:
         if code == errno.EACCES and any(one.op == "landlock_restrict" for one in plan or ()):
             return _LANDLOCK_FORBIDS
         # What the process says is what ENOENT would mean: it cannot know what comes.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # at once when nothing holds it up.
 PATIENCE = 1.0
 _KILLED = (posix.CLD_KILLED, posix.CLD_DUMPED)
-_UNTOLD = (None, errno.EPERM, errno.EACCES, errno.ENOSYS)  # what a filter's refusal looks like
+_UNTOLD = (errno.EPERM, errno.EACCES, errno.ENOSYS)  # what a filter's refusal looks like
 
 
 class Started:
@@ -132,10 +132,13 @@ class Started:
             return self.garbled()
         ended = reap(pidfd) if pidfd >= 0 else None
         signal = ended.si_status if ended is not None and ended.si_code in _KILLED else 0
-        if signal == _signal.SIGSYS:
-            return Failure(number, None, "", "a filter of system calls has ended its process")
         if signal != _signal.SIGKILL:
-            return Failure(number, None, "", "its process ended unexpectedly")
+            from .hints import hint_for_filter
+
+            text = "its process ended unexpectedly"
+            if signal == _signal.SIGSYS:
+                text = "a filter of system calls has ended its process"
+            return Failure(number, None, "", text, None, hint_for_filter(self.plan, number))
         limited = any("memory." in str(step.args) for step in self.plan if step.process == RUNTIME)
         hint = "the memory limit may be too low to start a container in" if limited else ""
         return Failure(number, None, "", "its process was killed", None, hint)
@@ -174,7 +177,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
 
     step = plan.steps[failure.number - 1]
     call, problem = failure.call, failure.problem
-    if step.op == "execute" and failure.errno:
+    if step.op == "execute" and failure.errno and failure.path is not None:
         call, problem = "", not_executed(failure)
     hint = hint_for(step, failure, plan)
     if not hint and failure.errno in _UNTOLD and step.process in (INIT, STAGE):

@@ -71,6 +71,7 @@ OPERATORS = frozenset(
 # could answer: it tells the runtime its number, waits, and may ask for memory meanwhile; then
 # it closes its own copy, for which nobody would answer where the other one is closed already.
 BEFORE_LISTENER = frozenset(("read", "write", "close_range", "brk", "mmap", "munmap"))
+_LONGEST_SOCKET = 107  # bytes, and a NUL: unix(7), sun_path
 _WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 
 
@@ -140,7 +141,11 @@ def has_listener(seccomp: Seccomp) -> bool:
 def _listener_rules(seccomp: Seccomp, findings: Findings) -> None:
     place = f"{_PLACE}.listenerPath"
     if seccomp.listener_path:
-        check_path(place, seccomp.listener_path, findings)
+        if check_path(place, seccomp.listener_path, findings):
+            size = len(seccomp.listener_path.encode("utf-8", "surrogateescape"))
+            if size > _LONGEST_SOCKET:
+                message = f"{size} bytes: the path of a socket has {_LONGEST_SOCKET} at most"
+                findings.append(Finding(place, message))
         if not has_listener(seccomp):
             message = "is not used: no rule has SCMP_ACT_NOTIFY"
             findings.append(Finding(place, message, "warning"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posix
-from _signal import SIGKILL
+from _signal import SIGKILL, SIGSYS
 
 from ..bootstrap.answer import EXECUTES, GO, Answer, is_none
 from ..bootstrap.message import Garbled
@@ -41,13 +41,15 @@ def release(holdings: Holdings) -> None:
             # One that has failed ends by itself; who speaks for one that has not is not believed.
             if not executes and not wait_for(pidfd, int(_PATIENCE * 1000)):
                 kill_init(holdings)
+            filtered = _ended_by(pidfd) == SIGSYS
         finally:
             posix.close(pidfd)
         end_messenger(holdings)
     if is_none(said):
+        reason = "a filter of system calls has ended it" if filtered else "it was killed"
         raise ContainerNotRunning(
             f"cannot start container {holdings.id!r}: container process is already dead"
-            " (it was killed before it executed its command)"
+            f" ({reason} before it executed its command)"
         )
     if not executes:
         raise _exec_failure(holdings, answer)
@@ -108,6 +110,18 @@ def _understood(said: bytes) -> Answer | None:
 
 def _is_to_execute(answer: Answer | None) -> bool:
     return answer is not None and answer.executes and not answer.failed
+
+
+def _ended_by(pidfd: int) -> int:
+    """The signal that has ended it, as far as that is known; 0 for none."""
+    from ..syscalls.process import pidfd_exit_status
+
+    try:
+        found = posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+    except ChildProcessError:  # it is not ours, or waited for
+        return (pidfd_exit_status(pidfd) or 0) & 0x7F
+    killed = found is not None and found.si_code in (posix.CLD_KILLED, posix.CLD_DUMPED)
+    return found.si_status if found is not None and killed else 0
 
 
 def _was_killed(pidfd: int) -> bool:

@@ -295,6 +295,18 @@ def test_calls_that_bring_the_listener_out_cannot_be_notified(name: str) -> None
         pass
 
 
+def test_a_path_that_no_socket_has_is_refused() -> None:
+    for size in (107, 108):
+        path = "/" + "x" * (size - 1)
+        config = config_of(notifying("mkdir", listener_path=path))
+        message = "listenerPath: 108 bytes" if size == 108 else "agent has to listen there"
+        with (
+            pytest.raises((ConfigError, libct.StepError), match=message),
+            libct.create(state_directory(), unique(), config) as container,
+        ):
+            run_in(container, "true", init=True)
+
+
 def test_nobody_for_the_notifications_is_refused() -> None:
     with (
         pytest.raises(ConfigError, match=r"linux\.seccomp\.listenerPath: missing"),

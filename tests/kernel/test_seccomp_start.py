@@ -13,7 +13,7 @@ import pytest
 import libct
 from libct.bootstrap import lined_up
 from libct.bootstrap.talk import pair
-from libct.config import Capabilities
+from libct.config import Capabilities, Hook, Hooks
 from libct.config.namespace import NEWPID, NEWUSER
 from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
 from libct.errors import ConfigError
@@ -298,6 +298,40 @@ def test_a_filter_that_fakes_a_call_of_the_start_is_refused(way: str) -> None:
     else:
         with libct.create(state_directory(), unique(), config_of(seccomp)) as container, refused:
             first(container, ("true",), waiting=way == "waiting")
+
+
+FORBIDS = "linux.seccomp may forbid a call that the start itself needs"
+
+
+@pytest.mark.parametrize("action", ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"])
+@pytest.mark.parametrize("name", ["write", "rt_sigaction"])
+@pytest.mark.parametrize("way", ["first", "waiting"])
+def test_what_is_forbidden_to_the_start_is_told(way: str, name: str, action: str) -> None:
+    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule([name], action)])
+    with (
+        libct.create(state_directory(), unique(), config_of(seccomp)) as container,
+        pytest.raises((libct.StepError, libct.ContainerNotRunning)) as caught,
+    ):
+        first(container, ("true",), waiting=way == "waiting")
+    text = str(caught.value)
+    assert "None" not in text
+    if action == "SCMP_ACT_KILL_PROCESS":
+        assert "a filter of system calls has ended it" in text
+    if isinstance(caught.value, libct.StepError):
+        assert FORBIDS in text
+        ops = [step.op for step in container.plan or ()]
+        assert caught.value.number > ops.index("load_filter")
+
+
+def test_a_hook_that_fails_by_itself_is_not_the_filter_s() -> None:
+    hooks = Hooks(start_container=[Hook("/bin/false")])
+    config = config_of(refusing("mkdir"), hooks=hooks)
+    with (
+        libct.create(state_directory(), unique(), config) as container,
+        pytest.raises(libct.StepError, match="exit status 1") as caught,
+    ):
+        run_in(container, "true", init=True)
+    assert FORBIDS not in str(caught.value)
 
 
 def test_a_message_that_is_not_written_is_not_told_for_ever() -> None:

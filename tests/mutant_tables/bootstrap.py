@@ -999,8 +999,8 @@ _COMMAND = [
     Mutant(
         "a hook that was killed with its process is the step that is told",
         "bootstrap/client.py",
-        '.op == "container_hook"]',
-        '.op == ""]',
+        '("container_hook", "load_filter")',
+        '("load_filter",)',
         ("tests/kernel/test_life.py::test_delete_by_force_waits_for_no_hook[createContainer]",),
     ),
     Mutant(

@@ -262,7 +262,7 @@ _RUNC = [
     Mutant(
         "an execve that fails is told in runc's words",
         "bootstrap/started.py",
-        '    if step.op == "execute" and failure.errno:\n',
+        '    if step.op == "execute" and failure.errno and failure.path is not None:\n',
         "    if False:\n",
         (f"{_PHRASES}a_command_that_is_not_executed",),
     ),
