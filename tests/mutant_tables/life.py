@@ -515,7 +515,7 @@ _ENDS = [
     Mutant(
         "a first process that ends has its others waited for",
         "life/killing.py",
-        "            reap(holdings.children())\n",
+        "            holdings.reap_further()\n",
         "",
         (_CONTAINER + "test_further_processes_that_nobody_waited_for",),
     ),
