@@ -135,7 +135,7 @@ def test_magic_links_are_not_followed(root: int, tmp_path: Path) -> None:
         kernel_mount("proc", str(base / "proc"), "proc")
         inside = os.open(base, os.O_PATH | os.O_DIRECTORY)
         for path in ("/proc/self/root/etc", "/proc/self/cwd", "/proc/self/fd/0", "/proc/self/exe"):
-            with pytest.raises(OSError, match="links") as caught:
+            with pytest.raises(OSError, match="ymbolic link") as caught:
                 make_in_root(inside, path, directory=True)
             assert caught.value.errno == errno.ELOOP
 
@@ -154,7 +154,7 @@ def test_nothing_is_made_on_another_mount(root: int, tmp_path: Path) -> None:
         inner = os.open(base, os.O_PATH)
         for path in ("/host", "/host/x", "/host/x/y", "/link", "/link/x", "/own/../../../host/x"):
             for directory in (True, False):
-                with pytest.raises(OSError, match="cross-device") as caught:
+                with pytest.raises(OSError, match="ross-device") as caught:
                     make_in_root(inner, path, directory=directory, mounts=False)
                 assert caught.value.errno == errno.EXDEV
         assert list((base / "host").iterdir()) == []
