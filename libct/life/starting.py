@@ -376,12 +376,11 @@ def _namespaces(holdings: Holdings) -> dict[int, int]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         if holdings.record.alive:
             # It has not executed its command yet, and needs the interpreter until it does, which
-            # it hides (bootstrap/waiting.py), or is not to ask its filter whether it may show
-            # itself (plan/container.py).  Any other shows itself.
+            # it hides (bootstrap/waiting.py), or its filter did not let it show itself.
             raise Error(
                 f"cannot enter container {holdings.id!r} as an ordinary user before it is started:"
-                " it has startContainer hooks or a seccomp profile, its steps are timed, or"
-                " Python's C library is musl"
+                " it has startContainer hooks, its seccomp profile refuses prctl(2), its steps are"
+                " timed, or Python's C library is musl"
             ) from None
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 

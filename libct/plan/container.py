@@ -194,9 +194,8 @@ def plan_start(
     in_user = new_user or _joins_user(config)
     late = process_steps(plan, config, process, host, in_user, who)
     start_hooks = hook_steps("startContainer")
-    # An ordinary user may look at what waits, where the filter cannot forbid that.
-    shown = host.euid != 0 and (shared or config.seccomp is None)
-    wait = [execute.prepare_wait(bool(start_hooks), bool(shown))] if hold else []
+    # An ordinary user may look at what waits, unless its filter refuses that.
+    wait = [execute.prepare_wait(bool(start_hooks), host.euid != 0)] if hold else []
     # Before it waits, for hours perhaps; others can be in its pid namespace then.
     close = close_steps(process, start_hooks)
     filtered = config, process, host, in_user, (container_id, bundle, CREATING)

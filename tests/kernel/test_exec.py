@@ -584,18 +584,22 @@ with libct.create(os.environ["XDG_RUNTIME_DIR"] + "/libct", "one", config) as co
 
 
 @requires("user", "contexts")
-@pytest.mark.parametrize("filtered", [False, True])
-def test_an_ordinary_user_enters_his_created_container(user_path: Path, *, filtered: bool) -> None:
-    """Under a filter it does not show itself, for which the filter might end it."""
+@pytest.mark.parametrize("refused", ["", "mkdir", "prctl"])
+@pytest.mark.parametrize("last", [True, False])
+def test_an_ordinary_user_enters_his_created_container(
+    user_path: Path, refused: str, *, last: bool
+) -> None:
+    """Unless its filter refuses that it shows itself."""
     bundle, name = make_bundle(user_path, rootless=True, args=["sleep", "60"]), unique()
-    if filtered:
-        profile = {"defaultAction": "SCMP_ACT_ALLOW"}
-        change_config(bundle, linux={"seccomp": profile}, process={"noNewPrivileges": True})
+    if refused:
+        rule = {"names": [refused], "action": "SCMP_ACT_ERRNO"}
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+        change_config(bundle, linux={"seccomp": profile}, process={"noNewPrivileges": last})
     libct_run("create", "-b", bundle, name, user=True, check=True)
     try:
         done = libct_run("exec", name, "true", user=True)
-        assert (done.returncode == 0) is not filtered, done.stderr
-        assert ("hooks or a seccomp profile" in done.stderr) is filtered
+        assert (done.returncode == 0) is (refused != "prctl"), done.stderr
+        assert ("seccomp profile refuses prctl(2)" in done.stderr) is (refused == "prctl")
     finally:
         libct_run("delete", "--force", name, user=True, check=True)
 
