@@ -6,6 +6,7 @@ import errno
 import posix
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY
+from ..loading.paths import exists
 from .attach import attach, finish
 from .binds import clone_tree
 from .filesystems import make_filesystem, mount_filesystem
@@ -28,13 +29,17 @@ def bind_group(
     attr_clr: int,
     asked: int,
 ) -> None:
-    """The container's group, or the runtime's where an ordinary user may make no other."""
+    """The container's group, or the runtime's where an ordinary user may make no other.
+
+    That is read-only: others of his are in there, whom the container is not to stop or kill.
+    """
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
         try:
             tree = clone_tree(own, recursive=False)
         except FileNotFoundError:
             tree = clone_tree(runtime, recursive=False)
+            attr_set |= MOUNT_ATTR_RDONLY
         try:
             changes = {"attr_set": attr_set, "attr_clr": attr_clr, "asked": asked}
             attach(context, tree, place, target, **changes)
@@ -77,12 +82,15 @@ def mount_cgroup2(
     Where the kernel refuses that, source of the host is bound; where that is
     not there either, in the mount namespace of an ordinary user's, the place is
     covered, for a writable tree may be below it (CVE-2023-25809).
-    protected: source is not the container's own, and bound read-only.
+    protected: the container has no group of its own, which is so too where source is not
+        there.  What it sees is the runtime's, and read-only: others of its user are in there.
     """
+    protected = protected or not exists(source)
     place = make_in_root(context.fds["root"], target, directory=True)
     try:
         try:
             tree = make_filesystem("cgroup2", "cgroup2", ())
+            attr_set |= MOUNT_ATTR_RDONLY if protected else 0
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EBUSY):
                 raise

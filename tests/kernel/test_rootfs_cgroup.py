@@ -9,8 +9,9 @@ import pytest
 
 import libct
 from libct.bootstrap.context import Context
-from libct.rootfs.cgroup_mounts import mount_cgroup2
+from libct.rootfs.cgroup_mounts import bind_group, mount_cgroup2
 from tests.support import (
+    CLONE_NEWCGROUP,
     CLONE_NEWNS,
     CLONE_NEWUSER,
     in_namespaces,
@@ -232,6 +233,39 @@ def test_where_a_mount_is_refused_the_host_s_is_bound(tmp_path: Path, protected:
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
     assert (tmp_path / "host/new").exists() is not protected
+
+
+@pytest.mark.parametrize("source", ["", "missing"])
+@pytest.mark.parametrize("protected", [False, True])
+def test_the_group_of_the_runtime_is_read_only(
+    tmp_path: Path, source: str, protected: bool
+) -> None:
+    """Others of the same user are in there, whom it could freeze, or kill by cgroup.kill."""
+    (tmp_path / "root").mkdir()
+
+    def body() -> bool:
+        context = Context({"root": os.open(tmp_path / "root", os.O_PATH)})
+        where = str(tmp_path / source)
+        mount_cgroup2(context, "/groups", where, 0, 0, 0, 0, 0, (), protected)
+        assert (tmp_path / "root/groups/cgroup.procs").exists()
+        return bool(os.statvfs(tmp_path / "root/groups").f_flag & os.ST_RDONLY)
+
+    own = source == "" and not protected  # there is one, and it was made
+    assert in_namespaces(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP, body) is not own
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_so_it_is_with_v1(tmp_path: Path, own: bool) -> None:
+    for name in ("root", "runtime", *(["own"] if own else [])):
+        (tmp_path / name).mkdir()
+
+    def body() -> bool:
+        context = Context({"root": os.open(tmp_path / "root", os.O_PATH)})
+        places = str(tmp_path / "own"), str(tmp_path / "runtime")
+        bind_group(context, "/groups", *places, 0, 0, 0)
+        return bool(os.statvfs(tmp_path / "root/groups").f_flag & os.ST_RDONLY)
+
+    assert in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body) is not own
 
 
 @requires("cgroup1")

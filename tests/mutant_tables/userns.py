@@ -50,6 +50,30 @@ MUTANTS = [
         (_CGROUP + "where_a_mount_is_refused_the_host_s_is_bound",),
     ),
     Mutant(
+        "the runtime's own group of v1 is read-only to a container",
+        "rootfs/cgroup_mounts.py",
+        "            attr_set |= MOUNT_ATTR_RDONLY\n        try:\n",
+        "        try:\n",
+        (_CGROUP + "so_it_is_with_v1",),
+    ),
+    Mutant(
+        "the runtime's own group of v2 is read-only to a container",
+        "rootfs/cgroup_mounts.py",
+        """            tree = make_filesystem("cgroup2", "cgroup2", ())
+            attr_set |= MOUNT_ATTR_RDONLY if protected else 0
+""",
+        """            tree = make_filesystem("cgroup2", "cgroup2", ())
+""",
+        (_CGROUP + "the_group_of_the_runtime_is_read_only",),
+    ),
+    Mutant(
+        "a container's group that could not be made is the runtime's",
+        "rootfs/cgroup_mounts.py",
+        "    protected = protected or not exists(source)\n",
+        "",
+        (_CGROUP + "the_group_of_the_runtime_is_read_only",),
+    ),
+    Mutant(
         "without rights over the cgroup namespace there are groups still",
         "rootfs/cgroup_mounts.py",
         """        if error.errno not in (errno.EPERM, errno.EBUSY):
