@@ -147,7 +147,10 @@ def _users(facts: HostFacts) -> list[Line]:
             lines.append(Line(section, name, OK, text))
         elif facts.euid != 0:
             text = f"none in {file}: a container can map this user's own id alone"
-            remedy = f"echo {facts.user or facts.euid}:100000:65536 >>{file}, as root"
+            remedy = (
+                f"usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST {facts.user}, as"
+                f" root, with ids that no other line of {file} has"
+            )
             lines.append(Line(section, name, WARNING, text, remedy))
     if facts.euid != 0:
         for name in ("newuidmap", "newgidmap"):

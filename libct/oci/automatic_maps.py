@@ -38,7 +38,7 @@ def add_automatic_maps(fields: dict[str, Any], user: str) -> None:
     ):
         if not fields[field]:
             ranges = parse_ranges(_read(file), name, facts.euid) if helped else []
-            fields[field] = mappings(own, int(inside or 0), ranges)
+            fields[field] = mappings(own, int(inside or 0), disjoint(ranges, own))
 
 
 def mappings(own: int, inside: int, ranges: Ranges) -> list[IDMap]:
@@ -64,6 +64,22 @@ def mappings(own: int, inside: int, ranges: Ranges) -> list[IDMap]:
     return found
 
 
+def disjoint(ranges: Ranges, own: int) -> Ranges:
+    """The ranges without what an earlier one has, and without the user's own id."""
+    found: Ranges = []
+    for first, count in ranges:
+        pieces = [(first, first + count)]
+        for taken, size in [(own, 1), *found]:
+            pieces = [
+                (start, end)
+                for low, high in pieces
+                for start, end in ((low, min(high, taken)), (max(low, taken + size), high))
+                if start < end
+            ]
+        found += [(start, end - start) for start, end in pieces]
+    return found
+
+
 def user_name() -> str:
     """ "" for one without an account."""
     import pwd
@@ -80,9 +96,13 @@ def parse_ranges(text: str, user: str, uid: int) -> Ranges:
     for line in text.splitlines():
         owner, _, numbers = line.partition(":")
         first, _, count = numbers.partition(":")
-        if owner in (user, str(uid)) and owner and first.isdigit() and count.isdigit():
+        if owner in (user, str(uid)) and owner and _is_number(first) and _is_number(count):
             found.append((int(first), int(count)))
     return found
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _read(path: str) -> str:

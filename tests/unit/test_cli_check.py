@@ -16,7 +16,7 @@ from libct.config import Config, IDMap, Mount, Namespace
 from libct.config.mount import MountIDMapping
 from libct.config.mount_flags import MS_BIND
 from libct.life.process import Process
-from libct.oci.automatic_maps import parse_ranges
+from libct.oci.automatic_maps import disjoint, parse_ranges
 
 CONTROLLERS = ["cpu", "cpuset", "memory", "pids"]
 
@@ -73,7 +73,8 @@ def test_an_ordinary_user() -> None:
     found = states(euid=1000, user="joe", programs={"newuidmap": "/usr/bin/newuidmap"})
     assert found["subordinate uids"] == (
         WARNING,
-        "echo joe:100000:65536 >>/etc/subuid, as root",
+        "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST joe, as root, with ids that no"
+        " other line of /etc/subuid has",
     )
     assert "newuidmap" not in found
     assert found["newgidmap"][0] == WARNING
@@ -278,3 +279,23 @@ def test_landlock_is_worth_a_note() -> None:
     assert (found(4).state, found(4).text) == (OK, "version 4")
     assert found(0).state == NOTE
     assert "Linux 5.13" in found(0).remedy
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ([(100, 10), (100, 10)], [(100, 10)]),
+        ([(100, 10), (105, 10)], [(100, 10), (110, 5)]),
+        ([(5, 10)], [(5, 2), (8, 7)]),
+        ([(7, 1), (9, 0)], []),
+        ([(100, 10), (90, 40)], [(100, 10), (90, 10), (110, 20)]),
+    ],
+)
+def test_ranges_that_overlap_are_given_once(
+    ranges: list[tuple[int, int]], expected: list[tuple[int, int]]
+) -> None:
+    assert disjoint(ranges, 7) == expected
+
+
+def test_what_is_no_number_is_no_range() -> None:
+    assert parse_ranges("joe:²:5\njoe:1:x\n", "joe", 7) == []
