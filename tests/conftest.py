@@ -24,7 +24,8 @@ _LONGEST = 180 * (1 + int(os.environ.get("LIBCT_ATTACKS", "1")) // 10)
 def pytest_configure() -> None:
     names.run_mark()  # for the environment of all that is started from here
     commands.session_directory()  # before a forked child has one to itself, and leaves it
-    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell's background jobs ignore both
+    # A shell's background jobs ignore the first two, and what nohup(1) starts the third.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
