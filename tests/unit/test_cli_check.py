@@ -73,8 +73,10 @@ def test_an_ordinary_user() -> None:
     found = states(euid=1000, user="joe", programs={"newuidmap": "/usr/bin/newuidmap"})
     assert found["subordinate uids"] == (
         WARNING,
-        "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST joe, as root, with ids that no"
-        " other line of /etc/subuid has",
+        (
+            "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST joe, as root, with ids"
+            " that no other line of /etc/subuid has"
+        ),
     )
     assert "newuidmap" not in found
     assert found["newgidmap"][0] == WARNING
