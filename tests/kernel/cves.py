@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Starts while somebody exchanges names; `tox -e attacks` makes more of them.
-ROUNDS = 60 * int(os.environ.get("LIBCT_ATTACKS", "1"))
+ROUNDS = 200 * int(os.environ.get("LIBCT_ATTACKS", "1"))
 ALL = list(CAPABILITIES)
 POWERFUL = libct.Capabilities(bounding=ALL, effective=ALL, permitted=ALL)
 
