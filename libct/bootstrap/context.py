@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import posix
 
 TYPE_CHECKING = False
@@ -29,6 +30,17 @@ class Context:
     def warn(self, text: str) -> None:
         """Tell the runtime of something that the step does otherwise than asked."""
         self.values["talk"].tell(("warned", self.step, text))
+
+    def own_pidfd(self) -> int:
+        """The runtime's pidfd of the process context.pid, borrowed.
+
+        ProcessLookupError where its number may be another process's: it is our child's, but a
+        host program may wait for all children that it has.
+        """
+        pidfd: int = self.values["pidfd"]
+        if pidfd < 0:
+            raise ProcessLookupError(errno.ESRCH, posix.strerror(errno.ESRCH))
+        return pidfd
 
     def keep(self, name: str, fd: int) -> None:
         """Hold fd under name; what had the name before is closed."""

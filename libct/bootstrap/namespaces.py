@@ -269,14 +269,8 @@ def _write_proc(context: Context, name: str, text: str) -> None:
 
 
 def _require_its_number(context: Context) -> None:
-    """ProcessLookupError where context.pid is a number that another process may have.
-
-    It is our child's, but a host program may wait for all children that it has.
-    """
-    pidfd: int = context.values["pidfd"]
-    if pidfd < 0:
-        raise ProcessLookupError(errno.ESRCH, posix.strerror(errno.ESRCH))
-    pidfd_send_signal(pidfd, 0)
+    """ProcessLookupError where context.pid is a number that another process may have."""
+    pidfd_send_signal(context.own_pidfd(), 0)
 
 
 def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> None:

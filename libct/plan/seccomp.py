@@ -140,7 +140,7 @@ def show_listener() -> list[str]:
 
 @operation("seccomp.listener", "send the listener of notifications to {0}")
 def send_listener(path: str, head: str, state: str) -> list[str]:
-    return ["pidfd_open()", "pidfd_getfd()", f'connect("{path}")', "sendmsg(SCM_RIGHTS)"]
+    return ["pidfd_getfd()", f'connect("{path}")', "sendmsg(SCM_RIGHTS)"]
 
 
 @operation("seccomp.load", "close the listener of notifications")

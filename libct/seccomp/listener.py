@@ -17,7 +17,6 @@ import struct
 from ..errors import StepProblem
 from ..loading.clock import backoff
 from ..syscalls.interrupts import check
-from ..syscalls.pidfds import open_child
 from ..syscalls.process import pidfd_getfd
 from ..syscalls.sockets import send_descriptor
 from .notifications import serve
@@ -53,16 +52,13 @@ def send_listener(context: Context, path: str, head: str, state: str) -> None:
 
 
 def _take(context: Context) -> int:
-    pidfd = open_child(context.pid)
     try:
-        fd = pidfd_getfd(pidfd, context.values["listens"])
+        fd = pidfd_getfd(context.own_pidfd(), context.values["listens"])
     except PermissionError as error:
         error.hint = (  # type: ignore[attr-defined]
             "libct takes the listener out of the process, which needs CAP_SYS_PTRACE over it"
         )
         raise
-    finally:
-        posix.close(pidfd)
     # The number comes from where others might have said it.
     if posix.readlink(f"/proc/self/fd/{fd}") != _KIND:
         posix.close(fd)
