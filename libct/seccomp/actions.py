@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config.rules_seccomp import has_listener
 from ..syscalls.constants import (
     SECCOMP_FILTER_FLAG_LOG,
     SECCOMP_FILTER_FLAG_NEW_LISTENER,
@@ -84,7 +85,7 @@ def load_flags(seccomp: Seccomp) -> int:
         if name not in _FLAGS:
             raise ValueError(f"flags[{index}]: unknown flag: {name!r}")
         flags |= _FLAGS[name]
-    if any(rule.action == "SCMP_ACT_NOTIFY" for rule in seccomp.syscalls):
+    if has_listener(seccomp):
         return flags | SECCOMP_FILTER_FLAG_NEW_LISTENER
     # Of a filter without a listener the kernel does not take it.
     return flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV

@@ -582,12 +582,12 @@ MUTANTS: list[Mutant] = [
         "        if not name:\n",
         f"{_COMPILER}flags",
     ),
-    _of(
-        "actions",
+    Mutant(
         "a rule that notifies asks for a listener",
-        'if any(rule.action == "SCMP_ACT_NOTIFY"',
-        'if all(rule.action == "SCMP_ACT_NOTIFY"',
-        f"{_COMPILER}flags",
+        "config/rules_seccomp.py",
+        'any(rule.action == "SCMP_ACT_NOTIFY"',
+        'all(rule.action == "SCMP_ACT_NOTIFY"',
+        (f"{_COMPILER}flags",),
     ),
     _of(
         "actions",
