@@ -180,7 +180,7 @@ def _architectures(table: Table, machine: Architecture) -> list[str]:
     for entry in table.tables("archMap"):
         entry.require("architecture")
         name, others = entry.string("architecture"), entry.strings("subArchitectures")
-        if name == f"SCMP_ARCH_{machine.name}":
+        if name == machine.spec_name:
             found += [name, *others]
     return found
 

@@ -45,6 +45,10 @@ class Architecture:
         self.table = table
         self.socketcall, self.ipc = mux
 
+    @property
+    def spec_name(self) -> str:
+        return _PREFIX + self.name
+
     def numbers(self) -> Mapping[str, int]:
         """Name -> number, of all system calls."""
         module = __import__(f"{__package__}.calls.{self.table}", fromlist=("NUMBERS",))

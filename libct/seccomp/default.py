@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..config.seccomp import Seccomp, SeccompArg, SeccompRule
 from .actions import no_such_call
-from .architectures import OTHERS
+from .architectures import ARCHITECTURES, OTHERS
 from .default_calls import ALLOWED, LEFT_OUT
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def default_profile(machine: Architecture, capabilities: Iterable[str] = ()) -> 
     return Seccomp(
         "SCMP_ACT_ERRNO",
         _EPERM,
-        [f"SCMP_ARCH_{name}" for name in listed],
+        [ARCHITECTURES[name].spec_name for name in listed],
         syscalls=[_allow(allowed), *rules],
     )
 

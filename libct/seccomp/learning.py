@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .architectures import Architecture
     from .notifications import Notification
 
-_PREFIX = "SCMP_ARCH_"
-
 
 class Learner:
     """What has been seen.  answer is for Process.notify, beside the profile watched."""
@@ -42,7 +40,7 @@ class Learner:
         for architecture in self._architectures():
             names.update(dict.fromkeys(architecture.numbers()))
         rule = SeccompRule([one for one in names if one not in BEFORE_LISTENER], "SCMP_ACT_NOTIFY")
-        besides = [_PREFIX + one.name for one in self._architectures()[1:]]
+        besides = [one.spec_name for one in self._architectures()[1:]]
         return Seccomp("SCMP_ACT_ALLOW", architectures=besides, syscalls=[rule])
 
     def answer(self, call: Notification) -> None:
@@ -59,7 +57,7 @@ class Learner:
         return {
             "defaultAction": "SCMP_ACT_ERRNO",
             "defaultErrnoRet": 1,
-            "architectures": [_PREFIX + name for name in self.seen],
+            "architectures": [ARCHITECTURES[name].spec_name for name in self.seen],
             "syscalls": [{"names": sorted(names), "action": "SCMP_ACT_ALLOW"}],
         }
 
