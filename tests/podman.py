@@ -57,6 +57,25 @@ int main(void)
 """
 
 
+def called_under_profiles(podman: Podman) -> list[list[str]]:
+    """What the forbidden call says, and the filter, by default and without a profile.
+
+    The same for `run` and for `exec`.
+    """
+    volume = ["--volume", f"{forbidden_call()}:/call:ro"]
+    script = "/call/call 2>&1; grep -h Seccomp: /proc/self/status"
+    found = []
+    for options in ([], ["--security-opt", "seccomp=unconfined"]):
+        name, box = unique(), [*volume, *options, IMAGE]
+        podman("run", "--detach", "--name", name, *box, "sleep", "60", check=True)
+        first = podman("run", "--rm", *box, "sh", "-c", script)
+        further = podman("exec", name, "sh", "-c", script)
+        assert first.stdout == further.stdout
+        found.append(first.stdout.splitlines())
+        podman("rm", "--force", "--time", "0", name, check=True)
+    return found
+
+
 def forbidden_call() -> Path:
     """The directory of that program, call, which anybody may execute."""
     place = Path(tempfile.mkdtemp(prefix="call-", dir=session_directory()))

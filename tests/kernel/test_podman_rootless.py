@@ -15,7 +15,7 @@ from libct.config.mount_flags import (
     MS_RDONLY,
     MS_REMOUNT,
 )
-from tests.podman import IMAGE, Podman, forbidden_call
+from tests.podman import IMAGE, Podman, called_under_profiles
 from tests.support import (
     CLONE_NEWNS,
     give_to_user,
@@ -86,20 +86,7 @@ def test_exit_statuses(podman: Podman, words: list[str], status: int) -> None:
 
 @requires("compiler")
 def test_the_default_profile_of_seccomp(podman: Podman) -> None:
-    volume = ["--volume", f"{forbidden_call()}:/call:ro"]
-    script = "/call/call 2>&1; grep -h Seccomp: /proc/self/status"
-    found = []
-    for options in ([], ["--security-opt", "seccomp=unconfined"]):
-        name = unique()
-        podman(
-            "run", "--detach", "--name", name, *volume, *options, IMAGE, "sleep", "60", check=True
-        )
-        command = [*volume, *options, IMAGE, "sh", "-c", script]
-        first, further = podman("run", "--rm", *command), podman("exec", name, "sh", "-c", script)
-        assert first.stdout == further.stdout
-        found.append(first.stdout.splitlines())
-        podman("rm", "--force", "--time", "0", name, check=True)
-    assert found == [
+    assert called_under_profiles(podman) == [
         ["vmsplice: Operation not permitted", "Seccomp:\t2"],
         ["vmsplice: Bad file descriptor", "Seccomp:\t0"],
     ]
