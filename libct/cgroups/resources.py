@@ -36,26 +36,7 @@ _LATER = {
     "freezer": "freezer",
 }
 
-# Which controller of cgroup v1 and v2 a field of Resources needs.
-_LIMITS = {
-    "memory": ("memory", "memory.limit"),
-    "memory_reservation": ("memory", "memory.reservation"),
-    "memory_swap": ("memory", "memory.swap"),
-    "cpu_shares": ("cpu", "cpu.shares"),
-    "cpu_weight": ("cpu", "cpu.shares"),
-    "cpu_quota": ("cpu", "cpu.quota"),
-    "cpu_burst": ("cpu", "cpu.burst"),
-    "cpu_period": ("cpu", "cpu.period"),
-    "cpu_idle": ("cpu", "cpu.idle"),
-    "cpuset_cpus": ("cpuset", "cpu.cpus"),
-    "cpuset_mems": ("cpuset", "cpu.mems"),
-    "pids_limit": ("pids", "pids.limit"),
-}
-
 PATH_PLACE = "linux.cgroupsPath"
-
-# Of these limits 0 is a value; of the others it asks for nothing.
-_CAN_BE_ZERO = ("cpu_burst", "cpu_idle", "pids_limit")
 
 
 def place(name: str) -> str:
@@ -75,15 +56,6 @@ def unsupported(resources: Resources) -> list[Problem]:
     if resources.memory_swappiness == 0:
         found.append("memory_swappiness")
     return [(place(_LATER[name]), "not supported yet") for name in found]
-
-
-def asked_limits(resources: Resources) -> list[tuple[str, str]]:
-    """(controller, place) of each limit that is asked for."""
-    return [
-        (controller, place(where))
-        for name, (controller, where) in _LIMITS.items()
-        if (value := getattr(resources, name)) or (value == 0 and name in _CAN_BE_ZERO)
-    ]
 
 
 def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:

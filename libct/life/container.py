@@ -447,10 +447,11 @@ class Container:
 def _no_group(resources: Resources) -> str:
     """What runc says of these limits where a container has no group; of the first of them."""
     from ..bootstrap.phrases import no_group_for
-    from ..cgroups.resources import asked_limits
+    from ..cgroups.limits import v1, v2
+    from ..cgroups.limits.setting import asked
 
-    limits = asked_limits(resources)
-    return no_group_for(limits[0][0]) if limits else ""
+    controllers = [*asked(v2.settings(resources)), *asked(v1.settings(resources))]
+    return no_group_for(controllers[0]) if controllers else ""
 
 
 def _user_name(uid: int) -> str:

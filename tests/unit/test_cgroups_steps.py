@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import choose as cgroups, entry, files, marks, steps
+from libct.cgroups import choose as cgroups, entry, files, limiting, marks, steps
 from libct.cgroups.ledger import parse
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
@@ -306,26 +306,26 @@ def test_what_is_refused_at_first_is_written_again(monkeypatch: pytest.MonkeyPat
             raise OSError(errno.EINVAL, "write", path)
 
     monkeypatch.setattr(files, "write", write)
-    settings = (("m.limit", "200"), ("m.both", "300"))
-    steps.cgroup_write_group(Context(), "/a", settings)
+    settings = (("m.limit", "200", 0), ("m.both", "300", 0))
+    limiting.cgroup_write_group(Context(), "/a", settings)
     assert attempts == ["m.limit=200", "m.both=300", "m.limit=200"]
 
 
 def test_what_is_always_refused_is_an_error(tree: Tree) -> None:
     directory = tree.group("a", m_limit="", m_both="")
     tree.errors["a/m.limit", ""] = errno.EINVAL
-    settings = (("m.limit", "200"), ("m.both", "300"))
+    settings = (("m.limit", "200", 0), ("m.both", "300", 0))
     with pytest.raises(OSError, match=r'write\("200"\)') as caught:
-        steps.cgroup_write_group(Context(), str(directory), settings)
+        limiting.cgroup_write_group(Context(), str(directory), settings)
     assert caught.value.filename == f"{directory}/m.limit"
     assert tree.writes.count(("a/m.limit", "200")) == 2
 
 
 def test_a_file_that_is_not_there(tree: Tree) -> None:
     path = f"{tree.root}/pids.max"
-    steps.cgroup_write(Context(), path, "5", 1)
+    limiting.cgroup_write(Context(), path, "5", 1)
     with pytest.raises(FileNotFoundError) as caught:
-        steps.cgroup_write(Context(), path, "5")
+        limiting.cgroup_write(Context(), path, "5")
     assert "the pids controller is not enabled" in vars(caught.value)["hint"]
 
 
@@ -335,21 +335,21 @@ def test_memory_in_use_cannot_be_taken_away(tree: Tree) -> None:
     (directory / "memory.max_usage_in_bytes").write_text("700\n")
     tree.errors["a/memory.limit_in_bytes", ""] = errno.EBUSY
     with pytest.raises(OSError) as caught:
-        steps.cgroup_write(Context(), f"{directory}/memory.limit_in_bytes", "5")
+        limiting.cgroup_write(Context(), f"{directory}/memory.limit_in_bytes", "5")
     hint = "500 bytes are in use and cannot be freed, at most 700 were"
     assert vars(caught.value)["hint"] == hint
 
 
 def test_a_limit_above_use_is_checked(tree: Tree) -> None:
     directory = tree.group("a", memory_current="500\n")
-    steps.cgroup_check_memory(Context(), str(directory), 500)
+    limiting.cgroup_check_memory(Context(), str(directory), 500)
     with pytest.raises(StepProblem, match="uses 500 bytes, more than the new limit of 499"):
-        steps.cgroup_check_memory(Context(), str(directory), 499)
+        limiting.cgroup_check_memory(Context(), str(directory), 499)
 
 
 def cpuset(tree: Tree, below: str, cpus: str = "", mems: str = "", optional: int = 0) -> None:
     args = (str(tree.root), below, cpus, mems, "cpuset.", optional)
-    steps.cgroup_cpuset_v1(Context(), *args)
+    limiting.cgroup_cpuset_v1(Context(), *args)
 
 
 def test_empty_cpusets_are_filled_from_above(tree: Tree) -> None:
