@@ -19,10 +19,11 @@ from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from . import files, freezer
 from .files import failure, read_count
+from .layout import CGROUP_ROOT
 from .limits import v1 as limits
 from .limits.setting import asked, steps_of
 from .manager import Manager
-from .resources import PATH_PLACE, device_access, group_path, place, refuse
+from .resources import PATH_PLACE, device_access, group_path, place, refuse, start_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 # agree on.  The others are for hosts without it.
 _MAIN = ("freezer", "devices", "pids", "memory", "cpu")
 
+_NOT_MOUNTED = (
+    "the {0} controller of cgroup v1 is not mounted: if the kernel has it,"
+    f" mount -t cgroup -o {{0}} {{0}} {CGROUP_ROOT}/{{0}}"
+)
+
 _FREEZE_SECONDS = 10.0
 _THAW_SECONDS = 1.0  # of these after which the processes may run on for a moment
 
@@ -50,7 +56,9 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
         hierarchies[""] = layout.unified
     paths = {name: f"{found.mount}/{below}" for name, found in hierarchies.items()}
     access, found = device_access(cgroup.resources)
-    problems += _limit_problems(cgroup.resources, hierarchies) + found
+    problems += (
+        _limit_problems(cgroup.resources, hierarchies) + found + start_problems(cgroup.resources)
+    )
     if (
         access is not None
         and "devices" not in hierarchies
@@ -65,7 +73,7 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
 
 def _limit_problems(resources: Resources, controllers: Container[str]) -> list[Problem]:
     return [
-        (where, f"the {controller} controller of cgroup v1 is not mounted")
+        (where, _NOT_MOUNTED.format(controller))
         for controller, where in asked(limits.settings(resources)).items()
         if controller not in controllers
     ] + limits.problems(resources)
@@ -120,9 +128,12 @@ class V1Manager(Manager):
         return planned + self._devices(self._access, fresh=1)
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        access, problems = device_access(resources)
-        refuse(_limit_problems(resources, self._paths) + problems)
-        return self._limits(resources) + self._devices(access, fresh=0)
+        refuse(_limit_problems(resources, self._paths) + device_access(resources)[1])
+        planned = steps_of(limits.settings(resources), self._paths.__getitem__)
+        return planned + self.device_steps(resources)
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self._devices(device_access(resources)[0], fresh=0)
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         required, optional = self._joined(without_v2=True)
@@ -155,9 +166,6 @@ class V1Manager(Manager):
         required = [path for name, path in paths.items() if self._is_required(name)]
         optional = [path for path in paths.values() if path not in required]
         return tuple(dict.fromkeys(required)), tuple(dict.fromkeys(optional))
-
-    def _limits(self, resources: Resources) -> list[Step]:
-        return steps_of(limits.settings(resources), self._paths.__getitem__)
 
     def _devices(self, access: DeviceAccess | None, *, fresh: int) -> list[Step]:
         # The kernel lets only root of the initial user namespace write these.

@@ -17,7 +17,7 @@ from .files import failure, read_count
 from .limits import v2 as limits
 from .limits.setting import asked, steps_of
 from .manager import Manager
-from .resources import PATH_PLACE, device_access, group_path, place, refuse
+from .resources import PATH_PLACE, device_access, group_path, place, refuse, start_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from ..plan.step import Step
     from .layout import Hierarchy, Layout
     from .resources import DeviceAccess, Problem
+
+_NOT_AVAILABLE = (
+    "the {} controller is not available to cgroup v2: the kernel must have it, and no hierarchy"
+    " of v1; groups above must distribute it (systemd: Delegate=yes)"
+)
 
 _FREEZE_SECONDS = 10.0
 
@@ -36,7 +41,7 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V2Manager:
     path, problems = group_path(cgroup, container_id)
     below = path[1:] if path.startswith("/") else _beside_own(unified, path)
     access, found = device_access(cgroup.resources)
-    problems += _limit_problems(cgroup.resources, layout) + found
+    problems += _limit_problems(cgroup.resources, layout) + found + start_problems(cgroup.resources)
     manager = V2Manager(cgroup, {"": f"{unified.mount}/{below}"}, problems)
     manager.prepare(unified.mount, below, access, layout.userns)
     return manager
@@ -49,7 +54,7 @@ def _beside_own(unified: Hierarchy, path: str) -> str:
 
 def _limit_problems(resources: Resources, layout: Layout) -> list[Problem]:
     return [
-        (where, f"the {controller} controller is not available to cgroup v2")
+        (where, _NOT_AVAILABLE.format(controller))
         for controller, where in asked(limits.settings(resources)).items()
         if controller not in layout.v2_controllers
     ] + limits.problems(resources)
@@ -95,13 +100,15 @@ class V2Manager(Manager):
         )
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        access, problems = device_access(resources)
-        refuse(limits.problems(resources) + problems)
+        refuse(limits.problems(resources) + device_access(resources)[1])
         check = []
         if resources.memory_check_before_update and resources.memory > 0:
             why = place("memory.checkBeforeUpdate")
             check.append(steps.cgroup_check_memory(self._directory, resources.memory, why=why))
-        return check + self._limits(resources) + self._devices(access, False)
+        return check + self._limits(resources) + self.device_steps(resources)
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self._devices(device_access(resources)[0], False)
 
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)

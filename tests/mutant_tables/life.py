@@ -455,9 +455,9 @@ _STARTS = [
     ),
     Mutant(
         "limits that could not be set as a whole are the old ones again",
-        "life/container.py",
-        "                manager.set(before)\n",
-        "                pass\n",
+        "cgroups/manager.py",
+        "            failed = change.take_back()\n",
+        "            failed: list[str] = []\n",
         (_CONTAINER + "test_limits_that_cannot_all_be_set_stay_as_they_were",),
     ),
     Mutant(

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ...config.cgroup import Resources
     from ...plan.step import Step
 
     # File, what is to be written there line by line, and whether it may be missing.
@@ -54,6 +55,24 @@ class Setting:
             return steps.cgroup_write_group(directory, self.writes, why=why)
         ((file, value, if_there),) = self.writes
         return steps.cgroup_write(f"{directory}/{file}", value, if_there, why=why)
+
+
+def rdma(resources: Resources) -> list[Setting]:
+    """Limits of RDMA devices, which both versions write alike."""
+    found = []
+    for device, limits in resources.rdma.items():
+        words = [
+            f"{word}={limit}"
+            for word, limit in (
+                ("hca_handle", limits.hca_handles),
+                ("hca_object", limits.hca_objects),
+            )
+            if limit is not None
+        ]
+        if words:
+            write = ("rdma.max", " ".join([device, *words]))
+            found.append(Setting("rdma", f"rdma.{device}", write))
+    return found
 
 
 def steps_of(settings: Iterable[Setting], directory: Callable[[str], str]) -> list[Step]:

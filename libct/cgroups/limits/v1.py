@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...config import conversions as convert
 from ..resources import place
-from .setting import Setting
+from .setting import Setting, rdma
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 # Limits of cpu.shares: the kernel would take the nearest without a word.
 _SHARES = (2, 262144)
 
+_THROTTLES = {
+    "blkio.throttle.read_bps_device": ("throttleReadBpsDevice", "blkio_throttle_read_bps_device"),
+    "blkio.throttle.write_bps_device": (
+        "throttleWriteBpsDevice",
+        "blkio_throttle_write_bps_device",
+    ),
+    "blkio.throttle.read_iops_device": (
+        "throttleReadIOPSDevice",
+        "blkio_throttle_read_iops_device",
+    ),
+    "blkio.throttle.write_iops_device": (
+        "throttleWriteIOPSDevice",
+        "blkio_throttle_write_iops_device",
+    ),
+}
+
 
 def settings(resources: Resources) -> list[Setting]:
     """What is to be written, in order."""
@@ -25,7 +41,13 @@ def settings(resources: Resources) -> list[Setting]:
         *_cpuset(resources),
         *_memory(resources),
         *_cpu(resources),
+        *_real_time(resources),
         *_pids(resources),
+        *_weights(resources),
+        *_throttles(resources),
+        *_huge_pages(resources),
+        *_network(resources),
+        *rdma(resources),
     ]
 
 
@@ -65,6 +87,11 @@ def _memory(resources: Resources) -> list[Setting]:
     if resources.memory_reservation:
         soft = ("memory.soft_limit_in_bytes", str(resources.memory_reservation))
         found.append(Setting("memory", "memory.reservation", soft))
+    if resources.oom_kill_disable:
+        found.append(Setting("memory", "memory.disableOOMKiller", ("memory.oom_control", "1")))
+    if resources.memory_swappiness is not None:
+        swappiness = ("memory.swappiness", str(resources.memory_swappiness))
+        found.append(Setting("memory", "memory.swappiness", swappiness))
     return found
 
 
@@ -90,8 +117,77 @@ def _cpu(resources: Resources) -> list[Setting]:
     return found
 
 
+def _real_time(resources: Resources) -> list[Setting]:
+    """In force before there is a process: the kernel lets none with such a policy in without."""
+    limits = [
+        (file, str(limit), where)
+        for file, limit, where in (
+            ("cpu.rt_period_us", resources.cpu_rt_period, "cpu.realtimePeriod"),
+            ("cpu.rt_runtime_us", resources.cpu_rt_quota, "cpu.realtimeRuntime"),
+        )
+        if limit
+    ]
+    if not limits:
+        return []
+    return [Setting("cpu", limits[-1][2], *((file, value) for file, value, _ in limits))]
+
+
 def _pids(resources: Resources) -> list[Setting]:
     if resources.pids_limit is None:
         return []
     most = convert.pids_value(resources.pids_limit)
     return [Setting("pids", "pids.limit", ("pids.max", most))]
+
+
+def _weights(resources: Resources) -> list[Setting]:
+    """By the BFQ scheduler, which is what has weights since Linux 5.0, or by its forerunner."""
+    found = []
+    if resources.blkio_weight:
+        found.append(_weight("blockIO.weight", "weight", str(resources.blkio_weight)))
+    if resources.blkio_leaf_weight:
+        leaf = ("blkio.leaf_weight", str(resources.blkio_leaf_weight))
+        found.append(Setting("blkio", "blockIO.leafWeight", leaf))
+    for index, device in enumerate(resources.blkio_weight_device):
+        where, name = f"blockIO.weightDevice[{index}]", f"{device.major}:{device.minor}"
+        if device.weight:
+            found.append(_weight(where, "weight_device", f"{name} {device.weight}"))
+        if device.leaf_weight:
+            leaf = ("blkio.leaf_weight_device", f"{name} {device.leaf_weight}")
+            found.append(Setting("blkio", where, leaf))
+    return found
+
+
+def _weight(where: str, name: str, value: str) -> Setting:
+    files = ((f"blkio.bfq.{name}", value), (f"blkio.{name}", value))
+    return Setting("blkio", where, *files, first=True)
+
+
+def _throttles(resources: Resources) -> list[Setting]:
+    return [
+        Setting("blkio", f"blockIO.{key}[{index}]", (file, f"{at.major}:{at.minor} {at.rate}"))
+        for file, (key, field) in _THROTTLES.items()
+        for index, at in enumerate(getattr(resources, field))
+    ]
+
+
+def _huge_pages(resources: Resources) -> list[Setting]:
+    return [
+        Setting(
+            "hugetlb",
+            f"hugepageLimits[{index}]",
+            (f"hugetlb.{at.page_size}.limit_in_bytes", str(at.limit)),
+            (f"hugetlb.{at.page_size}.rsvd.limit_in_bytes", str(at.limit), 1),
+        )
+        for index, at in enumerate(resources.hugetlb_limit)
+    ]
+
+
+def _network(resources: Resources) -> list[Setting]:
+    found = []
+    if resources.net_cls_classid:
+        class_id = ("net_cls.classid", str(resources.net_cls_classid))
+        found.append(Setting("net_cls", "network.classID", class_id))
+    for index, at in enumerate(resources.net_prio_ifpriomap):
+        priority = ("net_prio.ifpriomap", f"{at.interface} {at.priority}")
+        found.append(Setting("net_prio", f"network.priorities[{index}]", priority))
+    return found

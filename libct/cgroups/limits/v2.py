@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...config import conversions as convert
 from ..resources import place
-from .setting import Setting
+from .setting import Setting, rdma
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,14 +16,30 @@ if TYPE_CHECKING:
 
 _DEFAULT_PERIOD = 100000  # microseconds, of cpu.max
 
+# Words of io.max.
+_THROTTLES = {
+    "rbps": ("throttleReadBpsDevice", "blkio_throttle_read_bps_device"),
+    "wbps": ("throttleWriteBpsDevice", "blkio_throttle_write_bps_device"),
+    "riops": ("throttleReadIOPSDevice", "blkio_throttle_read_iops_device"),
+    "wiops": ("throttleWriteIOPSDevice", "blkio_throttle_write_iops_device"),
+}
+
+# Of what v1 has, v2 lacks: real-time scheduling, swappiness, disableOOMKiller, leaf weights,
+# net_cls and net_prio.  config/rules_cgroup.py warns of what is asked of these.
+
 
 def settings(resources: Resources) -> list[Setting]:
     """What is to be written, in order."""
     return [
         *_pids(resources),
         *_memory(resources),
+        *_weights(resources),
+        *_throttles(resources),
         *_cpu(resources),
         *_cpuset(resources),
+        *_huge_pages(resources),
+        *rdma(resources),
+        *_unified(resources),
     ]
 
 
@@ -59,7 +75,45 @@ def _memory(resources: Resources) -> list[Setting]:
     if resources.memory_reservation:
         low = convert.v2_limit(resources.memory_reservation)
         found.append(Setting("memory", "memory.reservation", ("memory.low", low)))
+    if resources.memory_oom_group is not None:
+        whole = ("memory.oom.group", str(int(resources.memory_oom_group)))
+        found.append(Setting("memory", "memory_oom_group", whole))
     return found
+
+
+def _weights(resources: Resources) -> list[Setting]:
+    """By the BFQ scheduler, which takes them as they are, or by io.cost."""
+    found = []
+    if resources.blkio_weight:
+        found.append(_weight("blockIO.weight", "", resources.blkio_weight))
+    for index, device in enumerate(resources.blkio_weight_device):
+        if device.weight:
+            name = f"{device.major}:{device.minor} "
+            found.append(_weight(f"blockIO.weightDevice[{index}]", name, device.weight))
+    return found
+
+
+def _weight(where: str, device: str, weight: int) -> Setting:
+    return Setting(
+        "io",
+        where,
+        ("io.bfq.weight", f"{device}{weight}"),
+        ("io.weight", f"{device}{convert.io_weight(weight)}"),
+        first=True,
+    )
+
+
+def _throttles(resources: Resources) -> list[Setting]:
+    return [
+        Setting(
+            "io",
+            f"blockIO.{key}[{index}]",
+            # v1 takes 0 for no limit, and v2 for a mistake.
+            ("io.max", f"{at.major}:{at.minor} {word}={at.rate or 'max'}"),
+        )
+        for word, (key, field) in _THROTTLES.items()
+        for index, at in enumerate(getattr(resources, field))
+    ]
 
 
 def _cpu(resources: Resources) -> list[Setting]:
@@ -89,3 +143,25 @@ def _cpuset(resources: Resources) -> list[Setting]:
         for name, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems))
         if value
     ]
+
+
+def _huge_pages(resources: Resources) -> list[Setting]:
+    return [
+        Setting(
+            "hugetlb",
+            f"hugepageLimits[{index}]",
+            (f"hugetlb.{at.page_size}.max", str(at.limit)),
+            (f"hugetlb.{at.page_size}.rsvd.max", str(at.limit), 1),
+        )
+        for index, at in enumerate(resources.hugetlb_limit)
+    ]
+
+
+def _unified(resources: Resources) -> list[Setting]:
+    """Files by name, written as they are: last, as what says most exactly what is meant."""
+    found = []
+    for file, value in resources.unified.items():
+        controller = file.partition(".")[0]
+        where = f"unified.{file}"
+        found.append(Setting("" if controller == "cgroup" else controller, where, (file, value)))
+    return found
