@@ -30,6 +30,7 @@ from .mutant_tables import (
     labels,
     landlock,
     life,
+    limits,
     mounts,
     rootfs,
     runc,
@@ -58,6 +59,7 @@ _TABLES = (
     userns,
     mounts,
     runc,
+    limits,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed

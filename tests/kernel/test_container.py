@@ -678,6 +678,41 @@ def test_limits_that_cannot_all_be_set_stay_as_they_were() -> None:
             assert seen.config.cgroups.resources.memory == 64 << 20
 
 
+def test_limits_that_cannot_be_kept_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Resources(pids_limit=20)
+    with create(cgroups=Cgroup(resources=before)) as container:
+        container.run(first())
+        manager = container.manager
+        assert manager is not None
+        most = Path(manager.paths()["pids"], "pids.max")
+
+        def write(held: Held, record: object) -> None:
+            assert most.read_text() == "30\n"
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        changed = make_config(cgroups=Cgroup(resources=Resources(pids_limit=30)))
+        with monkeypatch.context() as patch:
+            patch.setattr(Held, "write", write)
+            with pytest.raises(OSError, match="No space left"):
+                container.set(changed)
+        assert most.read_text() == "20\n"
+        assert container.config.cgroups == Cgroup(resources=before)
+
+
+def test_freezing_is_done_once() -> None:
+    """A later change of something else does not freeze it again."""
+    with create(cgroups=Cgroup()) as container:
+        container.run(first())
+        container.set(make_config(cgroups=Cgroup(resources=Resources(freezer="FROZEN"))))
+        assert container.status() == "paused"
+        container.resume()
+        changed = container.config.copy()
+        assert changed.cgroups is not None
+        changed.cgroups.resources.pids_limit = 30
+        container.set(changed)
+        assert container.status() == "running"
+
+
 def test_a_paused_container_is_destroyed() -> None:
     container = create(cgroups=Cgroup())
     process = first()

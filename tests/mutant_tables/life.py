@@ -454,13 +454,6 @@ _STARTS = [
         (_CONTAINER + "test_a_full_state_directory",),
     ),
     Mutant(
-        "limits that could not be set as a whole are the old ones again",
-        "cgroups/manager.py",
-        "            failed = change.take_back()\n",
-        "            failed: list[str] = []\n",
-        (_CONTAINER + "test_limits_that_cannot_all_be_set_stay_as_they_were",),
-    ),
-    Mutant(
         "a process enters its groups while it has the rights to",
         "plan/container.py",
         _ENTRY + _IDENTITY,

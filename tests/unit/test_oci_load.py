@@ -445,6 +445,23 @@ def test_dumped_and_loaded_again_it_is_the_same(make: Any) -> None:
     assert load(spec, id="x") == loaded
 
 
+def test_limits_in_the_spellings_of_engines() -> None:
+    resources = {
+        "hugepageLimits": [{"pagesize": "2MB", "limit": 9}],
+        "memory": {"swappiness": (1 << 64) - 1},
+    }
+    found = load(minimal(linux={"resources": resources}))[0].cgroups
+    assert found is not None
+    assert found.resources.hugetlb_limit == [HugepageLimit("2MB", 9)]
+    assert found.resources.memory_swappiness is None  # -1, as no limit once was
+
+
+def test_a_group_of_victims_is_a_file_in_a_spec() -> None:
+    config = Config("/x", cgroups=Cgroup(resources=Resources(memory_oom_group=True)))
+    spec = spec_from_config(config)
+    assert spec["linux"]["resources"]["unified"] == {"memory.oom.group": "1"}
+
+
 def test_a_config_without_a_process_keeps_its_attributes() -> None:
     config, _ = load(FULL)
     assert load(spec_from_config(config))[0] == config
