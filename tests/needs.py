@@ -181,6 +181,19 @@ def cgroup2() -> None:
 
 
 @_need
+def hugetlb2() -> None:
+    """cgroup v2 with the controller of huge pages of 2 MB."""
+
+    def body() -> None:
+        mount("cgroup2", "/mnt", "cgroup2")
+        if "hugetlb" not in Path("/mnt/cgroup.controllers").read_text().split():
+            raise FileNotFoundError("hugetlb")
+
+    in_namespaces(CLONE_NEWNS, body)
+    os.stat("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
+@_need
 def rt_group() -> None:
     """cgroup v1 with real-time scheduling by groups, and some of it to give away."""
     if int(Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").read_text()) <= 0:

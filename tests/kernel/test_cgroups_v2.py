@@ -20,7 +20,7 @@ from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.cgroups import choose as cgroups, entry, files, killing
 from libct.cgroups.layout import detect
-from libct.config import Cgroup, DeviceRule, Resources
+from libct.config import Cgroup, DeviceRule, HugepageLimit, Resources
 from libct.errors import CgroupError, StepProblem
 from libct.syscalls.namespaces import clone3
 
@@ -373,6 +373,52 @@ def test_device_rules_come_and_go() -> None:
         assert answer(inside(manager, reads("/dev/kmsg"))) == 0
 
     with_group(body)
+
+
+def test_a_change_that_fails_leaves_the_device_program_of_before() -> None:
+    def reads_kmsg() -> bool:
+        os.close(os.open("/dev/kmsg", os.O_RDONLY))
+        return True
+
+    before = Resources(devices=[DeviceRule("c", 1, 11, "r")])
+
+    def body(manager: Manager) -> None:
+        def fail() -> None:
+            assert answer(inside(manager, reads_kmsg)) != 0
+            assert (freeze.read_text(), depth.read_text()) == ("0\n", "5\n")
+            raise CgroupError("the end")
+
+        freeze, depth = (
+            Path(manager.paths()[""], f"cgroup.{of}") for of in ("freeze", "max.depth")
+        )
+        present = depth.read_text()
+        asked = Resources(unified={"cgroup.freeze": "0", "cgroup.max.depth": "5"})
+        with pytest.raises(CgroupError, match="the end") as caught:
+            manager.set(asked, before, fail)
+        assert not hasattr(caught.value, "__notes__")
+        assert answer(inside(manager, reads_kmsg)) == 0
+        assert depth.read_text() == present
+        with pytest.raises(CgroupError, match="not enabled for this group, or this kernel"):
+            manager.set(asked.copy(unified={"cgroup.max.depth": "5", "memory.none": "1"}), before)
+        assert depth.read_text() == present
+
+    with_group(body, before)
+
+
+@requires("hugetlb2")
+def test_huge_pages_are_limited() -> None:
+    def body(manager: Manager) -> None:
+        directory = Path(manager.paths()[""])
+        files = [directory / f"hugetlb.2MB.{name}" for name in ("max", "rsvd.max")]
+        assert [file.read_text() for file in files] == ["4194304\n"] * 2
+        asked = [HugepageLimit("2MB", 2 << 20), HugepageLimit("3MB", 5)]
+        with pytest.raises(CgroupError, match=r"the page sizes here are .*2MB"):
+            manager.set(Resources(hugetlb_limit=asked))
+        assert [file.read_text() for file in files] == ["4194304\n"] * 2
+        manager.set(Resources(hugetlb_limit=asked[:1]))
+        assert [file.read_text() for file in files] == ["2097152\n"] * 2
+
+    with_group(body, Resources(hugetlb_limit=[HugepageLimit("2MB", 4 << 20)]))
 
 
 def test_controllers_are_enabled_on_the_way() -> None:
