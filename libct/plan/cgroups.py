@@ -37,7 +37,7 @@ def cgroup_write_group(directory: str, settings: tuple[tuple[str, str, int], ...
 
 @operation("cgroups.limiting", "write {1[0][1]} to {0}/{1[0][0]}, or to what stands for it")
 def cgroup_write_first(directory: str, choices: tuple[tuple[str, str], ...]) -> list[str]:
-    return [f"newfstatat({quote(f'{directory}/{choices[0][0]}')})"]
+    return []  # to which file, it finds out
 
 
 @operation("cgroups.limiting", "set the CPUs and memory nodes of {0}/{1}")
