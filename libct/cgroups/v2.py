@@ -94,7 +94,9 @@ class V2Manager(Manager):
         ]
         if self.cgroup.owner_uid is not None:
             uid = self.cgroup.owner_uid
-            planned.append(steps.cgroup_chown(self._directory, uid, why=PATH_PLACE))
+            planned.append(
+                steps.cgroup_chown(self._directory, uid, int(self.cgroup.rootless), why=PATH_PLACE)
+            )
         return (
             planned
             + self._limits(self.cgroup.resources)

@@ -17,7 +17,7 @@ def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -
 
 
 @operation("cgroups.steps", "give the control group {0} to user {1}")
-def cgroup_chown(directory: str, uid: int) -> list[str]:
+def cgroup_chown(directory: str, uid: int, optional: int) -> list[str]:
     return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
 
 

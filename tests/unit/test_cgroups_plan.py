@@ -226,7 +226,7 @@ def test_every_step_says_what_asks_for_it() -> None:
 def test_a_delegated_v2_group_changes_hands() -> None:
     cgroup = Cgroup(owner_uid=1000, resources=Resources(skip_devices=True))
     planned = values(cgroups.new(cgroup, "c1", v2_layout()).create_steps())
-    assert ("cgroup_chown", f"{ROOT}/user.slice/libct-c1", 1000) in planned
+    assert ("cgroup_chown", f"{ROOT}/user.slice/libct-c1", 1000, 0) in planned
 
 
 # --- limits of v1 ---
