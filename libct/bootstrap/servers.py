@@ -99,6 +99,19 @@ def start_server(*, single: bool = False, further: bool = False) -> None:
         _current()
 
 
+def be_command_line() -> None:
+    """This process is libct's own, and no program that uses the library."""
+    global _single
+    _single = True
+
+
+def own_processes() -> tuple[int, ...]:
+    """This process and its server, where both are libct's own; none in a host program."""
+    if not _single:
+        return ()
+    return (posix.getpid(), *([_server.pid] if _server is not None else []))
+
+
 def stop_server() -> None:
     """End the server, if one runs; the next start makes another.
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _LEVELS_SECONDS = 1.0  # to make a group whose upper levels go away again
 _START_SECONDS = 1.0  # that another start in the same group may take to enter it
-_DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
+_DELEGATE = (
+    "have one delegated, with libct as its only process:"
+    " systemd-run --user --scope -p Delegate=yes libct ..."
+)
 
 
 # --- making -----------------------------------------------------------------
@@ -174,7 +177,10 @@ def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSE
             f"{what} cannot be enabled", f"{level}/cgroup.controllers does not offer it"
         )
     if problem.errno == errno.EBUSY:
-        why = "there are processes in that group itself; choose another linux.cgroupsPath"
+        why = (
+            "there are processes in that group itself: move them to a group below it, or choose"
+            " another linux.cgroupsPath"
+        )
         return hinted(problem, why)
     return _refused(problem) if problem.errno in REFUSALS else problem
 

@@ -11,6 +11,12 @@ def cgroup_mkdir(mount: str, below: str, optional: int) -> list[str]:
     return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
 
 
+@operation("cgroups.aside", "move libct itself to a control group below {0}")
+def cgroup_step_aside(directory: str) -> list[str]:
+    # Its processes, this one and the server, each by a write.
+    return [f"openat({quote(f'{directory}/libct.runtime/cgroup.procs')}, O_WRONLY)"]
+
+
 @operation("cgroups.steps", "enable the controllers for the control group {1} in {0}")
 def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
     return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
