@@ -18,6 +18,13 @@ _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
     Mutant(
+        "a FIFO that nobody writes to is not waited for",
+        "loading/paths.py",
+        "posix.O_CLOEXEC | posix.O_NONBLOCK)\n    try:\n        posix.set_blocking",
+        "posix.O_CLOEXEC)\n    try:\n        posix.set_blocking",
+        ("tests/unit/test_paths.py::test_the_contents_of_a_file_and_of_pipes",),
+    ),
+    Mutant(
         "what execs into a pid namespace is in no session of the caller's",
         "plan/further.py",
         "[ns.new_session()] if staged else []",
