@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _signal
 import _thread
+import errno
 import posix
 import sys
 
@@ -229,7 +230,12 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         sealed = move_above(sealed, REQUESTS + 1)
         return Server(_execute(program, place, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
-        raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
+        why = str(error.strerror)
+        if error.errno == errno.EAGAIN:
+            from .hints import TOO_MANY
+
+            why += f" ({TOO_MANY})"
+        raise ServerError(f"cannot execute {program!r}: {why}") from error
     finally:
         posix.close(sealed)
 
