@@ -149,6 +149,35 @@ def test_nobody_else_is_moved(user_path: Path) -> None:
     with_v2(body)
 
 
+@requires("user")
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("events", "--stats"), ""),
+        (("pause",), "cannot toggle freezer: cgroups not configured for container: "),
+        (("update", "--pids-limit", "9"), "cannot set pids limit: "),
+    ],
+)
+def test_who_has_been_given_none_is_told_how_to_get_one(
+    user_path: Path, words: tuple[str, ...], before: str
+) -> None:
+    bundle = bundle_in(user_path, "sleep 1000", rootless=True)
+
+    def body() -> None:
+        name = unique()
+        libct("run", "-d", "-b", bundle, name, user=True, check=True)
+        try:
+            done = libct(*words, name, user=True)
+        finally:
+            libct("delete", "--force", name, user=True, check=True)
+        assert done.returncode == 1
+        assert before in done.stderr
+        assert "it has no control group (none was delegated to this user" in done.stderr
+        assert "systemd-run --user --scope -p Delegate=yes libct" in done.stderr
+
+    with_v2(body)
+
+
 PROGRAM = """
 import sys, libct
 print(open("/proc/self/cgroup").read().splitlines()[-1])
