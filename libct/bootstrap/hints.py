@@ -19,7 +19,7 @@ _MAKE_NAMESPACES = (
     "unshare_time",
     "unshare_user",
 )
-_TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
+TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
 # To execute a file the kernel opens it, and its interpreter, for both.
 _LANDLOCK_FORBIDS = (
     "if its Landlock rules forbid it: both `execute` and `read`, where given, must cover"
@@ -47,7 +47,7 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
-        return _TOO_MANY
+        return TOO_MANY
     if step.op == "load_filter" and code != errno.ENOSYS:
         return _for_filter(code)
     if step.op in ("mount_filesystem", "mount_sysfs"):
@@ -95,7 +95,7 @@ def _for_clone(step: Step, code: int | None) -> str:
             return _NEEDS_USERNS
         return _userns_restriction()
     if code == errno.EAGAIN:
-        return _TOO_MANY
+        return TOO_MANY
     if code == errno.EINVAL:
         return "this kernel lacks one of these namespaces"
     return ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _signal
 import _thread
+import errno
 import posix
 import sys
 
@@ -97,6 +98,19 @@ def start_server(*, single: bool = False, further: bool = False) -> None:
     with _lock:
         _single, _further = single, further
         _current()
+
+
+def be_command_line() -> None:
+    """This process is libct's own, and no program that uses the library."""
+    global _single
+    _single = True
+
+
+def own_processes() -> tuple[int, ...]:
+    """This process and its server, where both are libct's own; none in a host program."""
+    if not _single:
+        return ()
+    return (posix.getpid(), *([_server.pid] if _server is not None else []))
 
 
 def stop_server() -> None:
@@ -216,7 +230,12 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
         sealed = move_above(sealed, REQUESTS + 1)
         return Server(_execute(program, place, sealed, theirs.fileno()), ours, identity)
     except OSError as error:
-        raise ServerError(f"cannot execute {program!r}: {error.strerror}") from error
+        why = str(error.strerror)
+        if error.errno == errno.EAGAIN:
+            from .hints import TOO_MANY
+
+            why += f" ({TOO_MANY})"
+        raise ServerError(f"cannot execute {program!r}: {why}") from error
     finally:
         posix.close(sealed)
 

@@ -19,7 +19,8 @@ def new(cgroup: Cgroup, container_id: str, layout: Layout) -> Manager:
 
     - v2: the parent of our own group.  Our own has processes (us), so v2 lets
       it have no children with controllers; and the parent is what an ordinary
-      user has been delegated, if anything.
+      user has been delegated, if anything.  Our own where that has been delegated
+      and a command line may leave it (aside.py).
     - v1: the mount point, as for an absolute one.  Below our own group the
       container would share the limits of the shell or service that started it,
       and another shell could not be told where it is.

@@ -81,9 +81,10 @@ class Layout:
     unified: the v2 hierarchy, of modes v2 and hybrid.
     v2_controllers: what the top of the v2 mount offers.
     systemd: systemd is process 1.  userns: we are in a user namespace.
+    aside: we may leave our own v2 group, for containers to be below it (aside.py).
     """
 
-    __slots__ = ("controllers", "mode", "systemd", "unified", "userns", "v2_controllers")
+    __slots__ = ("aside", "controllers", "mode", "systemd", "unified", "userns", "v2_controllers")
 
     def __init__(
         self,
@@ -93,15 +94,17 @@ class Layout:
         v2_controllers: Iterable[str] = (),
         systemd: bool = False,
         userns: bool = False,
+        aside: bool = False,
     ) -> None:
         self.mode, self.controllers, self.unified = mode, controllers or {}, unified
         self.v2_controllers = tuple(v2_controllers)
-        self.systemd, self.userns = systemd, userns
+        self.systemd, self.userns, self.aside = systemd, userns, aside
 
     def __repr__(self) -> str:
         return (
             f"Layout({self.mode!r}, {self.controllers!r}, {self.unified!r}, "
-            f"{self.v2_controllers!r}, systemd={self.systemd}, userns={self.userns})"
+            f"{self.v2_controllers!r}, systemd={self.systemd}, userns={self.userns}, "
+            f"aside={self.aside})"
         )
 
     def __eq__(self, other: object) -> bool:

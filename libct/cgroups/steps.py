@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _LEVELS_SECONDS = 1.0  # to make a group whose upper levels go away again
 _START_SECONDS = 1.0  # that another start in the same group may take to enter it
-_DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
+_DELEGATE = (
+    "have one delegated, with libct as its only process:"
+    " systemd-run --user --scope -p Delegate=yes libct ..."
+)
 
 
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
@@ -171,21 +174,35 @@ def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSE
             f"{what} cannot be enabled", f"{level}/cgroup.controllers does not offer it"
         )
     if problem.errno == errno.EBUSY:
-        why = "there are processes in that group itself; choose another linux.cgroupsPath"
+        why = (
+            "there are processes in that group itself: move them to a group below it, or choose"
+            " another linux.cgroupsPath"
+        )
         return hinted(problem, why)
     return refused(problem) if problem.errno in REFUSALS else problem
 
 
-def cgroup_chown(context: Context, directory: str, uid: int) -> None:
-    """Delegate a v2 group: the directory, and the files that the kernel lists for it."""
+def cgroup_chown(context: Context, directory: str, uid: int, optional: int) -> None:
+    """Delegate a v2 group: the directory, and the files that the kernel lists for it.
+
+    An ordinary user can give nothing to another of the container's ids: the group stays
+    as it is then, and who is this id in there manages no groups.
+    """
     try:
         with open("/sys/kernel/cgroup/delegate", encoding="ascii") as listed:
             names = listed.read().split()
-    except FileNotFoundError:  # Linux 4.15
+    except FileNotFoundError:  # Linux 4.15, or without sysfs
         names = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
+    if optional and not is_directory(directory):  # it was refused
+        return
     fd = files.open_file(directory, posix.O_RDONLY | posix.O_DIRECTORY)
     try:
-        posix.fchown(fd, uid, -1)
+        try:
+            posix.fchown(fd, uid, -1)
+        except PermissionError:
+            if optional:
+                return
+            raise
         for name in names:
             try:
                 posix.chown(name, uid, -1, dir_fd=fd, follow_symlinks=False)

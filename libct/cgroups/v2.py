@@ -39,16 +39,20 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V2Manager:
     unified = layout.unified
     assert unified is not None
     path, problems = group_path(cgroup, container_id)
-    below = path[1:] if path.startswith("/") else _beside_own(unified, path)
+    below = path[1:] if path.startswith("/") else _beside_us(unified, path, layout.aside)
     access, found = device_access(cgroup.resources)
     problems += _limit_problems(cgroup.resources, layout) + found + start_problems(cgroup.resources)
     manager = V2Manager(cgroup, {"": f"{unified.mount}/{below}"}, problems)
     manager.prepare(unified.mount, below, access, layout.userns)
+    own = f"{unified.mount}/{unified.own_below}".rstrip("/")
+    if layout.aside and manager.directories()[0].startswith(f"{own}/"):
+        manager.leaves = own
     return manager
 
 
-def _beside_own(unified: Hierarchy, path: str) -> str:
-    parent = split(unified.own_below or "")[0]
+def _beside_us(unified: Hierarchy, path: str, aside: bool) -> str:
+    own = unified.own_below or ""
+    parent = own if aside else split(own)[0]
     return f"{parent}/{path}" if parent else path
 
 
@@ -63,13 +67,14 @@ def _limit_problems(resources: Resources, layout: Layout) -> list[Problem]:
 class V2Manager(Manager):
     """One group of version 2."""
 
-    __slots__ = ("_access", "_below", "_mount", "_userns")
+    __slots__ = ("_access", "_below", "_mount", "_userns", "leaves")
 
     version = 2
 
     def prepare(self, mount: str, below: str, access: DeviceAccess | None, userns: bool) -> None:
         """What create_steps needs to know, and a loaded manager does not."""
         self._mount, self._below, self._access, self._userns = mount, below, access, userns
+        self.leaves = ""  # the group that libct itself is to leave first
 
     @property
     def _directory(self) -> str:
@@ -82,6 +87,7 @@ class V2Manager(Manager):
         needed = asked(limits.settings(self.cgroup.resources))
         optional = int(not self._is_required(""))
         planned = [
+            *([steps.cgroup_step_aside(self.leaves, why=PATH_PLACE)] if self.leaves else []),
             steps.cgroup_mkdir(self._mount, self._below, optional, why=PATH_PLACE),
             steps.cgroup_enable_controllers(
                 self._mount,
@@ -92,7 +98,9 @@ class V2Manager(Manager):
         ]
         if self.cgroup.owner_uid is not None:
             uid = self.cgroup.owner_uid
-            planned.append(steps.cgroup_chown(self._directory, uid, why=PATH_PLACE))
+            planned.append(
+                steps.cgroup_chown(self._directory, uid, int(self.cgroup.rootless), why=PATH_PLACE)
+            )
         return (
             planned
             + self._limits(self.cgroup.resources)

@@ -23,7 +23,8 @@ from ..oci.names import HOOKS
 from ..plan.capabilities import capability_findings
 from ..plan.container import plan_start
 from .check_command import find_command
-from .check_report import ERROR, NOTE, OK, WARNING, Line
+from .check_host import unit_above
+from .check_report import ERROR, NOTE, OK, WARNING, Line, reload_trouble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class BundleFacts(Record):
     hooks: place of a hook of the host's -> (its path, why it cannot be executed).
     filesystems: types that this kernel knows now.
     cgroups: (directory, what is wrong with it or "", may the container go without).
+    reloaded_unit: of systemd, that the group at cgroupsPath is below, and is not delegated.
     steps: of the plan, 0 where there is none.
     """
 
@@ -62,6 +64,7 @@ class BundleFacts(Record):
     hooks: dict[str, tuple[str, str]] = {}
     filesystems: list[str] = []
     cgroups: list[tuple[str, str, bool]] = []
+    reloaded_unit: str = ""
     steps: int = 0
 
 
@@ -105,6 +108,8 @@ def look(
         facts.hooks = dict(_look_at_hooks(config.hooks))
     if manager is not None:
         facts.cgroups = list(_look_at_groups(manager))
+        if manager.cgroup.path:  # and else it is where check_host.py has looked
+            facts.reloaded_unit = unit_above(manager, host().layout)
     if process is not None and process.args and os.path.isdir(config.rootfs):
         facts.command, facts.command_place = find_command(config, process)
     if process is not None and all(finding.level != ERROR for finding in findings):
@@ -297,6 +302,8 @@ def _cgroup_lines(found: BundleFacts) -> Iterator[Line]:
                 else "run as root, or have the group delegated to this user"
             )
             yield _line(place, ERROR, f"{directory}: {problem}", remedy)
+    if found.reloaded_unit:
+        yield _line(place, WARNING, *reload_trouble(found.reloaded_unit))
 
 
 def _hook_lines(found: BundleFacts) -> Iterator[Line]:

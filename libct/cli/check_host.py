@@ -15,14 +15,14 @@ from ..bootstrap.hints import hint_for
 from ..bootstrap.seal import sealed_interpreter
 from ..bootstrap.servers import interpreter
 from ..cgroups import choose
-from ..cgroups.layout import detect
+from ..cgroups.delegated import reloaded_unit
 from ..config.cgroup import Cgroup
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
 from ..config.record import Record
 from ..errors import Error
 from ..life.directory import default_root
-from ..life.host import landlock_abi
+from ..life.host import host, landlock_abi
 from ..loading.paths import real
 from ..oci.automatic_maps import parse_ranges, user_name
 from ..plan import namespaces
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..cgroups.layout import Layout
+    from ..cgroups.manager import Manager
 
     # What went wrong, and what to do about it; ("", "") where nothing did.
     Outcome = tuple[str, str]
@@ -60,6 +61,7 @@ class HostFacts(Record):
     calls: what else of the kernel libct uses -> outcome.
     seal: "overlay", "memory" or "file": how the interpreter is kept from containers.
     cgroup_outcomes: directory that a container's group would be below -> outcome.
+    reloaded_unit: the unit of systemd that such a group would be below and is not delegated.
     sysctls: those that exist, by their dotted names.
     subuids, subgids: (first, count) of the ranges of this user.
     programs: name -> its path, "" where it is not installed.
@@ -76,6 +78,7 @@ class HostFacts(Record):
     cgroup_mode: str = "v2"
     cgroup_controllers: list[str] = []
     cgroup_outcomes: dict[str, Outcome] = {}
+    reloaded_unit: str = ""
     cgroup_kill: bool = True
     systemd: bool = False
     userns: bool = False
@@ -91,7 +94,7 @@ class HostFacts(Record):
 
 def gather(root: str = "") -> HostFacts:
     """Look at this host, as this user.  root: as --root gives it."""
-    layout = detect()
+    layout = host().layout
     state_root, state_problem = _state_root(root)
     user = user_name()
     return HostFacts(
@@ -106,6 +109,7 @@ def gather(root: str = "") -> HostFacts:
         cgroup_mode=layout.mode,
         cgroup_controllers=_controllers(layout),
         cgroup_outcomes=_cgroup_outcomes(layout),
+        reloaded_unit=unit_above(_default_manager(layout), layout),
         cgroup_kill=_has_cgroup_kill(layout),
         systemd=layout.systemd,
         userns=layout.userns,
@@ -316,10 +320,8 @@ def _cgroup_outcomes(layout: Layout) -> dict[str, Outcome]:
     """Make a group where a container's would be, and remove it."""
     if layout.mode == "none":
         return {}
-    name = f"libct-check-{os.getpid()}"
-    planned = choose.new(Cgroup(name=name), name, layout)
     found: dict[str, Outcome] = {}
-    for directory in planned.directories():
+    for directory in _default_manager(layout).directories():
         # Not in a child: it would be the same.
         try:
             os.mkdir(directory, 0o755)
@@ -329,11 +331,26 @@ def _cgroup_outcomes(layout: Layout) -> dict[str, Outcome]:
             remedy = ""
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 remedy = (
-                    "run as root, or have a group delegated to this user:"
-                    " systemd-run --user --scope -p Delegate=yes ..."
+                    "run as root, or have a group delegated to this user, with libct as its only"
+                    " process: systemd-run --user --scope -p Delegate=yes libct ..."
                 )
             found[os.path.dirname(directory)] = (error.strerror or str(error), remedy)
     return found
+
+
+def _default_manager(layout: Layout) -> Manager:
+    """Of a container whose configuration does not say where its groups are."""
+    name = f"libct-check-{os.getpid()}"
+    return choose.new(Cgroup(name=name), name, layout)
+
+
+def unit_above(manager: Manager, layout: Layout) -> str:
+    """The unit of systemd that is not delegated and that the groups are below; or ""."""
+    directory = manager.paths().get("")
+    by_systemd = manager.cgroup.systemd or not layout.systemd
+    if layout.mode != "v2" or layout.unified is None or directory is None or by_systemd:
+        return ""
+    return reloaded_unit(layout.unified.mount, directory)
 
 
 def _has_cgroup_kill(layout: Layout) -> bool:

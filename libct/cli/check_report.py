@@ -126,7 +126,7 @@ def _users(facts: HostFacts) -> list[Line]:
         inside = ", of a user namespace" if facts.userns else ""
         lines = [Line(section, "user", OK, f"{who}{inside}")]
     else:
-        text = f"{who}: containers need a user namespace (`libct spec --rootless`)"
+        text = f"{who}: containers get a user namespace where their configuration has none"
         lines = [Line(section, "user", OK, text)]
     if facts.sysctls.get("kernel.unprivileged_userns_clone") == "0":
         text = "user namespaces are for root only (kernel.unprivileged_userns_clone is 0)"
@@ -192,10 +192,25 @@ def _cgroups(facts: HostFacts) -> list[Line]:
             state = WARNING if facts.euid != 0 or facts.userns else ERROR
             text = f"cannot be made in {where}: {problem}"
             lines.append(Line(section, "groups", state, text, remedy))
+    if facts.reloaded_unit:
+        lines.append(Line(section, "groups", WARNING, *reload_trouble(facts.reloaded_unit)))
     if facts.cgroup_mode != "v1" and not facts.cgroup_kill:
         text = "not there: processes are frozen and killed one by one (it came with Linux 5.14)"
         lines.append(Line(section, "cgroup.kill", NOTE, text))
     return lines
+
+
+def reload_trouble(unit: str) -> tuple[str, str]:
+    """What happens to a group below a unit of systemd that is not delegated; and a remedy."""
+    text = (
+        f"below {unit}, which is not delegated: a reload of systemd's units (daemon-reload)"
+        " takes away the limits of cpu, cpuset and io there"
+    )
+    remedy = (
+        "use --systemd-cgroup, or start libct in a unit of its own:"
+        " systemd-run --scope -p Delegate=yes libct ..."
+    )
+    return text, remedy
 
 
 def _security(facts: HostFacts) -> list[Line]:

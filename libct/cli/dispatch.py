@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The commands that need the bootstrap server.
 _STARTING = ("run", "create", "exec", "sandbox")
+_LOOKING = ("plan", "check")  # at what a start would do
 # Container engines look for these words where a command could not be executed.
 _START_FAILED = "unable to start container process: "
 
@@ -76,7 +77,13 @@ def _start_server_early(words: Sequence[str]) -> None:
 
     A word may be an operand, and the server not be needed: no harm is done.
     """
-    if not any(word in _STARTING for word in words) or "--plan" in words or "--help" in words:
+    if "--help" in words:
+        return
+    if "--plan" in words or not any(word in _STARTING for word in words):
+        if any(word in (*_STARTING, *_LOOKING) for word in words):
+            from ..bootstrap.servers import be_command_line
+
+            be_command_line()
         return
     from ..bootstrap.servers import start_server
 

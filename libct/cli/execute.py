@@ -6,6 +6,7 @@ from ..errors import Error, Finding
 from ..life.container import Container, load
 from ..life.process import Process
 from ..loading.jsontext import loads
+from ..loading.paths import contents
 from .launch import check_streams, start_detached, tracing
 
 TYPE_CHECKING = False
@@ -109,8 +110,7 @@ def _from_file(path: str, arguments: Arguments) -> dict[str, Any]:
     from ..oci.load_process import process_arguments
 
     try:
-        with open(path, "rb") as file:
-            text = file.read(_LARGEST + 1)
+        text = contents(path, _LARGEST + 1)
     except OSError as error:
         raise Error(f"cannot read the process file {path!r}: {error.strerror}") from error
     if len(text) > _LARGEST:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _JOB_CONTROL = (_signal.SIGTTIN, _signal.SIGTTOU)
 _BLOCKED = 0.05  # seconds that a process may have a signal blocked before it counts as minding it
-_PATIENCE = 250  # milliseconds between looks at a terminal that nobody has open
 
 
 def run_in_foreground(
@@ -124,10 +123,10 @@ def _follow(
             if watched.get(fd) != events:
                 poll.register(fd, events)
         watched = dict(wanted)
-        idle = relay is not None and relay.idle
-        ready = poll.poll(_PATIENCE if idle else None)
-        if relay is not None and not ready:
-            relay.idle = False  # somebody may have opened it again
+        patience = relay.patience() if relay is not None else None
+        ready = poll.poll(None if patience is None else patience * 1000)
+        if relay is not None and (not ready or not relay.idle):
+            relay.look()
         for fd, _ in ready:
             if fd == signals.fileno():
                 for number in signals.take():

@@ -9,6 +9,11 @@ container's terminal is hung up too, by closing its master, as sshd(8) does.  Th
 kernel then sends SIGHUP to the process, which leads the session, and when that has
 ended to those in the foreground.  Later reads give end of file and later writes
 EIO, so nobody in there is blocked; how long they go on is up to them.
+
+Where standard input is no terminal and ends, whoever reads the container's is told so, each
+time: there is always one end of file in its queue.  One alone, at once, would be lost when a
+shell sets the terminal for its line editor.  script(1) waits until what it wrote has been read,
+as we do, and then writes one.
 """
 
 from __future__ import annotations
@@ -19,10 +24,11 @@ import errno
 import os
 import select
 import termios
+import time
 
 from ..errors import Error
 from ..syscalls.sockets import receive
-from ..syscalls.terminals import get_window_size, set_window_size
+from ..syscalls.terminals import get_window_size, open_peer, set_window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +39,9 @@ if TYPE_CHECKING:
 _ROOM = 65536  # bytes read at once
 # A terminal or a pipe that is writable takes so much without blocking (pipe(7), PIPE_BUF).
 _AT_ONCE = 4096
-_END_OF_FILE = b"\x04\x04"  # VEOF: one for an unfinished line, one for the end
+_END_OF_FILE = b"\x04"  # to a line editor, which has no VEOF
+_PATIENCE = 0.25  # seconds between looks at a terminal that nobody has open
+_FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.2  # seconds between looks for who has read an end of file
 
 
 class Terminal:
@@ -59,6 +67,7 @@ class Terminal:
         self._hung_up = False  # and nobody has asked for the signal of that
         self._input_open = self._output_open = True
         self.idle = False  # nobody has the terminal open at present
+        self._pause, self._next = _FIRST_LOOK, 0.0  # until the next end of file, by the clock
 
     def begin(self) -> None:
         """Take the master from the socket, and make the caller's terminal raw."""
@@ -83,6 +92,47 @@ class Terminal:
         if self._to_output:
             events[1] = select.POLLOUT
         return events
+
+    def patience(self) -> float | None:
+        """After how many seconds at most to call look(), if nothing is ready before."""
+        if self._master < 0:
+            return None
+        if self.idle:
+            return _PATIENCE
+        return None if self._input_open else max(0.0, self._next - time.monotonic())
+
+    def look(self) -> None:
+        """Whether somebody has opened the terminal again, or has read the end of file."""
+        self.idle = False
+        if self._input_open or self._to_master or self._master < 0:
+            return
+        now = time.monotonic()
+        if now >= self._next:
+            self._repeat_end()
+            self._next = now + self._pause
+
+    def _repeat_end(self) -> None:
+        """Type an end of file, where there is none that is still to be read.
+
+        In the middle of a line it only hands that over, and the next one is the end.
+        """
+        try:
+            state = termios.tcgetattr(self._master)
+            peer = open_peer(self._master, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, termios.error):
+            return  # nobody has it open
+        try:
+            poll = select.poll()
+            poll.register(peer, select.POLLIN)
+            unread = bool(poll.poll(0))
+        finally:
+            os.close(peer)
+        lines = state[3] & termios.ICANON
+        if not unread:
+            self._to_master = state[6][termios.VEOF] if lines else _END_OF_FILE
+            if lines:
+                return
+        self._pause = min(2 * self._pause, _LONGEST_LOOK)
 
     def relay(self, fd: int) -> None:
         """Copy what can be copied now that fd is ready."""
@@ -219,7 +269,7 @@ class Terminal:
                 self.hang_up()
                 return
             self._input_open = False
-        self._to_master = data or _END_OF_FILE
+        self._to_master = data
 
     def _write_master(self) -> None:
         if self._to_master:

@@ -12,6 +12,7 @@ from ..config.rules_cgroup import cgroup_rules
 from ..errors import ConfigError, Error, Finding
 from ..life.container import load
 from ..loading.jsontext import loads
+from ..loading.paths import contents
 from ..oci.load_resources import read_resources
 from ..oci.reader import Table, show
 from .log import report
@@ -163,12 +164,12 @@ def _from_options(arguments: Arguments, given: list[str], findings: list[Finding
 def _from_file(path: str) -> Any:
     try:
         if path == "-":
-            name: str | int = 0  # not sys.stdin, which is None where the caller has closed it
             path = "standard input"
+            # Not sys.stdin, which is None where the caller has closed it.
+            with open(0, "rb", closefd=False) as file:
+                text = file.read(_LARGEST + 1)
         else:
-            name = path
-        with open(name, "rb", closefd=name != 0) as file:
-            text = file.read(_LARGEST + 1)
+            text = contents(path, _LARGEST + 1)
     except OSError as error:
         raise Error(f"cannot read the limits from {path!r}: {error.strerror}") from error
     if len(text) > _LARGEST:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from .process import Child
     from .record import Record
 
+_UNDELEGATED = (
+    " (none was delegated to this user when it was started; one is by"
+    " systemd-run --user --scope -p Delegate=yes libct ...)"
+)
+
 # By the directory of a container: those of its processes that are children of
 # this process and have not been waited for.
 _unreaped: dict[str, list[Child]] = {}
@@ -186,7 +191,11 @@ class Holdings:
                     f"cannot {verb} container {self.id!r}: container not running"
                 )
             words = f"{phrase}: " if phrase else ""
-            raise Error(f"cannot {verb} container {self.id!r}: {words}it has no control group")
+            cgroups = self.record.config.cgroups
+            help_ = _UNDELEGATED if cgroups is not None and cgroups.rootless else ""
+            raise Error(
+                f"cannot {verb} container {self.id!r}: {words}it has no control group{help_}"
+            )
         return manager
 
 

@@ -75,9 +75,15 @@ class Host:
     def layout(self) -> Layout:
         """Looked up when it is first asked for: a container without control groups does not."""
         if self._layout is None:
+            from ..bootstrap.servers import own_processes
             from ..cgroups.layout import detect
 
             self._layout = detect()
+            ours = own_processes()
+            if ours and self._layout.mode == "v2" and self._layout.unified is not None:
+                from ..cgroups.aside import can_step_aside
+
+                self._layout.aside = can_step_aside(self._layout.unified, ours)
         return self._layout
 
 

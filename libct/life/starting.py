@@ -11,7 +11,7 @@ import posix
 
 from ..bootstrap import client
 from ..bootstrap.context import Context
-from ..bootstrap.servers import fill_standard_streams
+from ..bootstrap.servers import fill_standard_streams, own_processes
 from ..config.namespace import (
     CLONE_FLAGS,
     NEWCGROUP,
@@ -144,6 +144,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     context.values["cloned"] = cloned
     context.values["created"] = created
     context.values["ledger"] = ledger
+    context.values["own processes"] = own_processes
     try:
         if record.hooks:
             from .hooks import open_output

@@ -51,6 +51,27 @@ def split(path: str) -> tuple[str, str]:
     return directory.rstrip("/") or directory, name
 
 
+def contents(path: str, most: int) -> bytes:
+    """What a file begins with: all of it, or so many bytes.
+
+    A FIFO that nobody has open for writing is empty, and not waited for; of others, a
+    shell's <(command) among them, all that comes is read (fifo(7)).
+    """
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    try:
+        posix.set_blocking(fd, True)
+        pieces, left = [], most
+        while left and (piece := posix.read(fd, left)):
+            pieces.append(piece)
+            left -= len(piece)
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        posix.close(fd)
+    return b"".join(pieces)
+
+
 def normal(path: str) -> str:
     """Without what is superfluous in it, as os.path.normpath() has it."""
     root = "/" * path.startswith("/")

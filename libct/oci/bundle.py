@@ -7,7 +7,7 @@ import posix
 from ..config.mount import destination_inside
 from ..errors import ConfigError, Finding
 from ..loading.jsontext import loads
-from ..loading.paths import exists, join, normal, real
+from ..loading.paths import contents, exists, join, normal, real
 from .reader import Table, show
 
 TYPE_CHECKING = False
@@ -39,8 +39,7 @@ def read_object(path: str, name: str) -> dict[str, Any]:
     Raises FileNotFoundError, and ConfigError when it cannot be read or is no object.
     """
     try:
-        with open(path, "rb") as file:
-            text = file.read(_LARGEST + 1)
+        text = contents(path, _LARGEST + 1)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -14,8 +14,17 @@ from ..config.config import Config, NetDevice, Network
 from ..config.device import ALLOWED_DEVICES, Device
 from ..config.landlock import ANNOTATION as LANDLOCK
 from ..config.mount import Mount, MountIDMapping
-from ..config.mount_flags import MS_BIND
-from ..config.namespace import NEWNET, NEWNS, NEWUSER, SPEC_NAMES, IDMap, Namespace, TimeOffset
+from ..config.mount_flags import MS_BIND, MS_RDONLY
+from ..config.namespace import (
+    NEWCGROUP,
+    NEWNET,
+    NEWNS,
+    NEWUSER,
+    SPEC_NAMES,
+    IDMap,
+    Namespace,
+    TimeOffset,
+)
 from ..errors import ConfigError, Finding
 from ..loading.paths import join, normal
 from ..syscalls.userns import in_user_namespace
@@ -98,6 +107,7 @@ def config_from_spec(
     if any(namespace.type == NEWNET and not namespace.path for namespace in namespaces):
         fields["networks"] = [Network("loopback")]
     fields["cgroups"] = _cgroup(linux, annotations, id, systemd, rootless_cgroups)
+    fields["cgroups"].owner_uid = _owner(fields, arguments.get("user", "0:0"))
     fields["version"] = version
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
@@ -261,6 +271,29 @@ def _cgroup(
     else:
         cgroup.name = name
     return cgroup
+
+
+def _owner(fields: dict[str, Any], user: str) -> int | None:
+    """Whose the container's own group is to be: the host's id of who its process runs as.
+
+    That is for a container which sees its groups alone, and may write to them, as runc has it.
+    """
+    spaces: list[Namespace] = fields["namespaces"]
+    mounts: list[Mount] = fields["mounts"]
+    private = any(space.type == NEWCGROUP and not space.path for space in spaces)
+    if not private or not any(_is_own_cgroups(mount) for mount in mounts):
+        return None
+    uid = int(user.partition(":")[0])
+    mappings: list[IDMap] = fields["uid_mappings"]
+    for mapping in mappings:
+        if mapping.container_id <= uid < mapping.container_id + mapping.size:
+            return mapping.host_id + uid - mapping.container_id
+    return None if any(space.type == NEWUSER for space in spaces) else uid
+
+
+def _is_own_cgroups(mount: Mount) -> bool:
+    kind = mount.device.startswith("cgroup") and not mount.flags & MS_RDONLY
+    return kind and normal(mount.destination) == "/sys/fs/cgroup"
 
 
 def _systemd_properties(annotations: dict[str, str], findings: list[Finding]) -> dict[str, str]:

@@ -11,13 +11,19 @@ def cgroup_mkdir(mount: str, below: str, optional: int) -> list[str]:
     return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
 
 
+@operation("cgroups.aside", "move libct itself to a control group below {0}")
+def cgroup_step_aside(directory: str) -> list[str]:
+    # Its processes, this one and the server, each by a write.
+    return [f"openat({quote(f'{directory}/libct.runtime/cgroup.procs')}, O_WRONLY)"]
+
+
 @operation("cgroups.steps", "enable the controllers for the control group {1} in {0}")
 def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
     return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
 
 
 @operation("cgroups.steps", "give the control group {0} to user {1}")
-def cgroup_chown(directory: str, uid: int) -> list[str]:
+def cgroup_chown(directory: str, uid: int, optional: int) -> list[str]:
     return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
 
 

@@ -122,7 +122,11 @@ def superblock_options(flags: int) -> Options:
 def takes_mount(options: Options, flags: int) -> bool:
     """Does it take mount(2), as fsconfig(2) has no iversion and acl, and a limit of 255 bytes?
 
-    The many layers of an overlay exceed that easily.
+    The many layers of an overlay exceed that easily.  And before Linux 6.5 fsconfig(2) refuses
+    a comma in its paths, which mount(2) takes with a backslash before it
+    (legacy_parse_param() in fs/fs_context.c).
     """
-    longest = max((len(fsencode(value)) for _, value in options if value), default=0)
-    return longest > _LONGEST_VALUE or bool(flags & (MS_I_VERSION | MS_POSIXACL))
+    values = [value for _, value in options if value]
+    longest = max(map(len, map(fsencode, values)), default=0)
+    escaped = any("\\," in value for value in values)
+    return escaped or longest > _LONGEST_VALUE or bool(flags & (MS_I_VERSION | MS_POSIXACL))

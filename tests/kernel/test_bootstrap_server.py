@@ -46,6 +46,7 @@ from libct.syscalls.scheduling import (
 )
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
+from ..commands import libct_command, run as run_program
 from ..containers import (
     PATH,
     make_config,
@@ -807,3 +808,29 @@ def test_no_descriptor_left_is_no_missing_proc(free: int, path: str) -> None:
             inherited()
 
     forked(body)
+
+
+LIMITED = """
+import os, sys
+with open(f"{sys.argv[1]}/cgroup.procs", "w") as file:
+    file.write(str(os.getpid()))
+with open(f"{sys.argv[1]}/pids.max", "w") as file:
+    file.write(sys.argv[2])
+os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+"""
+
+
+@requires("cgroup1")
+@pytest.mark.parametrize("limit", [1, 2], ids=["no server", "no container"])
+def test_a_limit_of_processes_is_named(limit: int) -> None:
+    group = Path(f"/sys/fs/cgroup/pids/{unique()}")
+    group.mkdir()
+    try:
+        _, *words = libct_command("sandbox", "--", "true")
+        script = [sys.executable, "-c", LIMITED, str(group), str(limit), *words]
+        done = run_program(script, env=libct_environment())
+        assert done.returncode == 1
+        assert "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max" in done.stderr
+    finally:
+        assert wait_until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()

@@ -68,7 +68,7 @@ def test_the_interpreter_is_the_one_that_is_run(tmp_path: Path) -> None:
 def test_an_ordinary_user() -> None:
     lines = check(user=True)
     (line,) = [line for line in lines if line["name"] == "user" and line["section"] == "users"]
-    assert "need a user namespace" in line["text"]
+    assert "get a user namespace where their configuration has none" in line["text"]
 
     (overlay,) = [line for line in lines if line["name"] == "overlay"]
     done = libct("sandbox", "--overlay", "--", "sh", "-c", ">/tmp/file", user=True)

@@ -160,6 +160,33 @@ def test_without_a_terminal_of_the_caller(tmp_path: Path, rootfs: Path) -> None:
     assert said.decode() == "/dev/pts/0\nready\none\nunfinisheddone\n"
 
 
+SHELLS = {
+    "shell": "exec sh -i",
+    "one after the other": "sh -i; sh -i; cat; sh -i",
+    "late": "sleep 0.3; sh -i",
+    "lines": "read x; cat; read x; cat",
+    "set anew": "stty -icanon; stty icanon; sh -i",
+}
+
+
+@pytest.mark.parametrize("script", SHELLS.values(), ids=SHELLS)
+def test_standard_input_stays_at_its_end(tmp_path: Path, rootfs: Path, script: str) -> None:
+    """Whenever it is read, and whatever the terminal has been set to in between."""
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", script)
+    for _ in range(4):
+        done = libct("run", "-b", bundle, unique(), timeout=20)
+        assert done.returncode == 0 or "read" in script, done
+
+
+def test_no_end_of_file_is_added_to_one_that_is_unread(tmp_path: Path, rootfs: Path) -> None:
+    """Without a terminal's lines each would be a character of its own, and so many."""
+    read = "dd bs=100 count=1 2>/dev/null | tr '\\000\\004' 'zd'"
+    script = f"sleep 1; stty -icanon; {read}"
+    bundle = bundle_of(tmp_path, rootfs, "sh", "-c", f"stty -echo; {script}")
+    done = libct("run", "-b", bundle, unique())
+    assert done.stdout == "z", done
+
+
 @pytest.mark.parametrize(
     ("typed", "script", "status"),
     [

@@ -897,6 +897,33 @@ def test_proc_and_sys_want_real_directories(link: str) -> None:
                 run_config(config, "true")
 
 
+_SPECIAL = {"comma": (",", "\\,"), "colon": (":", "\\:"), "backslash": ("\\", "\\\\")}
+
+
+@pytest.mark.parametrize("name", [*_SPECIAL, "all"])
+def test_an_overlay_of_paths_with_special_characters(rootfs: Path, shared: Path, name: str) -> None:
+    """Before Linux 6.5 only mount(2) takes a comma, with a backslash before it."""
+    chosen = _SPECIAL.values() if name == "all" else [_SPECIAL[name]]
+    plain, escaped = ("".join(parts) for parts in zip(*chosen))
+    for kind in ("lower", "upper", "work"):
+        (shared / f"{kind}{plain}x").mkdir()
+    (shared / "other").mkdir()
+    (shared / f"lower{plain}x/file").write_text("lower\n")
+    lower = f"lowerdir={shared}/lower{escaped}x"
+    # Of these the colon separates nothing.
+    upper = escaped.replace("\\:", ":")
+    more = f"upperdir={shared}/upper{upper}x,workdir={shared}/work{upper}x"
+    mounts = [
+        mount("/mnt/ro", "overlay", "overlay", f"{lower}:{shared}/other"),
+        mount("/mnt/rw", "overlay", "overlay", f"{lower},{more}"),
+    ]
+    script = "cat /mnt/ro/file; cat /mnt/rw/file; echo new > /mnt/rw/new"
+    assert run_box(rootfs, script, mounts).lines == ["lower", "lower"]
+    assert (shared / f"upper{plain}x/new").read_text() == "new\n"
+    for path in (shared / f"work{plain}x").rglob("*"):
+        path.chmod(0o700)
+
+
 def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path) -> None:
     layers = []
     for number in range(12):
@@ -904,23 +931,21 @@ def test_overlay_with_more_layers_than_fsconfig_takes(rootfs: Path, shared: Path
         layer.mkdir()
         (layer / f"file{number}").write_text(f"{number}\n")
         layers.append(str(layer))
-    for name in ("upper", "work", "with,comma"):
+    for name in ("upper", "work"):
         (shared / name).mkdir()
-    (shared / "with,comma/file").write_text("comma\n")
     lower = "lowerdir=" + ":".join(layers)
     assert len(lower) > 400
     data = f"{lower},upperdir={shared}/upper,workdir={shared}/work"
     mounts = [
         mount("/mnt/over", "overlay", "overlay", "nosuid", "nodev", "private", data),
         mount("/mnt/ro", "overlay", "overlay", "ro", "noexec", lower),
-        mount("/mnt/comma", "overlay", "overlay", f"lowerdir={shared}/with\\,comma:{layers[0]}"),
     ]
     script = """
         cat /mnt/over/file* | wc -l; echo new > /mnt/over/new; ls /mnt/ro | wc -l
-        cat /mnt/comma/file; cat /proc/self/mountinfo
+        cat /proc/self/mountinfo
     """
     said = run_box(rootfs, script, mounts)
-    assert said.lines[:3] == ["12", "12", "comma"]
+    assert said.lines[:2] == ["12", "12"]
     assert (shared / "upper/new").read_text() == "new\n"
     found = mounted(said.text)
     assert {"nosuid", "nodev"} <= found["/mnt/over"].options

@@ -18,6 +18,34 @@ _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
     Mutant(
+        "standard input that has ended stays at its end",
+        "cli/terminal.py",
+        "            self._next = now + self._pause\n",
+        "            self._next = now + 1e6\n",
+        (_TERMINAL + "test_standard_input_stays_at_its_end[late]",),
+    ),
+    Mutant(
+        "a line editor, too, is told of the end of standard input",
+        "cli/terminal.py",
+        "state[6][termios.VEOF] if lines else _END_OF_FILE",
+        'state[6][termios.VEOF] if lines else b""',
+        (_TERMINAL + "test_standard_input_stays_at_its_end[shell]",),
+    ),
+    Mutant(
+        "one end of file at a time is in the queue of a terminal",
+        "cli/terminal.py",
+        "        if not unread:\n",
+        "        if True:\n",
+        (_TERMINAL + "test_no_end_of_file_is_added_to_one_that_is_unread",),
+    ),
+    Mutant(
+        "a FIFO that nobody writes to is not waited for",
+        "loading/paths.py",
+        "posix.O_CLOEXEC | posix.O_NONBLOCK)\n    try:\n        posix.set_blocking",
+        "posix.O_CLOEXEC)\n    try:\n        posix.set_blocking",
+        ("tests/unit/test_paths.py::test_the_contents_of_a_file_and_of_pipes",),
+    ),
+    Mutant(
         "what execs into a pid namespace is in no session of the caller's",
         "plan/further.py",
         "[ns.new_session()] if staged else []",

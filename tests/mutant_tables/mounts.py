@@ -14,6 +14,13 @@ _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
 MUTANTS = [
     Mutant(
+        "Linux before 6.5 takes a comma in the paths of an overlay by mount(2) alone",
+        "rootfs/flags.py",
+        "    return escaped or longest > ",
+        "    return longest > ",
+        ("tests/unit/test_rootfs.py::test_an_escaped_comma_takes_the_old_call",),
+    ),
+    Mutant(
         "another access time takes the place of the old one",
         "rootfs/attach.py",
         "    attr_clr = _with_access_time(attr_set, attr_clr)\n    if not (attr_set",

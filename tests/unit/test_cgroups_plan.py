@@ -223,7 +223,34 @@ def test_every_step_says_what_asks_for_it() -> None:
 def test_a_delegated_v2_group_changes_hands() -> None:
     cgroup = Cgroup(owner_uid=1000, resources=Resources(skip_devices=True))
     planned = values(cgroups.new(cgroup, "c1", v2_layout()).create_steps())
-    assert ("cgroup_chown", f"{ROOT}/user.slice/libct-c1", 1000) in planned
+    assert ("cgroup_chown", f"{ROOT}/user.slice/libct-c1", 1000, 0) in planned
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "path"),
+    [
+        (Cgroup(name="web"), "user.slice/run-1.scope/web"),
+        (Cgroup(path="a/b"), "user.slice/run-1.scope/a/b"),
+        (Cgroup(path="/user.slice/run-1.scope/c"), "user.slice/run-1.scope/c"),
+    ],
+)
+def test_a_command_line_leaves_its_group_for_one_below(cgroup: Cgroup, path: str) -> None:
+    layout = v2_layout(own="/user.slice/run-1.scope")
+    layout.aside = True
+    cgroup.resources.skip_devices = True
+    planned = values(cgroups.new(cgroup, "c1", layout).create_steps())
+    assert planned[:2] == [
+        ("cgroup_step_aside", f"{ROOT}/user.slice/run-1.scope"),
+        ("cgroup_mkdir", ROOT, path, 0),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/user.slice/run-1.scope2/c", "/a"])
+def test_a_command_line_stays_in_its_group_for_one_elsewhere(path: str) -> None:
+    layout = v2_layout(own="/user.slice/run-1.scope")
+    layout.aside = True
+    planned = values(cgroups.new(Cgroup(path=path), "c1", layout).create_steps())
+    assert planned[0] == ("cgroup_mkdir", ROOT, path[1:], 0)
 
 
 # --- limits of v1 ---

@@ -96,6 +96,9 @@ def test_control_groups() -> None:
     refused = {"/sys/fs/cgroup": ("Permission denied", "delegate it")}
     assert states(cgroup_outcomes=refused)["groups"] == (ERROR, "delegate it")
     assert states(cgroup_outcomes=refused, euid=1000)["groups"] == (WARNING, "delegate it")
+    state, remedy = states(reloaded_unit="system.slice")["groups"]
+    assert state == WARNING
+    assert "Delegate=yes" in remedy
 
 
 def test_a_place_for_states() -> None:

@@ -693,6 +693,42 @@ def test_paths_of_cgroups(path: str, cgroup: Cgroup) -> None:
     assert load(minimal(linux={"cgroupsPath": path}), id="box")[0].cgroups == cgroup
 
 
+_GROUPS = {"destination": "/sys/fs/cgroup/", "type": "cgroup", "source": "cgroup"}
+_MAPPED = [{"containerID": 0, "hostID": 5000, "size": 10}]
+
+
+@pytest.mark.parametrize(
+    ("spaces", "options", "uid", "owner"),
+    [
+        (["cgroup"], ["rw"], 0, 0),
+        (["cgroup"], [], 7, 7),
+        (["cgroup"], ["ro"], 0, None),
+        ([], ["rw"], 0, None),
+        (["cgroup", "user"], ["rw"], 0, 5000),
+        (["cgroup", "user"], ["rw"], 9, 5009),
+        (["cgroup", "user"], ["rw"], 10, None),
+    ],
+)
+def test_who_owns_the_group_that_a_container_may_write_to(
+    spaces: list[str], options: list[str], uid: int, owner: int | None
+) -> None:
+    linux: dict[str, Any] = {"namespaces": [{"type": name} for name in spaces]}
+    if "user" in spaces:
+        linux |= {"uidMappings": _MAPPED, "gidMappings": _MAPPED}
+    spec = minimal(linux=linux, mounts=[{**_GROUPS, "options": options}])
+    spec["process"] = {"args": ["true"], "cwd": "/", "user": {"uid": uid, "gid": 0}}
+    config, _ = load(spec)
+    assert config.cgroups is not None
+    assert config.cgroups.owner_uid == owner
+
+
+def test_a_groups_owner_is_asked_of_groups_that_are_the_containers() -> None:
+    linux = {"namespaces": [{"type": "cgroup", "path": "/proc/1/ns/cgroup"}]}
+    config, _ = load(minimal(linux=linux, mounts=[_GROUPS]))
+    assert config.cgroups is not None
+    assert config.cgroups.owner_uid is None
+
+
 @pytest.mark.parametrize("path", ["/", ".", "../..", "/a/.."])
 def test_the_root_cgroup_is_refused(path: str) -> None:
     expected = [f"linux.cgroupsPath: the root is no container's: {path!r}"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from libct.loading import paths
+from tests.processes import forked
 
 PARTS = ("", "/", "a", ".", "..", "b c", "\udcff")
 TEXTS = ["".join(parts) for count in range(7) for parts in itertools.product("/a.", repeat=count)]
@@ -53,3 +55,23 @@ def test_the_environment_is_that_of_os(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.environment("LIBCT_NO_SUCH") == ""
     monkeypatch.setenv("LIBCT_NO_SUCH", "now")
     assert paths.environment("LIBCT_NO_SUCH") == "now"
+
+
+def test_the_contents_of_a_file_and_of_pipes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 100000)
+    assert paths.contents(str(tmp_path / "file"), 200000) == b"x" * 100000
+    assert paths.contents(str(tmp_path / "file"), 7) == b"x" * 7
+    with pytest.raises(IsADirectoryError) as caught:
+        paths.contents(str(tmp_path), 7)
+    assert caught.value.filename == str(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    # It does not wait for a writer.
+    assert forked(lambda: paths.contents(str(tmp_path / "fifo"), 7), timeout=5) == b""
+    # With one it is read to its end, however slow he is, as a shell's <(command) is.
+    writer = subprocess.Popen(
+        ["sh", "-c", "echo one; sleep 0.2; echo two"], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    assert paths.contents(f"/proc/self/fd/{writer.stdout.fileno()}", 100) == b"one\ntwo\n"
+    assert writer.wait() == 0
+    writer.stdout.close()

@@ -187,6 +187,15 @@ def test_long_options_iversion_and_acl_take_the_old_call() -> None:
         assert step.calls[1].startswith('mount("overlay", "overlay", ')
 
 
+def test_an_escaped_comma_takes_the_old_call() -> None:
+    """Which Linux before 6.5 understands, and fsconfig(2) there does not."""
+    data = "lowerdir=/a\\,b:/c"
+    (step,) = mount_steps(libct.Mount("/o", "", "overlay", data=data), 0, opened=False)
+    assert step.calls[1].startswith('mount("overlay", "overlay", ')
+    (step,) = mount_steps(libct.Mount("/o", "", "overlay", data="lowerdir=/a\\:b"), 0, opened=False)
+    assert "fsopen" in step.calls[1]
+
+
 def test_recursive_attributes_and_propagation_come_last() -> None:
     mount = libct.Mount(
         "/tree",
