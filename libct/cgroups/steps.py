@@ -11,7 +11,7 @@ import posix
 
 from ..errors import StepProblem
 from ..loading.clock import backoff
-from ..loading.paths import is_directory, split
+from ..loading.paths import split
 from . import files, freezer
 from .files import REFUSALS, hinted
 
@@ -41,7 +41,7 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return
-        raise (_refused(error) if error.errno in REFUSALS else error) from None
+        raise (refused(error) if error.errno in REFUSALS else error) from None
     _refuse_frozen(directory)
 
 
@@ -109,74 +109,6 @@ def _refuse_frozen(directory: str) -> None:
             "resume what is in that one first, or choose another linux.cgroupsPath",
         )
     raise StepProblem(what, "choose another linux.cgroupsPath, or remove that group")
-
-
-def cgroup_enable_controllers(
-    context: Context, mount: str, below: str, needed: tuple[str, ...]
-) -> None:
-    """Let the groups on the way to this v2 group distribute all controllers there are.
-
-    needed: the controllers that limits were asked of; only without these it fails.
-    """
-    if not is_directory(f"{mount}/{below}"):  # it was refused, and optional
-        return
-    offered = files.read(f"{mount}/cgroup.controllers").split()
-    level, refused_by, problem = mount, mount, None
-    for name in below.split("/"):
-        error = _enable(level, offered) if offered else None
-        if error is not None:
-            refused_by, problem = level, error
-            offered = files.read(f"{level}/cgroup.subtree_control").split()
-        level += f"/{name}"
-    _make_threaded(f"{mount}/{below}", needed)
-    missing = [controller for controller in needed if controller not in offered]
-    if missing:
-        raise _not_enabled(refused_by, missing, problem) from problem
-
-
-def _enable(level: str, controllers: list[str]) -> OSError | None:
-    """Enable all of them, or each that can be; the last error."""
-    file = f"{level}/cgroup.subtree_control"
-    wanted = [f"+{controller}" for controller in controllers]
-    try:
-        files.write(file, " ".join(wanted))
-        return None
-    except PermissionError as error:
-        return error
-    except OSError as error:
-        problem = error
-    for controller in wanted:
-        try:
-            files.write(file, controller)
-        except OSError as error:
-            problem = error
-    return problem
-
-
-def _make_threaded(directory: str, needed: tuple[str, ...]) -> None:
-    """A group below one of threads must be one too (cgroup-v2, Threads)."""
-    if files.read(f"{directory}/cgroup.type").strip() != "domain invalid":
-        return
-    whole = [name for name in needed if name not in ("cpu", "cpuset", "pids")]
-    if whole:
-        raise StepProblem(
-            f"{directory!r} is in a threaded control group, where {' and '.join(whole)} cannot be"
-            " limited",
-            "choose another linux.cgroupsPath",
-        )
-    files.write(f"{directory}/cgroup.type", "threaded")
-
-
-def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSError | StepProblem:
-    what = " and ".join(missing)
-    if problem is None:
-        return StepProblem(
-            f"{what} cannot be enabled", f"{level}/cgroup.controllers does not offer it"
-        )
-    if problem.errno == errno.EBUSY:
-        why = "there are processes in that group itself; choose another linux.cgroupsPath"
-        return hinted(problem, why)
-    return _refused(problem) if problem.errno in REFUSALS else problem
 
 
 def cgroup_chown(context: Context, directory: str, uid: int) -> None:
@@ -275,7 +207,7 @@ def cgroup_check_memory(context: Context, directory: str, limit: int) -> None:
 # --- errors -----------------------------------------------------------------
 
 
-def _refused(error: OSError) -> OSError:
+def refused(error: OSError) -> OSError:
     if error.errno == errno.EROFS:
         return hinted(error, "the control groups are mounted read-only here")
     return hinted(error, f"an ordinary user can only limit groups of their own; {_DELEGATE}")
@@ -292,7 +224,7 @@ def _refined(path: str, error: OSError) -> OSError:
             f" have {file}",
         )
     if error.errno in REFUSALS:
-        return _refused(error)
+        return refused(error)
     if error.errno == errno.EBUSY and file.startswith("memory."):
         used, most = (
             files.read(f"{directory}/memory.{name}_in_bytes").strip()

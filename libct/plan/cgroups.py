@@ -11,7 +11,7 @@ def cgroup_mkdir(mount: str, below: str, optional: int) -> list[str]:
     return [f"mkdir({quote(f'{mount}/{below}')}, 0755)"]
 
 
-@operation("cgroups.steps", "enable the controllers for the control group {1} in {0}")
+@operation("cgroups.controllers", "enable the controllers for the control group {1} in {0}")
 def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
     return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
 
