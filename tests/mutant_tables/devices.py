@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import Mutant
 
 _STEPS = "tests/unit/test_cgroups_steps.py::"
+_V1 = "tests/kernel/test_cgroups_v1.py::"
+_V2 = "tests/kernel/test_cgroups_v2.py::"
 _THREADED = "tests/kernel/test_cgroups_threaded.py::"
 
 _THREADS = [
@@ -52,4 +54,84 @@ _THREADS = [
     ),
 ]
 
-MUTANTS = [*_THREADS]
+_KILLING = [
+    Mutant(
+        "what forks is frozen to be killed",
+        "cgroups/killing.py",
+        '    _freeze(directories, "1", "FROZEN")\n',
+        "    pass\n",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "what has forked until it was frozen is killed, too",
+        "cgroups/killing.py",
+        "            if not found:\n                break\n",
+        "            break\n",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "many are frozen at once",
+        "cgroups/killing.py",
+        "many = len(found) > _MANY or ",
+        "many = ",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "who ends a group that he is in does not freeze himself",
+        "cgroups/killing.py",
+        " and own not in present:",
+        ":",
+        (_V2 + "test_who_is_in_the_group_himself_is_not_frozen",),
+    ),
+    Mutant(
+        "what is frozen to be killed is thawed",
+        "cgroups/killing.py",
+        '        _freeze(directories, "0", "THAWED")\n',
+        "        pass\n",
+        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
+    ),
+    Mutant(
+        "what v1 has frozen is thawed to die",
+        "cgroups/killing.py",
+        "        thaw(directories)\n        if len(found)",
+        "        if len(found)",
+        (_V1 + "test_killing_gets_frozen_and_forking_processes",),
+    ),
+    Mutant(
+        "what v1 has frozen in groups below is thawed to die",
+        "cgroups/killing.py",
+        "for path in reversed(list(files.tree(directory))):",
+        "for path in [directory]:",
+        (_V1 + "test_killing_gets_what_is_frozen_below",),
+    ),
+    Mutant(
+        "what cannot end for a group above is told at once",
+        "cgroups/killing.py",
+        "        if now - progress > _ABOVE_SECONDS:\n",
+        "        if False:\n",
+        (_V1 + "test_what_a_group_above_has_frozen_is_told_at_once",),
+    ),
+    Mutant(
+        "as long as some end, it is waited for the others",
+        "cgroups/killing.py",
+        "            fewest, progress = len(found), now\n",
+        "            pass\n",
+        (_V2 + "test_who_ends_late_is_waited_for_while_others_end",),
+    ),
+    Mutant(
+        "what is spared is not killed with its group",
+        "cgroups/killing.py",
+        "    if not reused and not spared.intersection(present):\n",
+        "    if not reused:\n",
+        (_V2 + "test_what_is_spared_lives_on",),
+    ),
+    Mutant(
+        "what is spared is not killed one by one",
+        "cgroups/killing.py",
+        "found := [pid for pid in present if pid not in spared]",
+        "found := [pid for pid in present]",
+        (_V1 + "test_what_is_spared_lives_on",),
+    ),
+]
+
+MUTANTS = [*_THREADS, *_KILLING]
