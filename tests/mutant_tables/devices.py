@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import Mutant
 
 _STEPS = "tests/unit/test_cgroups_steps.py::"
+_DEVICES = "tests/unit/test_devices.py::"
+_SHOW = "tests/unit/test_cli_show.py::"
 _V1 = "tests/kernel/test_cgroups_v1.py::"
 _V2 = "tests/kernel/test_cgroups_v2.py::"
 _THREADED = "tests/kernel/test_cgroups_threaded.py::"
@@ -134,4 +136,28 @@ _KILLING = [
     ),
 ]
 
-MUTANTS = [*_THREADS, *_KILLING]
+_PROGRAM = [
+    Mutant(
+        "a plan shows the instructions of a device program",
+        "cli/show.py",
+        "for line in _program(step))",
+        "for line in ())",
+        (_SHOW + "test_the_instructions_of_a_device_program_are_shown",),
+    ),
+    Mutant(
+        "what several ways have set differently is not known",
+        "cgroups/devices/disassembler.py",
+        "if before.get(name) == what}",
+        "}",
+        (_DEVICES + "test_what_is_not_known_any_more_is_not_said",),
+    ),
+    Mutant(
+        "a register that is set is known for what is in it, and not for what was",
+        "cgroups/devices/disassembler.py",
+        "            state[register] = about\n",
+        "            state.setdefault(register, about)\n",
+        (_DEVICES + "test_a_program_is_read",),
+    ),
+]
+
+MUTANTS = [*_THREADS, *_KILLING, *_PROGRAM]

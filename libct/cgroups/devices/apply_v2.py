@@ -10,8 +10,7 @@ from ...syscalls.constants import RLIM_INFINITY, RLIMITS
 from ...syscalls.process import prlimit
 from .. import files
 from ..files import hinted
-from .program import assemble
-from .rules import ALLOW
+from .program import needed_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def cgroup_devices_v2(
     optional: a refusal for want of permission is no error, as in a user
     namespace, where nobody may attach programs and few can make device nodes.
     """
-    unlimited = default == ALLOW and not exceptions
+    program = needed_program(default, exceptions)
     ledger: Ledger | None = context.values.get("ledger")  # of a start
     try:
         group = files.open_file(directory, posix.O_RDONLY | posix.O_DIRECTORY)
@@ -38,14 +37,14 @@ def cgroup_devices_v2(
             return
         raise
     try:
-        replace_programs(group, None if unlimited else assemble(default, exceptions))
-        if ledger is not None and not unlimited:
+        replace_programs(group, program)
+        if ledger is not None and program is not None:
             ledger.restrict(directory)
     except OSError as error:
         if optional and error.errno in (errno.EPERM, errno.EACCES):
             return
         # Where all is allowed, a kernel without programs does no harm.
-        if unlimited and error.errno in (errno.EINVAL, errno.EPERM, errno.ENOSYS):
+        if program is None and error.errno in (errno.EINVAL, errno.EPERM, errno.ENOSYS):
             return
         raise _hinted(error) from None
     finally:
