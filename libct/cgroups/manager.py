@@ -71,6 +71,10 @@ class Manager:
         """Change limits of existing groups, device access included; CgroupError for bad ones."""
         raise NotImplementedError
 
+    def device_steps(self, resources: Resources) -> list[Step]:
+        """Those of limit_steps that change the access to devices, whatever there is now."""
+        raise NotImplementedError
+
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         """How a process that is cloned for that enters the v1 groups by itself.
 

@@ -127,12 +127,23 @@ class V1Manager(Manager):
     def limit_steps(self, resources: Resources) -> list[Step]:
         access, problems = device_access(resources)
         refuse(_limit_problems(resources, self._paths) + problems)
-        planned = []
+        planned: list[Step] = []
         for file, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
             if value:
                 path = f"{self._paths['cpuset']}/cpuset.{file}"
                 planned.append(steps.cgroup_write(path, value, why=place(f"cpu.{file}")))
-        return planned + self._limits(resources) + self._devices(access, fresh=0)
+        planned += self._limits(resources)
+        # Where the default is to allow, the kernel does not list the exceptions: they would
+        # all be written again, and for a moment there were none.
+        if access is not None and access[0] == "allow" and access == self._recorded_access():
+            return planned
+        return planned + self.device_steps(resources)
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self._devices(device_access(resources)[0], fresh=0)
+
+    def _recorded_access(self) -> DeviceAccess | None:
+        return device_access(self.cgroup.resources)[0]
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         required, optional = self._joined(without_v2=True)

@@ -102,13 +102,15 @@ class V2Manager(Manager):
         )
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        access, problems = device_access(resources)
-        refuse(_swap_problems(resources) + problems)
+        refuse(_swap_problems(resources) + device_access(resources)[1])
         check = []
         if resources.memory_check_before_update and resources.memory > 0:
             why = place("memory.checkBeforeUpdate")
             check.append(steps.cgroup_check_memory(self._directory, resources.memory, why=why))
-        return check + self._limits(resources) + self._devices(access, False)
+        return check + self._limits(resources) + self.device_steps(resources)
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self._devices(device_access(resources)[0], False)
 
     def join_steps(self) -> list[Step]:
         directory = (self._directory,)

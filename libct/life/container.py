@@ -386,13 +386,18 @@ class Container:
             try:
                 manager.set(config.cgroups.resources)
             except BaseException:
+                from ..cgroups.perform import perform
+
                 manager.set(before)
+                perform(manager.device_steps(before))
                 raise
             changed = record.config.copy()
             assert changed.cgroups is not None
             # Left out of a change, device rules are in force all the same.
             resources = config.cgroups.resources
-            changed.cgroups.resources = resources.copy(skip_devices=before.skip_devices)
+            left = before.skip_devices and resources.skip_devices
+            devices = before.devices if resources.skip_devices else resources.devices
+            changed.cgroups.resources = resources.copy(skip_devices=left, devices=devices)
             record.config = changed
             held.write(record)
 

@@ -7,6 +7,9 @@ from . import Mutant
 _STEPS = "tests/unit/test_cgroups_steps.py::"
 _DEVICES = "tests/unit/test_devices.py::"
 _SHOW = "tests/unit/test_cli_show.py::"
+_KERNEL = "tests/kernel/test_cgroups_devices.py::"
+_PLANS = "tests/unit/test_cgroups_plan.py::"
+_UPDATE = "tests/unit/test_cli_update.py::"
 _V1 = "tests/kernel/test_cgroups_v1.py::"
 _V2 = "tests/kernel/test_cgroups_v2.py::"
 _THREADED = "tests/kernel/test_cgroups_threaded.py::"
@@ -160,4 +163,42 @@ _PROGRAM = [
     ),
 ]
 
-MUTANTS = [*_THREADS, *_KILLING, *_PROGRAM]
+_CHANGES = [
+    Mutant(
+        "rules that are in force load no program",
+        "cgroups/devices/apply_v2.py",
+        "                return False\n            loaded",
+        "                pass\n            loaded",
+        (_KERNEL + "test_the_same_rules_load_nothing",),
+    ),
+    Mutant(
+        "another program is not taken for the one that is asked for",
+        "cgroups/devices/apply_v2.py",
+        " and _is_loaded(old[0], program):",
+        ":",
+        (_KERNEL + "test_the_same_rules_load_nothing",),
+    ),
+    Mutant(
+        "a program that is attached as the only one is replaced as such",
+        "cgroups/devices/apply_v2.py",
+        "            if old and flags != bpf.BPF_F_ALLOW_MULTI:\n",
+        "            if False:\n",
+        (_KERNEL + "test_a_program_that_allows_no_others_is_replaced_at_once",),
+    ),
+    Mutant(
+        "v1 does not write exceptions again that it has",
+        "cgroups/v1.py",
+        'access[0] == "allow" and access == self._recorded_access():',
+        "False:",
+        (_PLANS + "test_exceptions_that_v1_does_not_list_are_not_written_again",),
+    ),
+    Mutant(
+        "rules of devices in a file are applied",
+        "cli/update.py",
+        "skip_devices=not asked.devices)",
+        "skip_devices=True)",
+        (_UPDATE + "test_rules_of_devices_take_the_place_of_all",),
+    ),
+]
+
+MUTANTS = [*_CHANGES, *_THREADS, *_KILLING, *_PROGRAM]

@@ -8,6 +8,7 @@ import posix
 from ...syscalls import bpf
 from ...syscalls.constants import RLIM_INFINITY, RLIMITS
 from ...syscalls.process import prlimit
+from ...syscalls.userns import in_user_namespace
 from .. import files
 from ..files import hinted
 from .program import needed_program
@@ -37,8 +38,8 @@ def cgroup_devices_v2(
             return
         raise
     try:
-        replace_programs(group, program)
-        if ledger is not None and program is not None:
+        changed = replace_programs(group, program)
+        if changed and ledger is not None and program is not None:
             ledger.restrict(directory)
     except OSError as error:
         if optional and error.errno in (errno.EPERM, errno.EACCES):
@@ -51,34 +52,67 @@ def cgroup_devices_v2(
         posix.close(group)
 
 
-def replace_programs(group: int, program: bytes | None) -> None:
+def replace_programs(group: int, program: bytes | None) -> bool:
     """Make program the one device program of a group, at once if there is one now.
 
     group: a descriptor of its directory, borrowed.  program: None to have none.
     Of several programs each must allow an access, so those that were there
     before must go; the new one is in place first.
+
+    False where it is what there is, and nothing was done.
     """
-    _, present = bpf.prog_query(group)
-    old = [bpf.prog_get_fd_by_id(number) for number in present]
+    flags, present = bpf.prog_query(group)
+    old: list[int] = []
     loaded = -1
     try:
+        for number in present:
+            try:
+                old.append(bpf.prog_get_fd_by_id(number))
+            except FileNotFoundError:
+                continue  # somebody has detached it just now
         if program is not None:
+            if len(old) == 1 and flags == bpf.BPF_F_ALLOW_MULTI and _is_loaded(old[0], program):
+                return False
             loaded = _load(program)
+            if old and flags != bpf.BPF_F_ALLOW_MULTI:
+                # Attached as the only one: another one of that kind takes its place.
+                bpf.prog_attach(group, loaded, flags=flags)
+                return True
             if len(old) == 1:
                 try:
                     bpf.prog_attach(group, loaded, flags=bpf.BPF_F_ALLOW_MULTI, replace=old[0])
-                    return
+                    return True
                 except OSError as error:
-                    # Before Linux 5.6, or the old one was attached without ALLOW_MULTI.
-                    if error.errno not in (errno.EINVAL, errno.EPERM, errno.ENOENT):
+                    # Before Linux 5.6, or it was detached meanwhile.
+                    if error.errno not in (errno.EINVAL, errno.ENOENT):
                         raise
             bpf.prog_attach(group, loaded, flags=bpf.BPF_F_ALLOW_MULTI)
         for former in old:
-            bpf.prog_detach(group, former)
+            try:
+                bpf.prog_detach(group, former)
+            except FileNotFoundError:
+                continue  # somebody else was faster
+        return bool(old) or program is not None
     finally:
         for fd in (*old, loaded):
             if fd >= 0:
                 posix.close(fd)
+
+
+def _is_loaded(fd: int, program: bytes) -> bool:
+    """Whether these are the instructions of a program that is loaded.
+
+    Its tag is half of a digest: bpf_prog_calc_tag() in kernel/bpf/core.c.
+    """
+    import hashlib
+
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            tag = file.read().partition("\nprog_tag:")[2].partition("\n")[0].strip()
+    except OSError:
+        return False  # without a procfs nobody knows
+    digests = (hashlib.sha1, hashlib.sha256)  # since Linux 6.18 the latter
+    return tag in [one(program, usedforsecurity=False).hexdigest()[:16] for one in digests]
 
 
 def _load(program: bytes) -> int:
@@ -112,8 +146,14 @@ def _allow_locked(before: tuple[int, int]) -> None:
 
 
 def _hinted(error: OSError) -> OSError:
+    if error.errno in (errno.EPERM, errno.EACCES) and in_user_namespace():
+        return hinted(error, "nobody may attach device programs in a user namespace")
     if error.errno == errno.EPERM:
-        return hinted(error, "device programs need CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN")
+        return hinted(
+            error,
+            "device programs need CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN; before Linux 5.11"
+            " also CAP_SYS_RESOURCE or a higher limit of locked memory (ulimit -l)",
+        )
     if error.errno in (errno.EINVAL, errno.ENOSYS):
         return hinted(error, "the kernel must have CONFIG_CGROUP_BPF")
     return error
