@@ -139,6 +139,16 @@ _KILLING = [
     ),
 ]
 
+_FROZEN = [
+    Mutant(
+        "what a group above has frozen is not entered",
+        "life/starting.py",
+        "            if manager is not None and not ignore_paused:\n",
+        "            if False:\n",
+        ("tests/kernel/test_exec_cgroup.py::test_v2_that_a_group_above_has_frozen_is_not_entered",),
+    ),
+]
+
 _PROGRAM = [
     Mutant(
         "a plan shows the instructions of a device program",
@@ -201,4 +211,4 @@ _CHANGES = [
     ),
 ]
 
-MUTANTS = [*_CHANGES, *_THREADS, *_KILLING, *_PROGRAM]
+MUTANTS = [*_CHANGES, *_FROZEN, *_THREADS, *_KILLING, *_PROGRAM]
