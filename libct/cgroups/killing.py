@@ -22,6 +22,7 @@ from _signal import SIGKILL
 from ..errors import CgroupError
 from ..loading.clock import backoff
 from ..loading.paths import split
+from ..syscalls import pidfds
 from . import files
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ _FORKS_SECONDS = 0.01  # after which it is assumed that they fork away from bein
 _ABOVE_SECONDS = 0.1  # after which they may be frozen by a group above
 _MANY = 50  # processes, which are frozen at once: killing them takes time in which they fork
 _LOOKS = 20  # for what has been forked, which two are enough for, if nobody thaws the group
+_AT_ONCE = 50  # processes that are opened
 _V1, _V2 = "freezer.state", "cgroup.freeze"
 
 
@@ -62,7 +64,7 @@ def kill(
         if many and not killed.issuperset(found) and own not in present:
             _kill_frozen(directories, found, spared)
         else:
-            _kill(found)
+            _kill(directories, found)
         killed.update(found)
         thaw(directories)
         if len(found) < fewest:
@@ -82,7 +84,7 @@ def _kill_frozen(directories: Collection[str], found: list[int], spared: set[int
     try:
         killed: set[int] = set()
         for _ in range(_LOOKS):
-            _kill(found)
+            _kill(directories, found)
             killed.update(found)
             found = [pid for pid in running(directories) if pid not in killed | spared]
             if not found:
@@ -166,11 +168,36 @@ def _write(path: str, text: str) -> bool:
     return True
 
 
-def _kill(pids: Collection[int]) -> None:
-    for pid in pids:
+def _kill(directories: Collection[str], pids: list[int]) -> None:
+    """Signal those that still are in the groups.
+
+    What forks makes the numbers go round, and one that has been read may be that of somebody
+    else's process by now.  A process that was opened first and is listed after that is meant.
+    """
+    for start in range(0, len(pids), _AT_ONCE):
+        opened: list[tuple[int, int]] = []
         try:
+            for pid in pids[start : start + _AT_ONCE]:
+                opened.append((pid, pidfds.find(pid)))
+            present = set(running(directories))
+            for pid, pidfd in opened:
+                if pid in present:
+                    _send(pid, pidfd)
+        except OSError as error:
+            raise CgroupError(f"cannot kill process {pid}: {error.strerror}") from error
+        finally:
+            for _, pidfd in opened:
+                if pidfd >= 0:
+                    posix.close(pidfd)
+
+
+def _send(pid: int, pidfd: int) -> None:
+    try:
+        if pidfd >= 0:
+            pidfds.send(pidfd, SIGKILL)
+        else:  # the number of a thread, in a group of threads
             posix.kill(pid, SIGKILL)
-        except ProcessLookupError:
-            continue  # it has ended
-        except PermissionError:
-            raise CgroupError(f"cannot kill process {pid}: it is another user's") from None
+    except ProcessLookupError:
+        pass  # it has ended
+    except PermissionError:
+        raise CgroupError(f"cannot kill process {pid}: it is another user's") from None

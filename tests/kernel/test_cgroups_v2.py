@@ -262,13 +262,13 @@ def test_what_forks_away_is_frozen_before_it_is_killed(
     def body(manager: Manager) -> None:
         directory = manager.cgroup_directory()
 
-        def kill_late(pids: Collection[int]) -> None:
+        def kill_late(groups: Collection[str], pids: list[int]) -> None:
             """What runs, or is yet to be stopped, has forked just before."""
             if len(started) < 100 and not born.issuperset(pids):
                 started.append(sleeper(manager))
                 if files.read(f"{directory}/cgroup.freeze") == "1\n":
                     born.add(started[-1])
-            kill(pids)
+            kill(groups, pids)
 
         started.append(sleeper(manager))
         monkeypatch.setattr(killing, "_kill", kill_late)
@@ -302,7 +302,7 @@ def test_who_ends_late_is_waited_for_while_others_end(monkeypatch: pytest.Monkey
     """Thousands take longer than one may."""
     monkeypatch.setattr(killing, "_SECONDS", 0.5)
 
-    def end_one(pids: Collection[int]) -> None:
+    def end_one(groups: Collection[str], pids: list[int]) -> None:
         os.kill(max(pids), signal.SIGKILL)
         time.sleep(0.2)
 
@@ -313,10 +313,38 @@ def test_who_ends_late_is_waited_for_while_others_end(monkeypatch: pytest.Monkey
         manager.kill()
         assert [answer(pid) for pid in pids] == [-signal.SIGKILL] * 6
         pids = [sleeper(manager) for _ in range(6)]
-        monkeypatch.setattr(killing, "_kill", lambda pids: None)
+        monkeypatch.setattr(killing, "_kill", lambda groups, pids: None)
         with pytest.raises(CgroupError, match=rf"processes {pids[0]} .* \.\.\. do not end"):
             manager.kill()
         monkeypatch.undo()
+
+    with_group(body)
+
+
+def test_a_number_that_is_somebody_elses_by_now_is_not_signalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the numbers of processes have gone round since the group was looked at."""
+    without_kill(monkeypatch)
+    tree_pids, looks = files.tree_pids, []
+
+    def body(manager: Manager) -> None:
+        pid, other = sleeper(manager), os.fork()
+        if other == 0:
+            time.sleep(100)
+            os._exit(0)
+
+        def outdated(directory: str) -> list[int]:
+            found = tree_pids(directory)
+            looks.append(directory)
+            return [*found, other] if len(looks) == 1 else found
+
+        monkeypatch.setattr(files, "tree_pids", outdated)
+        manager.kill()
+        assert answer(pid) == -signal.SIGKILL
+        assert os.waitpid(other, os.WNOHANG) == (0, 0)
+        os.kill(other, signal.SIGTERM)
+        assert answer(other) == -signal.SIGTERM
 
     with_group(body)
 

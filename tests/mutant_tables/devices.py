@@ -173,6 +173,16 @@ _PROGRAM = [
     ),
 ]
 
+_NUMBERS = [
+    Mutant(
+        "a number that is somebody else's by now is not signalled",
+        "cgroups/killing.py",
+        "                if pid in present:\n",
+        "                if True:\n",
+        (_V2 + "test_a_number_that_is_somebody_elses_by_now_is_not_signalled",),
+    ),
+]
+
 _CHANGES = [
     Mutant(
         "rules that are in force load no program",
@@ -211,4 +221,4 @@ _CHANGES = [
     ),
 ]
 
-MUTANTS = [*_CHANGES, *_FROZEN, *_THREADS, *_KILLING, *_PROGRAM]
+MUTANTS = [*_CHANGES, *_NUMBERS, *_FROZEN, *_THREADS, *_KILLING, *_PROGRAM]
