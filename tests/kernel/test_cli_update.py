@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from libct.cgroups.layout import detect
 from libct.config import DeviceRule
 from libct.life.container import load
 from tests.support import (
@@ -166,6 +167,30 @@ def test_rules_of_devices_that_cannot_be_change_nothing(
     assert not reads(limited, "kmsg")
     assert pids_max(limited) == "50"
     assert not rules(limited)[0].allow
+
+
+@requires("cgroup1")
+def test_access_that_the_kernel_refuses_halfway_is_as_before(tmp_path: Path, rootfs: Path) -> None:
+    """The group above has access to the one device, and not to the other."""
+    name, path = unique(), unique()
+    above = Path(detect().controllers["devices"].mount, path)
+    above.mkdir()
+    (above / "devices.deny").write_text("c 1:4 r")
+    linux = {"cgroupsPath": f"/{path}/a"}
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"], linux=linux)
+    try:
+        libct("run", "-d", "-b", bundle, name, check=True)
+        listed = (above / "a/devices.list").read_text()
+        done = update_devices(name, KMSG, {**KMSG, "minor": 4})
+        assert done.returncode == 1
+        assert "the control group above does not have that access itself" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted((above / "a/devices.list").read_text()) == sorted(listed)
+        assert update_devices(name, KMSG).returncode == 0
+        assert (above / "a/devices.list").read_text().count("1:11 r") == 1
+    finally:
+        libct("delete", "--force", name, check=True)
+        above.rmdir()
 
 
 def test_limits_from_a_file(limited: str, tmp_path: Path) -> None:
