@@ -123,6 +123,9 @@ def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSE
             f"{what} cannot be enabled", f"{level}/cgroup.controllers does not offer it"
         )
     if problem.errno == errno.EBUSY:
-        why = "there are processes in that group itself; choose another linux.cgroupsPath"
+        why = (
+            "there are processes in that group itself: move them to a group below it, or choose"
+            " another linux.cgroupsPath"
+        )
         return hinted(problem, why)
     return refused(problem) if problem.errno in REFUSALS else problem

@@ -185,18 +185,18 @@ _NUMBERS = [
 
 _CHANGES = [
     Mutant(
-        "rules that are in force load no program",
+        "the program of rules that are in force stays",
         "cgroups/devices/apply_v2.py",
-        "                return False\n            loaded",
-        "                pass\n            loaded",
-        (_KERNEL + "test_the_same_rules_load_nothing",),
+        "                return False\n            if old",
+        "                pass\n            if old",
+        (_KERNEL + "test_the_same_rules_leave_the_program_that_is_there",),
     ),
     Mutant(
         "another program is not taken for the one that is asked for",
         "cgroups/devices/apply_v2.py",
-        " and _is_loaded(old[0], program):",
+        " and _is_same(old[0], loaded):",
         ":",
-        (_KERNEL + "test_the_same_rules_load_nothing",),
+        (_KERNEL + "test_the_same_rules_leave_the_program_that_is_there",),
     ),
     Mutant(
         "a program that is attached as the only one is replaced as such",

@@ -59,7 +59,7 @@ def replace_programs(group: int, program: bytes | None) -> bool:
     Of several programs each must allow an access, so those that were there
     before must go; the new one is in place first.
 
-    False where it is what there is, and nothing was done.
+    False where it is what there is, which stays.
     """
     flags, present = bpf.prog_query(group)
     old: list[int] = []
@@ -71,9 +71,9 @@ def replace_programs(group: int, program: bytes | None) -> bool:
             except FileNotFoundError:
                 continue  # somebody has detached it just now
         if program is not None:
-            if len(old) == 1 and flags == bpf.BPF_F_ALLOW_MULTI and _is_loaded(old[0], program):
-                return False
             loaded = _load(program)
+            if len(old) == 1 and flags == bpf.BPF_F_ALLOW_MULTI and _is_same(old[0], loaded):
+                return False
             if old and flags != bpf.BPF_F_ALLOW_MULTI:
                 # Attached as the only one: another one of that kind takes its place.
                 bpf.prog_attach(group, loaded, flags=flags)
@@ -99,20 +99,19 @@ def replace_programs(group: int, program: bytes | None) -> bool:
                 posix.close(fd)
 
 
-def _is_loaded(fd: int, program: bytes) -> bool:
-    """Whether these are the instructions of a program that is loaded.
+def _is_same(one: int, other: int) -> bool:
+    """Whether two programs consist of the same instructions."""
+    tag = _tag(one)
+    return bool(tag) and tag == _tag(other)
 
-    Its tag is half of a digest: bpf_prog_calc_tag() in kernel/bpf/core.c.
-    """
-    import hashlib
 
+def _tag(program: int) -> str:
+    """A digest of its instructions, which the kernel makes (proc(5), /proc/pid/fdinfo); or ""."""
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-            tag = file.read().partition("\nprog_tag:")[2].partition("\n")[0].strip()
+        with open(f"/proc/self/fdinfo/{program}", encoding="ascii") as file:
+            return file.read().partition("\nprog_tag:")[2].partition("\n")[0].strip()
     except OSError:
-        return False  # without a procfs nobody knows
-    digests = (hashlib.sha1, hashlib.sha256)  # since Linux 6.18 the latter
-    return tag in [one(program, usedforsecurity=False).hexdigest()[:16] for one in digests]
+        return ""  # without a procfs
 
 
 def _load(program: bytes) -> int:
