@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import posix
 
-from ..errors import CgroupError
+from ..errors import CgroupError, Error
 from ..loading.clock import backoff
 from ..loading.paths import is_directory, split
+from ..syscalls import procfs
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
 
@@ -113,7 +114,7 @@ def read_count(path: str, key: str) -> int:
 def pids(directory: str) -> list[int]:
     """The processes in one group, those in groups below it left out.
 
-    A group of threads alone (cgroup.type "threaded") gives the ids of threads.
+    A group of threads alone (cgroup.type "threaded") does not list them.
     """
     try:
         listed = read(f"{directory}/cgroup.procs")
@@ -121,7 +122,21 @@ def pids(directory: str) -> list[int]:
         if error.errno != errno.EOPNOTSUPP:
             raise
         listed = read(f"{directory}/cgroup.threads")
+        return list(dict.fromkeys(_process_of(int(word)) for word in listed.split()))
     return [int(word) for word in listed.split()]
+
+
+def _process_of(thread: int) -> int:
+    """The process of a thread; the thread where that cannot be told, which is as good to kill."""
+    try:
+        fd = posix.open(procfs.path(thread, "status"), posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            text = posix.read(fd, 512)
+        finally:
+            posix.close(fd)
+        return int(text.partition(b"\nTgid:")[2].split()[0])
+    except (OSError, Error, IndexError):
+        return thread  # it has ended, or is hidden, or is not in the pid namespace of /proc
 
 
 def tree(directory: str) -> Iterator[str]:

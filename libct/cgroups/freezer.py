@@ -40,6 +40,17 @@ def stops(directory: str) -> bool:
     )
 
 
+def stopping(paths: Mapping[str, str]) -> str:
+    """Which of a container's groups stops what enters it; "" where none does.
+
+    paths: as of frozen(), which does not see that v2 has frozen a group above.
+    """
+    for name in ("freezer", ""):
+        if name in paths and stops(paths[name]):
+            return paths[name]
+    return ""
+
+
 def frozen_above(directory: str) -> str:
     """The nearest group above this one that has been frozen itself; "" where none is seen."""
     path = split(directory)[0]

@@ -1,12 +1,15 @@
 """Ending all that runs in control groups, of either version and both at once.
 
-One write to cgroup.kill does it with v2 since Linux 5.14.  Elsewhere the
-processes are frozen, so that none forks away from the list, killed, and thawed:
-a process that v1 has frozen does not die, and a container may have frozen groups
-below its own by itself.
+One write to cgroup.kill does it with v2 since Linux 5.14, but for threaded groups.  Elsewhere
+the processes are killed one by one, and frozen before that where they are many or fork away
+from the list.  From when a group is to be frozen each process in it can fork once more at the
+most, for what is born in there never gets to run, and none forks that SIGKILL has been sent
+to.  So all have got it when a look finds none that has not, and nobody waits until the group
+says that it is frozen.  Then it is thawed: what v1 has frozen does not die, and a container
+may have frozen groups below its own by itself.
 
 Sources: the kernel's admin-guide/cgroup-v2, cgroup.kill, and
-admin-guide/cgroup-v1/freezer-subsystem.
+admin-guide/cgroup-v1/freezer-subsystem; copy_process() in kernel/fork.c.
 """
 
 from __future__ import annotations
@@ -19,15 +22,19 @@ from _signal import SIGKILL
 from ..errors import CgroupError
 from ..loading.clock import backoff
 from ..loading.paths import split
+from ..syscalls import pidfds
 from . import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_SECONDS = 10.0  # that processes may take to end by SIGKILL
+_SECONDS = 10.0  # within which one more of the processes has to end by SIGKILL
 _FORKS_SECONDS = 0.01  # after which it is assumed that they fork away from being killed
-_FREEZE_SECONDS = 0.1  # that they may take to freeze, before they are killed all the same
+_ABOVE_SECONDS = 0.1  # after which they may be frozen by a group above
+_MANY = 50  # processes, which are frozen at once: killing them takes time in which they fork
+_LOOKS = 20  # for what has been forked, which two are enough for, if nobody thaws the group
+_AT_ONCE = 50  # processes that are opened
 _V1, _V2 = "freezer.state", "cgroup.freeze"
 
 
@@ -39,25 +46,64 @@ def kill(
     spare: processes that live on.
     reused: the groups are to take other processes, which Linux 6.18 may kill as well after
         cgroup.kill (ledger.py, discard).
-    CgroupError if others live on for ten seconds.
+    CgroupError if others live on, and none of them has ended for ten seconds.
     """
-    spared = {0, posix.getpid(), *spare}  # 0 is one that this pid namespace does not see
-    if not reused and not spared.intersection(running(directories)):
+    own = posix.getpid()
+    spared = {0, own, *spare}  # 0 is one that this pid namespace does not see
+    present = running(directories)
+    if not reused and not spared.intersection(present):
         for directory in directories:
             _write(f"{directory}/cgroup.kill", "1")
-    start, waiting = time.monotonic(), backoff(_SECONDS)
-    while found := [pid for pid in running(directories) if pid not in spared]:
-        forks = time.monotonic() - start > _FORKS_SECONDS
-        if forks:
-            _freeze(directories)
-        for pid in running(directories) if forks else found:
-            if pid not in spared:
-                _kill(pid)
+    start = progress = time.monotonic()
+    waiting, fewest = backoff(_SECONDS), len(present)
+    killed: set[int] = set()
+    while found := [pid for pid in present if pid not in spared]:
+        now = time.monotonic()
+        many = len(found) > _MANY or now - start > _FORKS_SECONDS
+        # Who is in there himself would never thaw it.
+        if many and not killed.issuperset(found) and own not in present:
+            _kill_frozen(directories, found, spared)
+        else:
+            _kill(directories, found)
+        killed.update(found)
         thaw(directories)
-        if forks:
-            _thaw_v2(directories)
+        if len(found) < fewest:
+            fewest, progress = len(found), now
+        if now - progress > _ABOVE_SECONDS:
+            _refuse_frozen(directories, found)
+        if now - progress > _SECONDS:
+            raise CgroupError(f"processes {_listed(found)} do not end by SIGKILL")
         if not next(waiting):
-            raise CgroupError(f"processes {found} do not end by SIGKILL")
+            waiting = backoff(_SECONDS)
+        present = running(directories)
+
+
+def _kill_frozen(directories: Collection[str], found: list[int], spared: set[int]) -> None:
+    """Kill what has been found, and what it has forked until it was frozen."""
+    _freeze(directories, "1", "FROZEN")
+    try:
+        killed: set[int] = set()
+        for _ in range(_LOOKS):
+            _kill(directories, found)
+            killed.update(found)
+            found = [pid for pid in running(directories) if pid not in killed | spared]
+            if not found:
+                break
+    finally:
+        _freeze(directories, "0", "THAWED")
+
+
+def _refuse_frozen(directories: Collection[str], found: list[int]) -> None:
+    above = frozen_above(directories)
+    if above:
+        raise CgroupError(
+            f"processes {_listed(found)} cannot end, as the control group {above!r} above their own"
+            " is frozen; resume what is in that one first"
+        )
+
+
+def _listed(pids: list[int]) -> str:
+    return " ".join(map(str, pids[:5])) + (" ..." if pids[5:] else "")
 
 
 def running(directories: Collection[str]) -> list[int]:
@@ -104,26 +150,11 @@ def _reads(path: str, text: str) -> bool:
         return False  # of another controller, or gone
 
 
-def _thaw_v2(directories: Collection[str]) -> None:
+def _freeze(directories: Collection[str], v2: str, v1: str) -> None:
+    """Have them stop, or run on, as far as that is for us to say; it is not waited for."""
     for directory in directories:
-        _write(f"{directory}/{_V2}", "0")
-
-
-def _freeze(directories: Collection[str]) -> None:
-    """Stop them, as far as that can be done at once."""
-    for directory in directories:
-        if _write(f"{directory}/{_V2}", "1"):
-            waits_for, file = "frozen 1", f"{directory}/cgroup.events"
-        elif _write(f"{directory}/{_V1}", "FROZEN"):
-            waits_for, file = "FROZEN", f"{directory}/{_V1}"
-        else:
-            continue
-        waiting = backoff(_FREEZE_SECONDS)
-        try:
-            while waits_for not in files.read(file).splitlines() and next(waiting):
-                pass
-        except OSError:
-            continue  # the group went
+        if not _write(f"{directory}/{_V2}", v2):
+            _write(f"{directory}/{_V1}", v1)
 
 
 def _write(path: str, text: str) -> bool:
@@ -137,9 +168,35 @@ def _write(path: str, text: str) -> bool:
     return True
 
 
-def _kill(pid: int) -> None:
+def _kill(directories: Collection[str], pids: list[int]) -> None:
+    """Signal those that still are in the groups.
+
+    What forks makes the numbers go round, and one that has been read may be that of somebody
+    else's process by now.  A process that was opened first and is listed after that is meant.
+    """
+    for start in range(0, len(pids), _AT_ONCE):
+        opened: list[tuple[int, int]] = []
+        try:
+            for pid in pids[start : start + _AT_ONCE]:
+                opened.append((pid, pidfds.find(pid)))
+            present = set(running(directories))
+            for pid, pidfd in opened:
+                if pid in present:
+                    _send(pid, pidfd)
+        except OSError as error:
+            raise CgroupError(f"cannot kill process {pid}: {error.strerror}") from error
+        finally:
+            for _, pidfd in opened:
+                if pidfd >= 0:
+                    posix.close(pidfd)
+
+
+def _send(pid: int, pidfd: int) -> None:
     try:
-        posix.kill(pid, SIGKILL)
+        if pidfd >= 0:
+            pidfds.send(pidfd, SIGKILL)
+        else:  # the number of a thread, in a group of threads
+            posix.kill(pid, SIGKILL)
     except ProcessLookupError:
         pass  # it has ended
     except PermissionError:

@@ -71,7 +71,7 @@ class Manager:
         raise NotImplementedError
 
     def device_steps(self, resources: Resources) -> list[Step]:
-        """Those of limit_steps that change the access to devices."""
+        """Those of limit_steps that change the access to devices, whatever there is now."""
         raise NotImplementedError
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:

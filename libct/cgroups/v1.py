@@ -128,12 +128,20 @@ class V1Manager(Manager):
         return planned + self._devices(self._access, fresh=1)
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        refuse(_limit_problems(resources, self._paths) + device_access(resources)[1])
+        access, problems = device_access(resources)
+        refuse(_limit_problems(resources, self._paths) + problems)
         planned = steps_of(limits.settings(resources), self._paths.__getitem__)
+        # Where the default is to allow, the kernel does not list the exceptions: they would
+        # all be written again, and for a moment there were none.
+        if access is not None and access[0] == "allow" and access == self._recorded_access():
+            return planned
         return planned + self.device_steps(resources)
 
     def device_steps(self, resources: Resources) -> list[Step]:
         return self._devices(device_access(resources)[0], fresh=0)
+
+    def _recorded_access(self) -> DeviceAccess | None:
+        return device_access(self.cgroup.resources)[0]
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         required, optional = self._joined(without_v2=True)

@@ -26,7 +26,7 @@ def update() -> Command:
         "ID",
         "Change the limits of a container."
         "  Sizes are in bytes, or with a unit: 512k, 100M, 1.5G; -1 is no limit."
-        "  What is not given stays; access to devices cannot be changed.",
+        "  What is not given stays; the devices of a file replace all rules of access.",
         "update:main",
         [
             option(

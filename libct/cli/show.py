@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..plan.step import Plan
+    from ..plan.step import Plan, Step
 
 _TITLE_WIDTH = 64  # of titles that still get their place on the same line
 
@@ -39,11 +39,12 @@ def plan_as_text(plan: Plan) -> str:
             text += "\n" * bool(text) + heading + "\n"
         text += f"  {number:{digits}}  {title:{width}}  {printable(step.why)}".rstrip() + "\n"
         text += "".join(f"  {'':{digits}}    {call}\n" for call in calls)
+        text += "".join(f"  {'':{digits}}    {line}\n" for line in _program(step))
     return text
 
 
 def plan_as_json(plan: Plan) -> str:
-    """A list of objects, in order."""
+    """A list of objects, in order; one that loads a device program has its instructions."""
     steps = [
         {
             "number": number,
@@ -54,10 +55,28 @@ def plan_as_json(plan: Plan) -> str:
             "title": step.title,
             "calls": step.calls,
             "place": step.why,
+            **({"program": program} if (program := _program(step)) else {}),
         }
         for number, step in enumerate(plan, 1)
     ]
     return jsontext.dumps(steps, indent=2) + "\n"
+
+
+def _program(step: Step) -> list[str]:
+    """The instructions that a step loads which controls devices on cgroup v2."""
+    from ..plan.cgroups import cgroup_devices_v2
+
+    if step.op != cgroup_devices_v2.name:
+        return []
+    from ..cgroups.devices.program import needed_program
+
+    _, default, exceptions, *_ = step.args
+    program = needed_program(default, exceptions)
+    if program is None:
+        return []
+    from ..cgroups.devices.disassembler import disassemble
+
+    return disassemble(program)
 
 
 def _plain(value: Any) -> Any:

@@ -82,7 +82,6 @@ def main(arguments: Arguments) -> int:
         report(arguments, "warning", "limits of kernel memory are ignored: the kernel has none")
     container.set(config)
     changed = asked.to_dict()
-    changed.pop("devices", None)
     report(arguments, "debug", *(f"set {name} to {value!r}" for name, value in changed.items()))
     return 0
 
@@ -90,12 +89,13 @@ def main(arguments: Arguments) -> int:
 def updated(before: Resources, asked: Resources) -> Resources:
     """The limits that there were, with those that are asked for in their place.
 
-    Rules of access to devices stay as they are, whatever is asked.
+    Rules of access to devices stay as they are, unless others are asked for: these take the
+    place of all.
     """
-    after = before.copy(skip_devices=True)
+    after = before.copy(skip_devices=not asked.devices)
     for name, default in type(asked)._fields.items():
         value = getattr(asked, name)
-        if value != default and name not in ("devices", "unified"):
+        if value != default and name != "unified":
             setattr(after, name, value)
     after.unified.update(asked.unified)
     if asked.memory_oom_group is not None:

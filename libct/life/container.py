@@ -390,8 +390,12 @@ class Container:
             assert changed.cgroups is not None
             # Left out of a change, device rules are in force all the same; to freeze or
             # thaw is done once.
-            resources = config.cgroups.resources.copy(skip_devices=before.skip_devices, freezer="")
-            changed.cgroups.resources = resources
+            resources = config.cgroups.resources
+            changed.cgroups.resources = resources.copy(
+                skip_devices=before.skip_devices and resources.skip_devices,
+                devices=before.devices if resources.skip_devices else resources.devices,
+                freezer="",
+            )
 
             def keep() -> None:
                 old, record.config = record.config, changed

@@ -251,6 +251,8 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         tracers = _has_tracers(holdings, process)
 
         def carry_out(manager: Manager | None) -> Started:
+            if manager is not None and not ignore_paused:
+                _refuse_frozen(holdings, manager)
             steps = plan_exec(
                 holdings.record.config,
                 process,
@@ -285,6 +287,20 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     holdings.traces += started.traces
     holdings.warnings += started.warnings
     _become(holdings, process, started)
+
+
+def _refuse_frozen(holdings: Holdings, manager: Manager) -> None:
+    """Who enters would wait, perhaps for ever: the container is not paused, but its groups are."""
+    from ..cgroups.freezer import frozen_above, stopping
+
+    group = stopping(manager.paths())
+    if group:
+        above = frozen_above(group)
+        why = f", with the control group {above!r} above it" if above else ""
+        raise Error(
+            f"cannot exec in container {holdings.id!r}: the control group {group!r} is frozen{why}"
+            " (resume what is in that one first; use --ignore-paused to override)"
+        )
 
 
 def _has_tracers(holdings: Holdings, process: Process) -> bool:

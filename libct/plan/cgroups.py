@@ -17,7 +17,7 @@ def cgroup_step_aside(directory: str) -> list[str]:
     return [f"openat({quote(f'{directory}/libct.runtime/cgroup.procs')}, O_WRONLY)"]
 
 
-@operation("cgroups.steps", "enable the controllers for the control group {1} in {0}")
+@operation("cgroups.controllers", "enable the controllers for the control group {1} in {0}")
 def cgroup_enable_controllers(mount: str, below: str, needed: tuple[str, ...]) -> list[str]:
     return [f"openat({quote(f'{mount}/cgroup.controllers')}, O_RDONLY)"]
 

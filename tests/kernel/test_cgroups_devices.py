@@ -22,6 +22,7 @@ from ..support import (
     CLONE_NEWCGROUP,
     CLONE_NEWNS,
     CLONE_NEWUSER,
+    forked,
     in_namespaces,
     mount,
     requires,
@@ -275,6 +276,56 @@ def test_a_v2_group_has_one_program_whatever_it_had_before() -> None:
     in_v2_group(body)
 
 
+@requires("cgroup2")
+def test_the_same_rules_leave_the_program_that_is_there() -> None:
+    """It is what is attached that is compared: another program, or none, is replaced."""
+    from libct.syscalls import bpf
+
+    def body(directory: str) -> None:
+        group = os.open(directory, os.O_RDONLY)
+
+        def apply(*exceptions: str) -> list[int]:
+            """The programs after it, of which there is one."""
+            apply_v2.cgroup_devices_v2(Context(), directory, "deny", exceptions)
+            return bpf.prog_query(group)[1]
+
+        first = apply("c 1:3 rwm", "c 1:5 r")
+        assert len(first) == 1
+        assert apply("c 1:3 rwm", "c 1:5 r") == first
+        second = apply("c 1:3 rwm")
+        assert second != first
+        loaded = bpf.prog_get_fd_by_id(second[0])
+        bpf.prog_detach(group, loaded)
+        os.close(loaded)
+        third = apply("c 1:3 rwm")
+        assert len(third) == 1
+        assert third != second
+        os.close(group)
+
+    in_v2_group(body)
+
+
+@requires("cgroup2")
+@pytest.mark.parametrize("kind", [0, 1])  # none, BPF_F_ALLOW_OVERRIDE
+def test_a_program_that_allows_no_others_is_replaced_at_once(kind: int) -> None:
+    from libct.syscalls import bpf
+
+    def body(directory: str) -> None:
+        group = os.open(directory, os.O_RDONLY)
+        theirs = bpf.prog_load(assemble("allow", ()))
+        bpf.prog_attach(group, theirs, flags=kind)
+        os.close(theirs)
+        (before,) = bpf.prog_query(group)[1]
+        apply_v2.cgroup_devices_v2(Context(), directory, "deny", ("c 1:3 r",))
+        (after,) = bpf.prog_query(group)[1]
+        assert after != before
+        apply_v2.cgroup_devices_v2(Context(), directory, "allow", ())
+        assert bpf.prog_query(group)[1] == []
+        os.close(group)
+
+    in_v2_group(body)
+
+
 @requires("cgroup2", "userns")
 def test_without_permission_a_program_is_left_out_if_it_may_be() -> None:
     def inside() -> None:
@@ -284,9 +335,23 @@ def test_without_permission_a_program_is_left_out_if_it_may_be() -> None:
         apply_v2.cgroup_devices_v2(Context(), *args, 1)
         with pytest.raises(PermissionError) as caught:
             apply_v2.cgroup_devices_v2(Context(), *args, 0)
-        assert "CAP_BPF" in vars(caught.value)["hint"]
+        assert "in a user namespace" in vars(caught.value)["hint"]
 
     in_namespaces(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP, inside)
+
+
+@requires("cgroup2")
+def test_who_has_no_right_is_told_which() -> None:
+    def body(directory: str) -> None:
+        def attempt() -> None:
+            os.setresuid(1000, 1000, 1000)
+            with pytest.raises(PermissionError) as caught:
+                apply_v2.cgroup_devices_v2(Context(), directory, "deny", ())
+            assert "need CAP_BPF and CAP_NET_ADMIN" in vars(caught.value)["hint"]
+
+        forked(attempt)
+
+    in_v2_group(body)
 
 
 @requires("cgroup2")

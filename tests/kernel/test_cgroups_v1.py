@@ -634,6 +634,22 @@ def test_killing_gets_what_is_frozen_below(
     assert answer(pid) == -signal.SIGKILL
 
 
+def test_what_a_group_above_has_frozen_is_told_at_once(groups: Callable[..., Manager]) -> None:
+    manager = groups()
+    pid = sleeper(manager)
+    own = Path(manager.paths()["freezer"])
+    below = own / "below"
+    below.mkdir()
+    (below / "cgroup.procs").write_text(str(pid))
+    (own / "freezer.state").write_text("FROZEN")
+    start = time.monotonic()
+    with pytest.raises(CgroupError, match=f"process.* {pid} cannot end.* '{own}' above .* frozen"):
+        killing.kill([str(below)])
+    assert time.monotonic() - start < 2
+    manager.kill()
+    assert answer(pid) == -signal.SIGKILL
+
+
 def test_what_is_spared_lives_on(
     groups: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from ..ledgers import ledger_of, remove_groups, with_ledger
 from ..support import requires, unique, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from libct.cgroups.manager import Manager
     from libct.plan.step import Step
@@ -216,15 +216,8 @@ def fork_forever() -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_killing_gets_forking_processes(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not at_once:  # before Linux 5.14
-        write = files.write
-
-        def refuse(path: str, *values: str) -> None:
-            if path.endswith("/cgroup.kill"):
-                raise FileNotFoundError(errno.ENOENT, "no such file", path)
-            write(path, *values)
-
-        monkeypatch.setattr(files, "write", refuse)
+    if not at_once:
+        without_kill(monkeypatch)
 
     def body(manager: Manager) -> None:
         pid = inside(manager, fork_forever)
@@ -236,42 +229,122 @@ def test_killing_gets_forking_processes(at_once: bool, monkeypatch: pytest.Monke
     with_group(body)
 
 
-def test_what_forks_away_is_frozen_before_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it cannot be killed at once; and it is waited for until it is frozen."""
-    write, read, kill = files.write, files.read, killing._kill
-    said: list[str] = []  # what was read of the group since it is to be frozen
-    frozen: list[bool] = []  # whether it was, when something was to be killed
+def without_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before Linux 5.14."""
+    write = files.write
 
     def refuse(path: str, *values: str) -> None:
         if path.endswith("/cgroup.kill"):
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
-        if path.endswith("/cgroup.freeze"):
-            said.clear()
         write(path, *values)
 
-    def read_late(path: str) -> str:
-        text = read(path)
-        if path.endswith("/cgroup.events"):
-            if len(said) < 2:
-                text = text.replace("frozen 1", "frozen 0")
-            said.append(text)
-        return text
-
-    def kill_if_frozen(pid: int) -> None:
-        frozen.append(bool(said) and "frozen 1" in said[-1])
-        if frozen[-1] or len(frozen) > 20:  # else it has forked away
-            kill(pid)
-
     monkeypatch.setattr(files, "write", refuse)
-    monkeypatch.setattr(files, "read", read_late)
-    monkeypatch.setattr(killing, "_kill", kill_if_frozen)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_forks_away_is_frozen_before_it_is_killed(
+    many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be killed at once: after a moment, or immediately if there is much of it."""
+    without_kill(monkeypatch)
+    monkeypatch.setattr(killing, "_SECONDS", 3)
+    if many:
+        monkeypatch.setattr(killing, "_MANY", 0)
+        monkeypatch.setattr(killing, "_FORKS_SECONDS", 60)
+    kill, freeze = killing._kill, killing._freeze
+    started: list[int] = []
+    born: set[int] = set()  # while the group is to be frozen: these never run
+
+    def freeze_all(directories: Collection[str], v2: str, v1: str) -> None:
+        born.clear()
+        freeze(directories, v2, v1)
 
     def body(manager: Manager) -> None:
+        directory = manager.cgroup_directory()
+
+        def kill_late(groups: Collection[str], pids: list[int]) -> None:
+            """What runs, or is yet to be stopped, has forked just before."""
+            if len(started) < 100 and not born.issuperset(pids):
+                started.append(sleeper(manager))
+                if files.read(f"{directory}/cgroup.freeze") == "1\n":
+                    born.add(started[-1])
+            kill(groups, pids)
+
+        started.append(sleeper(manager))
+        monkeypatch.setattr(killing, "_kill", kill_late)
+        monkeypatch.setattr(killing, "_freeze", freeze_all)
+        manager.kill()
+        assert [answer(pid) for pid in started] == [-signal.SIGKILL] * len(started)
+        assert 1 < len(started) < 100
+        assert not manager.frozen()
+
+    with_group(body)
+
+
+def test_who_is_in_the_group_himself_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(killing, "_FORKS_SECONDS", 0)
+
+    def body(manager: Manager) -> None:
+        directory = manager.cgroup_directory()
         pid = sleeper(manager)
+        Path(f"{directory}/cgroup.procs").write_text("0")
+        try:
+            manager.kill()
+            assert manager.pids() == [os.getpid()]
+        finally:
+            Path("/sys/fs/cgroup/cgroup.procs").write_text("0")
+        assert answer(pid) == -signal.SIGKILL
+
+    with_group(body)
+
+
+def test_who_ends_late_is_waited_for_while_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands take longer than one may."""
+    monkeypatch.setattr(killing, "_SECONDS", 0.5)
+
+    def end_one(groups: Collection[str], pids: list[int]) -> None:
+        os.kill(max(pids), signal.SIGKILL)
+        time.sleep(0.2)
+
+    def body(manager: Manager) -> None:
+        without_kill(monkeypatch)
+        pids = [sleeper(manager) for _ in range(6)]
+        monkeypatch.setattr(killing, "_kill", end_one)
+        manager.kill()
+        assert [answer(pid) for pid in pids] == [-signal.SIGKILL] * 6
+        pids = [sleeper(manager) for _ in range(6)]
+        monkeypatch.setattr(killing, "_kill", lambda groups, pids: None)
+        with pytest.raises(CgroupError, match=rf"processes {pids[0]} .* \.\.\. do not end"):
+            manager.kill()
+        monkeypatch.undo()
+
+    with_group(body)
+
+
+def test_a_number_that_is_somebody_elses_by_now_is_not_signalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the numbers of processes have gone round since the group was looked at."""
+    without_kill(monkeypatch)
+    tree_pids, looks = files.tree_pids, []
+
+    def body(manager: Manager) -> None:
+        pid, other = sleeper(manager), os.fork()
+        if other == 0:
+            time.sleep(100)
+            os._exit(0)
+
+        def outdated(directory: str) -> list[int]:
+            found = tree_pids(directory)
+            looks.append(directory)
+            return [*found, other] if len(looks) == 1 else found
+
+        monkeypatch.setattr(files, "tree_pids", outdated)
         manager.kill()
         assert answer(pid) == -signal.SIGKILL
-        assert frozen[-1]
-        assert not manager.frozen()
+        assert os.waitpid(other, os.WNOHANG) == (0, 0)
+        os.kill(other, signal.SIGTERM)
+        assert answer(other) == -signal.SIGTERM
 
     with_group(body)
 

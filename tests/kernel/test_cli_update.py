@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from libct.cgroups.layout import detect
+from libct.config import DeviceRule
 from libct.life.container import load
 from tests.support import (
     busybox_rootfs,
@@ -93,17 +94,103 @@ def test_limits_from_standard_input(limited: str) -> None:
         "memory": {"limit": 48 << 20},
         "pids": {"limit": 7},
         "cpu": {"cpus": "0", "mems": "0"},
-        "devices": [{"allow": True, "access": "rwm"}],
     }
     libct("update", "--resources=-", limited, input=json.dumps(resources), check=True)
     assert (pids_max(limited), memory_max(limited)) == ("7", 48 << 20)
     assert read(limited, "cpuset.cpus", "cpuset.cpus") == "0"
-    # Devices are left as they are: that of /dev/kmsg is still out of reach.
-    command = "mknod /tmp/kmsg c 1 11 && { (exec 3>/tmp/kmsg) || exit 3; }"
-    assert libct("exec", "-c", "CAP_MKNOD", limited, "sh", "-c", command).returncode == 3
-    config = load(str(state_root()), limited).config
+    assert not reads(limited, "kmsg")  # devices are left as they are
+    assert not rules(limited)[0].allow
+
+
+def reads(name: str, device: str) -> bool:
+    """Whether a process of the container may read a device."""
+    number = {"kmsg": "1 11", "port": "1 4"}[device]
+    command = f"mknod /tmp/{device} c {number}; (exec 3</tmp/{device}) && exit 3; exit 4"
+    rights = [word for right in ("MKNOD", "SYSLOG", "SYS_RAWIO") for word in ("-c", f"CAP_{right}")]
+    status = libct("exec", *rights, name, "sh", "-c", command).returncode
+    assert status in (3, 4)
+    return status == 3
+
+
+def rules(name: str) -> list[DeviceRule]:
+    """As they are recorded, where they are applied."""
+    config = load(str(state_root()), name).config
     assert config.cgroups is not None
     assert not config.cgroups.resources.skip_devices
+    return config.cgroups.resources.devices
+
+
+def update_devices(name: str, *devices: Any, **more: Any) -> Any:
+    return libct("update", "-r", "-", name, input=json.dumps({"devices": devices, **more}))
+
+
+KMSG = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
+EVERYTHING = {"allow": True, "access": "rwm"}
+
+
+def test_access_to_devices(limited: str) -> None:
+    assert update_devices(limited, KMSG).returncode == 0
+    assert reads(limited, "kmsg")
+    assert rules(limited) == [DeviceRule("c", 1, 11, "r")]
+    # With a default to allow, of which v1 does not list the exceptions.
+    assert update_devices(limited, EVERYTHING, {**KMSG, "allow": False}).returncode == 0
+    assert not reads(limited, "kmsg")
+    for _ in range(2):
+        port = {"type": "c", "major": 1, "minor": 4, "access": "r", "allow": False}
+        assert update_devices(limited, EVERYTHING, port).returncode == 0
+        assert (reads(limited, "kmsg"), reads(limited, "port")) == (True, False)
+    libct("update", "--pids-limit", "40", limited, check=True)
+    assert (reads(limited, "kmsg"), reads(limited, "port")) == (True, False)
+    assert update_devices(limited, {"allow": False, "access": "rwm"}).returncode == 0
+    assert not reads(limited, "kmsg")
+
+
+@pytest.mark.parametrize(
+    ("devices", "more", "error"),
+    [
+        ([KMSG], {"cpu": {"period": 1}}, "linux.resources.cpu."),
+        ([{"access": "x"}], {"pids": {"limit": 5}}, "devices[0]"),
+        (
+            [{**KMSG, "minor": -1}, {**KMSG, "allow": False}],
+            {"pids": {"limit": 5}},
+            "linux.resources.devices[1]: cannot deny c 1:11 r when c 1:* r has been allowed",
+        ),
+    ],
+)
+def test_rules_of_devices_that_cannot_be_change_nothing(
+    limited: str, devices: list[Any], more: Any, error: str
+) -> None:
+    done = update_devices(limited, *devices, **more)
+    assert done.returncode == 1
+    assert error in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not reads(limited, "kmsg")
+    assert pids_max(limited) == "50"
+    assert not rules(limited)[0].allow
+
+
+@requires("cgroup1")
+def test_access_that_the_kernel_refuses_halfway_is_as_before(tmp_path: Path, rootfs: Path) -> None:
+    """The group above has access to the one device, and not to the other."""
+    name, path = unique(), unique()
+    above = Path(detect().controllers["devices"].mount, path)
+    above.mkdir()
+    (above / "devices.deny").write_text("c 1:4 r")
+    linux = {"cgroupsPath": f"/{path}/a"}
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["sleep", "1000"], linux=linux)
+    try:
+        libct("run", "-d", "-b", bundle, name, check=True)
+        listed = (above / "a/devices.list").read_text()
+        done = update_devices(name, KMSG, {**KMSG, "minor": 4})
+        assert done.returncode == 1
+        assert "the control group above does not have that access itself" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert sorted((above / "a/devices.list").read_text()) == sorted(listed)
+        assert update_devices(name, KMSG).returncode == 0
+        assert (above / "a/devices.list").read_text().count("1:11 r") == 1
+    finally:
+        libct("delete", "--force", name, check=True)
+        above.rmdir()
 
 
 def test_limits_from_a_file(limited: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from libct.cgroups.layout import detect, parse_own
 from libct.config import NEWCGROUP, Cgroup
 
 from ..containers import PATH, USUAL, make_config, run_in, running, state_directory, with_v2
-from ..support import requires, unique
+from ..support import requires, unique, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
 
-def config() -> libct.Config:
-    return make_config(namespaces=(*USUAL, NEWCGROUP), cgroups=Cgroup())
+def config(path: str = "") -> libct.Config:
+    return make_config(namespaces=(*USUAL, NEWCGROUP), cgroups=Cgroup(path=path))
 
 
 def groups(container: libct.Container) -> dict[str, str]:
@@ -124,9 +124,9 @@ def test_the_first_process_is_in_the_group_itself() -> None:
         libct.create(state_directory(), unique(), config(), process=process)
 
 
-def on_v2(body: Callable[[libct.Container, str], None]) -> None:
+def on_v2(body: Callable[[libct.Container, str], None], path: str = "") -> None:
     def enter() -> None:
-        with running(config()) as container:
+        with running(config(path)) as container:
             body(container, groups(container)[""])
 
     with_v2(enter)
@@ -209,3 +209,21 @@ def test_v2_when_the_group_is_gone() -> None:
             pass
 
     on_v2(body)
+
+
+@requires("cgroup2")
+def test_v2_that_a_group_above_has_frozen_is_not_entered() -> None:
+    """The container is not paused by itself, and what enters would wait."""
+
+    def body(container: libct.Container, own: str) -> None:
+        above = Path(own).parent
+        for group in (above, Path(own)):
+            (group / "cgroup.freeze").write_text("1")
+            assert wait_until(lambda: "frozen 1" in Path(own, "cgroup.events").read_text())
+            message = "above it" if group == above else "paused"
+            with pytest.raises(libct.Error, match=message):
+                run_in(container, "true")
+            (group / "cgroup.freeze").write_text("0")
+        assert run_in(container, "true").state.success
+
+    on_v2(body, "/" + unique() + "/a")

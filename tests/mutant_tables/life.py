@@ -732,55 +732,6 @@ _LEDGER = [
 
 _KILLING = [
     Mutant(
-        "what forks is frozen to be killed",
-        "cgroups/killing.py",
-        "            _freeze(directories)\n",
-        "            pass\n",
-        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
-    ),
-    Mutant(
-        "what is frozen to be killed is waited for",
-        "cgroups/killing.py",
-        "not in files.read(file).splitlines() and next(waiting):",
-        "not in files.read(file).splitlines() and False:",
-        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
-    ),
-    Mutant(
-        "what v1 has frozen is thawed to die",
-        "cgroups/killing.py",
-        "        thaw(directories)\n        if forks:\n",
-        "        if forks:\n",
-        (_V1 + "test_killing_gets_frozen_and_forking_processes",),
-    ),
-    Mutant(
-        "what v1 has frozen in groups below is thawed to die",
-        "cgroups/killing.py",
-        "for path in reversed(list(files.tree(directory))):",
-        "for path in [directory]:",
-        (_V1 + "test_killing_gets_what_is_frozen_below",),
-    ),
-    Mutant(
-        "what v2 has frozen to be killed is thawed",
-        "cgroups/killing.py",
-        "            _thaw_v2(directories)\n",
-        "            pass\n",
-        (_V2 + "test_what_forks_away_is_frozen_before_it_is_killed",),
-    ),
-    Mutant(
-        "what is spared is not killed with its group",
-        "cgroups/killing.py",
-        "    if not reused and not spared.intersection(running(directories)):\n",
-        "    if not reused:\n",
-        (_V2 + "test_what_is_spared_lives_on",),
-    ),
-    Mutant(
-        "what is spared is not killed one by one",
-        "cgroups/killing.py",
-        "found := [pid for pid in running(directories) if pid not in spared]",
-        "found := [pid for pid in running(directories)]",
-        (_V1 + "test_what_is_spared_lives_on",),
-    ),
-    Mutant(
         "v1 has frozen all when it says so",
         "cgroups/v1.py",
         'freezer.read(f"{self._paths[\'freezer\']}/freezer.state") == "FROZEN"',

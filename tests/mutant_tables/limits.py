@@ -73,8 +73,8 @@ _CHANGES = [
     Mutant(
         "to freeze is done once",
         "life/container.py",
-        ', freezer="")',
-        ")",
+        '                freezer="",\n',
+        "",
         (_CONTAINER + "freezing_is_done_once",),
     ),
     Mutant(

@@ -449,6 +449,20 @@ def test_without_privilege_or_need_devices_are_not() -> None:
     assert "cgroup_devices_v1" not in [step.op for step in planned]
 
 
+def test_exceptions_that_v1_does_not_list_are_not_written_again() -> None:
+    """Those from a default to allow; other rules are compared with what the group has."""
+    some, others = (Resources(devices=[DeviceRule("a"), rule]) for rule in _DENIED)
+    made = cgroups.new(Cgroup(resources=some), "c1", v1_layout("devices"))
+    assert made.limit_steps(some) == []
+    assert [step.op for step in made.limit_steps(others)] == ["cgroup_devices_v1"]
+    assert [step.op for step in made.device_steps(some)] == ["cgroup_devices_v1"]
+    none = cgroups.new(Cgroup(), "c1", v1_layout("devices"))
+    assert [step.op for step in none.limit_steps(Resources())] == ["cgroup_devices_v1"]
+
+
+_DENIED = [DeviceRule("c", 1, minor, "r", allow=False) for minor in (4, 11)]
+
+
 def test_a_host_without_control_groups() -> None:
     made = cgroups.new(Cgroup(rootless=True), "c1", Layout("none"))
     assert made.create_steps() == made.join_steps() == made.directory_steps() == []

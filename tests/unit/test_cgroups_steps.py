@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import choose as cgroups, entry, files, limiting, marks, steps
+from libct.cgroups import choose as cgroups, controllers, entry, files, limiting, marks, steps
 from libct.cgroups.ledger import parse
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
@@ -51,7 +51,12 @@ class Tree:
                 raise OSError(code, f'write("{value}"): {os.strerror(code)}', path)
             if name.endswith("subtree_control"):
                 present = Path(path).read_text().split()
-                value = " ".join(dict.fromkeys([*present, *value.replace("+", "").split()]))
+                added = [word[1:] for word in value.split() if word[0] == "+"]
+                gone = [word[1:] for word in value.split() if word[0] == "-"]
+                value = " ".join(
+                    name for name in dict.fromkeys([*present, *added]) if name not in gone
+                )
+                Path(path).write_text("")
             self._write(path, value)
 
     def group(self, name: str, **present: str) -> Path:
@@ -227,7 +232,7 @@ def test_a_line_of_the_ledger_that_was_not_written_to_its_end() -> None:
 
 
 def enable(tree: Tree, below: str, *needed: str) -> None:
-    steps.cgroup_enable_controllers(Context(), str(tree.root), below, needed)
+    controllers.cgroup_enable_controllers(Context(), str(tree.root), below, needed)
 
 
 def test_all_controllers_are_enabled_on_the_way(tree: Tree) -> None:
@@ -277,14 +282,47 @@ def test_a_controller_that_is_not_offered(tree: Tree) -> None:
         enable(tree, "a", "io")
 
 
-def test_a_group_among_threads_becomes_one_of_threads(tree: Tree) -> None:
+def test_groups_among_threads_become_ones_of_threads_the_upper_first(tree: Tree) -> None:
+    tree.v2("", "a", "a/b", "a/b/c")
+    for name in ("a/b", "a/b/c"):
+        (tree.root / name / "cgroup.type").write_text("domain invalid\n")
+    enable(tree, "a/b/c", "cpu")
+    types = [name for name, text in tree.writes if text == "threaded"]
+    assert types == ["a/b/cgroup.type", "a/b/c/cgroup.type"]
+    # Before it is to distribute controllers itself.
+    written = [name for name, _ in tree.writes]
+    assert written.index("a/b/cgroup.type") < written.index("a/b/cgroup.subtree_control")
+
+
+@pytest.mark.parametrize("kind", ["domain invalid", "threaded"])
+def test_what_cannot_limit_threads_is_refused_among_them(tree: Tree, kind: str) -> None:
     tree.v2("", "a", "a/b")
-    (tree.root / "a/b/cgroup.type").write_text("domain invalid\n")
-    enable(tree, "a/b", "cpu")
-    assert tree.writes[-1] == ("a/b/cgroup.type", "threaded")
-    (tree.root / "a/b/cgroup.type").write_text("domain invalid\n")
-    with pytest.raises(StepProblem, match="where memory cannot be limited"):
+    (tree.root / "a/b/cgroup.type").write_text(f"{kind}\n")
+    with pytest.raises(StepProblem, match=f"memory cannot be limited in '{tree.root}/a/b'"):
         enable(tree, "a/b", "cpu", "memory")
+    assert (tree.root / "a/b/cgroup.type").read_text() == f"{kind}\n"
+    for name in ("", "a"):
+        assert (tree.root / name / "cgroup.subtree_control").read_text() == ""
+
+
+def test_what_was_enabled_before_stays_so_after_a_refusal(tree: Tree) -> None:
+    tree.v2("", "a", "a/b")
+    (tree.root / "cgroup.subtree_control").write_text("cpu pids\n")
+    (tree.root / "a/b/cgroup.type").write_text("threaded\n")
+    with pytest.raises(StepProblem):
+        enable(tree, "a/b", "memory")
+    assert (tree.root / "cgroup.subtree_control").read_text() == "cpu pids"
+
+
+def test_beside_processes_only_what_is_needed_is_enabled(tree: Tree) -> None:
+    """It makes the group that they are in the root of a tree of threads."""
+    tree.v2("", "a", "a/b")
+    for text in ("+cpu +memory +pids", "+memory"):
+        tree.errors["a/cgroup.subtree_control", text] = errno.EBUSY
+    enable(tree, "a/b")
+    assert (tree.root / "a/cgroup.subtree_control").read_text() == ""
+    enable(tree, "a/b", "pids")
+    assert (tree.root / "a/cgroup.subtree_control").read_text() == "pids"
 
 
 def test_a_group_that_was_refused_needs_no_controllers(tree: Tree) -> None:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from libct.cgroups.devices.disassembler import disassemble
+from libct.cgroups.devices.program import assemble
 from libct.cli.look import chosen_lines, table
 from libct.cli.program import output
 from libct.cli.show import plan_as_json, plan_as_text
@@ -14,6 +16,7 @@ from libct.config import Config, Mount, Namespace
 from libct.errors import printable
 from libct.life.host import Host
 from libct.life.process import Process
+from libct.plan.cgroups import cgroup_devices_v2
 from libct.plan.container import plan_start
 from libct.plan.namespaces import new_session
 from libct.plan.step import INIT, RUNTIME, Plan, operation
@@ -75,6 +78,24 @@ def test_a_whole_plan_can_be_shown() -> None:
     assert len(json.loads(plan_as_json(plan))) == len(plan)
     for number, step in enumerate(plan, 1):
         assert f" {number}  {step.title}" in text
+
+
+def test_the_instructions_of_a_device_program_are_shown() -> None:
+    plan, steps = (
+        Plan(),
+        [
+            cgroup_devices_v2("/a", "deny", ("c 1:3 rwm",)),
+            cgroup_devices_v2("/b", "allow", ()),  # which needs none
+        ],
+    )
+    plan.add(RUNTIME, "cgroup", steps)
+    lines = disassemble(assemble("deny", ("c 1:3 rwm",)))
+    text = plan_as_text(plan)
+    assert "".join(f"       {line}\n" for line in lines) in text
+    assert text.count("exit") == 2
+    first, second = json.loads(plan_as_json(plan))
+    assert first["program"] == lines
+    assert "program" not in second
 
 
 def test_trace() -> None:

@@ -117,10 +117,16 @@ def test_negative_numbers_and_a_dash_are_values(words: list[str]) -> None:
 
 def test_what_is_not_asked_for_stays() -> None:
     before = Resources(memory=1 << 20, pids_limit=5, devices=[DeviceRule("a", allow=False)])
-    after = updated(before, Resources(pids_limit=0, cpu_idle=0, devices=[DeviceRule("a")]))
+    after = updated(before, Resources(pids_limit=0, cpu_idle=0))
     wanted = before.copy(pids_limit=0, cpu_idle=0, skip_devices=True)
     assert after == wanted
     assert before.pids_limit == 5
+
+
+def test_rules_of_devices_take_the_place_of_all() -> None:
+    before = Resources(devices=[DeviceRule("c", 1, 3)], skip_devices=True)
+    after = updated(before, Resources(devices=[DeviceRule("c", 1, 5)]))
+    assert (after.devices, after.skip_devices) == ([DeviceRule("c", 1, 5)], False)
 
 
 def test_no_limit_of_memory_means_none_of_the_sum_either() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from libct.bootstrap.context import Context
 from libct.cgroups import files
-from libct.cgroups.devices import ALLOWED_DEVICES, DEFAULT_RULES, apply_v1
+from libct.cgroups.devices import ALLOWED_DEVICES, DEFAULT_RULES, apply_v1, instructions as ins
+from libct.cgroups.devices.disassembler import disassemble
 from libct.cgroups.devices.program import assemble
 from libct.cgroups.devices.rules import (
     ALLOW,
@@ -275,6 +277,103 @@ def test_the_program_agrees_with_the_rules(seed: int) -> None:
             asked = random_access(source)
             assert bool(run_program(program, asked)) == access.allows(*asked), (rules, asked)
     assert tried > 10
+
+
+# --- the disassembler ---
+
+
+def test_a_program_is_read() -> None:
+    assert disassemble(assemble(DENY, ("c *:* m", "c 1:3 rwm"))) == [
+        "   0  r2 = *(u32 *)(r1 + 0)           ; access and type",
+        "   1  r3 = r2                         ; access and type",
+        "   2  w2 &= 0xffff                    ; type",
+        "   3  w3 >>= 16                       ; access",
+        "   4  r4 = *(u32 *)(r1 + 4)           ; major",
+        "   5  r5 = *(u32 *)(r1 + 8)           ; minor",
+        "   6  if r2 != 2 go to 14             ; type: char",
+        "   7  r1 = r3                         ; access",
+        "   8  w1 &= 0x6                       ; read or write",
+        "   9  if r1 == 0 go to 16             ; read or write",
+        "  10  if r4 != 1 go to 13             ; major",
+        "  11  if r5 == 3 go to 16             ; minor",
+        "  12  go to 14",
+        "  13  go to 14",
+        "  14  r0 = 0                          ; deny",
+        "  15  exit                            ; deny",
+        "  16  r0 = 1                          ; allow",
+        "  17  exit                            ; allow",
+    ]
+
+
+def test_what_is_not_known_any_more_is_not_said() -> None:
+    """Where ways meet that have set a register differently, and of other programs' words."""
+    program = [
+        (ins.LOAD_WORD, 2, 1, 12, 0),
+        (ins.JUMP_IF_EQUAL, 2, 0, 2, 0),
+        (ins.SET, 0, 0, 0, 0),
+        (ins.JUMP, 0, 0, 1, 0),
+        (ins.SET, 0, 0, 0, 1),
+        (ins.EXIT, 0, 0, 0, 0),
+    ]
+    assert disassemble(b"".join(map(ins.encode, program))) == [
+        "   0  r2 = *(u32 *)(r1 + 12)",
+        "   1  if r2 == 0 go to 4",
+        "   2  r0 = 0                          ; deny",
+        "   3  go to 5",
+        "   4  r0 = 1                          ; allow",
+        "   5  exit",
+    ]
+
+
+def test_other_instructions_are_refused() -> None:
+    with pytest.raises(ValueError, match="instruction 1: unknown code 0x85"):
+        disassemble(ins.encode((ins.SET, 0, 0, 0, 0)) + ins.encode((0x85, 0, 0, 0, 1)))
+    with pytest.raises(ValueError, match="9 bytes"):
+        disassemble(bytes(9))
+
+
+_FORMS = {
+    ins.LOAD_WORD: r"r(?P<r>\d+) = \*\(u32 \*\)\(r(?P<s>\d+) \+ (?P<o>\d+)\)",
+    ins.MOVE: r"r(?P<r>\d+) = r(?P<s>\d+)",
+    ins.SET: r"r(?P<r>\d+) = (?P<v>\d+)",
+    ins.AND: r"w(?P<r>\d+) &= (?P<v>0x[0-9a-f]+)",
+    ins.SHIFT_RIGHT: r"w(?P<r>\d+) >>= (?P<v>\d+)",
+    ins.JUMP: r"go to (?P<to>\d+)",
+    ins.JUMP_IF_EQUAL: r"if r(?P<r>\d+) == (?P<v>\d+) go to (?P<to>\d+)",
+    ins.JUMP_IF_DIFFERS: r"if r(?P<r>\d+) != (?P<v>\d+) go to (?P<to>\d+)",
+    ins.EXIT: r"exit",
+}
+
+
+def assembled_again(lines: list[str]) -> tuple[bytes, set[int]]:
+    """The program that the lines are of, and the operation codes in it."""
+    program, codes = b"", set()
+    for at, line in enumerate(lines):
+        number, _, rest = line.strip().partition("  ")
+        assert int(number) == at
+        text = rest.partition(";")[0].strip()
+        ((code, match),) = [
+            (code, found) for code, form in _FORMS.items() if (found := re.fullmatch(form, text))
+        ]
+        parts = {name: int(word, 0) for name, word in match.groupdict().items()}
+        offset = parts["to"] - at - 1 if "to" in parts else parts.get("o", 0)
+        values = (code, parts.get("r", 0), parts.get("s", 0), offset, parts.get("v", 0))
+        program += ins.encode(values)
+        codes.add(code)
+    return program, codes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_read_is_what_was_written(seed: int) -> None:
+    source, found = random.Random(seed), set()
+    for _ in range(40):
+        resolved, _ = resolve(random_rules(source))
+        if resolved is not None:
+            program = assemble(*resolved)
+            again, codes = assembled_again(disassemble(program))
+            assert again == program
+            found |= codes
+    assert found == set(_FORMS)  # all that is ever emitted, on which an unknown code fails
 
 
 # --- the files of v1 ---

@@ -1,8 +1,9 @@
 """Access to devices: the rules, and how each version of control groups enforces them.
 
 rules.py says what a list of rules means; apply_v1.py writes that to the
-devices controller, program.py and apply_v2.py make an eBPF program of it.
-Nothing imports this package but the managers, when there are rules to apply.
+devices controller, program.py and apply_v2.py make an eBPF program of it, and
+disassembler.py makes lines of that.  Nothing imports this package but the managers,
+when there are rules to apply, and who shows a plan.
 
 Sources: config-linux.md, Allowed Device list; the kernel's
 admin-guide/cgroup-v1/devices.rst; REFERENCE.md, 1.14 and 3.6.

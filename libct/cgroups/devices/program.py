@@ -18,73 +18,76 @@ the verifier follows every path with what is known on it: a device that failed
 in one block is known to be of some type and major in all that follow.  The
 tree asks nothing twice, and loads in less than half the time.
 
-Source: include/uapi/linux/bpf.h; Documentation/bpf/standardization/instruction-set.rst.
+Source: include/uapi/linux/bpf.h.
 """
 
 from __future__ import annotations
 
-import _struct as struct
-import sys
-
+from .instructions import (
+    AND,
+    EXIT,
+    JUMP,
+    JUMP_IF_DIFFERS,
+    JUMP_IF_EQUAL,
+    KIND,
+    LOAD_WORD,
+    MAJOR,
+    MINOR,
+    MOVE,
+    SET,
+    SHIFT_RIGHT,
+    TYPES,
+    encode,
+)
 from .rules import ALL, ALLOW, parse_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .instructions import Instruction
+
     # Major -> [(minor, bits of access)]; -1 for any.
     Majors = dict[int, list[tuple[int, int]]]
 
-# include/uapi/linux/bpf.h: BPF_DEVCG_DEV_*
-_TYPES = {"b": 1, "c": 2}
-
-# Operation codes: class, size or source, operation (syscalls/bpf.py has the
-# parts; it comes with ctypes, which nobody else needs who plans or tests).
-_LOAD_WORD = 0x61  # dst = *(u32 *)(src + offset)
-_AND = 0x54  # (u32) dst &= immediate
-_SHIFT_RIGHT = 0x74  # (u32) dst >>= immediate
-_MOVE = 0xBF  # dst = src
-_SET = 0xB7  # dst = immediate
-_JUMP = 0x05  # goto
-_JUMP_IF_EQUAL = 0x15  # if dst == immediate, goto
-_JUMP_IF_DIFFERS = 0x55  # if dst != immediate, goto
-_EXIT = 0x95  # return R0
-
 _R0, _R1, _CONTEXT, _TYPE, _ACCESS, _MAJOR, _MINOR = 0, 1, 1, 2, 3, 4, 5
 
-# Operation code, registers, offset, immediate.
-_INSTRUCTION = struct.Struct("=BBhi")
+
+def needed_program(default: str, exceptions: Iterable[str]) -> bytes | None:
+    """As assemble; None where everything is allowed, which needs no program."""
+    exceptions = tuple(exceptions)
+    return None if default == ALLOW and not exceptions else assemble(default, exceptions)
 
 
 def assemble(default: str, exceptions: Iterable[str]) -> bytes:
     """The instructions, in this machine's byte order, for what Access.texts() gives."""
     code = _Code()
-    code.add(_LOAD_WORD, _TYPE, _CONTEXT, 0)
-    code.add(_MOVE, _ACCESS, _TYPE)
-    code.add(_AND, _TYPE, value=0xFFFF)
-    code.add(_SHIFT_RIGHT, _ACCESS, value=16)
-    code.add(_LOAD_WORD, _MAJOR, _CONTEXT, 4)
-    code.add(_LOAD_WORD, _MINOR, _CONTEXT, 8)
+    code.add(LOAD_WORD, _TYPE, _CONTEXT, KIND)
+    code.add(MOVE, _ACCESS, _TYPE)
+    code.add(AND, _TYPE, value=0xFFFF)
+    code.add(SHIFT_RIGHT, _ACCESS, value=16)
+    code.add(LOAD_WORD, _MAJOR, _CONTEXT, MAJOR)
+    code.add(LOAD_WORD, _MINOR, _CONTEXT, MINOR)
     allows = default == ALLOW
     for type_, majors in _sorted(exceptions).items():
-        code.jump(_JUMP_IF_DIFFERS, f"after {type_}", _TYPE, _TYPES[type_])
+        code.jump(JUMP_IF_DIFFERS, f"after {type_}", _TYPE, TYPES[type_])
         for minor, bits in majors.pop(-1, ()):
             _match(code, minor, bits, allows)
         for major, minors in majors.items():
-            code.jump(_JUMP_IF_DIFFERS, f"after {major}", _MAJOR, major)
+            code.jump(JUMP_IF_DIFFERS, f"after {major}", _MAJOR, major)
             # What is for any minor is asked first, so nothing can fit after a minor.
             for minor, bits in sorted(minors):
                 _match(code, minor, bits, allows)
-            code.jump(_JUMP, "default")
+            code.jump(JUMP, "default")
             code.label(f"after {major}")
-        code.jump(_JUMP, "default")
+        code.jump(JUMP, "default")
         code.label(f"after {type_}")
     code.label("default")
-    code.add(_SET, _R0, value=int(allows))
-    code.add(_EXIT)
+    code.add(SET, _R0, value=int(allows))
+    code.add(EXIT)
     code.label("match")
-    code.add(_SET, _R0, value=int(not allows))
-    code.add(_EXIT)
+    code.add(SET, _R0, value=int(not allows))
+    code.add(EXIT)
     return code.bytes()
 
 
@@ -101,19 +104,19 @@ def _match(code: _Code, minor: int, bits: int, allows: bool) -> None:
     """Go to the match if this minor, and this access, is the one that is asked for."""
     if bits == ALL:
         if minor == -1:
-            code.jump(_JUMP, "match")
+            code.jump(JUMP, "match")
         else:
-            code.jump(_JUMP_IF_EQUAL, "match", _MINOR, minor)
+            code.jump(JUMP_IF_EQUAL, "match", _MINOR, minor)
         return
     if minor != -1:
-        code.jump(_JUMP_IF_DIFFERS, "next", _MINOR, minor)
-    code.add(_MOVE, _R1, _ACCESS)
+        code.jump(JUMP_IF_DIFFERS, "next", _MINOR, minor)
+    code.add(MOVE, _R1, _ACCESS)
     if allows:  # a denial: if there is anything of it
-        code.add(_AND, _R1, value=bits)
-        code.jump(_JUMP_IF_DIFFERS, "match", _R1, 0)
+        code.add(AND, _R1, value=bits)
+        code.jump(JUMP_IF_DIFFERS, "match", _R1, 0)
     else:  # an allowance: if there is nothing else
-        code.add(_AND, _R1, value=ALL & ~bits)
-        code.jump(_JUMP_IF_EQUAL, "match", _R1, 0)
+        code.add(AND, _R1, value=ALL & ~bits)
+        code.jump(JUMP_IF_EQUAL, "match", _R1, 0)
     code.label("next")
 
 
@@ -125,7 +128,7 @@ class _Code:
     """
 
     def __init__(self) -> None:
-        self._instructions: list[tuple[int, int, int, int, int]] = []
+        self._instructions: list[Instruction] = []
         self._open: dict[str, list[int]] = {}  # label -> the jumps to it
         self._reached = True
 
@@ -134,13 +137,13 @@ class _Code:
     ) -> None:
         if self._reached:
             self._instructions.append((code, register, source, offset, value))
-            self._reached = code != _EXIT
+            self._reached = code != EXIT
 
     def jump(self, code: int, label: str, register: int = 0, value: int = 0) -> None:
         if self._reached:
             self._open.setdefault(label, []).append(len(self._instructions))
             self.add(code, register, value=value)
-            self._reached = code != _JUMP
+            self._reached = code != JUMP
 
     def label(self, label: str) -> None:
         """Let the jumps to label arrive here; it may be used again for others."""
@@ -154,14 +157,4 @@ class _Code:
         self._reached = self._reached or bool(jumps)
 
     def bytes(self) -> bytes:
-        return b"".join(
-            _INSTRUCTION.pack(code, _registers(register, source), offset, value)
-            for code, register, source, offset, value in self._instructions
-        )
-
-
-def _registers(register: int, source: int) -> int:
-    """Two halves of a byte, which are bit fields and follow the byte order."""
-    if sys.byteorder == "little":
-        return source << 4 | register
-    return register << 4 | source
+        return b"".join(map(encode, self._instructions))
