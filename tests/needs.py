@@ -179,6 +179,12 @@ def cgroup2() -> None:
     in_namespaces(CLONE_NEWNS, body)
 
 
+@_need
+def psi() -> None:
+    """A kernel that measures pressure stall information."""
+    Path("/proc/pressure/memory").read_text()
+
+
 def _make_group(hierarchy: str) -> None:
     os.rmdir(tempfile.mkdtemp(prefix=unique("need"), dir=hierarchy))
 
