@@ -130,4 +130,5 @@ def with_v2(body: Callable[[], object]) -> None:
                 if controller not in before:
                     control.write_text(f"-{controller}")
 
+    shared_rootfs()  # or the child would be the only one to know of it
     in_namespaces(CLONE_NEWNS, enter)

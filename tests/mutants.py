@@ -27,6 +27,7 @@ from .mutant_tables import (
     bootstrap,
     callers,
     claims,
+    events,
     labels,
     landlock,
     life,
@@ -58,6 +59,7 @@ _TABLES = (
     userns,
     mounts,
     runc,
+    events,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed
