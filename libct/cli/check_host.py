@@ -15,6 +15,7 @@ from ..bootstrap.hints import hint_for
 from ..bootstrap.seal import sealed_interpreter
 from ..bootstrap.servers import interpreter
 from ..cgroups import choose
+from ..cgroups.files import DELEGATE
 from ..cgroups.layout import detect
 from ..config.cgroup import Cgroup
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
@@ -328,10 +329,7 @@ def _cgroup_outcomes(layout: Layout) -> dict[str, Outcome]:
         except OSError as error:
             remedy = ""
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                remedy = (
-                    "run as root, or have a group delegated to this user:"
-                    " systemd-run --user --scope -p Delegate=yes ..."
-                )
+                remedy = f"run as root, or have a group delegated to this user: {DELEGATE}"
             found[os.path.dirname(directory)] = (error.strerror or str(error), remedy)
     return found
 

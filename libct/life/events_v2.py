@@ -98,9 +98,11 @@ class KilledEvents(GroupEvents):
             if error.errno != errno.ENOENT:
                 raise failure("watch the memory", error) from error
             if not self._optional:
+                above = os.path.dirname(group)
                 raise CgroupError(
                     "cannot watch the memory: the memory controller is not enabled"
-                    f" for the control group {group!r}"
+                    f" for the control group {group!r} (if {above}/cgroup.controllers has it:"
+                    f" write +memory to {above}/cgroup.subtree_control)"
                 ) from error
         self._killed = self._kills()
 

@@ -181,13 +181,25 @@ class Holdings:
         """phrase: what runc says where there is none."""
         manager = self.manager
         if manager is None:
+            start = f"cannot {verb} container {self.id!r}"
             if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
-                raise ContainerNotRunning(
-                    f"cannot {verb} container {self.id!r}: container not running"
-                )
+                raise ContainerNotRunning(f"{start}: container not running")
             words = f"{phrase}: " if phrase else ""
-            raise Error(f"cannot {verb} container {self.id!r}: {words}it has no control group")
+            raise Error(f"{start}: {words}{self.no_group()}")
         return manager
+
+    def no_group(self) -> str:
+        """Why there is no manager, and what would help."""
+        if self.record.config.cgroups is None:
+            return "it has no control group (its configuration has no cgroups)"
+        if self.record.cgroup_paths:
+            return "it has no control group any more: it was removed, or another container has it"
+        from ..cgroups.files import DELEGATE
+
+        return (
+            "it has no control group: its user could make none where it was started"
+            f" (start it where one is delegated to this user: {DELEGATE})"
+        )
 
 
 def reap(children: list[Child]) -> None:

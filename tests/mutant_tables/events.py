@@ -62,4 +62,12 @@ MUTANTS = [
         "for path in [self._path]",
         ("tests/kernel/test_statistics.py::test_v2_processes_of_groups_below_count",),
     ),
+    Mutant(
+        "a container that has lost its groups is told from one that never had any",
+        "life/holdings.py",
+        "        if self.record.cgroup_paths:\n"
+        '            return "it has no control group any more',
+        '        if False:\n            return "it has no control group any more',
+        ("tests/kernel/test_cli_no_group.py::test_its_groups_are_gone",),
+    ),
 ]
