@@ -205,7 +205,8 @@ class Container:
         """Tells when the container runs out of memory (events.py); to be closed.
 
         cgroup v1 counts how often a process asked for memory and there was none,
-        which may be several times for one that is killed; v2 counts the killed.
+        which may be several times for one that is killed; v2 counts the killed,
+        and a group that is killed as a whole (memory.oom.group) once.
         optional: where there is no memory controller, tell of the end alone
             and raise no CgroupError.
         """

@@ -14,11 +14,14 @@ accounting/psi, Monitoring for pressure thresholds; inotify(7); epoll(7).
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
+import time
 
 from ..cgroups import files, freezer
 from ..cgroups.files import failure, read_count
+from ..cgroups.statistics.parse import keyed
 from ..errors import CgroupError
 from ..syscalls.notify import (
     IN_CLOEXEC,
@@ -28,6 +31,9 @@ from ..syscalls.notify import (
     inotify_init,
 )
 from .events import Events
+
+# What is killed within so many seconds of a group that is killed as a whole is of that group.
+_TOGETHER = 1.0
 
 # In each window of 2 s, for how long some process, or all at the same time, have waited:
 # microseconds.  Since Linux 6.5 an ordinary user may ask for this as well, in
@@ -83,11 +89,18 @@ class GroupEvents(Events):
 
 
 class KilledEvents(GroupEvents):
-    """Processes that the OOM killer has killed."""
+    """What the OOM killer has killed: processes, and groups as a whole (memory.oom.group).
+
+    Of such a group the kernel counts the first process, then that it is one
+    (oom_group_kill, Linux 5.17), then the others, some of them twice, and those that
+    end by themselves with process 1 not at all.  So it is one event here, whether we
+    look before, meanwhile or after.
+    """
 
     def __init__(self, group: str, *, optional: bool = False) -> None:
         """optional: no error where memory is not counted; only the end is told then."""
         self._optional = optional
+        self._killed = self._groups = 0
         super().__init__(group)
 
     def _prepare(self, group: str) -> None:
@@ -104,15 +117,32 @@ class KilledEvents(GroupEvents):
                     f" for the control group {group!r} (if {above}/cgroup.controllers has it:"
                     f" write +memory to {above}/cgroup.subtree_control)"
                 ) from error
-        self._killed = self._kills()
+        self._killed, self._groups = self._read()
+        self._one_told = self._group_told = -math.inf
 
     def _count(self) -> int:
-        before = self._killed
-        self._killed = max(before, self._kills())  # 0 where the file is gone
-        return self._killed - before
+        killed, groups = self._read()
+        more, more_groups = killed - self._killed, groups - self._groups
+        self._killed, self._groups = killed, groups
+        now = time.monotonic()
+        if more_groups > 0:
+            self._group_told = now
+            # The first process may have been told of already.
+            return more_groups - (now - self._one_told < _TOGETHER)
+        if more <= 0 or now - self._group_told < _TOGETHER:
+            return 0
+        self._one_told = now
+        return more
 
-    def _kills(self) -> int:
-        return read_count(self._memory, "oom_kill")
+    def _read(self) -> tuple[int, int]:
+        """How many processes were killed, and groups; what it was before if the file is gone."""
+        try:
+            found = keyed(files.read(self._memory))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise failure("read memory.events", error) from error
+            return self._killed, self._groups
+        return found.get("oom_kill", 0), found.get("oom_group_kill", 0)
 
 
 class PressureEvents(GroupEvents):

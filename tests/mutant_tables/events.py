@@ -70,4 +70,18 @@ MUTANTS = [
         '        if False:\n            return "it has no control group any more',
         ("tests/kernel/test_cli_no_group.py::test_its_groups_are_gone",),
     ),
+    Mutant(
+        "a group that is killed as a whole is one event, also to who looks early",
+        "life/events_v2.py",
+        "            return more_groups - (now - self._one_told < _TOGETHER)\n",
+        "            return more_groups\n",
+        (_UNIT + "test_a_group_that_is_killed_as_a_whole_is_one_event",),
+    ),
+    Mutant(
+        "and also to who looks late",
+        "life/events_v2.py",
+        "        if more <= 0 or now - self._group_told < _TOGETHER:\n",
+        "        if more <= 0:\n",
+        (_UNIT + "test_a_group_that_is_killed_as_a_whole_is_one_event",),
+    ),
 ]

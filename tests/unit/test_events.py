@@ -37,8 +37,9 @@ def replace(path: Path, text: str) -> None:
     os.close(fd)
 
 
-def kills(group: Path, count: int) -> None:
-    replace(group / "memory.events", f"low 0\nhigh 0\nmax 9\noom 9\noom_kill {count}\n")
+def kills(group: Path, count: int, groups: int = 0) -> None:
+    text = f"low 0\nhigh 0\nmax 9\noom 9\noom_kill {count}\noom_group_kill {groups}\n"
+    replace(group / "memory.events", text)
 
 
 def populated(group: Path, value: int) -> None:
@@ -65,6 +66,34 @@ def test_kills_are_told_of_once(group: Path) -> None:
         assert readable(events)
         assert events.take() == 0
         assert not events.ended
+
+
+@pytest.mark.parametrize(
+    "looks", [(1, 2, 3, 4), (1, 2, 4), (1, 3, 4), (1, 4), (2, 3, 4), (2, 4), (3, 4), (4,)]
+)
+def test_a_group_that_is_killed_as_a_whole_is_one_event(
+    group: Path, monkeypatch: pytest.MonkeyPatch, looks: tuple[int, ...]
+) -> None:
+    """Whenever we look: after the first process, the group, another process, and all."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    steps = {1: (3, 0), 2: (3, 1), 3: (4, 1), 4: (9, 1)}
+    with KilledEvents(str(group)) as events:
+        told = []
+        for step, counts in steps.items():
+            kills(group, *counts)
+            now += 0.01
+            if step in looks:
+                told.append(events.take())
+        assert sum(told) == 1
+        now += 2
+        kills(group, 10, 1)  # a process
+        assert events.take() == 1
+        now += 2
+        kills(group, 15, 3)  # two groups
+        assert events.take() == 2
+        kills(group, 16, 3)
+        assert events.take() == 0
 
 
 def test_iterating_ends_with_the_last_process(group: Path) -> None:
