@@ -640,6 +640,13 @@ _MESSAGES = [
         (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
     ),
     Mutant(
+        "a command that ended before the messenger could say so has been executed",
+        "life/releasing.py",
+        "            is_none(said) and becoming.has_executed(pidfd, unknown=False)\n",
+        "            False\n",
+        ("tests/kernel/test_waiting.py",),
+    ),
+    Mutant(
         "words come in their order",
         "bootstrap/client.py",
         '        if message[0] != kind or (kind == "cloned" and message[1] != number):\n',
