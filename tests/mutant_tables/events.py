@@ -1,4 +1,4 @@
-"""Statistics, and events of memory."""
+"""Statistics, events of memory, and a thousand starts."""
 
 from __future__ import annotations
 
@@ -83,5 +83,13 @@ MUTANTS = [
         "        if more <= 0 or now - self._group_told < _TOGETHER:\n",
         "        if more <= 0:\n",
         (_UNIT + "test_a_group_that_is_killed_as_a_whole_is_one_event",),
+    ),
+    Mutant(
+        "a thousand containers leave no descriptor of their processes",
+        "life/process.py",
+        "        if pidfd >= 0 and pidfds.identity(pidfd) == self._identity:\n"
+        "            posix.close(pidfd)\n",
+        "",
+        ("tests/kernel/test_cycles.py::test_a_thousand_with_v1",),
     ),
 ]
