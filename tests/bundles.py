@@ -159,3 +159,11 @@ def _is_static(path: str) -> bool:
     pt_interp = 3
     types = (headers[start : start + 4] for start in range(0, size * count, size))
     return pt_interp not in (int.from_bytes(type_, order) for type_ in types)  # type: ignore[arg-type]
+
+
+def uncached_file(path: Path, size: int) -> None:
+    """Make a file of zeros whose pages are not in memory: they are charged to who reads them."""
+    with open(path, "wb") as file:
+        file.write(bytes(size))
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

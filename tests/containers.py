@@ -115,8 +115,8 @@ def running(config: Config, *args: str, **process: Any) -> Iterator[libct.Contai
         yield container
 
 
-def with_v2(body: Callable[[], object]) -> None:
-    """Run body where v2 is all there is."""
+def with_v2(body: Callable[[], object], *, timeout: float = 60) -> None:
+    """Run body where v2 is all there is, for timeout seconds at most."""
 
     def enter() -> None:
         mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
@@ -130,4 +130,5 @@ def with_v2(body: Callable[[], object]) -> None:
                 if controller not in before:
                     control.write_text(f"-{controller}")
 
-    in_namespaces(CLONE_NEWNS, enter)
+    shared_rootfs()  # or the child would be the only one to know of it
+    in_namespaces(CLONE_NEWNS, enter, timeout=timeout)

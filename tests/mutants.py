@@ -29,6 +29,7 @@ from .mutant_tables import (
     claims,
     delegation,
     devices,
+    events,
     labels,
     landlock,
     life,
@@ -64,6 +65,7 @@ _TABLES = (
     mounts,
     runc,
     limits,
+    events,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed

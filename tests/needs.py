@@ -223,6 +223,12 @@ def loop() -> None:
         pass
 
 
+@_need
+def psi() -> None:
+    """A kernel that measures pressure stall information."""
+    Path("/proc/pressure/memory").read_text()
+
+
 def _make_group(hierarchy: str) -> None:
     os.rmdir(tempfile.mkdtemp(prefix=unique("need"), dir=hierarchy))
 

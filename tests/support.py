@@ -10,6 +10,7 @@ from .bundles import (
     make_bundle,
     merge,
     read_config,
+    uncached_file,
 )
 from .commands import (
     CHECKOUT,
@@ -81,6 +82,7 @@ __all__ = [
     "run_mark",
     "session_directory",
     "state_root",
+    "uncached_file",
     "unique",
     "unshare",
     "user_account",

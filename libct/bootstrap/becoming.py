@@ -54,24 +54,25 @@ def await_hang_up(fd: int, seconds: float) -> None:
         poll.poll(seconds * 1000)
 
 
-def has_executed(pidfd: int) -> bool:
+def has_executed(pidfd: int, *, unknown: bool = True) -> bool:
     """Whether it has executed a program, by itself; also if it has ended since.
 
-    True of one that has been waited for: nothing more is known of it than it has said.
+    unknown: the answer for one that has been waited for, or is hidden and has ended:
+        nothing more is known of it than it has said.
     /proc may hide from an ordinary user what is not dumpable (hidepid): a process of his that
     enters a container, until it has executed its command.
     Source: proc(5), /proc/pid/stat, flags; Mount options.
     """
     number = pidfds.number_in_proc(pidfd)
     if number <= 0:
-        return True
+        return unknown
     try:
         with open(f"/proc/{number}/stat", "rb", buffering=0) as file:
             fields = file.read(4096).rpartition(b")")[2].split()
     except ProcessLookupError:
-        return True
+        return unknown
     except (FileNotFoundError, PermissionError):
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(0))  # gone, or else hidden
+        return bool(poll.poll(0)) and unknown  # gone, or else hidden
     return not int(fields[6]) & _FORKNOEXEC

@@ -26,6 +26,9 @@ _MAGICS = (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC)
 # Not allowed, or the file system is read-only, as in containers.
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+# How an ordinary user gets a group.
+DELEGATE = "systemd-run --user --scope -p Delegate=yes libct ..."
+
 # For how long a group that is still busy is tried again: processes leave their
 # group a moment after they have died.
 _REMOVE_SECONDS = 1.0

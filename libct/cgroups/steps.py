@@ -13,7 +13,7 @@ from ..errors import StepProblem
 from ..loading.clock import backoff
 from ..loading.paths import is_directory, split
 from . import files, freezer
-from .files import REFUSALS, hinted
+from .files import DELEGATE, REFUSALS, hinted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _LEVELS_SECONDS = 1.0  # to make a group whose upper levels go away again
 _START_SECONDS = 1.0  # that another start in the same group may take to enter it
-_DELEGATE = (
-    "have one delegated, with libct as its only process:"
-    " systemd-run --user --scope -p Delegate=yes libct ..."
-)
 
 
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
@@ -144,4 +140,5 @@ def cgroup_chown(context: Context, directory: str, uid: int, optional: int) -> N
 def refused(error: OSError) -> OSError:
     if error.errno == errno.EROFS:
         return hinted(error, "the control groups are mounted read-only here")
-    return hinted(error, f"an ordinary user can only limit groups of their own; {_DELEGATE}")
+    remedy = f"have one delegated, with libct as its only process: {DELEGATE}"
+    return hinted(error, f"an ordinary user can only limit groups of their own; {remedy}")

@@ -196,7 +196,7 @@ class V1Manager(Manager):
     def freeze(self) -> None:
         """Write FROZEN until it is so: processes that fork meanwhile can escape the first try."""
         if "freezer" not in self._paths:
-            raise CgroupError("cannot freeze: the freezer controller of cgroup v1 is not mounted")
+            raise CgroupError("cannot freeze: there is no group of the freezer controller")
         waiting = backoff(_FREEZE_SECONDS)
         stuck = time.monotonic() + _THAW_SECONDS
         try:

@@ -16,6 +16,7 @@ from ..bootstrap.seal import sealed_interpreter
 from ..bootstrap.servers import interpreter
 from ..cgroups import choose
 from ..cgroups.delegated import reloaded_unit
+from ..cgroups.files import DELEGATE
 from ..config.cgroup import Cgroup
 from ..config.mount_flags import MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
 from ..config.namespace import CLONE_FLAGS, PROC_NAMES, SPEC_NAMES
@@ -332,7 +333,7 @@ def _cgroup_outcomes(layout: Layout) -> dict[str, Outcome]:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 remedy = (
                     "run as root, or have a group delegated to this user, with libct as its only"
-                    " process: systemd-run --user --scope -p Delegate=yes libct ..."
+                    f" process: {DELEGATE}"
                 )
             found[os.path.dirname(directory)] = (error.strerror or str(error), remedy)
     return found

@@ -2,6 +2,7 @@
 
 The lines are those of `runc events`, whose form does not change with the
 library's records: keys, and which of them are left out at 0, are runc's.
+Those of --pressure are libct's own.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Stats,
     )
     from ..life.container import Container
+    from ..life.events import Events
     from .options import Arguments
 
 
@@ -44,17 +46,24 @@ def main(arguments: Arguments) -> int:
         raise ContainerNotRunning(f"container with id {container.id} is not running")
     if arguments.stats:
         _show("stats", container.id, shape(container.stats()))
+    elif arguments.pressure:
+        with container.memory_pressure_events(arguments.pressure) as pressure:
+            _follow(container, interval, pressure, arguments.pressure)
     else:
         _follow(container, interval)
     return 0
 
 
-def _follow(container: Container, interval: float) -> None:
+def _follow(
+    container: Container, interval: float, pressure: Events | None = None, level: str = ""
+) -> None:
     """Show events until the container stops."""
     # Without a memory controller there is still something to show.
     with container.oom_events(optional=True) as events:
         poll = select.poll()
         poll.register(events.fileno(), select.POLLIN)
+        if pressure is not None:
+            poll.register(pressure.fileno(), select.POLLIN)
         due = time.monotonic() + interval
         while True:
             # Rounded up: a poll that ends too early would be followed by others.
@@ -62,6 +71,8 @@ def _follow(container: Container, interval: float) -> None:
             poll.poll(int(left * 1000) + 1)
             if events.take():  # however many: the kernel of cgroup v1 tells of one kill many times
                 _show("oom", container.id)
+            if pressure is not None and pressure.take():
+                _show("memory_pressure", container.id, {"level": level})
             if events.ended:
                 return
             if time.monotonic() >= due:

@@ -80,6 +80,13 @@ def events() -> Command:
         "events:main",
         [
             Option("--interval", "time between statistics", "DURATION", default="5s"),
+            Option(
+                "--pressure",
+                "also show when memory gets scarce, from this level on",
+                "low|medium|critical",
+                default="",
+                filled=True,
+            ),
             Option("--stats", "show the statistics once, and end"),
         ],
     )

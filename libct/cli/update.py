@@ -70,7 +70,8 @@ def main(arguments: Arguments) -> int:
         asked.memory_oom_group = _boolean(arguments.memory_oom_group, findings)
     config = container.config.copy()
     if config.cgroups is None:
-        raise Error(f"cannot update container {container.id!r}: it has no control group")
+        what = f"cannot update container {container.id!r}"
+        raise Error(f"{what}: it has no control group (its configuration has no cgroups)")
     if all(finding.level != "error" for finding in findings):
         config.cgroups.resources = updated(config.cgroups.resources, asked)
         findings += problems(asked, config.cgroups)

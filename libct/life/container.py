@@ -205,25 +205,30 @@ class Container:
         """Tells when the container runs out of memory (events.py); to be closed.
 
         cgroup v1 counts how often a process asked for memory and there was none,
-        which may be several times for one that is killed; v2 counts the killed.
+        which may be several times for one that is killed; v2 counts the killed,
+        and a group that is killed as a whole (memory.oom.group) once.
         optional: where there is no memory controller, tell of the end alone
             and raise no CgroupError.
         """
-        from . import events
+        from . import watching
 
-        return events.oom_events(self._watched(), self._has.open_init, optional=optional)
+        return watching.oom_events(self._watched(), self._has.open_init, optional=optional)
 
     def memory_pressure_events(self, level: str) -> Events:
         """Tells when memory gets scarce (events.py); to be closed.
 
-        level: "low", memory is being reclaimed; "medium", also by swapping;
-            "critical", the container is about to run out of memory.
+        level, with cgroup v1: "low", memory is being reclaimed; "medium", also by
+            swapping; "critical", the container is about to run out of memory.
+        level, with cgroup v2: "low", some process has waited for memory for 150 ms
+            of 2 s; "medium", for 500 ms; "critical", all have at the same time, for 500 ms.
+            An event is told at most once in 2 s.
 
-        Raises CgroupError with cgroup v2, which has no such levels.
+        Raises CgroupError where memory is not watched: with v1 without the memory
+        controller, with v2 where the kernel measures no pressure.
         """
-        from . import events
+        from . import watching
 
-        return events.memory_pressure_events(self._watched(), self._has.open_init, level)
+        return watching.memory_pressure_events(self._watched(), self._has.open_init, level)
 
     def _watched(self) -> Manager:
         self._has.refresh()

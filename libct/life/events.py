@@ -1,43 +1,20 @@
 """To be told when a container runs out of memory, or when memory gets scarce in it.
 
-v1: an eventfd, which the kernel counts up.  It has been told which one by a
-    line in cgroup.event_control; "memory pressure" by level works the same way.
-v2: inotify of memory.events, which counts what the OOM killer has killed, and
-    of cgroup.events, which says when there is no process left.
+What events are to who waits for them.  How the kernel tells of them, events_v1.py
+and events_v2.py know; watching.py chooses.
 
-Sources: the kernel's admin-guide/cgroup-v1/memory, 9 to 11, and
-admin-guide/cgroup-v2, Memory Interface Files; eventfd(2); inotify(7).
+Sources: eventfd(2); epoll(7).
 """
 
 from __future__ import annotations
 
-import errno
+import _thread
 import os
 import select
 import sys
 
-from ..cgroups import files
-from ..cgroups.files import failure, read_count
-from ..errors import CgroupError, Error
-from ..syscalls.notify import (
-    EFD_CLOEXEC,
-    EFD_NONBLOCK,
-    IN_CLOEXEC,
-    IN_MODIFY,
-    IN_NONBLOCK,
-    eventfd,
-    inotify_add_watch,
-    inotify_init,
-)
+from ..syscalls.notify import EFD_CLOEXEC, EFD_NONBLOCK, eventfd
 from .process import readable
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..cgroups.manager import Manager
-
-LEVELS = ("low", "medium", "critical")
 
 
 class Events:
@@ -48,25 +25,29 @@ class Events:
                 ...
 
     Iterating, also with `async for`, waits for the next and gives how many
-    there were since the last; it ends when the container has stopped.  Or poll
-    fileno() for reading, and then take().  No thread is used; one task at a
-    time may wait.  To be closed: a context manager.
+    there were since the last; it ends when the container has stopped, or when
+    another thread or task calls close().  Or poll fileno() for reading, and then
+    take().  No thread is used; one task at a time may wait.  To be closed: a
+    context manager.
 
     ended: nothing more will come.
     """
 
-    def __init__(self, *fds: int) -> None:
-        """fds: readable when there is something to take(); they are closed with the Events."""
+    def __init__(self) -> None:
+        """Subclasses watch() descriptors."""
         self.ended = False
-        try:
-            self._epoll = select.epoll()
-            for fd in fds:
-                self._epoll.register(fd, select.EPOLLIN)
-        except BaseException:
-            for fd in fds:
-                os.close(fd)
-            raise
-        self._fds = fds
+        self._closed = False
+        self._users = 0  # calls that use the descriptors just now
+        self._lock = _thread.RLock()  # reentrant, for a signal handler may come here too
+        self._fds: list[int] = []
+        self._epoll = select.epoll()
+        self._bell = self.watch(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+
+    def watch(self, fd: int, mask: int = select.EPOLLIN) -> int:
+        """Wake up for fd, which is the Events' from here on, and is returned."""
+        self._fds.append(fd)
+        self._epoll.register(fd, mask)
+        return fd
 
     def fileno(self) -> int:
         """A descriptor that polls readable when take() has something to say; the Events' own."""
@@ -74,19 +55,46 @@ class Events:
 
     def take(self) -> int:
         """How many events there were since the last call, 0 for none; does not wait."""
-        if self.ended:
+        if not self._enter():
             return 0
-        count, self.ended = self._look()
-        return count
+        try:
+            count, over = self._look()
+            if over:
+                self.ended = True
+            return count
+        finally:
+            self._leave()
 
     def _look(self) -> tuple[int, bool]:
         """How many there were, and whether it was the end."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the descriptors; may be called again."""
-        self.ended = True
-        fds, self._fds = self._fds, ()
+        """Close the descriptors; whoever waits, in any thread, stops.  May be called again."""
+        with self._lock:
+            self.ended = self._closed = True
+            if self._users:
+                # Whoever waits would not notice that what it waits for is closed.
+                os.write(self._bell, (1).to_bytes(8, sys.byteorder))
+                return
+            self._release()
+
+    def _enter(self) -> bool:
+        """Keep the descriptors open until _leave(); False where nothing more will come."""
+        with self._lock:
+            if self.ended:
+                return False
+            self._users += 1
+            return True
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._closed and not self._users:
+                self._release()
+
+    def _release(self) -> None:
+        fds, self._fds = self._fds, []
         for fd in fds:
             os.close(fd)
         self._epoll.close()
@@ -95,24 +103,36 @@ class Events:
         return self
 
     def __next__(self) -> int:
-        while not self.ended:
-            count = self.take()
-            if count:
-                return count
-            if not self.ended:
-                self._epoll.poll()
+        while self._enter():
+            try:
+                count = self.take()
+                if count:
+                    return count
+                if not self.ended:
+                    self._poll()
+            finally:
+                self._leave()
         raise StopIteration
+
+    def _poll(self) -> None:
+        """Wait.  By poll(2), which leaves to take() what epoll_wait(2) would take."""
+        waiting = select.poll()
+        waiting.register(self._epoll.fileno(), select.POLLIN)
+        waiting.poll()
 
     def __aiter__(self) -> Events:
         return self
 
     async def __anext__(self) -> int:
-        while not self.ended:
-            count = self.take()
-            if count:
-                return count
-            if not self.ended:
-                await readable(self.fileno())
+        while self._enter():
+            try:
+                count = self.take()
+                if count:
+                    return count
+                if not self.ended:
+                    await readable(self.fileno())
+            finally:
+                self._leave()
         raise StopAsyncIteration
 
     def __enter__(self) -> Events:
@@ -122,140 +142,5 @@ class Events:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_fds", ()):
+        if getattr(self, "_fds", None):
             self.close()
-
-
-def oom_events(manager: Manager, open_init: Callable[[], int], *, optional: bool = False) -> Events:
-    """What Container.oom_events() gives.  open_init: opens a pidfd of the first process."""
-    if manager.version == 2:
-        return V2Events(manager.directories()[0], optional=optional)
-    return _v1_events(manager, open_init, "memory.oom_control", optional=optional)
-
-
-def memory_pressure_events(manager: Manager, open_init: Callable[[], int], level: str) -> Events:
-    """What Container.memory_pressure_events() gives."""
-    if level not in LEVELS:
-        raise Error(f"no such level of memory pressure: {level!r}: {', '.join(LEVELS)}")
-    if manager.version == 2:
-        raise CgroupError(
-            "cannot watch memory pressure: cgroup v2 has no levels of it"
-            " (look at memory_stats.psi of the container's stats)"
-        )
-    return _v1_events(manager, open_init, "memory.pressure_level", level)
-
-
-# --- v1 ---
-
-
-class V1Events(Events):
-    """Counted by an eventfd, until the first process ends.
-
-    group: the directory; counter: -1 where there is nothing to count.
-    """
-
-    def __init__(self, group: str, counter: int, pidfd: int) -> None:
-        """The descriptors are the Events' from here on."""
-        super().__init__(*(fd for fd in (counter, pidfd) if fd >= 0))
-        self._group, self._counter, self._pidfd = group, counter, pidfd
-
-    def _look(self) -> tuple[int, bool]:
-        over = any(fd == self._pidfd for fd, _ in self._epoll.poll(0))
-        count = self._count()
-        if over and count and not os.path.isdir(self._group):
-            # The removal of the group counts as well.  One event too few is
-            # possible if we come too late for the very last.
-            count -= 1
-        return count, over
-
-    def _count(self) -> int:
-        if self._counter < 0:
-            return 0
-        try:
-            return int.from_bytes(os.read(self._counter, 8), sys.byteorder)
-        except BlockingIOError:
-            return 0
-
-
-def _v1_events(
-    manager: Manager,
-    open_init: Callable[[], int],
-    file: str,
-    argument: str = "",
-    *,
-    optional: bool = False,
-) -> Events:
-    group = manager.paths().get("memory", "")
-    counted = os.path.isdir(group)  # an ordinary user may have to do without
-    if not counted and not optional:
-        raise CgroupError("cannot watch the memory: there is no group of the memory controller")
-    pidfd = open_init()
-    try:
-        counter = _registered(group, file, argument) if counted else -1
-    except BaseException:
-        os.close(pidfd)
-        raise
-    return V1Events(group, counter, pidfd)
-
-
-def _registered(group: str, file: str, argument: str) -> int:
-    """An eventfd that counts what a file of the memory controller tells of."""
-    counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-    try:
-        told = files.open_file(f"{group}/{file}", os.O_RDONLY)
-        try:
-            # The kernel looks at both descriptors during the write alone.
-            line = f"{counter} {told} {argument}".rstrip()
-            files.write(f"{group}/cgroup.event_control", line)
-        finally:
-            os.close(told)
-    except OSError as error:
-        os.close(counter)
-        raise failure("watch the memory", error) from error
-    return counter
-
-
-# --- v2 ---
-
-
-class V2Events(Events):
-    """Processes that the OOM killer has killed, until there are none left to be."""
-
-    def __init__(self, group: str, *, optional: bool = False) -> None:
-        """optional: no error where memory is not counted; only the end is told then."""
-        queue = inotify_init(IN_CLOEXEC | IN_NONBLOCK)
-        super().__init__(queue)
-        self._queue = queue
-        self._memory, self._group = f"{group}/memory.events", f"{group}/cgroup.events"
-        for path in (self._memory, self._group):
-            try:
-                inotify_add_watch(queue, path, IN_MODIFY)
-            except OSError as error:
-                if path == self._memory and error.errno == errno.ENOENT:
-                    if optional:
-                        continue
-                    self.close()
-                    raise CgroupError(
-                        "cannot watch the memory: the memory controller is not enabled"
-                        f" for the control group {group!r}"
-                    ) from error
-                self.close()
-                raise failure("watch the control group", error) from error
-        self._killed = self._kills()
-
-    def _look(self) -> tuple[int, bool]:
-        # Which of the files has changed is not worth reading: both are small.
-        try:
-            while os.read(self._queue, 4096):
-                pass
-        except BlockingIOError:
-            pass
-        before = self._killed
-        self._killed = max(before, self._kills())
-        over = not read_count(self._group, "populated")
-        if over:  # and what was killed in between?
-            self._killed = max(self._killed, self._kills())
-        return self._killed - before, over
-
-    def _kills(self) -> int:
-        return read_count(self._memory, "oom_kill")

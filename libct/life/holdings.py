@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from .process import Child
     from .record import Record
 
-_UNDELEGATED = (
-    " (none was delegated to this user when it was started; one is by"
-    " systemd-run --user --scope -p Delegate=yes libct ...)"
-)
-
 # By the directory of a container: those of its processes that are children of
 # this process and have not been waited for.
 _unreaped: dict[str, list[Child]] = {}
@@ -186,17 +181,25 @@ class Holdings:
         """phrase: what runc says where there is none."""
         manager = self.manager
         if manager is None:
+            start = f"cannot {verb} container {self.id!r}"
             if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
-                raise ContainerNotRunning(
-                    f"cannot {verb} container {self.id!r}: container not running"
-                )
+                raise ContainerNotRunning(f"{start}: container not running")
             words = f"{phrase}: " if phrase else ""
-            cgroups = self.record.config.cgroups
-            help_ = _UNDELEGATED if cgroups is not None and cgroups.rootless else ""
-            raise Error(
-                f"cannot {verb} container {self.id!r}: {words}it has no control group{help_}"
-            )
+            raise Error(f"{start}: {words}{self.no_group()}")
         return manager
+
+    def no_group(self) -> str:
+        """Why there is no manager, and what would help."""
+        if self.record.config.cgroups is None:
+            return "it has no control group (its configuration has no cgroups)"
+        if self.record.cgroup_paths:
+            return "it has no control group any more: it was removed, or another container has it"
+        from ..cgroups.files import DELEGATE
+
+        return (
+            "it has no control group: its user could make none where it was started"
+            f" (start it where one is delegated to this user: {DELEGATE})"
+        )
 
 
 def reap(children: list[Child]) -> None:

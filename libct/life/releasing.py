@@ -84,7 +84,10 @@ def _release(held: Held, pidfd: int) -> bytes:
         if found != becoming.HEARD:
             becoming.await_hang_up(reader, _PATIENCE)  # the answer may be on its way
         said = _read(reader)
-        if found == becoming.EXECUTED:
+        if found == becoming.EXECUTED or (
+            # It has ended, and the messenger, on a busy machine, has not run since.
+            is_none(said) and becoming.has_executed(pidfd, unknown=False)
+        ):
             # Whatever else others have written, or keep the messenger from hearing.
             return said if _is_to_execute(_understood(said)) else EXECUTES
         killed = not becoming.has_executed(pidfd) or _was_killed(pidfd)

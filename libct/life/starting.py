@@ -345,7 +345,8 @@ def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:
             return _groups_of_first(holdings)  # some of its own are gone
         return manager
     if manager is None:
-        raise Error(f"container {holdings.id!r} has no control group for one to be below")
+        what = f"cannot execute a process below the control group of container {holdings.id!r}"
+        raise Error(f"{what}: {holdings.no_group()}")
     return manager.below(process.sub_cgroup_paths)
 
 

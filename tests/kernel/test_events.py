@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import libct
 from libct.config import Cgroup, Device, Resources
+from libct.life import events_v2
 
 from ..containers import NULL, PATH, make_config, run_in, running, state_directory, with_v2
-from ..support import requires, unique
+from ..support import forked, requires, uncached_file, unique, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -36,10 +39,10 @@ def config(**limits: object) -> libct.Config:
 SMALL = {"memory": 16 * MEGABYTE, "memory_swap": 16 * MEGABYTE}
 
 
-def readable(events: libct.Events) -> bool:
+def readable(events: libct.Events, seconds: float = 0) -> bool:
     poll = select.poll()
     poll.register(events, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
 
 
 # --- v1 ---
@@ -170,7 +173,151 @@ def test_v2_without_a_memory_controller() -> None:
                 return
             with pytest.raises(libct.CgroupError, match="memory controller is not enabled"):
                 container.oom_events()
-            with pytest.raises(libct.CgroupError, match="cgroup v2 has no levels"):
+
+    with_v2(body)
+
+
+# --- pressure by v2 ---
+
+
+@pytest.fixture
+def small_memory() -> Iterator[int]:
+    """A group of v1 with a small memory, as the descriptor of its cgroup.procs.
+
+    What waits for memory in there waits for it in its group of v2, too.
+    """
+    group = Path("/sys/fs/cgroup/memory", unique())
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(str(2 * MEGABYTE))
+    procs = os.open(group / "cgroup.procs", os.O_WRONLY)
+    yield procs
+    os.close(procs)
+    assert wait_until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+# Reads a file that there is no room for, again and again, which is to wait for memory half of the
+# time.  Nothing is written: what waits for a disk is not killed at once.
+STARVING = "read x; while :; do cat /big >/dev/null; done & while :; do cat /big >/dev/null; done"
+
+
+@contextlib.contextmanager
+def starving(container: libct.Container, procs: int) -> Iterator[None]:
+    big = Path(container.config.rootfs, "big")
+    uncached_file(big, 32 * MEGABYTE)
+    reader, writer = os.pipe()
+    process = libct.Process(["sh", "-c", STARVING], env=[PATH], stdin=reader)
+    try:
+        container.run(process)
+        os.write(procs, str(process.pid).encode())
+        os.write(writer, b"\n")
+        yield
+    finally:
+        os.close(reader)
+        os.close(writer)
+        container.signal(signal.SIGKILL)
+        process.wait()
+        big.unlink()
+
+
+@requires("cgroup1", "cgroup2", "psi")
+def test_v2_memory_gets_scarce(small_memory: int) -> None:
+    """Whether or not the memory controller is enabled; also for asyncio."""
+
+    async def next_of(events: libct.Events) -> int:
+        return await events.__anext__()
+
+    def body() -> None:
+        with running(config()) as container:
+            low = container.memory_pressure_events("low")
+            medium = container.memory_pressure_events("medium")
+            assert (low.take(), medium.take(), readable(low), readable(medium)) == (
+                0,
+                0,
+                False,
+                False,
+            )
+            with starving(container, small_memory):
+                assert next(low) == 1
+                assert asyncio.run(next_of(medium)) == 1
+                assert readable(low, 10)
+                assert readable(low)  # looking takes nothing away
+                assert low.take() == 1
+                assert low.take() == 0
+                assert not low.ended
+            assert list(low) in ([], [1])
+            assert list(medium) in ([], [1])
+            assert low.ended
+            low.close()
+            medium.close()
+
+    with_v2(body)
+
+
+@requires("cgroup1", "cgroup2", "psi")
+def test_v2_an_event_of_another_level_is_none(
+    small_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the kernel wakes up, since Linux 6.5, whoever polls the same file."""
+    monkeypatch.setitem(events_v2._TRIGGERS, "critical", "full 2000000 2000000")
+
+    def body() -> None:
+        with running(config()) as container:
+            low = container.memory_pressure_events("low")
+            critical = container.memory_pressure_events("critical")
+            with starving(container, small_memory):
+                assert next(low) == 1
+                readable(critical)
+                assert critical.take() == 0
+                assert next(low) == 1
+                assert critical.take() == 0
+            low.close()
+            critical.close()
+
+    with_v2(body)
+
+
+@requires("cgroup2", "psi")
+def test_v2_pressure_of_a_container_that_is_removed() -> None:
+    def body() -> None:
+        with running(config()) as container:
+            events = container.memory_pressure_events("low")
+            container.destroy(force=True)
+            assert list(events) == []
+            events.close()
+
+    with_v2(body)
+
+
+@requires("cgroup2", "psi")
+def test_v2_pressure_that_is_not_measured() -> None:
+    def body() -> None:
+        with running(config()) as container:
+            assert container.manager is not None
+            switch = Path(container.manager.directories()[0], "cgroup.pressure")
+            if not switch.exists():  # before Linux 6.1
+                return
+            switch.write_text("0")
+            before = os.listdir("/proc/self/fd")
+            with pytest.raises(libct.CgroupError, match="measuring it is turned off"):
                 container.memory_pressure_events("low")
+            assert os.listdir("/proc/self/fd") == before
+
+    with_v2(body)
+
+
+@requires("cgroup2", "psi")
+def test_v2_pressure_of_a_group_of_root_s() -> None:
+    def body() -> None:
+        with running(config()) as container:
+            assert container.manager is not None
+            group = container.manager.directories()[0]
+
+            def watch() -> None:
+                os.setuid(65534)
+                with pytest.raises(libct.CgroupError, match=r"you may not write to .*pressure"):
+                    events_v2.PressureEvents(group, "low")
+
+            forked(watch)
 
     with_v2(body)

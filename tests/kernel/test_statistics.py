@@ -11,7 +11,7 @@ import pytest
 import libct
 from libct.config import Cgroup, Device, Resources
 
-from ..containers import NULL, make_config, run_in, running, state_directory, with_v2
+from ..containers import NULL, PATH, make_config, run_in, running, state_directory, with_v2
 from ..support import requires, unique, wait_until
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
@@ -47,6 +47,7 @@ def test_memory_that_is_used_and_limits() -> None:
         found = cgroup_stats(container)
         memory, pids = found.memory_stats, found.pids_stats
         assert memory is not None
+        assert memory.usage is not None
         assert pids is not None
         assert 20_000_000 <= memory.usage.usage <= 64 * MEGABYTE
         assert memory.usage.max_usage is not None
@@ -99,6 +100,7 @@ def test_another_program_sees_the_same_and_after_the_end() -> None:
         assert container.status() == "stopped"
         after = cgroup_stats(libct.load(state_directory(), container.id))
         assert after.memory_stats is not None
+        assert after.memory_stats.usage is not None
         assert after.memory_stats.usage.max_usage
         assert after.pids_stats is not None
         assert after.pids_stats.current == 0
@@ -139,11 +141,39 @@ def test_v2() -> None:
         )
         assert found.pids_stats is not None
         assert found.pids_stats.current == 3
-        assert (found.memory_stats is not None) == ("memory" in available)
+        counted = found.memory_stats is not None and found.memory_stats.usage is not None
+        assert counted == ("memory" in available)
         assert bool(found.hugetlb_stats) == ("hugetlb" in available)
         assert found.cpuset_stats is None
 
     with_v2(body)
+
+
+@requires("cgroup2")
+def test_v2_processes_of_groups_below_count() -> None:
+    """Also without the pids controller, which has no place beside processes."""
+
+    def body() -> None:
+        with running(config()) as container:
+            below = Path(group_of(container), "below")
+            below.mkdir()
+            process = libct.Process(["sleep", "60"], env=[PATH])
+            container.run(process)
+            (below / "cgroup.procs").write_text(str(process.pid))
+            pids = cgroup_stats(container).pids_stats
+            assert pids is not None
+            assert pids.current == 2
+
+    with_v2(body)
+
+
+def pressures(container: libct.Container) -> list[bool]:
+    """Whether that of CPUs, memory, and input and output is told."""
+    found = cgroup_stats(container)
+    return [
+        part is not None and part.psi is not None
+        for part in (found.cpu_stats, found.memory_stats, found.blkio_stats)
+    ]
 
 
 @requires("cgroup2")
@@ -152,13 +182,17 @@ def test_v2_pressure_is_given_where_it_is_measured() -> None:
         with running(config()) as container:
             directory = group_of(container)
             measured = os.path.exists(f"{directory}/cpu.pressure")
-            cpu = cgroup_stats(container).cpu_stats
-            assert cpu is not None
-            assert (cpu.psi is not None) == measured
+            assert pressures(container) == [measured] * 3
             if os.path.exists(f"{directory}/cgroup.pressure"):
                 Path(directory, "cgroup.pressure").write_text("0")
-                cpu = cgroup_stats(container).cpu_stats
-                assert cpu is not None
-                assert cpu.psi is None
+                assert pressures(container) == [False] * 3
 
     with_v2(body)
+
+
+@requires("cgroup1", "cgroup2", "psi")
+def test_pressure_in_a_hybrid_layout() -> None:
+    """Which has groups of v2, too."""
+    with running(config()) as container:
+        assert container.manager is not None
+        assert pressures(container) == ["" in container.manager.paths()] * 3

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import signal
 import sys
 import threading
@@ -420,6 +421,30 @@ def test_an_answer_that_is_on_its_way_is_waited_for(
         assert made.plan is not None
         told = [made.plan.steps[number - 1].op for number, _, _, _ in made.traces]
         assert told[-2:] == (["await_start", "execute"] if trace else [])
+
+
+def test_a_messenger_that_is_late_keeps_no_command_from_having_run(
+    rootfs: Path, *, trace: bool
+) -> None:
+    """On a machine with more to do than it can, it may run a second after the command has ended."""
+    with libct.create(state_directory(), unique(), make_config(rootfs)) as made:
+        process = created(made, "sh", "-c", "exit 7", trace=trace)
+        messenger = messenger_of(made)
+        fifo = f"{state_directory()}/{made.id}/exec.fifo"
+        assert eventually(lambda: opened(messenger) == [fifo, "pipe", "pipe"])
+        os.kill(messenger, signal.SIGSTOP)
+        (say,) = (
+            os.open(f"/proc/{messenger}/fd/{info.name}", os.O_WRONLY)
+            for info in Path(f"/proc/{messenger}/fdinfo").iterdir()
+            if re.search(r"^flags:\s*\d*1$", info.read_text(), re.MULTILINE)
+        )
+        # It passes the word on, and then no answer.
+        word = threading.Timer(0.5, os.write, (say, GO))
+        word.start()
+        made.exec()
+        word.join()
+        os.close(say)
+        assert process.wait(30).exit_code == 7
 
 
 def test_pipes_that_others_fill_hold_up_nobody(rootfs: Path, *, trace: bool) -> None:

@@ -640,6 +640,13 @@ _MESSAGES = [
         (_CONTAINER + "test_a_first_process_that_dies_as_it_is_released",),
     ),
     Mutant(
+        "a command that ended before the messenger could say so has been executed",
+        "life/releasing.py",
+        "            is_none(said) and becoming.has_executed(pidfd, unknown=False)\n",
+        "            False\n",
+        (_WAITING + "test_a_messenger_that_is_late_keeps_no_command_from_having_run",),
+    ),
+    Mutant(
         "words come in their order",
         "bootstrap/client.py",
         '        if message[0] != kind or (kind == "cloned" and message[1] != number):\n',

@@ -268,14 +268,14 @@ _PROCFS = [
     Mutant(
         "what is hidden has not executed its command yet",
         "bootstrap/becoming.py",
-        "return bool(poll.poll(0))  # gone, or else hidden",
+        "return bool(poll.poll(0)) and unknown  # gone, or else hidden",
         "return True",
         (_P + "test_what_is_hidden_has_not_executed",),
     ),
     Mutant(
         "what is hidden and has ended is not waited for",
         "bootstrap/becoming.py",
-        "return bool(poll.poll(0))  # gone, or else hidden",
+        "return bool(poll.poll(0)) and unknown  # gone, or else hidden",
         "return False",
         (_P + "test_what_is_hidden_has_not_executed",),
     ),

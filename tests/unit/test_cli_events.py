@@ -56,6 +56,10 @@ def test_v1_in_runc_s_form() -> None:
         ],
         "ioQueueRecursive": [{"major": 8, "minor": 16, "op": "Sync", "value": 1}],
         "ioTimeRecursive": [{"major": 8, "minor": 16, "value": 99}],
+        "psi": {
+            "some": {"avg10": 0.0, "avg60": 0.0, "avg300": 0.0, "total": 3},
+            "full": {"avg10": 0.0, "avg60": 0.0, "avg300": 0.0, "total": 0},
+        },
     }
     assert found["hugetlb"]["2MB"] == {"usage": 10, "max": 20, "failcnt": 30}
     assert found["hugetlb"]["1GB"] == {"max": 4, "failcnt": 5}

@@ -39,11 +39,15 @@ NO_LIMIT_V1 = 9223372036854771712
 class Texts:
     """A control group that is no more than the texts of its files."""
 
-    def __init__(self, texts: dict[str, str] | None = None) -> None:
-        self.texts = texts or {}
+    def __init__(self, texts: dict[str, str] | None = None, *below: Texts) -> None:
+        self.texts, self.below = texts or {}, below
 
     def read(self, name: str) -> str:
         return self.texts.get(name, "")
+
+    def read_all(self, name: str) -> list[str]:
+        found = [self.read(name)] if self.read(name) else []
+        return found + [text for group in self.below for text in group.read_all(name)]
 
     def names(self) -> list[str]:
         return list(self.texts)
@@ -115,6 +119,12 @@ V1: dict[str, dict[str, str]] = {
         "rdma.max": "mlx4_0 hca_handle=max hca_object=3000\n",
     },
     "misc": {"misc.current": "sev 3\nsev_es 0\n", "misc.events": "sev.max 2\n"},
+    # The group of v2 in a hybrid layout.
+    "": {
+        "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
+        "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=2\n",
+        "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=3\n",
+    },
 }
 
 
@@ -132,6 +142,7 @@ def test_v1() -> None:
         ),
         ThrottlingData(10, 3, 5000),
         BurstData(2, 700),
+        PSIStats(some=PSIData(total=1)),
     )
     assert found.cpuset_stats == CPUSetStats(
         cpus=[0, 1, 2, 8],
@@ -156,6 +167,7 @@ def test_v1() -> None:
             hierarchical=PageUsage(total=PageStats(9, {0: 9, 2: 0})),
         ),
         stats={"cache": 12288, "rss": 57344, "total_cache": 12288},
+        psi=PSIStats(some=PSIData(total=2)),
     )
     assert found.pids_stats == PidsStats(7, 0)
     assert found.blkio_stats == BlkioStats(
@@ -170,6 +182,7 @@ def test_v1() -> None:
         ],
         io_time_recursive=[BlkioStatEntry(8, 16, "", 99)],
         io_queue_recursive=[BlkioStatEntry(8, 16, "Sync", 1)],
+        psi=PSIStats(some=PSIData(total=3)),
     )
     assert found.hugetlb_stats == {"1GB": HugetlbStats(0, 4, 5), "2MB": HugetlbStats(10, 20, 30)}
     assert found.rdma_stats == RdmaStats(
@@ -260,11 +273,14 @@ def test_v2_without_controllers() -> None:
     files = {
         "cpu.stat": "usage_usec 1\nuser_usec 1\nsystem_usec 0\n",
         "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n",
+        "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=6\n",
         "cgroup.threads": "12\n13\n",
     }
-    assert v2.statistics(Texts(files)) == CgroupStats(
+    below = Texts({"cgroup.threads": "14\n"}, Texts({"cgroup.threads": "15\n16\n"}))
+    assert v2.statistics(Texts(files, below)) == CgroupStats(
         cpu_stats=CPUStats(CPUUsage(total_usage=1000, usage_in_usermode=1000)),
-        pids_stats=PidsStats(2, 0),
+        memory_stats=MemoryStats(psi=PSIStats(some=PSIData(total=6))),
+        pids_stats=PidsStats(5, 0),
         blkio_stats=BlkioStats(psi=PSIStats(some=PSIData(total=5))),
     )
 
@@ -287,7 +303,7 @@ def test_v2_limits_of_memory_and_swap_in_one(memory: str, swap: str, both: int) 
 
 def test_memory_without_accounting_of_swap() -> None:
     two = v2.memory_stats(Texts({"memory.current": "1", "memory.max": "max"}))
-    one = v1.memory_stats(Texts({"memory.usage_in_bytes": "1"}))
+    one = v1.memory_stats(Texts({"memory.usage_in_bytes": "1"}), NOTHING)
     assert two is not None
     assert one is not None
     assert two.usage == MemoryData(1, None, 0, UNLIMITED)
@@ -299,23 +315,33 @@ def test_memory_without_accounting_of_swap() -> None:
 def test_v1_memory_and_swap_that_do_not_fit_together() -> None:
     """They are read at different times."""
     files = {"memory.usage_in_bytes": "100", "memory.memsw.usage_in_bytes": "90"}
-    found = v1.memory_stats(Texts(files))
+    found = v1.memory_stats(Texts(files), NOTHING)
     assert found is not None
     assert found.swap_only_usage == MemoryData(0)
 
 
 def test_v1_without_hierarchy() -> None:
-    found = v1.memory_stats(Texts({"memory.usage_in_bytes": "1", "memory.use_hierarchy": "0\n"}))
+    files = {"memory.usage_in_bytes": "1", "memory.use_hierarchy": "0\n"}
+    found = v1.memory_stats(Texts(files), NOTHING)
     assert found is not None
     assert not found.use_hierarchy
 
 
 def test_v1_cpu_controllers_apart() -> None:
-    assert v1.cpu_stats(Texts(V1["cpuacct"]), NOTHING) == CPUStats(
+    assert v1.cpu_stats(Texts(V1["cpuacct"]), NOTHING, NOTHING) == CPUStats(
         v1.cpu_usage(Texts(V1["cpuacct"]))
     )
-    assert v1.cpu_stats(NOTHING, Texts({"cpu.stat": "nr_periods 1\n"})) == CPUStats(
+    assert v1.cpu_stats(NOTHING, Texts({"cpu.stat": "nr_periods 1\n"}), NOTHING) == CPUStats(
         None, ThrottlingData(1)
+    )
+
+
+def test_v1_pressure_needs_no_controller() -> None:
+    groups = {"": Texts(V1[""])}
+    assert v1.statistics(lambda name: groups.get(name, NOTHING)) == CgroupStats(
+        cpu_stats=CPUStats(psi=PSIStats(some=PSIData(total=1))),
+        memory_stats=MemoryStats(psi=PSIStats(some=PSIData(total=2))),
+        blkio_stats=BlkioStats(psi=PSIStats(some=PSIData(total=3))),
     )
 
 
@@ -327,9 +353,8 @@ def test_v1_a_cpuset_without_prefix_and_one_not_set_up() -> None:
 
 
 def test_v1_block_devices_that_did_nothing() -> None:
-    assert v1.blkio_stats(Texts({"blkio.throttle.io_serviced_recursive": "Total 0\n"})) == (
-        BlkioStats()
-    )
+    files = {"blkio.throttle.io_serviced_recursive": "Total 0\n"}
+    assert v1.blkio_stats(Texts(files), NOTHING) == BlkioStats()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
         def read(self, name: str) -> str:
             """The text of a file, "" if it is not there."""
 
+        def read_all(self, name: str) -> list[str]:
+            """The texts of this file of the group and of those below it, as far as it is there."""
+
         def names(self) -> list[str]:
             """The names of all files."""
 
@@ -42,6 +45,12 @@ class Directory:
             if error.errno in _MISSING:
                 return ""
             raise failure("read statistics", error) from error
+
+    def read_all(self, name: str) -> list[str]:
+        if self._path is None:
+            return []
+        texts = [Directory(path).read(name) for path in files.tree(self._path)]
+        return [text for text in texts if text]
 
     def names(self) -> list[str]:
         try:

@@ -31,14 +31,17 @@ class PSIData(Record):
 
 
 class PSIStats(Record):
-    """some: at least one process waited.  full: all did.  Of cgroup v2."""
+    """some: at least one process waited.  full: all did.
+
+    Of the group of cgroup v2, which there is in a hybrid layout, too.
+    """
 
     some: PSIData = PSIData()
     full: PSIData = PSIData()
 
 
 class CPUUsage(Record):
-    """Time on CPUs; the lists have one number for each CPU, and only v1 has them."""
+    """Time on CPUs, in nanoseconds; the lists have a number for each CPU, and only v1 has them."""
 
     total_usage: int = 0
     percpu_usage: list[int] = []
@@ -53,7 +56,7 @@ class ThrottlingData(Record):
 
     periods: that have passed while there was something to run.
     throttled_periods: of these, in how many the quota was used up.
-    throttled_time: how long processes were held back, the sum over all CPUs.
+    throttled_time: how long processes were held back, the sum over all CPUs; nanoseconds.
     """
 
     periods: int = 0
@@ -62,13 +65,15 @@ class ThrottlingData(Record):
 
 
 class BurstData(Record):
-    """bursts_periods: in which more than the quota was used; burst_time: how much more."""
+    """bursts_periods: in which more than the quota was used; burst_time: how much more, in ns."""
 
     bursts_periods: int = 0
     burst_time: int = 0
 
 
 class CPUStats(Record):
+    """CPUs: burst_data from Linux 5.15 on."""
+
     cpu_usage: CPUUsage | None = None
     throttling_data: ThrottlingData | None = None
     burst_data: BurstData | None = None
@@ -96,9 +101,10 @@ class CPUSetStats(Record):
 
 
 class MemoryData(Record):
-    """One kind of memory.
+    """One kind of memory; bytes.
 
-    max_usage: the most there has been.  failcnt: how often the limit was hit.
+    max_usage: the most there has been; with v2 from Linux 5.19 on, of swap 6.5.
+    failcnt: how often the limit was hit.
     limit: UNLIMITED, or v1's number for that, is none.
     """
 
@@ -135,14 +141,17 @@ class PageUsageByNUMA(PageUsage):
 class MemoryStats(Record):
     """Memory.
 
-    cache: of files.  swap_usage: memory and swap; swap_only_usage: swap.
+    cache: of files, in bytes.
+    usage: None where memory is not counted, without the controller; psi is there all the same.
+    swap_usage: memory and swap; swap_only_usage: swap.
     kernel_usage, kernel_tcp_usage, page_usage_by_numa: of cgroup v1.
     use_hierarchy: groups below are counted with it; always so since Linux 5.11.
-    stats: memory.stat as it is, of the version that it is of.
+    stats: memory.stat as it is, of the version that it is of: bytes, and v2's counts of
+        events and v1's of pages paged in and out.
     """
 
     cache: int = 0
-    usage: MemoryData = MemoryData()
+    usage: MemoryData | None = None
     swap_usage: MemoryData | None = None
     swap_only_usage: MemoryData | None = None
     kernel_usage: MemoryData | None = None
@@ -154,7 +163,7 @@ class MemoryStats(Record):
 
 
 class PidsStats(Record):
-    """Processes, every thread for one; limit: 0 is none."""
+    """Processes, every thread for one, those of groups below counted too; limit: 0 is none."""
 
     current: int = 0
     limit: int = 0
@@ -172,9 +181,19 @@ class BlkioStatEntry(Record):
 class BlkioStats(Record):
     """Input and output of block devices.
 
-    io_service_bytes_recursive: bytes.  io_serviced_recursive: requests.  The
-    other ..._recursive are of cgroup v1, from kernels with BFQ's debugging.
-    io_cost_...: of cgroup v2 with the io.cost controller; microseconds.
+    io_service_bytes_recursive: bytes.  io_serviced_recursive: requests.
+
+    Of cgroup v1, from kernels with BFQ's debugging (CONFIG_BFQ_CGROUP_DEBUG):
+    io_queue_recursive: requests that wait now.  io_service_time_recursive: from
+        the device's start of a request to its end, and io_wait_time_recursive:
+        before that, in a queue; both in nanoseconds.
+    io_merged_recursive: requests that became part of another.
+    io_time_recursive: milliseconds that the device was the group's.
+    sectors_recursive: of 512 bytes.
+
+    Of cgroup v2 with the io.cost controller, in microseconds:
+    io_cost_usage: of the device's time.  io_cost_wait: waited for it.
+    io_cost_indebt, io_cost_indelay: ran in debt; were held back to pay it.
     """
 
     io_service_bytes_recursive: list[BlkioStatEntry] = []
@@ -193,7 +212,10 @@ class BlkioStats(Record):
 
 
 class HugetlbStats(Record):
-    """Huge pages of one size, reserved ones where the kernel counts these; as MemoryData."""
+    """Huge pages of one size, reserved ones where the kernel counts these.
+
+    usage, max_usage: bytes; v2 does not tell the latter.  failcnt: how often the limit was hit.
+    """
 
     usage: int = 0
     max_usage: int | None = None
@@ -209,12 +231,17 @@ class RdmaEntry(Record):
 
 
 class RdmaStats(Record):
+    """RDMA devices: what of each may be used, and is."""
+
     rdma_limit: list[RdmaEntry] = []
     rdma_current: list[RdmaEntry] = []
 
 
 class MiscStats(Record):
-    """A resource of the misc controller; events: how often its limit was in the way."""
+    """A resource of the misc controller, in its own unit.
+
+    events: how often its limit was in the way.
+    """
 
     usage: int = 0
     events: int = 0

@@ -63,20 +63,25 @@ _BLKIO_FILES = ("blkio.bfq.{}_recursive", "blkio.throttle.{}_recursive")
 
 
 def statistics(group: Callable[[str], Group]) -> CgroupStats:
-    """What the groups say; group: that of a controller, one without files if there is none."""
+    """What the groups say.
+
+    group: that of a controller, one without files if there is none.  That of ""
+        is the group of v2 in a hybrid layout, in which pressure is measured.
+    """
+    unified = group("")
     return CgroupStats(
-        cpu_stats=cpu_stats(group("cpuacct"), group("cpu")),
+        cpu_stats=cpu_stats(group("cpuacct"), group("cpu"), unified),
         cpuset_stats=cpuset_stats(group("cpuset")),
-        memory_stats=memory_stats(group("memory")),
+        memory_stats=memory_stats(group("memory"), unified),
         pids_stats=shared.pids_stats(group("pids")),
-        blkio_stats=blkio_stats(group("blkio")),
+        blkio_stats=blkio_stats(group("blkio"), unified),
         hugetlb_stats=hugetlb_stats(group("hugetlb")),
         rdma_stats=shared.rdma_stats(group("rdma")),
         misc_stats=shared.misc_stats(group("misc")),
     )
 
 
-def cpu_stats(cpuacct: Group, cpu: Group) -> CPUStats | None:
+def cpu_stats(cpuacct: Group, cpu: Group, unified: Group) -> CPUStats | None:
     throttling, burst = None, None
     stat = parse.keyed(cpu.read("cpu.stat"))
     if "nr_periods" in stat:
@@ -87,10 +92,10 @@ def cpu_stats(cpuacct: Group, cpu: Group) -> CPUStats | None:
         )
     if "nr_bursts" in stat:
         burst = BurstData(stat["nr_bursts"], stat.get("burst_time", 0))
-    usage = cpu_usage(cpuacct)
-    if usage is None and throttling is None:
+    usage, pressure = cpu_usage(cpuacct), parse.pressure(unified.read("cpu.pressure"))
+    if usage is None and throttling is None and pressure is None:
         return None
-    return CPUStats(cpu_usage=usage, throttling_data=throttling, burst_data=burst)
+    return CPUStats(cpu_usage=usage, throttling_data=throttling, burst_data=burst, psi=pressure)
 
 
 def cpu_usage(cpuacct: Group) -> CPUUsage | None:
@@ -126,10 +131,10 @@ def cpuset_stats(group: Group) -> CPUSetStats | None:
     return CPUSetStats(cpus=parse.listed(cpus), mems=parse.listed(mems), **found)
 
 
-def memory_stats(group: Group) -> MemoryStats | None:
-    usage = memory_data(group, "memory")
+def memory_stats(group: Group, unified: Group) -> MemoryStats | None:
+    usage, pressure = memory_data(group, "memory"), parse.pressure(unified.read("memory.pressure"))
     if usage is None:
-        return None
+        return MemoryStats(psi=pressure) if pressure is not None else None
     stat = parse.keyed(group.read("memory.stat"))
     both = memory_data(group, "memory.memsw")
     swap = None
@@ -148,6 +153,7 @@ def memory_stats(group: Group) -> MemoryStats | None:
         page_usage_by_numa=page_usage(group.read("memory.numa_stat")),
         use_hierarchy=group.read("memory.use_hierarchy").strip() != "0",
         stats=stat,
+        psi=pressure,
     )
 
 
@@ -187,10 +193,11 @@ def page_usage(text: str) -> PageUsageByNUMA | None:
     return found
 
 
-def blkio_stats(group: Group) -> BlkioStats | None:
-    if not any(name.startswith("blkio.") for name in group.names()):
+def blkio_stats(group: Group, unified: Group) -> BlkioStats | None:
+    pressure = parse.pressure(unified.read("io.pressure"))
+    if pressure is None and not any(name.startswith("blkio.") for name in group.names()):
         return None
-    found = BlkioStats()
+    found = BlkioStats(psi=pressure)
     for field, name in _BLKIO.items():
         for pattern in _BLKIO_FILES:
             entries = parse.device_values(group.read(pattern.format(name)))

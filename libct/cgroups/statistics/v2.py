@@ -78,9 +78,9 @@ def cpu_stats(group: Group) -> CPUStats | None:
 
 
 def memory_stats(group: Group) -> MemoryStats | None:
-    usage = memory_data(group, "memory")
-    if usage is None:
-        return None
+    usage, pressure = memory_data(group, "memory"), parse.pressure(group.read("memory.pressure"))
+    if usage is None:  # no controller; pressure needs none
+        return MemoryStats(psi=pressure) if pressure is not None else None
     stat = parse.keyed(group.read("memory.stat"))
     swap = memory_data(group, "memory.swap")
     return MemoryStats(
@@ -90,7 +90,7 @@ def memory_stats(group: Group) -> MemoryStats | None:
         swap_only_usage=swap,
         use_hierarchy=True,
         stats=stat,
-        psi=parse.pressure(group.read("memory.pressure")),
+        psi=pressure,
     )
 
 
@@ -116,11 +116,11 @@ def _together(memory: MemoryData, swap: MemoryData) -> MemoryData:
 
 def pids_stats(group: Group) -> PidsStats | None:
     found = shared.pids_stats(group)
-    threads = group.read("cgroup.threads")
-    if found is None and threads:
-        # Without the controller there is no count, but there is a list.
-        return PidsStats(current=len(threads.split()))
-    return found
+    if found is not None:
+        return found
+    # Without the controller there is no count, but there are lists, of each group's own threads.
+    lists = group.read_all("cgroup.threads")
+    return PidsStats(current=sum(len(text.split()) for text in lists)) if lists else None
 
 
 def blkio_stats(group: Group) -> BlkioStats | None:
