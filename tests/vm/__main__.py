@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,12 @@ from xml.etree import ElementTree
 
 from .images import ImageProblem, image_directory
 from .lanes import LANES, USUAL, Lane
-from .machine import RESULTS, Result, run_in_guest
+from .machine import RESULTS, Result, run_in_guest, stop_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SLOWNESS = "10"  # of a guest: what the tests multiply their patience with
+_SLOWNESS = "5"  # of a guest: what the tests multiply their patience with
 
 
 def main() -> int:
@@ -48,9 +49,17 @@ def main() -> int:
             _write_failure(results, result)
         return result
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # A guest has two processors, and mostly uses one of them.
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(run, lanes))
+        waiting = [pool.submit(run, lane) for lane in lanes]
+        try:
+            outcomes = [one.result() for one in waiting]
+        except BaseException:
+            for one in waiting:
+                one.cancel()
+            stop_all()
+            raise
     for lane, result in zip(lanes, outcomes):
         if result.status is None:
             print(f"{lane.name}: {result.problem}")
@@ -104,6 +113,7 @@ def _environment(lane: Lane) -> dict[str, str]:
         "LIBCT_SLOWNESS": _SLOWNESS,
         **{name: value for name, value in os.environ.items() if name.startswith("LIBCT_")},
         "LIBCT_VM": lane.name,
+        "LIBCT_LACKS": " ".join(lane.lacks),
     }
 
 
