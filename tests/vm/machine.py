@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from .counter import counter_frequency
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -31,9 +33,9 @@ _GUEST = Path(__file__).with_name("guest.sh")
 _ARGUMENTS = (
     *("root=LABEL=libct-vm", "rw", "console=ttyS0", "panic=-1", "quiet"),
     *("mitigations=off", "nokaslr", "audit=0"),  # less to do for a slow machine
-    # A busy host may be late with what the kernel measures at the boot.  It then takes the
-    # processor's counter for three times as slow as it is, and its clock runs so much faster.
-    *("clocksource=hpet", "no_timer_check"),
+    # A busy host may be late with what the kernel measures at the boot, so we measure the
+    # processor's counter (see counter.py) and it believes us.
+    *("tsc=reliable", "no_timer_check"),
 )
 _CONSOLE_SHOWN = 20_000  # characters, from the end
 
@@ -120,7 +122,8 @@ def _what_is_written(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _qemu(lane: Lane, image: Path, share: Path, console: Path) -> list[str]:
-    arguments = " ".join((*_ARGUMENTS, *lane.arguments))
+    clock = f"tsc_early_khz={counter_frequency() // 1000}"
+    arguments = " ".join((*_ARGUMENTS, clock, *lane.arguments))
     return [
         # It may not outlive us, whatever ends us.
         *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
