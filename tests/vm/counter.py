@@ -11,6 +11,10 @@ import functools
 import mmap
 import platform
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # rdtsc; shl rdx, 32; or rax, rdx; ret
 _READ = bytes.fromhex("0f31 48c1e220 4809d0 c3")
@@ -23,9 +27,8 @@ def counter_frequency() -> int:
     """In Hz, of an x86-64 host; others have qemu count nanoseconds."""
     if platform.machine() != "x86_64":
         return 1_000_000_000
-    with mmap.mmap(
-        -1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
-    ) as page:
+    access = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    with mmap.mmap(-1, mmap.PAGESIZE, prot=access) as page:
         page.write(_READ)
         code = ctypes.c_char.from_buffer(page)
         read = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(code))
@@ -36,7 +39,7 @@ def counter_frequency() -> int:
     return (ended[1] - began[1]) * 1_000_000_000 // (ended[0] - began[0])
 
 
-def _both(read: ctypes._CFuncPtr) -> tuple[int, int]:
+def _both(read: Callable[[], int]) -> tuple[int, int]:
     """The clock in nanoseconds and the counter, at the same moment as well as it can be had."""
     tries = []
     for _ in range(_TRIES):
