@@ -58,7 +58,7 @@ _SELINUX_ON = ("security=selinux", "selinux=1", "enforcing=0")
 
 # Needs that no lane meets: the processor is emulated, and the images are small.
 _NOWHERE = ("clock", "compiler", "mmdebstrap", "qemu-system-x86_64")
-_BEFORE_6_12 = ("landlock", "pidfs")
+_BEFORE_6_12 = ("idmapped_tmpfs", "landlock", "pidfs")
 
 # What depends on v2 most; the host of the tests may have it without controllers.
 _ON_V2 = tuple(
