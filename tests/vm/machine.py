@@ -36,6 +36,9 @@ _ARGUMENTS = (
     # A busy host may be late with what the kernel measures at the boot, so we measure the
     # processor's counter (see counter.py) and it believes us.
     *("tsc=reliable", "no_timer_check"),
+    # systemd gives up nothing that takes long.
+    *("systemd.default_timeout_start_sec=600", "systemd.default_device_timeout_sec=600"),
+    *("systemd.service_watchdogs=0", "udev.event_timeout=600"),
 )
 _CONSOLE_SHOWN = 20_000  # characters, from the end
 
