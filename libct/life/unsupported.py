@@ -29,8 +29,5 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
         from ..cgroups.resources import unsupported
 
         findings += [Finding(*problem) for problem in unsupported(config.cgroups.resources)]
-        if config.cgroups.systemd:
-            message = "not supported yet: systemd as manager of the groups (--systemd-cgroup)"
-            findings.append(Finding("linux.cgroupsPath", message))
     if findings:
         raise Unsupported(findings)

@@ -1,0 +1,49 @@
+"""What is known of the service manager before a unit is planned."""
+
+from __future__ import annotations
+
+import posix
+
+from ...errors import CgroupError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...config.cgroup import Cgroup
+
+
+class Systemd:
+    """Plain values; a test makes them for a machine that it is not on.
+
+    user: it is the user's own, and not the system's.
+    version: 252 and so on.
+    group: the control group that it manages, "" for the root of the tree.
+    """
+
+    __slots__ = ("group", "user", "version")
+
+    def __init__(self, version: int, group: str = "", *, user: bool = False) -> None:
+        self.version, self.group, self.user = version, group, user
+
+
+def is_users(cgroup: Cgroup) -> bool:
+    """Whether a container's unit is one of the user's service manager."""
+    return cgroup.rootless or posix.geteuid() != 0
+
+
+def gather(cgroup: Cgroup) -> Systemd:
+    """Ask it; CgroupError where it cannot be."""
+    from ...errors import SystemdError
+    from . import units
+
+    user = is_users(cgroup)
+    try:
+        version = units.manager_version(user=user)
+        return Systemd(version, units.manager_cgroup(user=user), user=user)
+    except SystemdError as error:
+        raise refused("have systemd manage the control groups", error) from error
+
+
+def refused(what: str, error: Exception) -> CgroupError:
+    """What a method of a manager raises when systemd cannot be asked, or refuses."""
+    hint = getattr(error, "hint", "")
+    return CgroupError(f"cannot {what}: {error}{f' ({hint})' if hint else ''}")
