@@ -74,7 +74,9 @@ def unit_properties(name: str, slice_name: str, version: int, *, is_slice: bool)
         found += [("Slice", "s", slice_name), ("Delegate", "b", True)]
     io = "IOAccounting" if version == 2 else "BlockIOAccounting"
     found += [(accounting, "b", True) for accounting in (*_ACCOUNTING, io)]
-    return [*found, ("DefaultDependencies", "b", False)]
+    # A unit that fails, as when its process has ended by then, is not kept for its name.
+    collected: Property = ("CollectMode", "s", "inactive-or-failed")
+    return [*found, ("DefaultDependencies", "b", False), collected]
 
 
 def limit_properties(
