@@ -22,6 +22,7 @@ import pytest
 from .bundles import busybox
 from .commands import DOCKER, as_user, user_account
 from .names import unique
+from .patience import patient
 from .processes import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -61,6 +62,11 @@ def no_skip() -> bool:
     return os.environ.get("LIBCT_NO_SKIP") == "1"
 
 
+def lacked_by_nature() -> set[str]:
+    """Needs that are not met on this kind of machine, and are not to be; tests/vm/lanes.py."""
+    return set(os.environ.get("LIBCT_LACKS", "").split())
+
+
 @functools.cache
 def _met(need: str) -> bool:
     try:
@@ -93,6 +99,41 @@ def _programs() -> None:
 
 
 _programs()
+
+
+@_need
+def vm() -> None:
+    """A machine of tests/vm, which tests may change as they like: it is thrown away."""
+    if "LIBCT_VM" not in os.environ:
+        raise LookupError("not in a virtual machine of ours")
+
+
+@_need
+def clock() -> None:
+    """A processor that keeps up with the clock, for tests of how long something takes."""
+    if patient(1) != 1:
+        raise TimeoutError("the processor is emulated")
+
+
+@_need
+def systemd() -> None:
+    """systemd as process 1, with its bus."""
+    _program("systemctl", "show", "--property=Version")
+
+
+@_need
+def apparmor() -> None:
+    """AppArmor, and what loads a profile into the kernel."""
+    Path("/sys/kernel/security/apparmor/.replace").stat()
+    _program("apparmor_parser", "--version")
+
+
+@_need
+def selinux() -> None:
+    """SELinux with a policy, enforced or not."""
+    Path("/sys/fs/selinux/enforce").read_text()
+    if Path("/proc/self/attr/current").read_text().strip("\0\n") == "kernel":
+        raise LookupError("no policy is loaded")
 
 
 @_need

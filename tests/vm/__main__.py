@@ -18,7 +18,7 @@ from .machine import RESULTS, Result, run_in_guest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SLOWNESS = "10"  # of a guest: what the tests multiply their patience with
+_SLOWNESS = "5"  # of a guest: what the tests multiply their patience with
 
 
 def main() -> int:
@@ -104,6 +104,7 @@ def _environment(lane: Lane) -> dict[str, str]:
         "LIBCT_SLOWNESS": _SLOWNESS,
         **{name: value for name, value in os.environ.items() if name.startswith("LIBCT_")},
         "LIBCT_VM": lane.name,
+        "LIBCT_LACKS": " ".join(lane.lacks),
     }
 
 
