@@ -181,7 +181,10 @@ class Holdings:
         """phrase: what runc says where there is none."""
         manager = self.manager
         if manager is None:
-            if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
+            paths, groups = self.record.cgroup_paths, self.record.config.cgroups
+            # systemd removes the groups of a unit whose processes have ended.
+            ended = bool(paths) and self.live_status() == STOPPED
+            if ended or (paths is None and groups is not None):
                 raise ContainerNotRunning(
                     f"cannot {verb} container {self.id!r}: container not running"
                 )

@@ -15,6 +15,7 @@ from ..needs import NEEDS, lacked_by_nature, missing, requires
 from ..support import user_account
 from .lanes import LANES
 
+
 def printed(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -57,6 +58,6 @@ def test_the_ordinary_user_has_subordinate_ids() -> None:
 def test_the_release_is_the_lanes() -> None:
     release = Path("/etc/os-release").read_text()
     assert f"VERSION_CODENAME={LANES[lane()].image.suite}" in release
-    assert sys.version_info[:2] == {"bookworm": (3, 11), "trixie": (3, 13)}[
-        LANES[lane()].image.suite
-    ]
+    assert (
+        sys.version_info[:2] == {"bookworm": (3, 11), "trixie": (3, 13)}[LANES[lane()].image.suite]
+    )

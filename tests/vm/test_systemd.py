@@ -30,10 +30,10 @@ from ..bundles import make_bundle
 from ..commands import libct as command, libct_command, libct_environment, run, user_account
 from ..containers import PATH, USUAL, make_config, run_in, shared_rootfs, state_directory
 from ..killing import as_caller, beside, kill_at, orphans, remove
+from ..leaks import wait_until
 from ..names import unique
 from ..needs import requires
 from ..processes import forked
-from ..leaks import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +113,10 @@ def test_its_life_by_commands(tmp_path: Path) -> None:
     bundle = make_bundle(
         tmp_path,
         args=["sleep", "600"],
-        linux={"cgroupsPath": f"libct-test.slice:libct:{name}", "resources": {"pids": {"limit": 20}}},
+        linux={
+            "cgroupsPath": f"libct-test.slice:libct:{name}",
+            "resources": {"pids": {"limit": 20}},
+        },
     )
     plan = command("--systemd-cgroup", "plan", "-b", bundle, name, check=True).stdout
     assert f"have systemd start the unit {unit(name)}" in plan
@@ -159,7 +162,9 @@ def test_processes_and_statistics_are_those_of_the_unit() -> None:
         further = libct.Process(["sleep", "600"], env=[PATH])
         container.run(further)
         assert further.pid in container.processes()
-        assert container.stats().pids.current == 2
+        pids = container.stats().cgroup_stats.pids_stats
+        assert pids is not None
+        assert pids.current == 2
         container.pause()
         assert container.status() == "paused"
         container.resume()
@@ -280,7 +285,8 @@ def limits() -> tuple[dict[str, Any], dict[tuple[str, str], str], dict[str, str]
 def differing(name: str, files: dict[tuple[str, str], str]) -> list[str]:
     """What is in those files that have another text."""
     found = {(controller, file): text(name, controller, file) for controller, file in files}
-    return [f"{key}: {found[key]!r}, not {files[key]!r}" for key in files if found[key] != files[key]]
+    wrong = [key for key in files if found[key] != files[key]]
+    return [f"{key}: {found[key]!r}, not {files[key]!r}" for key in wrong]
 
 
 def test_each_limit_is_in_the_file_and_in_the_unit_and_stays_when_systemd_reloads() -> None:
@@ -366,7 +372,7 @@ DENIED = [DeviceRule("a", -1, -1, "rwm", allow=False)]
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_devices_are_those_of_the_rules(allowed: bool) -> None:  # noqa: FBT001
+def test_devices_are_those_of_the_rules(allowed: bool) -> None:
     name = unique()
     rules = [*DENIED, *([DeviceRule("c", 1, 11, "rwm")] if allowed else [])]
     words = "count=0" if allowed else "Operation not permitted"
@@ -622,7 +628,7 @@ class Proxy:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_bus_that_goes_away_in_the_middle(tmp_path: Path, late: bool) -> None:  # noqa: FBT001
+def test_a_bus_that_goes_away_in_the_middle(tmp_path: Path, late: bool) -> None:
     name = unique()
     bundle = make_bundle(tmp_path, args=["sleep", "600"])
     proxy = Proxy(tmp_path / "bus", b"StartTransientUnit", late=late)
@@ -645,9 +651,7 @@ def test_without_a_bus_nothing_is_made(tmp_path: Path) -> None:
     hidden = "mount -t tmpfs none /run/dbus && mount --bind /dev/null /run/systemd/private"
     words = libct_command("--systemd-cgroup", "run", "-b", bundle, name)
     script = f'{hidden} && exec "$@"'
-    done = run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", *words], env=libct_environment()
-    )
+    done = run(["unshare", "--mount", "sh", "-c", script, "sh", *words], env=libct_environment())
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "cannot have systemd manage the control groups" in line
