@@ -35,6 +35,7 @@ from .mutant_tables import (
     runc,
     seccomp,
     servers,
+    systemd,
     texts,
     userns,
 )
@@ -51,6 +52,7 @@ _TABLES = (
     callers,
     claims,
     servers,
+    systemd,
     texts,
     seccomp,
     landlock,
