@@ -35,6 +35,7 @@ from .mutant_tables import (
     runc,
     seccomp,
     servers,
+    systemd,
     texts,
     userns,
 )
@@ -58,6 +59,7 @@ _TABLES = (
     userns,
     mounts,
     runc,
+    systemd,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]
 _LONGEST = 300  # seconds; a mutant that hangs has been noticed

@@ -96,6 +96,12 @@ _programs()
 
 
 @_need
+def systemd() -> None:
+    """systemd as process 1, with its bus."""
+    _program("systemctl", "show", "--property=Version")
+
+
+@_need
 def root() -> None:
     """Rights over the machine, and not only the number."""
     if os.geteuid() != 0:

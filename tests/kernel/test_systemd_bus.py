@@ -260,6 +260,7 @@ def test_a_user_without_the_right_is_told(bus: Bus) -> None:
 # --- time, signals, threads, forks ---
 
 
+@pytest.mark.longest(30)
 @pytest.mark.parametrize("name", ["silent.scope", "endless.scope"])
 def test_a_request_has_a_time_limit(bus: Bus, name: str) -> None:
     """Whether the reply is missing or the end of the job."""
@@ -397,6 +398,15 @@ def test_one_that_was_restarted_meanwhile_is_dialled_anew(fragile: Bus) -> None:
     fragile.stop()
     fragile.start()
     start("done.scope")
+
+
+def test_another_address_is_another_connection(
+    bus: Bus, fragile: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (bus, fragile):
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", each.address)
+        start("done.scope")
+        assert len(each.calls("StartTransientUnit")) == 1
 
 
 def test_a_systemd_that_leaves_is_an_error(fragile: Bus) -> None:

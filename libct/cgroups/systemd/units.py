@@ -205,7 +205,10 @@ def set_unit_properties(
 def attach_processes_to_unit(
     name: str, subcgroup: str, pids: Iterable[int], *, user: bool, timeout: float = SECONDS
 ) -> None:
-    """Move processes into the control group of a unit, or into one below: "/below"."""
+    """Move processes into the control group of a unit.
+
+    subcgroup: "", or a group below that one, "/below", which somebody has made.
+    """
     limit = Limit(timeout)
     with turn(user=user, limit=limit) as bus:
         what = f"move processes to the unit {name!r}"
