@@ -37,6 +37,7 @@ from .mutant_tables import (
     servers,
     systemd,
     texts,
+    units,
     userns,
 )
 from .names import MARK
@@ -53,6 +54,7 @@ _TABLES = (
     claims,
     servers,
     systemd,
+    units,
     texts,
     seccomp,
     landlock,

@@ -339,7 +339,7 @@ def _outer_uid() -> int:
     """
     uid = posix.geteuid()
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as maps:
+        with open("/proc/self/uid_map", "rb") as maps:
             for line in maps:
                 inside, outside, count = map(int, line.split())
                 if inside <= uid < inside + count:

@@ -205,7 +205,10 @@ def set_unit_properties(
 def attach_processes_to_unit(
     name: str, subcgroup: str, pids: Iterable[int], *, user: bool, timeout: float = SECONDS
 ) -> None:
-    """Move processes into the control group of a unit, or into one below: "/below"."""
+    """Move processes into the control group of a unit.
+
+    subcgroup: "", or a group below that one, "/below", which somebody has made.
+    """
     limit = Limit(timeout)
     with turn(user=user, limit=limit) as bus:
         what = f"move processes to the unit {name!r}"
@@ -239,10 +242,13 @@ def unit_path(name: str) -> str:
 
 
 def manager_version(*, user: bool, timeout: float = SECONDS) -> int:
-    """Of "252.39-1~deb12u1", or "v252", the number."""
-    text = str(_manager_property("Version", user=user, timeout=timeout)).lstrip("v")
-    digits = text[: len(text) - len(text.lstrip("0123456789"))]
-    return int(digits or 0)
+    return version_number(str(_manager_property("Version", user=user, timeout=timeout)))
+
+
+def version_number(text: str) -> int:
+    """Of "252.39-1~deb12u1", or "v252"."""
+    text = text.lstrip("v")
+    return int(text[: len(text) - len(text.lstrip("0123456789"))] or 0)
 
 
 def manager_cgroup(*, user: bool, timeout: float = SECONDS) -> str:
