@@ -21,6 +21,7 @@ import pytest
 
 from .bundles import busybox
 from .commands import DOCKER, as_user, user_account
+from .disks import loop_device
 from .names import unique
 from .patience import patient
 from .processes import (
@@ -218,6 +219,36 @@ def cgroup2() -> None:
         _make_group("/mnt")
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+@_need
+def rt_group() -> None:
+    """cgroup v1 with real-time scheduling by groups, and some of it to give away."""
+    if int(Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").read_text()) <= 0:
+        raise ValueError("no real-time")
+
+
+@_need
+def net_cls() -> None:
+    """The controllers net_cls and net_prio, in no hierarchy yet.
+
+    Before Linux 5.15 their use would take sockets from cgroup v2 until the next boot.
+    """
+    release = [int(part) for part in os.uname().release.split("-")[0].split(".")[:2]]
+    free = {"net_cls", "net_prio"}
+    for line in Path("/proc/cgroups").read_text().splitlines()[1:]:
+        name, hierarchy, _, enabled = line.split("\t")
+        if hierarchy == "0" and enabled == "1":
+            free.discard(name)
+    if free or release < [5, 15]:
+        raise FileNotFoundError(f"{free or release}")
+
+
+@_need
+def loop() -> None:
+    """Loop devices, with the BFQ scheduler."""
+    with loop_device("bfq"):
+        pass
 
 
 def _make_group(hierarchy: str) -> None:

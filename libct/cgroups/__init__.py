@@ -6,8 +6,10 @@ manager.py    what they have in common: the interface
 perform.py    changing groups that exist
 layout.py     what the host has
 resources.py  what a configuration asks for
-steps.py      making groups and limiting them: what performs the operations that
-              plan/cgroups.py declares, as entry.py does
+limits/       what limits come down to: files and values, by version
+steps.py      making groups: what performs the operations that plan/cgroups.py
+              declares, as limiting.py and entry.py do
+limiting.py   limiting them
 entry.py      how a process gets into them
 files.py      how files of control groups are reached
 statistics/   what the container has used, as the files tell it

@@ -4,8 +4,7 @@ A manager plans (create_steps, entry_steps, join_steps) and, once the groups
 are there, acts on them (pids, freeze, kill, set, ...).  choose.py makes
 the one that fits a host.
 
-Limits done here are those of pids, memory, cpu and cpuset, and the access to
-devices; unsupported() names what is asked for beyond that.
+What limits come down to is in limits/, the access to devices in devices/.
 
 Sources: config-linux.md, Control groups; REFERENCE.md, 3.
 """
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 import errno
 
-from ..errors import CgroupError
+from ..errors import CgroupError, note
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from ..syscalls import procfs
@@ -24,7 +23,7 @@ from .resources import PATH_PLACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..config.cgroup import Cgroup, Resources
     from ..plan.step import Step
@@ -80,6 +79,10 @@ class Manager:
 
     def limit_steps(self, resources: Resources) -> list[Step]:
         """Change limits of existing groups, device access included; CgroupError for bad ones."""
+        raise NotImplementedError
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        """Those of limit_steps that change the access to devices."""
         raise NotImplementedError
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
@@ -247,12 +250,54 @@ class Manager:
         """How many processes the kernel has killed for want of memory, as far as it counts."""
         raise NotImplementedError
 
-    def set(self, resources: Resources) -> None:
-        """Change the limits of existing groups.
+    def set(
+        self,
+        resources: Resources,
+        before: Resources | None = None,
+        done: Callable[[], object] | None = None,
+    ) -> None:
+        """Change the limits of existing groups, and freeze or thaw them as resources says.
 
-        On CgroupError some of the limits may have been changed: write the old
-        ones back with another call.
+        before: the limits that there are.
+        done: called when all is changed.
+
+        If anything fails, done included, all is as before: what was written over is
+        written back, and rules of devices are those of before.  What cannot be taken
+        back is told in notes of the error.
         """
-        from .perform import perform
+        from .perform import Change, perform
 
-        perform(self.limit_steps(resources))
+        change, was_frozen = Change(), bool(resources.freezer) and self.frozen()
+        try:
+            change.make(self.limit_steps(resources))
+            if resources.freezer == "FROZEN":
+                self.freeze()
+            elif resources.freezer == "THAWED":
+                self.thaw()
+            if done is not None:
+                done()
+        except BaseException as error:
+            failed = change.take_back()
+            again: list[Callable[[], object]] = []
+            if any("devices" in step.op for step in change.begun):
+                again.append(lambda: perform(self.device_steps(_with_rules(before))))
+            if resources.freezer:
+                again.append(self.freeze if was_frozen else self.thaw)
+            for act in again:
+                try:
+                    act()
+                except CgroupError as problem:
+                    failed.append(str(problem))
+            for text in failed:
+                note(error, text)
+            raise
+
+
+def _with_rules(before: Resources | None) -> Resources:
+    """The limits that there were, with rules that say what access there was to devices."""
+    from ..config.cgroup import Resources
+    from ..config.device import DeviceRule
+
+    if before is not None and before.skip_devices:
+        return before.copy(skip_devices=False, devices=[DeviceRule()])
+    return before or Resources()

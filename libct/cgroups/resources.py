@@ -15,47 +15,7 @@ if TYPE_CHECKING:
     # The default, "deny" or "allow", and exceptions like "c 1:3 rwm" (devices.rules).
     DeviceAccess = tuple[str, tuple[str, ...]]
 
-# Fields of Resources that later versions will know, by the place that sets them.
-_LATER = {
-    "memory_swappiness": "memory.swappiness",
-    "oom_kill_disable": "memory.disableOOMKiller",
-    "cpu_rt_quota": "cpu.realtimeRuntime",
-    "cpu_rt_period": "cpu.realtimePeriod",
-    "blkio_weight": "blockIO.weight",
-    "blkio_leaf_weight": "blockIO.leafWeight",
-    "blkio_weight_device": "blockIO.weightDevice",
-    "blkio_throttle_read_bps_device": "blockIO.throttleReadBpsDevice",
-    "blkio_throttle_write_bps_device": "blockIO.throttleWriteBpsDevice",
-    "blkio_throttle_read_iops_device": "blockIO.throttleReadIOPSDevice",
-    "blkio_throttle_write_iops_device": "blockIO.throttleWriteIOPSDevice",
-    "hugetlb_limit": "hugepageLimits",
-    "net_prio_ifpriomap": "network.priorities",
-    "net_cls_classid": "network.classID",
-    "rdma": "rdma",
-    "unified": "unified",
-    "freezer": "freezer",
-}
-
-# Which controller of cgroup v1 and v2 a field of Resources needs.
-_LIMITS = {
-    "memory": ("memory", "memory.limit"),
-    "memory_reservation": ("memory", "memory.reservation"),
-    "memory_swap": ("memory", "memory.swap"),
-    "cpu_shares": ("cpu", "cpu.shares"),
-    "cpu_weight": ("cpu", "cpu.shares"),
-    "cpu_quota": ("cpu", "cpu.quota"),
-    "cpu_burst": ("cpu", "cpu.burst"),
-    "cpu_period": ("cpu", "cpu.period"),
-    "cpu_idle": ("cpu", "cpu.idle"),
-    "cpuset_cpus": ("cpuset", "cpu.cpus"),
-    "cpuset_mems": ("cpuset", "cpu.mems"),
-    "pids_limit": ("pids", "pids.limit"),
-}
-
 PATH_PLACE = "linux.cgroupsPath"
-
-# Of these limits 0 is a value; of the others it asks for nothing.
-_CAN_BE_ZERO = ("cpu_burst", "cpu_idle", "pids_limit")
 
 
 def place(name: str) -> str:
@@ -69,21 +29,11 @@ def refuse(problems: list[Problem]) -> None:
         raise CgroupError("; ".join(f"{where}: {what}" for where, what in problems))
 
 
-def unsupported(resources: Resources) -> list[Problem]:
-    """Resources that are asked for and not supported yet."""
-    found = [name for name in _LATER if getattr(resources, name)]
-    if resources.memory_swappiness == 0:
-        found.append("memory_swappiness")
-    return [(place(_LATER[name]), "not supported yet") for name in found]
-
-
-def asked_limits(resources: Resources) -> list[tuple[str, str]]:
-    """(controller, place) of each limit that is asked for."""
-    return [
-        (controller, place(where))
-        for name, (controller, where) in _LIMITS.items()
-        if (value := getattr(resources, name)) or (value == 0 and name in _CAN_BE_ZERO)
-    ]
+def start_problems(resources: Resources) -> list[Problem]:
+    """What is asked of a container that lives, and cannot be of one that is to start."""
+    if resources.freezer == "FROZEN":
+        return [("freezer", "a container cannot start frozen: pause it once it runs")]
+    return []
 
 
 def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:

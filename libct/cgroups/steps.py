@@ -1,4 +1,4 @@
-"""The steps that make control groups and limit them, on the runtime's side.
+"""The steps that make control groups, on the runtime's side; limiting.py limits them.
 
 Where an argument says optional, a refusal for want of permission, or of the
 file, is no error: without privilege a container has the groups it can get.
@@ -25,9 +25,6 @@ _START_SECONDS = 1.0  # that another start in the same group may take to enter i
 _DELEGATE = "delegate a group to this user: systemd-run --user --scope -p Delegate=yes ..."
 
 
-# --- making -----------------------------------------------------------------
-
-
 def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> None:
     """Make a group and the levels above it that are missing, in context.values["ledger"].
 
@@ -41,7 +38,7 @@ def cgroup_mkdir(context: Context, mount: str, below: str, optional: int) -> Non
     except OSError as error:
         if optional and error.errno in REFUSALS:
             return
-        raise (_refused(error) if error.errno in REFUSALS else error) from None
+        raise (refused(error) if error.errno in REFUSALS else error) from None
     _refuse_frozen(directory)
 
 
@@ -176,7 +173,7 @@ def _not_enabled(level: str, missing: list[str], problem: OSError | None) -> OSE
     if problem.errno == errno.EBUSY:
         why = "there are processes in that group itself; choose another linux.cgroupsPath"
         return hinted(problem, why)
-    return _refused(problem) if problem.errno in REFUSALS else problem
+    return refused(problem) if problem.errno in REFUSALS else problem
 
 
 def cgroup_chown(context: Context, directory: str, uid: int) -> None:
@@ -198,107 +195,7 @@ def cgroup_chown(context: Context, directory: str, uid: int) -> None:
         posix.close(fd)
 
 
-# --- limiting ---------------------------------------------------------------
-
-
-def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> None:
-    """Write a setting.  if_there: a file that is not there has nothing to be set."""
-    try:
-        files.write(path, value)
-    except OSError as error:
-        if not if_there or not isinstance(error, FileNotFoundError):
-            raise _refined(path, error) from None
-
-
-def cgroup_write_group(
-    context: Context, directory: str, settings: tuple[tuple[str, str], ...]
-) -> None:
-    """Write settings, (file, value) each, that are judged by each other's present values.
-
-    What is refused with EINVAL is written again after the others: a limit of
-    memory above that of memory and swap, a period or burst the old quota does not fit.
-    """
-    left = settings
-    while left:
-        refused = []
-        for file, value in left:
-            path = f"{directory}/{file}"
-            try:
-                files.write(path, value)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise _refined(path, error) from None
-                refused.append((file, value))
-                problem = error
-        if len(refused) == len(left):
-            raise problem
-        left = tuple(refused)
-
-
-def cgroup_cpuset_v1(
-    context: Context, mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int
-) -> None:
-    """Fill a new v1 cpuset, which is empty and takes no process so.
-
-    cpus, mems: "" to take over those of the level above, as is done first for
-    empty levels on the way.  prefix: of the files, "cpuset." or "".
-    """
-    try:
-        for file, value in ((f"{prefix}cpus", cpus), (f"{prefix}mems", mems)):
-            directory, inherited = mount, ""
-            *above, last = below.split("/")
-            for name in above:
-                upper, directory = directory, f"{directory}/{name}"
-                present = files.read(f"{directory}/{file}").strip()
-                if not present:
-                    inherited = inherited or files.read(f"{upper}/{file}").strip()
-                    files.write(f"{directory}/{file}", inherited)
-                else:
-                    inherited = present
-            if not value:
-                value = inherited or files.read(f"{directory}/{file}").strip()
-            cgroup_write(context, f"{directory}/{last}/{file}", value)
-    except OSError as error:
-        if not optional or error.errno not in (*REFUSALS, errno.ENOENT):
-            raise
-
-
-def cgroup_check_memory(context: Context, directory: str, limit: int) -> None:
-    """Refuse a v2 limit that would kill at once (linux.resources.memory.checkBeforeUpdate)."""
-    used = int(files.read(f"{directory}/memory.current"))
-    if used > limit:
-        raise StepProblem(
-            f"the control group uses {used} bytes, more than the new limit of {limit}"
-        )
-
-
-# --- errors -----------------------------------------------------------------
-
-
-def _refused(error: OSError) -> OSError:
+def refused(error: OSError) -> OSError:
     if error.errno == errno.EROFS:
         return hinted(error, "the control groups are mounted read-only here")
     return hinted(error, f"an ordinary user can only limit groups of their own; {_DELEGATE}")
-
-
-def _refined(path: str, error: OSError) -> OSError:
-    """The error of a write to a limit, with what is known about it."""
-    directory, file = split(path)
-    if isinstance(error, FileNotFoundError):
-        controller = file.split(".")[0]
-        return hinted(
-            error,
-            f"the {controller} controller is not enabled for this group, or this kernel does not"
-            f" have {file}",
-        )
-    if error.errno in REFUSALS:
-        return _refused(error)
-    if error.errno == errno.EBUSY and file.startswith("memory."):
-        used, most = (
-            files.read(f"{directory}/memory.{name}_in_bytes").strip()
-            for name in ("usage", "max_usage")
-        )
-        return hinted(error, f"{used} bytes are in use and cannot be freed, at most {most} were")
-    if file.endswith(("cpus", "mems")) and error.errno in (errno.EINVAL, errno.ERANGE):
-        return hinted(error, "use numbers that the group above has as well")
-    return error

@@ -1,4 +1,4 @@
-"""Control groups version 1: one tree for each controller, limits in files of old names.
+"""Control groups version 1: one tree for each controller; limits/v1.py has its limits.
 
 Where a version 2 tree is mounted beside (the hybrid layout), the container has
 a group in it as well: it has no limits, but is what a process can be cloned
@@ -13,15 +13,17 @@ from __future__ import annotations
 import errno
 import time
 
-from ..config import conversions as convert
 from ..errors import CgroupError
 from ..loading.clock import backoff
 from ..loading.paths import is_directory
 from ..plan import cgroups as steps
 from . import files, freezer
 from .files import failure, read_count
+from .layout import CGROUP_ROOT
+from .limits import v1 as limits
+from .limits.setting import asked, steps_of
 from .manager import Manager
-from .resources import PATH_PLACE, asked_limits, device_access, group_path, place, refuse
+from .resources import PATH_PLACE, device_access, group_path, place, refuse, start_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +38,13 @@ if TYPE_CHECKING:
 # agree on.  The others are for hosts without it.
 _MAIN = ("freezer", "devices", "pids", "memory", "cpu")
 
+_NOT_MOUNTED = (
+    "the {0} controller of cgroup v1 is not mounted: if the kernel has it,"
+    f" mount -t cgroup -o {{0}} {{0}} {CGROUP_ROOT}/{{0}}"
+)
+
 _FREEZE_SECONDS = 10.0
 _THAW_SECONDS = 1.0  # of these after which the processes may run on for a moment
-
-# Limits of cpu.shares: the kernel would take the nearest without a word.
-_SHARES = (2, 262144)
 
 
 def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
@@ -52,7 +56,9 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
         hierarchies[""] = layout.unified
     paths = {name: f"{found.mount}/{below}" for name, found in hierarchies.items()}
     access, found = device_access(cgroup.resources)
-    problems += _limit_problems(cgroup.resources, hierarchies) + found
+    problems += (
+        _limit_problems(cgroup.resources, hierarchies) + found + start_problems(cgroup.resources)
+    )
     if (
         access is not None
         and "devices" not in hierarchies
@@ -66,16 +72,11 @@ def plan(cgroup: Cgroup, container_id: str, layout: Layout) -> V1Manager:
 
 
 def _limit_problems(resources: Resources, controllers: Container[str]) -> list[Problem]:
-    problems = [
-        (where, f"the {controller} controller of cgroup v1 is not mounted")
-        for controller, where in asked_limits(resources)
+    return [
+        (where, _NOT_MOUNTED.format(controller))
+        for controller, where in asked(limits.settings(resources)).items()
         if controller not in controllers
-    ]
-    low, high = _SHARES
-    if resources.cpu_shares and not low <= resources.cpu_shares <= high:
-        what = f"must be from {low} to {high}, is {resources.cpu_shares}"
-        problems.append((place("cpu.shares"), what))
-    return problems
+    ] + limits.problems(resources)
 
 
 class V1Manager(Manager):
@@ -100,11 +101,11 @@ class V1Manager(Manager):
     def create_steps(self) -> list[Step]:
         refuse(self._problems)
         resources = self.cgroup.resources
+        wanted = limits.settings(resources)
         mounts: dict[str, int] = {}  # mount point -> whether the group there is optional
         for name, hierarchy in self._hierarchies.items():
             optional = int(not self._is_required(name))
             mounts[hierarchy.mount] = mounts.get(hierarchy.mount, 1) and optional
-        asked = dict(asked_limits(resources))
         planned = [
             steps.cgroup_mkdir(mount, self._below, optional, why=PATH_PLACE)
             for mount, optional in mounts.items()
@@ -119,20 +120,20 @@ class V1Manager(Manager):
                     resources.cpuset_mems,
                     "" if found.noprefix else "cpuset.",
                     mounts[found.mount],
-                    why=asked.get("cpuset", PATH_PLACE),
+                    why=asked(wanted).get("cpuset", PATH_PLACE),
                 )
             )
-        return planned + self._limits(resources) + self._devices(self._access, fresh=1)
+        others = [setting for setting in wanted if setting.controller != "cpuset"]
+        planned += steps_of(others, self._paths.__getitem__)
+        return planned + self._devices(self._access, fresh=1)
 
     def limit_steps(self, resources: Resources) -> list[Step]:
-        access, problems = device_access(resources)
-        refuse(_limit_problems(resources, self._paths) + problems)
-        planned = []
-        for file, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems)):
-            if value:
-                path = f"{self._paths['cpuset']}/cpuset.{file}"
-                planned.append(steps.cgroup_write(path, value, why=place(f"cpu.{file}")))
-        return planned + self._limits(resources) + self._devices(access, fresh=0)
+        refuse(_limit_problems(resources, self._paths) + device_access(resources)[1])
+        planned = steps_of(limits.settings(resources), self._paths.__getitem__)
+        return planned + self.device_steps(resources)
+
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self._devices(device_access(resources)[0], fresh=0)
 
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         required, optional = self._joined(without_v2=True)
@@ -157,7 +158,7 @@ class V1Manager(Manager):
             return False
         if not self.cgroup.rootless or self.cgroup.path:  # a path that is asked for is meant
             return True
-        return any(controller == asked for asked, _ in asked_limits(self.cgroup.resources))
+        return controller in asked(limits.settings(self.cgroup.resources))
 
     def _joined(self, *, without_v2: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The directories to put a process into, those that must be and those that may."""
@@ -165,76 +166,6 @@ class V1Manager(Manager):
         required = [path for name, path in paths.items() if self._is_required(name)]
         optional = [path for path in paths.values() if path not in required]
         return tuple(dict.fromkeys(required)), tuple(dict.fromkeys(optional))
-
-    def _limits(self, resources: Resources) -> list[Step]:
-        return [*self._memory(resources), *self._cpu(resources), *self._pids(resources)]
-
-    def _memory(self, resources: Resources) -> list[Step]:
-        memory, swap = resources.memory, resources.memory_swap
-        planned = []
-        settings = []
-        if memory:
-            settings.append(("memory.limit_in_bytes", str(memory)))
-        if swap:
-            settings.append(("memory.memsw.limit_in_bytes", str(swap)))
-        if not settings and not resources.memory_reservation:
-            return []
-        directory = self._paths["memory"]
-        if memory == -1 and not swap:
-            # No limit of memory needs none of memory and swap, which may be an old one.
-            planned.append(
-                steps.cgroup_write(
-                    f"{directory}/memory.memsw.limit_in_bytes", "-1", 1, why=place("memory.limit")
-                )
-            )
-        if settings:
-            why = place("memory.limit" if memory else "memory.swap")
-            planned.append(steps.cgroup_write_group(directory, tuple(settings), why=why))
-        if resources.memory_reservation:
-            planned.append(
-                steps.cgroup_write(
-                    f"{directory}/memory.soft_limit_in_bytes",
-                    str(resources.memory_reservation),
-                    why=place("memory.reservation"),
-                )
-            )
-        return planned
-
-    def _cpu(self, resources: Resources) -> list[Step]:
-        planned = []
-        if resources.cpu_idle is not None:
-            path = f"{self._paths['cpu']}/cpu.idle"
-            idle = str(resources.cpu_idle)
-            planned.append(steps.cgroup_write(path, idle, why=place("cpu.idle")))
-        if resources.cpu_shares and resources.cpu_idle != 1:  # an idle group takes no shares
-            path = f"{self._paths['cpu']}/cpu.shares"
-            shares = str(resources.cpu_shares)
-            planned.append(steps.cgroup_write(path, shares, why=place("cpu.shares")))
-        settings, where = [], ""
-        if resources.cpu_period:
-            settings.append(("cpu.cfs_period_us", str(resources.cpu_period)))
-            where = "cpu.period"
-        if resources.cpu_burst is not None:
-            settings.append(("cpu.cfs_burst_us", str(resources.cpu_burst)))
-            where = "cpu.burst"
-        if resources.cpu_quota:
-            settings.append(("cpu.cfs_quota_us", str(resources.cpu_quota)))
-            where = "cpu.quota"
-        if settings:
-            planned.append(
-                steps.cgroup_write_group(self._paths["cpu"], tuple(settings), why=place(where))
-            )
-        return planned
-
-    def _pids(self, resources: Resources) -> list[Step]:
-        if resources.pids_limit is None:
-            return []
-        path = f"{self._paths['pids']}/pids.max"
-        return [
-            steps.cgroup_write(
-                path, convert.pids_value(resources.pids_limit), why=place("pids.limit")
-            )
-        ]
 
     def _devices(self, access: DeviceAccess | None, *, fresh: int) -> list[Step]:
         # The kernel lets only root of the initial user namespace write these.

@@ -49,7 +49,21 @@ def update() -> Command:
                 "--memory-reservation", "memory that others may not take, or soft limit", "SIZE"
             ),
             option("--memory-swap", "memory and swap together", "SIZE"),
+            option(
+                "--memory-swappiness", "how eagerly to swap, 0 to 100, with cgroup v1", "NUMBER"
+            ),
+            option(
+                "--memory-oom-group",
+                "without memory, end all processes (1) or one (0)",
+                "NUMBER",
+            ),
             option("--pids-limit", "number of processes", "NUMBER"),
+            Option(
+                "--unified",
+                "write a file of cgroup v2: memory.high=1000000",
+                "FILE=VALUE",
+                repeat=True,
+            ),
             option("--l3-cache-schema", "Intel RDT: share of the L3 cache", "SCHEMA"),
             option("--mem-bw-schema", "Intel RDT: share of memory bandwidth", "SCHEMA"),
             Option("--kernel-memory", "ignored, as by the kernel", "SIZE", default="", hidden=True),

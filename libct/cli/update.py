@@ -7,7 +7,6 @@ rules for that.  Nothing is changed unless all of it can be.
 
 from __future__ import annotations
 
-from ..cgroups.resources import unsupported
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
 from ..errors import ConfigError, Error, Finding
@@ -43,15 +42,18 @@ _OPTIONS = {
     "--memory": ("memory.limit", "size"),
     "--memory-reservation": ("memory.reservation", "size"),
     "--memory-swap": ("memory.swap", "size"),
+    "--memory-swappiness": ("memory.swappiness", "number"),
     "--pids-limit": ("pids.limit", "number"),
 }
+# These are not in "resources", or not in one place.
+_OTHERS = ("--unified", "--memory-oom-group")
 _RDT = ("--l3-cache-schema", "--mem-bw-schema")
 _KERNEL_MEMORY = ("--kernel-memory", "--kernel-memory-tcp")
 
 
 def main(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
-    given = [name for name in _OPTIONS if _value(arguments, name)]
+    given = [name for name in (*_OPTIONS, *_OTHERS) if _value(arguments, name)]
     findings = [Finding(name, "not supported yet") for name in _RDT if _value(arguments, name)]
     names: dict[str, str] = {}
     if arguments.resources:
@@ -61,7 +63,10 @@ def main(arguments: Arguments) -> int:
     else:
         values = _from_options(arguments, given, findings)
         names = {place: name for name, (place, _) in _OPTIONS.items()}
+        names["memory_oom_group"] = "--memory-oom-group"
     asked = read_resources(Table(values, "", findings))
+    if arguments.memory_oom_group:
+        asked.memory_oom_group = _boolean(arguments.memory_oom_group, findings)
     config = container.config.copy()
     if config.cgroups is None:
         raise Error(f"cannot update container {container.id!r}: it has no control group")
@@ -71,7 +76,7 @@ def main(arguments: Arguments) -> int:
     errors = [_renamed(finding, names) for finding in findings if finding.level == "error"]
     if errors:
         raise ConfigError(errors)
-    report(arguments, "warning", *map(str, findings))
+    report(arguments, "warning", *(str(_renamed(finding, names)) for finding in findings))
     if any(_value(arguments, name) for name in _KERNEL_MEMORY):
         report(arguments, "warning", "limits of kernel memory are ignored: the kernel has none")
     container.set(config)
@@ -92,6 +97,8 @@ def updated(before: Resources, asked: Resources) -> Resources:
         if value != default and name not in ("devices", "unified"):
             setattr(after, name, value)
     after.unified.update(asked.unified)
+    if asked.memory_oom_group is not None:
+        after.unified.pop("memory.oom.group", None)  # it would win
     if asked.memory == -1 and not asked.memory_swap:
         after.memory_swap = -1  # or the sum of both would still limit the memory
     if asked.cpu_shares:
@@ -100,11 +107,18 @@ def updated(before: Resources, asked: Resources) -> Resources:
 
 
 def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:
-    """What keeps the limits of cgroup, which what was asked for is part of, from being set."""
-    findings = [Finding(*problem) for problem in unsupported(asked)]
-    found: list[Finding] = []
-    cgroup_rules(cgroup, facts_of_host(), found)
-    return findings + [finding for finding in found if finding.level == "error"]
+    """What keeps the limits of cgroup from being set, and what is asked for in vain."""
+    facts = facts_of_host()
+    wrong: list[Finding] = []
+    ignored: list[Finding] = []
+    cgroup_rules(cgroup, facts, wrong)
+    cgroup_rules(type(cgroup)(resources=asked), facts, ignored)
+    if asked.memory_oom_group is not None and not facts.cgroup_v2:
+        message = "ignored: cgroup v1 has no such limit"
+        ignored.append(Finding("memory_oom_group", message, "warning"))
+    return [finding for finding in wrong if finding.level == "error"] + [
+        finding for finding in ignored if finding.level != "error"
+    ]
 
 
 def _value(arguments: Arguments, name: str) -> str:
@@ -112,24 +126,37 @@ def _value(arguments: Arguments, name: str) -> str:
     return value
 
 
+def _boolean(text: str, findings: list[Finding]) -> bool:
+    if text not in ("0", "1"):
+        findings.append(Finding("--memory-oom-group", f"not 0 or 1: {text!r}"))
+    return text == "1"
+
+
 def _from_options(arguments: Arguments, given: list[str], findings: list[Finding]) -> Any:
     values: dict[str, Any] = {}
+    for text in arguments.unified:
+        file, equals, value = text.partition("=")
+        if not equals:
+            findings.append(Finding("--unified", f"not like memory.high=1000000: {text!r}"))
+        values.setdefault("unified", {})[file] = value
     for name in given:
+        if name in _OTHERS:
+            continue
         place, kind = _OPTIONS[name]
         text = _value(arguments, name)
-        value: int | str = text
+        limit: int | str = text
         try:
             if kind == "size":
-                value = -1 if text == "-1" else parse_size(text)
+                limit = -1 if text == "-1" else parse_size(text)
             elif kind == "number":
                 if not (text.isascii() and text.removeprefix("-").isdigit()):
                     raise ValueError(f"not a whole number: {text!r}")
-                value = int(text)
+                limit = int(text)
         except ValueError as error:
             findings.append(Finding(name, str(error)))
             continue
         group, _, key = place.partition(".")
-        values.setdefault(group, {})[key] = value
+        values.setdefault(group, {})[key] = limit
     return values
 
 

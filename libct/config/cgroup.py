@@ -57,6 +57,7 @@ class Resources(Record):
     memory_swap: int = 0  # bytes of memory and swap together
     memory_swappiness: int | None = None  # 0 to 100
     memory_check_before_update: bool = False
+    memory_oom_group: bool | None = None  # cgroup v2: of want of memory all processes die, or one
     oom_kill_disable: bool = False
     cpu_shares: int = 0
     cpu_weight: int = 0  # 1 to 10000

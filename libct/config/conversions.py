@@ -37,6 +37,11 @@ def weight_of_shares(shares: int) -> int:
     return ceil(weight - 1e-9)
 
 
+def io_weight(weight: int) -> int:
+    """io.weight, 1 to 10000, for v1's weights of 10 to 1000; 0 for 0, which asks for nothing."""
+    return 1 + (weight - 10) * 9999 // 990 if weight else 0
+
+
 def swap_max(memory: int, memory_and_swap: int) -> int | None:
     """v2's limit of swap alone, for v1's of memory and of memory and swap; None: leave it.
 

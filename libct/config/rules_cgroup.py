@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     Findings = list[Finding]
 
 _PLACE = "linux.resources"
+# What one version of control groups has and the other has not: field -> place.
+_V1_ALONE = {
+    "memory_swappiness": "memory.swappiness",
+    "oom_kill_disable": "memory.disableOOMKiller",
+    "cpu_rt_period": "cpu.realtimePeriod",
+    "cpu_rt_quota": "cpu.realtimeRuntime",
+    "blkio_leaf_weight": "blockIO.leafWeight",
+    "net_cls_classid": "network.classID",
+    "net_prio_ifpriomap": "network.priorities",
+}
+_V2_ALONE = {"cpu_weight": "cpu_weight"}  # and memory_oom_group, which is a wish
 _HIGHEST_NUMBER = 1 << 16  # of a CPU or a memory node in a cpuset
 
 
@@ -46,6 +57,16 @@ def cgroup_rules(cgroup: Cgroup, facts: Facts, findings: Findings) -> None:
         _unified_rules(resources, facts, findings)
     if resources.freezer not in ("", "FROZEN", "THAWED"):
         findings.append(Finding("freezer", f"not FROZEN or THAWED: {resources.freezer!r}"))
+    _ignored_rules(resources, facts, findings)
+
+
+def _ignored_rules(resources: Resources, facts: Facts, findings: Findings) -> None:
+    ignored, version = (_V1_ALONE, 2) if facts.cgroup_v2 else (_V2_ALONE, 1)
+    for field, where in ignored.items():
+        value = getattr(resources, field)
+        if value or (value == 0 and field == "memory_swappiness"):
+            message = f"ignored: cgroup v{version} has no such limit"
+            findings.append(Finding(f"{_PLACE}.{where}", message, "warning"))
 
 
 def _device_rule_rules(place: str, rule: DeviceRule, findings: Findings) -> None:

@@ -375,7 +375,10 @@ class Container:
             self._has.needed_manager("resume").thaw()
 
     def set(self, config: Config) -> None:
-        """Change the limits to those of config.cgroups.resources; on failure the old ones stay."""
+        """Change the limits to those of config.cgroups.resources, all of them or none.
+
+        Where one is refused, what was written is written back.
+        """
         if config.cgroups is None:
             raise Error("the configuration has no cgroups to set")
         with deferred(), self._locked("set") as held:
@@ -383,18 +386,22 @@ class Container:
             manager = self._has.needed_manager("update", _no_group(config.cgroups.resources))
             assert record.config.cgroups is not None
             before: Resources = record.config.cgroups.resources
-            try:
-                manager.set(config.cgroups.resources)
-            except BaseException:
-                manager.set(before)
-                raise
             changed = record.config.copy()
             assert changed.cgroups is not None
-            # Left out of a change, device rules are in force all the same.
-            resources = config.cgroups.resources
-            changed.cgroups.resources = resources.copy(skip_devices=before.skip_devices)
-            record.config = changed
-            held.write(record)
+            # Left out of a change, device rules are in force all the same; to freeze or
+            # thaw is done once.
+            resources = config.cgroups.resources.copy(skip_devices=before.skip_devices, freezer="")
+            changed.cgroups.resources = resources
+
+            def keep() -> None:
+                old, record.config = record.config, changed
+                try:
+                    held.write(record)
+                except BaseException:
+                    record.config = old
+                    raise
+
+            manager.set(config.cgroups.resources, before, keep)
 
     def _locked(self, operation: str) -> Held:
         """The container's lock, in a status in which the operation is allowed."""
@@ -447,10 +454,11 @@ class Container:
 def _no_group(resources: Resources) -> str:
     """What runc says of these limits where a container has no group; of the first of them."""
     from ..bootstrap.phrases import no_group_for
-    from ..cgroups.resources import asked_limits
+    from ..cgroups.limits import v1, v2
+    from ..cgroups.limits.setting import asked
 
-    limits = asked_limits(resources)
-    return no_group_for(limits[0][0]) if limits else ""
+    controllers = [*asked(v2.settings(resources)), *asked(v1.settings(resources))]
+    return no_group_for(controllers[0]) if controllers else ""
 
 
 def _user_name(uid: int) -> str:

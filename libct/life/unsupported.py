@@ -25,9 +25,5 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
     if annotation(config, SECCOMP_PLUGINS) is not None:
         message = "not supported: no shared objects are loaded as plugins"
         findings.append(Finding(f"annotations.{SECCOMP_PLUGINS}", message))
-    if config.cgroups is not None:
-        from ..cgroups.resources import unsupported
-
-        findings += [Finding(*problem) for problem in unsupported(config.cgroups.resources)]
     if findings:
         raise Unsupported(findings)

@@ -359,8 +359,12 @@ def _resources(resources: Resources) -> dict[str, Any]:
             name: _given(hcaHandles=at.hca_handles, hcaObjects=at.hca_objects)
             for name, at in resources.rdma.items()
         },
-        unified=dict(resources.unified),
+        unified={**_oom_group(resources.memory_oom_group), **resources.unified},
     )
+
+
+def _oom_group(whole: bool | None) -> dict[str, str]:
+    return {} if whole is None else {"memory.oom.group": str(int(whole))}
 
 
 def _block_io(resources: Resources) -> dict[str, Any]:

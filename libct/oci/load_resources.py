@@ -78,6 +78,8 @@ def _read_memory(table: Table, found: Resources) -> None:
     found.memory_reservation = table.number("reservation", INT64)
     found.memory_swap = table.number("swap", INT64)
     found.memory_swappiness = table.optional_number("swappiness", UINT64)
+    if found.memory_swappiness == UINT64[1]:  # -1 of old, as engines wrote it for none
+        found.memory_swappiness = None
     found.memory_check_before_update = table.boolean("checkBeforeUpdate")
     found.oom_kill_disable = table.boolean("disableOOMKiller")
     # The kernel has no limits of its own memory any more; hierarchy is all there is.

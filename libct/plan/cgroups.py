@@ -21,21 +21,26 @@ def cgroup_chown(directory: str, uid: int) -> list[str]:
     return [f"fchown({uid})", f'fchownat("cgroup.procs", {uid}, AT_SYMLINK_NOFOLLOW)']
 
 
-@operation("cgroups.steps", "write {1} to {0}")
+@operation("cgroups.limiting", "write {1} to {0}")
 def cgroup_write(path: str, value: str, if_there: int = 0) -> list[str]:
     return [f"openat({quote(path)}, O_WRONLY)"] + [f"write({quote(value)})"] * (not if_there)
 
 
-@operation("cgroups.steps", "set {1[0][0]} and what depends on it in {0}")
-def cgroup_write_group(directory: str, settings: tuple[tuple[str, str], ...]) -> list[str]:
+@operation("cgroups.limiting", "set {1[0][0]} and what depends on it in {0}")
+def cgroup_write_group(directory: str, settings: tuple[tuple[str, str, int], ...]) -> list[str]:
     return [
         call
-        for file, value in settings
-        for call in (f"openat({quote(f'{directory}/{file}')}, O_WRONLY)", f"write({quote(value)})")
+        for file, value, if_there in settings
+        for call in cgroup_write.calls(f"{directory}/{file}", value, if_there)
     ]
 
 
-@operation("cgroups.steps", "set the CPUs and memory nodes of {0}/{1}")
+@operation("cgroups.limiting", "write {1[0][1]} to {0}/{1[0][0]}, or to what stands for it")
+def cgroup_write_first(directory: str, choices: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"newfstatat({quote(f'{directory}/{choices[0][0]}')})"]
+
+
+@operation("cgroups.limiting", "set the CPUs and memory nodes of {0}/{1}")
 def cgroup_cpuset_v1(
     mount: str, below: str, cpus: str, mems: str, prefix: str, optional: int
 ) -> list[str]:
@@ -48,7 +53,7 @@ def cgroup_cpuset_v1(
     return calls
 
 
-@operation("cgroups.steps", "check that {0} uses less memory than {1} bytes")
+@operation("cgroups.limiting", "check that {0} uses less memory than {1} bytes")
 def cgroup_check_memory(directory: str, limit: int) -> list[str]:
     return [f"openat({quote(f'{directory}/memory.current')}, O_RDONLY)"]
 

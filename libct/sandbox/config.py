@@ -164,6 +164,8 @@ def sandbox(
             resources=Resources(
                 memory=memory,
                 memory_swap=memory,
+                # A sandbox that has lost one of its processes would go on as half of it.
+                memory_oom_group=True if memory else None,
                 pids_limit=pids or None,
                 cpu_quota=int(cpus * _CPU_PERIOD),
                 cpu_period=_CPU_PERIOD if cpus else 0,

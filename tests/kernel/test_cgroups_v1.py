@@ -13,12 +13,24 @@ import pytest
 from libct.bootstrap.context import Context
 from libct.bootstrap.performer import find
 from libct.cgroups import choose as cgroups, freezer, killing
-from libct.cgroups.layout import detect
-from libct.config import Cgroup, DeviceRule, Resources
+from libct.cgroups.layout import Hierarchy, Layout, detect
+from libct.config import Cgroup, DeviceRule, InterfacePriority, Resources
+from libct.config.cgroup import ThrottleDevice, WeightDevice
 from libct.errors import CgroupError, StepProblem
 
+from ..disks import loop_device, took, write_directly
 from ..ledgers import ledger_of, remove_groups, with_ledger
-from ..support import as_user, requires, unique, user_checkout, user_python, wait_until
+from ..support import (
+    CLONE_NEWNS,
+    as_user,
+    in_namespaces,
+    mount,
+    requires,
+    unique,
+    user_checkout,
+    user_python,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -276,6 +288,210 @@ def test_all_limits_reach_their_files(groups: Callable[..., Manager]) -> None:
     assert {key: int(written(manager, *key)) for key in expected} == expected
     idle = groups(Resources(cpu_idle=1, cpu_shares=512))
     assert written(idle, "cpu", "cpu.idle") == "1"
+
+
+def test_swappiness_and_the_oom_killer(groups: Callable[..., Manager]) -> None:
+    manager = groups(Resources(memory_swappiness=0, oom_kill_disable=True))
+    assert written(manager, "memory", "memory.swappiness") == "0"
+    assert written(manager, "memory", "memory.oom_control").startswith("oom_kill_disable 1\n")
+    with pytest.raises(CgroupError, match=r"it takes from 0 to 200"):
+        manager.set(Resources(memory_swappiness=201))
+
+
+@requires("rt_group")
+def test_real_time_is_there_before_the_first_process(groups: Callable[..., Manager]) -> None:
+    def becomes_real_time() -> bool:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        return os.sched_getscheduler(0) == os.SCHED_FIFO
+
+    manager = groups(Resources(cpu_rt_period=500000, cpu_rt_quota=1000))
+    assert written(manager, "cpu", "cpu.rt_period_us") == "500000"
+    assert written(manager, "cpu", "cpu.rt_runtime_us") == "1000"
+    assert answer(inside(manager, becomes_real_time)) == 0
+    assert answer(inside(groups(), becomes_real_time)) != 0
+    with pytest.raises(CgroupError, match="a runtime below the period, and not more than"):
+        manager.set(Resources(cpu_rt_quota=500001))
+
+
+@requires("loop")
+def test_block_io_is_weighed_and_throttled(groups: Callable[..., Manager]) -> None:
+    with loop_device(scheduler="bfq") as (device, major, minor):
+        manager = groups(
+            Resources(
+                blkio_weight=300,
+                blkio_weight_device=[WeightDevice(major, minor, 200)],
+                blkio_throttle_read_bps_device=[ThrottleDevice(major, minor, 1 << 20)],
+                blkio_throttle_write_bps_device=[ThrottleDevice(major, minor, 1 << 20)],
+                blkio_throttle_read_iops_device=[ThrottleDevice(major, minor, 1000)],
+                blkio_throttle_write_iops_device=[ThrottleDevice(major, minor, 2000)],
+                devices=[DeviceRule("b", major, minor)],
+            )
+        )
+        free = Resources(
+            skip_devices=True,
+            blkio_throttle_write_bps_device=[ThrottleDevice(major, minor, 0)],
+            blkio_throttle_write_iops_device=[ThrottleDevice(major, minor, 0)],
+        )
+        name = f"{major}:{minor}"
+        assert written(manager, "blkio", "blkio.bfq.weight") == "300"
+        assert f"{name} 200" in written(manager, "blkio", "blkio.bfq.weight_device")
+        for file, rate in (
+            ("read_bps", 1 << 20),
+            ("write_bps", 1 << 20),
+            ("read_iops", 1000),
+            ("write_iops", 2000),
+        ):
+            assert written(manager, "blkio", f"blkio.throttle.{file}_device") == f"{name} {rate}"
+
+        def write() -> None:
+            assert answer(inside(manager, lambda: write_directly(device, 1 << 20))) == 0
+
+        seconds = took(write)
+        assert 0.7 < seconds < 5, seconds
+        # What had no line has none again where the change fails.
+        other = groups()
+        asked = Resources(
+            blkio_weight=300,
+            blkio_throttle_read_bps_device=[ThrottleDevice(major, minor, 5)],
+            blkio_throttle_write_bps_device=[ThrottleDevice(4095, 1, 5)],
+        )
+        with pytest.raises(CgroupError, match="there is no block device of these numbers"):
+            other.set(asked)
+        assert written(other, "blkio", "blkio.throttle.read_bps_device") == ""
+        assert written(other, "blkio", "blkio.bfq.weight") == "100"
+        manager.set(free)
+        assert took(write) < 0.7
+
+
+def test_leaf_weights_are_no_more(groups: Callable[..., Manager]) -> None:
+    with pytest.raises(CgroupError, match="Linux has no leaf weights"):
+        groups().set(Resources(blkio_leaf_weight=100))
+
+
+def test_nothing_is_changed_where_one_limit_is_refused(groups: Callable[..., Manager]) -> None:
+    before = Resources(
+        memory=64 * MEGABYTE,
+        memory_swap=64 * MEGABYTE,
+        cpu_quota=50000,
+        cpu_period=100000,
+        cpuset_cpus="0-1",
+        pids_limit=20,
+        devices=[DeviceRule("c", 1, 11, "r")],
+    )
+    manager = groups(before)
+    files = [
+        path
+        for directory in manager.directories()
+        for path in Path(directory).iterdir()
+        if path.name.endswith(("_bytes", "_us", ".max", "shares", "cpus", "oom_control", "list"))
+        and "usage" not in path.name
+    ]
+    present = [path.read_text() for path in files]
+    assert len(files) > 15
+    asked = Resources(
+        memory=128 * MEGABYTE,
+        memory_swap=256 * MEGABYTE,
+        memory_reservation=MEGABYTE,
+        oom_kill_disable=True,
+        cpu_shares=77,
+        cpu_quota=20000,
+        cpu_period=40000,
+        cpuset_cpus="0",
+        pids_limit=9,
+        devices=[DeviceRule("c", 1, 12, "r")],
+    )
+    for file, last in (
+        ("memory.swappiness", asked.copy(memory_swappiness=500)),
+        ("cpu.idle", asked.copy(cpu_idle=7)),
+        ("pids.max", asked.copy(pids_limit=1 << 40)),
+    ):
+        with pytest.raises(CgroupError, match=file) as caught:
+            manager.set(last, before)
+        assert not hasattr(caught.value, "__notes__")
+        assert [path.read_text() for path in files] == present, file
+
+    def fail() -> None:
+        assert all(path.read_text() != old for path, old in zip(files, present) if differs(path))
+        raise CgroupError("the end")
+
+    def differs(path: Path) -> bool:
+        return path.name in ("pids.max", "memory.limit_in_bytes", "devices.list", "cpuset.cpus")
+
+    with pytest.raises(CgroupError, match="the end") as caught:
+        manager.set(asked, before, fail)
+    assert not hasattr(caught.value, "__notes__")
+    assert [sorted(path.read_text().split("\n")) for path in files] == [
+        sorted(text.split("\n")) for text in present
+    ]
+
+
+def test_what_cannot_be_taken_back_is_told(groups: Callable[..., Manager]) -> None:
+    manager = groups(Resources(pids_limit=20))
+
+    def fail() -> None:
+        remove_groups(manager)
+        raise CgroupError("the end")
+
+    with pytest.raises(CgroupError, match="the end") as caught:
+        manager.set(Resources(pids_limit=30), Resources(pids_limit=20), fail)
+    (told, *_) = vars(caught.value)["__notes__"]
+    assert "pids.max' cannot be set back: " in told
+
+
+def test_a_change_freezes_and_thaws(groups: Callable[..., Manager]) -> None:
+    manager = groups()
+    pid = sleeper(manager)
+    manager.set(Resources(freezer="FROZEN"))
+    assert manager.frozen()
+    with pytest.raises(CgroupError, match=r"cpu\.idle"):
+        manager.set(Resources(freezer="THAWED", cpu_idle=7))
+    assert manager.frozen()
+    manager.set(Resources(freezer="THAWED"))
+    assert state(pid) == "S"
+    made = cgroups.new(Cgroup(resources=Resources(freezer="FROZEN")), unique(), detect())
+    assert [where for where, _ in made.problems()] == ["freezer"]
+
+
+@requires("net_cls")
+def test_network_traffic_has_a_class_and_priorities() -> None:
+    """In hierarchies of their own, which no host mounts by itself any more."""
+
+    def hierarchies() -> None:
+        mount("tmpfs", "/mnt", "tmpfs")
+        for name in ("net_cls", "net_prio"):
+            os.makedirs(f"/mnt/{name}")
+            mount(name, f"/mnt/{name}", "cgroup", 0, name)
+
+    def body() -> None:
+        hierarchies()
+        resources = Resources(
+            net_cls_classid=0x100001,
+            net_prio_ifpriomap=[InterfacePriority("lo", 7)],
+            skip_devices=True,
+        )
+        layout = Layout("v1", {name: Hierarchy(f"/mnt/{name}") for name in ("net_cls", "net_prio")})
+        manager = cgroups.new(Cgroup(resources=resources), unique(), layout)
+        assert manager.problems() == []
+        make(manager)
+        try:
+            assert written(manager, "net_cls", "net_cls.classid") == str(0x100001)
+            assert "lo 7" in written(manager, "net_prio", "net_prio.ifpriomap").splitlines()
+            asked = resources.copy(net_prio_ifpriomap=[InterfacePriority("none0", 7)])
+            with pytest.raises(CgroupError, match="no network interface of that name"):
+                manager.set(asked)
+        finally:
+            remove_groups(manager)
+
+    def gone() -> bool:
+        """A hierarchy that is unmounted goes with its last group, or when it is unmounted again."""
+        in_namespaces(CLONE_NEWNS, hierarchies)
+        time.sleep(0.2)  # the mounts go a moment after their namespace's last process
+        return "net_" not in Path("/proc/self/cgroup").read_text()
+
+    try:
+        in_namespaces(CLONE_NEWNS, body)
+    finally:
+        assert wait_until(gone)
 
 
 def test_limits_change_in_any_direction(groups: Callable[..., Manager]) -> None:

@@ -124,8 +124,10 @@ def test_idle_and_back(limited: str) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--blkio-weight", "100"], "--blkio-weight: not supported yet"),
-        (["--cpu-rt-period", "1000"], "--cpu-rt-period: not supported yet"),
+        (["--blkio-weight", "9"], "--blkio-weight: not between 10 and 1000: 9"),
+        (["--memory-swappiness", "101"], "--memory-swappiness: not between 0 and 100: 101"),
+        (["--memory-oom-group", "2"], "--memory-oom-group: not 0 or 1: '2'"),
+        (["--unified", "memory.high"], "--unified: not like memory.high=1000000: 'memory.high'"),
         (["--l3-cache-schema", "L3:0=f"], "--l3-cache-schema: not supported yet"),
         (["--mem-bw-schema", "MB:0=20"], "--mem-bw-schema: not supported yet"),
         (["--memory", "lots"], "--memory: not a size like 256M: 'lots'"),
@@ -157,6 +159,28 @@ def test_standard_input_that_is_closed_is_empty(limited: str) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("libct: standard input:1:1: ")
     assert pids_max(limited) == "50"
+
+
+@requires("cgroup1")
+def test_more_limits_of_v1(limited: str) -> None:
+    before = read(limited, "memory.swappiness", "")
+    assert before != "7"
+    done = libct("update", "--memory-swappiness=7", "--cpu-period=1", limited)
+    assert "(it takes from 1000 to 1000000)" in done.stderr
+    assert read(limited, "memory.swappiness", "") == before
+    more = ("--memory-swappiness=7", "--blkio-weight=200", "--memory-oom-group=1")
+    done = libct("update", *more, limited, check=True)
+    assert "--memory-oom-group: ignored: cgroup v1 has no such limit" in done.stderr
+    assert read(limited, "memory.swappiness", "") == "7"
+    assert read(limited, "blkio.bfq.weight", "") == "200"
+    done = libct("update", "--unified=memory.high=5", "--pids-limit=5", limited)
+    assert "cannot use unified on cgroup v1" in done.stderr
+    assert pids_max(limited) == "50"
+    resources = {"hugepageLimits": [{"pagesize": "2MB", "limit": 2 << 20}]}
+    done = libct("update", "-r", "-", limited, input=json.dumps(resources))
+    assert (
+        "the hugetlb controller of cgroup v1 is not mounted: if the kernel has it, " in done.stderr
+    )
 
 
 def test_a_limit_that_the_kernel_refuses_changes_nothing(limited: str) -> None:

@@ -455,9 +455,9 @@ _STARTS = [
     ),
     Mutant(
         "limits that could not be set as a whole are the old ones again",
-        "life/container.py",
-        "                manager.set(before)\n",
-        "                pass\n",
+        "cgroups/manager.py",
+        "            failed = change.take_back()\n",
+        "            failed: list[str] = []\n",
         (_CONTAINER + "test_limits_that_cannot_all_be_set_stay_as_they_were",),
     ),
     Mutant(
@@ -852,14 +852,14 @@ _KILLING = [
     ),
     Mutant(
         "limits that depend on each other are written in any order",
-        "cgroups/steps.py",
+        "cgroups/limiting.py",
         "                if error.errno != errno.EINVAL:\n",
         "                if True:\n",
         (_V1 + "test_limits_change_in_any_direction",),
     ),
     Mutant(
         "a v2 limit below what is used is refused where that is asked for",
-        "cgroups/steps.py",
+        "cgroups/limiting.py",
         "    if used > limit:\n",
         "    if False:\n",
         (_STEPS + "test_a_limit_above_use_is_checked",),
@@ -888,7 +888,7 @@ _KILLING = [
     Mutant(
         "a group that must be had is an error where it cannot be",
         "cgroups/v1.py",
-        "return any(controller == asked for asked, _ in asked_limits(self.cgroup.resources))",
+        "return controller in asked(limits.settings(self.cgroup.resources))",
         "return False",
         (_V1 + "test_without_delegation_a_limit_is_an_error_with_a_remedy",),
     ),

@@ -273,7 +273,7 @@ MUTANTS = [
     Mutant(
         "the unit has its old limits where the files refuse the new ones",
         "cgroups/systemd/update.py",
-        "            _set(manager, before, resources)\n",
+        "            _set(manager, present, resources)\n",
         "            pass\n",
         (_VM + "a_limit_that_cannot_be_set_changes_nothing",),
     ),

@@ -9,8 +9,9 @@ import pytest
 
 from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
-from libct.cgroups.resources import asked_limits, unsupported
-from libct.config import Cgroup, DeviceRule, HugepageLimit, Resources
+from libct.cgroups.limits import v1, v2
+from libct.cgroups.limits.setting import asked
+from libct.config import Cgroup, DeviceRule, Resources
 from libct.errors import CgroupError
 
 if TYPE_CHECKING:
@@ -144,12 +145,8 @@ def test_a_plan_for_v1() -> None:
         ("cgroup_mkdir", f"{ROOT}/devices", "a/b", 0),
         ("cgroup_mkdir", f"{ROOT}/freezer", "a/b", 0),
         ("cgroup_cpuset_v1", f"{ROOT}/cpuset", "a/b", "", "", "cpuset.", 0),
-        (
-            "cgroup_write_group",
-            f"{ROOT}/memory/a/b",
-            (("memory.limit_in_bytes", "67108864"),),
-        ),
-        ("cgroup_write", f"{ROOT}/pids/a/b/pids.max", "100"),
+        ("cgroup_write", f"{ROOT}/memory/a/b/memory.limit_in_bytes", "67108864", 0),
+        ("cgroup_write", f"{ROOT}/pids/a/b/pids.max", "100", 0),
         (
             "cgroup_devices_v1",
             f"{ROOT}/devices/a/b",
@@ -184,7 +181,7 @@ def test_a_plan_for_v2() -> None:
             "cgroup_enable_controllers",
             ROOT,
             "user.slice/libct-c1",
-            ("memory", "cpuset", "pids"),
+            ("pids", "memory", "cpuset"),
         ),
         ("cgroup_write", f"{directory}/pids.max", "1", 0),
         ("cgroup_write", f"{directory}/memory.max", "67108864", 0),
@@ -233,7 +230,11 @@ def test_a_delegated_v2_group_changes_hands() -> None:
 
 
 def write_v1(where: str, path: str, value: str) -> tuple[object, ...]:
-    return ("cgroup_write", where, f"{ROOT}/{path.replace('/', '/libct-c1/')}", value)
+    return ("cgroup_write", where, f"{ROOT}/{path.replace('/', '/libct-c1/')}", value, 0)
+
+
+def group_v1(where: str, controller: str, *settings: tuple[str, str, int]) -> tuple[object, ...]:
+    return ("cgroup_write_group", where, f"{ROOT}/{controller}/libct-c1", settings)
 
 
 V1_LIMITS = [
@@ -242,11 +243,11 @@ V1_LIMITS = [
     (
         Resources(memory=300, memory_swap=400, memory_reservation=200),
         [
-            (
-                "cgroup_write_group",
+            group_v1(
                 "memory.limit",
-                f"{ROOT}/memory/libct-c1",
-                (("memory.limit_in_bytes", "300"), ("memory.memsw.limit_in_bytes", "400")),
+                "memory",
+                ("memory.limit_in_bytes", "300", 0),
+                ("memory.memsw.limit_in_bytes", "400", 0),
             ),
             write_v1("memory.reservation", "memory/memory.soft_limit_in_bytes", "200"),
         ],
@@ -254,12 +255,11 @@ V1_LIMITS = [
     (
         Resources(memory=-1),
         [
-            (*write_v1("memory.limit", "memory/memory.memsw.limit_in_bytes", "-1"), 1),
-            (
-                "cgroup_write_group",
+            group_v1(
                 "memory.limit",
-                f"{ROOT}/memory/libct-c1",
-                (("memory.limit_in_bytes", "-1"),),
+                "memory",
+                ("memory.limit_in_bytes", "-1", 0),
+                ("memory.memsw.limit_in_bytes", "-1", 1),
             ),
         ],
     ),
@@ -268,15 +268,12 @@ V1_LIMITS = [
         [
             write_v1("cpu.idle", "cpu/cpu.idle", "0"),
             write_v1("cpu.shares", "cpu/cpu.shares", "512"),
-            (
-                "cgroup_write_group",
+            group_v1(
                 "cpu.quota",
-                f"{ROOT}/cpu/libct-c1",
-                (
-                    ("cpu.cfs_period_us", "100000"),
-                    ("cpu.cfs_burst_us", "1000"),
-                    ("cpu.cfs_quota_us", "50000"),
-                ),
+                "cpu",
+                ("cpu.cfs_period_us", "100000", 0),
+                ("cpu.cfs_burst_us", "1000", 0),
+                ("cpu.cfs_quota_us", "50000", 0),
             ),
         ],
     ),
@@ -314,7 +311,7 @@ def write_v2(where: str, file: str, value: str, if_there: int = 0) -> tuple[obje
     return ("cgroup_write", where, path, value, if_there)
 
 
-def group_v2(where: str, *settings: tuple[str, str]) -> tuple[object, ...]:
+def group_v2(where: str, *settings: tuple[str, str, int]) -> tuple[object, ...]:
     return ("cgroup_write_group", where, f"{ROOT}/user.slice/libct-c1", settings)
 
 
@@ -324,37 +321,30 @@ V2_LIMITS = [
     (
         Resources(memory=300, memory_swap=400, memory_reservation=200),
         [
-            write_v2("memory.swap", "memory.swap.max", "100"),
-            write_v2("memory.limit", "memory.max", "300"),
+            group_v2("memory.limit", ("memory.swap.max", "100", 0), ("memory.max", "300", 0)),
             write_v2("memory.reservation", "memory.low", "200"),
         ],
     ),
     (
         Resources(memory=300, memory_swap=300),
-        [
-            write_v2("memory.swap", "memory.swap.max", "0", 1),
-            write_v2("memory.limit", "memory.max", "300"),
-        ],
+        [group_v2("memory.limit", ("memory.swap.max", "0", 1), ("memory.max", "300", 0))],
     ),
     (
         Resources(memory=-1),
-        [
-            write_v2("memory.swap", "memory.swap.max", "max", 1),
-            write_v2("memory.limit", "memory.max", "max"),
-        ],
+        [group_v2("memory.limit", ("memory.swap.max", "max", 1), ("memory.max", "max", 0))],
     ),
     (Resources(cpu_shares=1024), [write_v2("cpu.shares", "cpu.weight", "100")]),
     (Resources(cpu_shares=2, cpu_weight=500), [write_v2("cpu.shares", "cpu.weight", "500")]),
     (Resources(cpu_shares=512, cpu_idle=1), [write_v2("cpu.idle", "cpu.idle", "1")]),
-    (Resources(cpu_quota=5000), [group_v2("cpu.quota", ("cpu.max", "5000 100000"))]),
+    (Resources(cpu_quota=5000), [write_v2("cpu.quota", "cpu.max", "5000 100000")]),
     (
         Resources(cpu_quota=-1, cpu_period=50000),
-        [group_v2("cpu.quota", ("cpu.max", "max 50000"))],
+        [write_v2("cpu.quota", "cpu.max", "max 50000")],
     ),
-    (Resources(cpu_period=50000), [group_v2("cpu.period", ("cpu.max", "max 50000"))]),
+    (Resources(cpu_period=50000), [write_v2("cpu.period", "cpu.max", "max 50000")]),
     (
         Resources(cpu_quota=5000, cpu_burst=100),
-        [group_v2("cpu.quota", ("cpu.max.burst", "100"), ("cpu.max", "5000 100000"))],
+        [group_v2("cpu.quota", ("cpu.max.burst", "100", 0), ("cpu.max", "5000 100000", 0))],
     ),
     (
         Resources(cpuset_cpus="0-1", cpuset_mems="0"),
@@ -393,21 +383,25 @@ def test_a_missing_controller_matters_only_for_its_limits() -> None:
     resources = Resources(memory=1, pids_limit=0, cpu_quota=1, cpuset_mems="0")
     found = cgroups.new(Cgroup(resources=resources), "c1", layout).problems()
     assert [where for where, _ in found] == [
+        "linux.resources.cpu.mems",
         "linux.resources.memory.limit",
         "linux.resources.cpu.quota",
-        "linux.resources.cpu.mems",
         "linux.resources.pids.limit",
     ]
-    assert found[0][1] == "the memory controller of cgroup v1 is not mounted"
+    assert found[1][1] == (
+        "the memory controller of cgroup v1 is not mounted: if the kernel has it,"
+        " mount -t cgroup -o memory memory /sys/fs/cgroup/memory"
+    )
 
 
 def test_a_controller_that_v2_does_not_offer() -> None:
     layout = v2_layout()
     layout.v2_controllers = ("hugetlb",)
     made = cgroups.new(Cgroup(resources=Resources(memory=1)), "c1", layout)
-    assert made.problems() == [
-        ("linux.resources.memory.limit", "the memory controller is not available to cgroup v2")
-    ]
+    ((where, what),) = made.problems()
+    assert where == "linux.resources.memory.limit"
+    assert what.startswith("the memory controller is not available to cgroup v2: ")
+    assert what.endswith("(systemd: Delegate=yes)")
 
 
 def test_access_to_devices_must_be_limited() -> None:
@@ -456,46 +450,29 @@ def test_without_privilege_only_limits_make_groups_necessary() -> None:
     assert cgroups.new(limited, "c1", v2_layout()).create_steps()[0].args[-1] == 0
 
 
-# --- what is not supported ---
+# --- all that can be asked for ---
 
 
-def test_what_this_version_does_not_do_is_named() -> None:
-    resources = Resources(
-        memory_swappiness=0,
-        blkio_weight=10,
-        hugetlb_limit=[HugepageLimit("2MB", 1)],
-        unified={"memory.high": "1"},
-        oom_kill_disable=True,
-    )
-    assert unsupported(resources) == [
-        ("linux.resources.memory.disableOOMKiller", "not supported yet"),
-        ("linux.resources.blockIO.weight", "not supported yet"),
-        ("linux.resources.hugepageLimits", "not supported yet"),
-        ("linux.resources.unified", "not supported yet"),
-        ("linux.resources.memory.swappiness", "not supported yet"),
-    ]
-    assert unsupported(Resources()) == []
-
-
-def test_every_field_of_resources_is_either_done_or_refused() -> None:
+def test_every_field_of_resources_is_a_setting() -> None:
     """A field that is added to the record must not be ignored."""
     others = {"devices", "memory_check_before_update", "skip_devices", "skip_freeze_on_set"}
+    others |= {"hugetlb_limit", "net_prio_ifpriomap", "rdma", "freezer"}  # see LIMITS
     for name, default in vars(Resources)["_fields"].items():
-        if name in others:
+        if name in others or name.endswith("_device"):
             continue
-        sample = [7] if isinstance(default, (list, dict)) else "7" if default == "" else 7
+        sample = {"cgroup.x": "7"} if default == {} else "7" if default == "" else 7
         resources = Resources()
         setattr(resources, name, sample)
-        assert bool(unsupported(resources)) != bool(asked_limits(resources)), name
+        assert v1.settings(resources) or v2.settings(resources), name
 
 
 def test_nothing_is_a_limit_of_nothing() -> None:
-    assert asked_limits(Resources()) == []
-    assert asked_limits(Resources(cpu_idle=0, cpu_burst=0, pids_limit=0)) == [
-        ("cpu", "linux.resources.cpu.burst"),
-        ("cpu", "linux.resources.cpu.idle"),
-        ("pids", "linux.resources.pids.limit"),
-    ]
+    assert v1.settings(Resources()) == v2.settings(Resources()) == []
+    for version in (v1, v2):
+        assert asked(version.settings(Resources(cpu_idle=0, cpu_burst=0, pids_limit=0))) == {
+            "cpu": "linux.resources.cpu.idle",
+            "pids": "linux.resources.pids.limit",
+        }
 
 
 def test_the_systemd_driver_is_refused() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from libct.bootstrap.context import Context
-from libct.cgroups import choose as cgroups, entry, files, marks, steps
+from libct.cgroups import choose as cgroups, entry, files, limiting, marks, steps
 from libct.cgroups.ledger import parse
 from libct.config import Cgroup, Resources
 from libct.errors import CgroupError, StepProblem
@@ -306,27 +306,146 @@ def test_what_is_refused_at_first_is_written_again(monkeypatch: pytest.MonkeyPat
             raise OSError(errno.EINVAL, "write", path)
 
     monkeypatch.setattr(files, "write", write)
-    settings = (("m.limit", "200"), ("m.both", "300"))
-    steps.cgroup_write_group(Context(), "/a", settings)
+    settings = (("m.limit", "200", 0), ("m.both", "300", 0))
+    limiting.cgroup_write_group(Context(), "/a", settings)
     assert attempts == ["m.limit=200", "m.both=300", "m.limit=200"]
 
 
 def test_what_is_always_refused_is_an_error(tree: Tree) -> None:
     directory = tree.group("a", m_limit="", m_both="")
     tree.errors["a/m.limit", ""] = errno.EINVAL
-    settings = (("m.limit", "200"), ("m.both", "300"))
+    settings = (("m.limit", "200", 0), ("m.both", "300", 0))
     with pytest.raises(OSError, match=r'write\("200"\)') as caught:
-        steps.cgroup_write_group(Context(), str(directory), settings)
+        limiting.cgroup_write_group(Context(), str(directory), settings)
     assert caught.value.filename == f"{directory}/m.limit"
     assert tree.writes.count(("a/m.limit", "200")) == 2
 
 
 def test_a_file_that_is_not_there(tree: Tree) -> None:
     path = f"{tree.root}/pids.max"
-    steps.cgroup_write(Context(), path, "5", 1)
+    limiting.cgroup_write(Context(), path, "5", 1)
     with pytest.raises(FileNotFoundError) as caught:
-        steps.cgroup_write(Context(), path, "5")
+        limiting.cgroup_write(Context(), path, "5")
     assert "the pids controller is not enabled" in vars(caught.value)["hint"]
+
+
+def test_the_first_file_that_is_there_is_written(tree: Tree) -> None:
+    directory = str(tree.group("a", blkio_weight="1"))
+    choices = (("blkio.bfq.weight", "5"), ("blkio.weight", "6"))
+    limiting.cgroup_write_first(Context(), directory, choices)
+    tree.group("a", blkio_bfq="")
+    (tree.root / "a/blkio.bfq.weight").write_text("1")
+    limiting.cgroup_write_first(Context(), directory, choices)
+    assert tree.writes == [("a/blkio.weight", "6"), ("a/blkio.bfq.weight", "5")]
+    with pytest.raises(FileNotFoundError) as caught:
+        limiting.cgroup_write_first(Context(), str(tree.group("b")), choices)
+    assert "modprobe bfq" in vars(caught.value)["hint"]
+
+
+def test_a_value_is_written_line_by_line(tree: Tree) -> None:
+    directory = tree.group("a", io_max="")
+    limiting.cgroup_write(Context(), f"{directory}/io.max", "8:0 rbps=1\n8:16 rbps=2")
+    assert tree.writes == [("a/io.max", "8:0 rbps=1"), ("a/io.max", "8:16 rbps=2")]
+
+
+def changing() -> tuple[Context, list[tuple[str, list[str]]]]:
+    context = Context()
+    written: list[tuple[str, list[str]]] = []
+    context.values["written"] = written
+    return context, written
+
+
+def test_a_change_remembers_what_it_writes_over(tree: Tree) -> None:
+    context, written = changing()
+    directory = tree.group("a", pids_max="max\n", cpu_weight="100\n")
+    limiting.cgroup_write(context, f"{directory}/pids.max", "5")
+    limiting.cgroup_write(context, f"{directory}/cpu.weight", "100")  # as it is
+    assert tree.writes == [("a/pids.max", "5")]
+    tree.errors["a/cpu.weight", ""] = errno.ERANGE
+    with pytest.raises(OSError) as caught:
+        limiting.cgroup_write(context, f"{directory}/cpu.weight", "0")
+    assert vars(caught.value)["hint"] == "it takes from 1 to 10000"
+    assert written == [(f"{directory}/pids.max", ["max"])]
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "order"),
+    [
+        # max, swap: what is raised comes first.
+        (("100", "100"), ("200", "0"), ["memory.max", "memory.swap.max"]),
+        (("100", "0"), ("50", "100"), ["memory.swap.max", "memory.max"]),
+        (("100", "100"), ("50", "50"), ["memory.swap.max", "memory.max"]),
+        (("100", "0"), ("max", "max"), ["memory.swap.max", "memory.max"]),
+    ],
+)
+def test_a_container_is_never_short_of_both_memory_and_swap(
+    tree: Tree, present: tuple[str, str], wanted: tuple[str, str], order: list[str]
+) -> None:
+    context, _ = changing()
+    directory = tree.group("a", memory_max=present[0])
+    (directory / "memory.swap.max").write_text(present[1])
+    settings = (("memory.swap.max", wanted[1], 1), ("memory.max", wanted[0], 0))
+    limiting.cgroup_write_group(context, str(directory), settings)
+    assert tree.writes == [
+        (f"a/{name}", wanted[0 if name == "memory.max" else 1]) for name in order
+    ]
+
+
+def test_swap_that_is_not_counted_needs_no_limit(tree: Tree) -> None:
+    context, written = changing()
+    directory = tree.group("a", memory_max="max")
+    settings = (("memory.swap.max", "0", 1), ("memory.max", "100", 0))
+    limiting.cgroup_write_group(context, str(directory), settings)
+    assert tree.writes == [("a/memory.max", "100")]
+    assert written == [(f"{directory}/memory.max", ["max"])]
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "hint"),
+    [
+        ("pids.max", errno.EINVAL, "it takes from 0 to 4194304"),
+        ("cpu.cfs_period_us", errno.EINVAL, "it takes from 1000 to 1000000"),
+        ("cpuset.cpus", errno.ERANGE, "use numbers that the group above has as well"),
+        ("io.max", errno.ENODEV, "there is no block device of these numbers, or it is a partition"),
+        ("io.weight", errno.EOPNOTSUPP, "choose bfq for it"),
+        ("rdma.max", errno.ENODEV, "there is no RDMA device of that name"),
+        ("net_prio.ifpriomap", errno.ENODEV, "there is no network interface of that name"),
+    ],
+)
+def test_what_the_kernel_refuses_says_what_it_takes(
+    tree: Tree, file: str, code: int, hint: str
+) -> None:
+    directory = tree.group("a")
+    (directory / file).write_text("")
+    tree.errors[f"a/{file}", ""] = code
+    with pytest.raises(OSError) as caught:
+        limiting.cgroup_write(Context(), f"{directory}/{file}", "1")
+    assert hint in vars(caught.value)["hint"]
+
+
+@pytest.mark.parametrize(
+    ("present", "file", "hint"),
+    [
+        ("", "memory.high", "the memory controller is not enabled for this group, or this kernel"),
+        ("", "memory.swap.max", "swapaccount=1"),
+        ("tasks", "cpu.idle", "the kernel is older than Linux 5.15"),
+        ("tasks", "blkio.leaf_weight", "Linux has no leaf weights since 5.0"),
+        ("tasks", "cpu.rt_period_us", "the kernel does not have CONFIG_RT_GROUP_SCHED"),
+        ("", "cgroup.nonsense", "this kernel does not have cgroup.nonsense"),
+        ("hugetlb.2MB.max", "hugetlb.3MB.max", "the page sizes here are 2MB"),
+    ],
+)
+def test_a_file_that_is_missing_says_what_would_make_it(
+    tree: Tree, present: str, file: str, hint: str
+) -> None:
+    directory = tree.group("a")
+    if present:
+        (directory / present).write_text("")
+    with pytest.raises(FileNotFoundError) as caught:
+        limiting.cgroup_write(Context(), f"{directory}/{file}", "1")
+    found = vars(caught.value)["hint"]
+    assert hint in found
+    assert ("not enabled" in found) == (not present and "cgroup" not in file)
 
 
 def test_memory_in_use_cannot_be_taken_away(tree: Tree) -> None:
@@ -335,21 +454,21 @@ def test_memory_in_use_cannot_be_taken_away(tree: Tree) -> None:
     (directory / "memory.max_usage_in_bytes").write_text("700\n")
     tree.errors["a/memory.limit_in_bytes", ""] = errno.EBUSY
     with pytest.raises(OSError) as caught:
-        steps.cgroup_write(Context(), f"{directory}/memory.limit_in_bytes", "5")
+        limiting.cgroup_write(Context(), f"{directory}/memory.limit_in_bytes", "5")
     hint = "500 bytes are in use and cannot be freed, at most 700 were"
     assert vars(caught.value)["hint"] == hint
 
 
 def test_a_limit_above_use_is_checked(tree: Tree) -> None:
     directory = tree.group("a", memory_current="500\n")
-    steps.cgroup_check_memory(Context(), str(directory), 500)
+    limiting.cgroup_check_memory(Context(), str(directory), 500)
     with pytest.raises(StepProblem, match="uses 500 bytes, more than the new limit of 499"):
-        steps.cgroup_check_memory(Context(), str(directory), 499)
+        limiting.cgroup_check_memory(Context(), str(directory), 499)
 
 
 def cpuset(tree: Tree, below: str, cpus: str = "", mems: str = "", optional: int = 0) -> None:
     args = (str(tree.root), below, cpus, mems, "cpuset.", optional)
-    steps.cgroup_cpuset_v1(Context(), *args)
+    limiting.cgroup_cpuset_v1(Context(), *args)
 
 
 def test_empty_cpusets_are_filled_from_above(tree: Tree) -> None:

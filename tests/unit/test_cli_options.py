@@ -338,7 +338,10 @@ def test_every_option_of_runc_is_there(name: str) -> None:
     assert set(RUNC[name].split()) <= known
     # What is libct's own is long, so that it cannot be in the way of runc's.
     more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
-    assert more <= {"--trace", "--seccomp-learn"}
+    assert more <= {
+        *("--trace", "--seccomp-learn"),
+        *("--memory-swappiness", "--memory-oom-group", "--unified"),
+    }
 
 
 def test_hidden_options_are_those_of_runc() -> None:

@@ -7,9 +7,10 @@ import pytest
 from libct.cli.commands import COMMANDS, GLOBAL_OPTIONS
 from libct.cli.options import Arguments, parse
 from libct.cli.sizes import parse_size
-from libct.cli.update import _from_options, _renamed, problems, updated
+from libct.cli.update import _boolean, _from_options, _renamed, problems, updated
 from libct.config.cgroup import Cgroup, Resources
 from libct.config.device import DeviceRule
+from libct.config.facts import HostFacts
 from libct.errors import Finding
 from libct.oci.load_resources import read_resources
 from libct.oci.reader import Table
@@ -68,6 +69,7 @@ def test_every_option_of_a_limit() -> None:
         "--memory-swap=-1",
         "--pids-limit=-1",
         "--blkio-weight=100",
+        "--memory-swappiness=0",
     )
     assert findings == []
     assert found == Resources(
@@ -85,6 +87,7 @@ def test_every_option_of_a_limit() -> None:
         memory_swap=-1,
         pids_limit=-1,
         blkio_weight=100,
+        memory_swappiness=0,
     )
 
 
@@ -131,13 +134,44 @@ def test_shares_win_over_an_earlier_weight() -> None:
     assert updated(Resources(cpu_weight=300), Resources(cpu_shares=2)).cpu_weight == 0
 
 
-def test_what_is_not_supported_is_named_as_it_was_given() -> None:
-    wanted = Resources(blkio_weight=100)
-    (finding,) = problems(wanted, Cgroup(resources=wanted))
-    assert str(_renamed(finding, {"blockIO.weight": "--blkio-weight"})) == (
-        "--blkio-weight: not supported yet"
+def test_limits_of_one_version_alone_are_ignored_by_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = Resources(memory_oom_group=True, memory_swappiness=0, cpu_rt_period=5)
+    for v2, places in (
+        (False, ["memory_oom_group"]),
+        (True, ["linux.resources.memory.swappiness", "linux.resources.cpu.realtimePeriod"]),
+    ):
+        monkeypatch.setattr(HostFacts, "cgroup_v2", v2)
+        found = problems(wanted, Cgroup(resources=Resources(net_cls_classid=1)))
+        assert [(finding.place, finding.level) for finding in found] == [
+            (place, "warning") for place in places
+        ]
+        assert all("ignored: cgroup v" in finding.message for finding in found)
+    assert str(_renamed(found[0], {"memory.swappiness": "--memory-swappiness"})) == (
+        "--memory-swappiness: ignored: cgroup v2 has no such limit"
     )
-    assert str(_renamed(finding, {})) == "blockIO.weight: not supported yet"
+
+
+def test_files_of_the_unified_tree() -> None:
+    found, findings = asked("--unified", "memory.high=5", "--unified=io.max=8:0 rbps=1")
+    assert found.unified == {"memory.high": "5", "io.max": "8:0 rbps=1"}
+    assert findings == []
+    _, findings = asked("--unified", "memory.high")
+    assert [str(finding) for finding in findings] == [
+        "--unified: not like memory.high=1000000: 'memory.high'"
+    ]
+
+
+def test_a_group_of_victims_is_asked_for_by_one_of_two_ways() -> None:
+    before = Resources(unified={"memory.oom.group": "1", "memory.high": "5"})
+    after = updated(before, Resources(memory_oom_group=False))
+    assert (after.memory_oom_group, after.unified) == (False, {"memory.high": "5"})
+    findings: list[Finding] = []
+    assert [_boolean(text, findings) for text in ("0", "1")] == [False, True]
+    assert findings == []
+    _boolean("yes", findings)
+    assert str(findings[0]) == "--memory-oom-group: not 0 or 1: 'yes'"
 
 
 def test_values_are_judged_by_the_rules_for_configurations() -> None:

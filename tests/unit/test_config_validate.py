@@ -719,6 +719,7 @@ CGROUP_CASES: list[tuple[Cgroup, list[str]]] = [
         [
             "linux.resources.memory.limit: negative, and not -1: -2",
             "linux.resources.memory.swappiness: not between 0 and 100: 101",
+            "?linux.resources.memory.swappiness: ignored: cgroup v2 has no such limit",
         ],
     ),
     (
@@ -746,6 +747,7 @@ CGROUP_CASES: list[tuple[Cgroup, list[str]]] = [
         [
             "linux.resources.blockIO.weight: not between 10 and 1000: 9",
             "linux.resources.blockIO.weightDevice[0].weight: not between 10 and 1000: 1001",
+            "?linux.resources.blockIO.leafWeight: ignored: cgroup v2 has no such limit",
         ],
     ),
     (

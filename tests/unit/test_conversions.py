@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libct.config.conversions import pids_value, swap_max, v2_limit, weight_of_shares
+from libct.config.conversions import io_weight, pids_value, swap_max, v2_limit, weight_of_shares
 
 SHARES = {
     0: 0,
@@ -36,6 +36,13 @@ def test_more_shares_never_weigh_less() -> None:
     assert weights == sorted(weights)
     assert weights[0] >= 1
     assert weights[-1] <= 10000
+
+
+@pytest.mark.parametrize(
+    ("weight", "converted"), [(0, 0), (10, 1), (100, 910), (500, 4950), (1000, 10000)]
+)
+def test_weights_of_block_io_become_those_of_v2(weight: int, converted: int) -> None:
+    assert io_weight(weight) == converted
 
 
 @pytest.mark.parametrize(

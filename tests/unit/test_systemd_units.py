@@ -163,10 +163,10 @@ V2 = [
         {"cpuset_cpus": "0-3,8", "cpuset_mems": "0"},
         [("AllowedCPUs", "ay", b"\x0f\x01"), ("AllowedMemoryNodes", "ay", b"\x01")],
     ),
-    ({"blkio_weight": 500}, [("IOWeight", "t", 4500)]),
+    ({"blkio_weight": 500}, [("IOWeight", "t", 4950)]),
     (
         {"blkio_weight_device": [WeightDevice(8, 0, 100), WeightDevice(8, 16, 0, 10)]},
-        [("IODeviceWeight", "a(st)", (("/dev/block/8:0", 100),))],
+        [("IODeviceWeight", "a(st)", (("/dev/block/8:0", 910),))],
     ),
     (
         {
@@ -341,6 +341,15 @@ def test_systemd_makes_the_weight_for_bfq_of_its_own_again(weight: int, io: int)
     assert io_weight(weight) == io
     again = 100 - (100 - io) * 99 // 99 if io <= 100 else 100 + (io - 100) * 900 // 9900
     assert again == weight
+
+
+def test_the_weight_is_that_of_the_file_that_the_kernel_has() -> None:
+    given = Resources(blkio_weight=500, blkio_weight_device=[WeightDevice(8, 0, 200)])
+    found, _ = limit_properties(given, None, 2, 252, bfq=True)
+    assert found == [
+        ("IOWeight", "t", 4500),
+        ("IODeviceWeight", "a(st)", (("/dev/block/8:0", 1200),)),
+    ]
 
 
 def test_a_list_of_numbers_is_a_bitmask() -> None:

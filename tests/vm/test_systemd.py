@@ -233,6 +233,7 @@ def limits_of_v2() -> tuple[dict[str, Any], dict[tuple[str, str], str], dict[str
         ("", "cpuset.cpus"): "0",
         ("", "cpuset.mems"): "0",
         ("", "pids.max"): "40",
+        ("", "io.weight"): f"default 4950\n{disk()} 1920",
         ("", "io.max"): f"{disk()} rbps={3 * MiB} wbps=max riops=max wiops=300",
     }
     shown = {
@@ -245,8 +246,8 @@ def limits_of_v2() -> tuple[dict[str, Any], dict[tuple[str, str], str], dict[str
         "AllowedCPUs": "0",
         "AllowedMemoryNodes": "0",
         "TasksMax": "40",
-        "IOWeight": "4500",
-        "IODeviceWeight": f"/dev/block/{disk()} 1200",
+        "IOWeight": "4950",
+        "IODeviceWeight": f"/dev/block/{disk()} 1920",
         "IOReadBandwidthMax": f"/dev/block/{disk()} {3 * MiB}",
         "IOWriteIOPSMax": f"/dev/block/{disk()} 300",
     }

@@ -71,7 +71,9 @@ def plan(
         is_slice = names.is_slice(unit)
         made.properties = unit_properties(name, slice_name, inner.version, is_slice=is_slice)
         access, _ = device_access(cgroup.resources)
-        limits, found = limit_properties(cgroup.resources, access, inner.version, systemd.version)
+        limits, found = limit_properties(
+            cgroup.resources, access, inner.version, systemd.version, bfq=systemd.bfq
+        )
         made.properties += limits
         problems += found + _add_annotated(made.properties, cgroup.systemd_props)
     made._problems = problems
@@ -198,6 +200,9 @@ class SystemdManager(Manager):
     def limit_steps(self, resources: Resources) -> list[Step]:
         return self.files.limit_steps(for_files(resources))
 
+    def device_steps(self, resources: Resources) -> list[Step]:
+        return self.files.device_steps(resources)
+
     def entry_steps(self) -> tuple[list[Step], list[Step], list[Step]]:
         return self.files.entry_steps() if self._is_entered() else ([], [], [])
 
@@ -250,10 +255,15 @@ class SystemdManager(Manager):
     def oom_kill_count(self) -> int:
         return self.files.oom_kill_count()
 
-    def set(self, resources: Resources) -> None:
+    def set(
+        self,
+        resources: Resources,
+        before: Resources | None = None,
+        done: Callable[[], object] | None = None,
+    ) -> None:
         from .update import update
 
-        update(self, resources)
+        update(self, resources, before, done)
 
 
 def _take_or_make(step: Step) -> Step:

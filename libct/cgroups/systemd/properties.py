@@ -80,12 +80,18 @@ def unit_properties(name: str, slice_name: str, version: int, *, is_slice: bool)
 
 
 def limit_properties(
-    resources: Resources, access: DeviceAccess | None, version: int, systemd: int
+    resources: Resources,
+    access: DeviceAccess | None,
+    version: int,
+    systemd: int,
+    *,
+    bfq: bool = False,
 ) -> tuple[list[Property], list[Problem]]:
     """The limits, and what is wrong with those that are given as text.
 
     access: to devices; None to leave that alone.
     version: of control groups.  systemd: its version.
+    bfq: the kernel has the scheduler of this name, whose weights are written then.
     """
     found = device_properties(access) if access is not None else []
     found += _memory(resources, version)
@@ -93,7 +99,7 @@ def limit_properties(
     if resources.pids_limit is not None:
         found.append(("TasksMax", "t", _tasks(resources.pids_limit)))
     found += _cpuset(resources, systemd)
-    found += _block_io(resources, version)
+    found += _block_io(resources, version, io_weight if bfq else convert.io_weight)
     problems: list[Problem] = []
     if version == 2:
         for file, text in resources.unified.items():
@@ -211,8 +217,12 @@ def bitmask(text: str) -> bytes:
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
 
 
-def _block_io(resources: Resources, version: int) -> list[Property]:
-    prefix, weight_of = ("IO", io_weight) if version == 2 else ("BlockIO", int)
+def _block_io(
+    resources: Resources, version: int, weight_of: Callable[[int], int]
+) -> list[Property]:
+    prefix = "IO"
+    if version == 1:
+        prefix, weight_of = "BlockIO", int
     found: list[Property] = []
     if resources.blkio_weight:
         found.append((f"{prefix}Weight", "t", weight_of(resources.blkio_weight)))

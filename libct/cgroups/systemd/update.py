@@ -7,11 +7,13 @@ from ...plan import systemd as steps
 from ..perform import perform
 from ..resources import device_access, refuse
 from . import units
-from .facts import refused
+from .facts import gather, refused
 from .properties import for_files, limit_properties
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...config.cgroup import Resources
     from ...plan.step import Step
     from .manager import SystemdManager
@@ -23,19 +25,24 @@ _EMPTIED = {"a(st)", "a(ss)", "as"}
 _CHECKS = ("cgroup_check_memory",)
 
 
-def update(manager: SystemdManager, resources: Resources) -> None:
+def update(
+    manager: SystemdManager,
+    resources: Resources,
+    before: Resources | None,
+    done: Callable[[], object] | None,
+) -> None:
     """Manager.set(): first the unit, then the files, which have what it has no property for."""
     planned = manager.limit_steps(resources)
     # What would kill at once is not told to systemd either.
     perform(step for step in planned if step.op in _CHECKS)
     properties = changed_properties(manager, resources)
-    before = _present(manager, properties)
+    present = _present(manager, properties)
     _set(manager, properties, resources)
     try:
-        manager.files.set(for_files(resources))
+        manager.files.set(for_files(resources), before and for_files(before), done)
     except BaseException as error:
         try:
-            _set(manager, before, resources)
+            _set(manager, present, resources)
         except CgroupError as problem:
             note(error, f"the unit has the new limits still: {problem}")
         raise
@@ -45,11 +52,10 @@ def changed_properties(manager: SystemdManager, resources: Resources) -> list[Pr
     """The properties that say these limits; CgroupError for bad ones."""
     access, problems = device_access(resources)
     refuse(problems)
-    try:
-        systemd = units.manager_version(user=manager.user)
-    except SystemdError as error:
-        raise refused(f"change the unit {manager.unit!r}", error) from error
-    found, problems = limit_properties(resources, access, manager.version, systemd)
+    systemd = gather(manager.cgroup)
+    found, problems = limit_properties(
+        resources, access, manager.version, systemd.version, bfq=systemd.bfq
+    )
     refuse(problems)
     return found
 
