@@ -541,9 +541,8 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "its group marked": lambda: kill_at(Ledger, "adopt", "after"),
     "not let go": lambda: kill_at(client._Run, "_send_go", "before"),
     "recorded": lambda: kill_at(Held, "publish", "after", 2),
-    "to be stopped": lambda: kill_at(units, "stop_unit", "before"),
-    "stopped": lambda: kill_at(units, "stop_unit", "after"),
-    "looked at at its end": lambda: kill_at(stopping, "stop", "before"),
+    "to be stopped": lambda: kill_at(stopping, "stop", "before"),
+    "stopped": lambda: kill_at(stopping, "stop", "after"),
 }
 
 
