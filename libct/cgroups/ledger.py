@@ -137,6 +137,11 @@ class Ledger:
         self._units[path] = mark, whose
         return mark
 
+    def stop_former_units(self) -> None:
+        """Those of earlier starts of the container, where nothing runs in them."""
+        if not killing.running(self.own()):
+            self._stop_units()
+
     def adopt(self, path: str) -> None:
         """Make a group the container's that systemd has made for its unit.
 

@@ -227,6 +227,13 @@ MUTANTS = [
         ("tests/unit/test_ledger_units.py::test_a_unit_is_not_stopped_over_who_is_spared",),
     ),
     Mutant(
+        "a start stops no unit in which something runs",
+        "cgroups/ledger.py",
+        "        if not killing.running(self.own()):\n",
+        "        if True:\n",
+        ("tests/unit/test_ledger_units.py::test_a_start_stops_the_unit_of_the_one_before",),
+    ),
+    Mutant(
         "a line about a unit is one to its end",
         "cgroups/ledger.py",
         '        if known and line.endswith("\\n") and is_plain_path(path):\n'

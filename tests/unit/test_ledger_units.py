@@ -72,6 +72,18 @@ def test_a_unit_is_not_stopped_over_who_is_spared(
     assert stopped == []
 
 
+def test_a_start_stops_the_unit_of_the_one_before(
+    stopped: list[tuple[str, str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper()
+    mark = Ledger(paper).start_unit(GROUP, user=False)
+    Ledger(paper).stop_former_units()
+    assert stopped == [(GROUP, mark, False)]
+    monkeypatch.setattr(killing, "running", lambda directories: [7])
+    Ledger(paper).stop_former_units()
+    assert len(stopped) == 1
+
+
 def test_what_systemd_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(directory: str, mark: str, *, user: bool) -> None:
         raise CgroupError("cannot stop the unit")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,7 +29,14 @@ from libct.life.directory import Held
 from libct.syscalls.process import set_child_subreaper
 
 from ..bundles import make_bundle
-from ..commands import libct as command, libct_command, libct_environment, run, user_account
+from ..commands import (
+    libct as command,
+    libct_command,
+    libct_environment,
+    run,
+    session_directory,
+    user_account,
+)
 from ..containers import PATH, USUAL, make_config, run_in, shared_rootfs, state_directory
 from ..killing import as_caller, beside, kill_at, orphans, remove
 from ..leaks import wait_until
@@ -186,8 +195,9 @@ def test_a_container_that_ended_has_no_unit_any_more() -> None:
         assert container.processes() == []
         with pytest.raises(libct.ContainerNotRunning):
             container.pause()
-        with pytest.raises(libct.ContainerNotRunning):
-            container.stats()
+        if V2:  # with v1 there are groups that systemd does not know
+            with pytest.raises(libct.ContainerNotRunning):
+                container.stats()
 
 
 def test_a_container_starts_again() -> None:
@@ -581,7 +591,7 @@ def descriptors() -> int:
 
 def test_a_hundred_containers_leave_nothing_and_take_no_longer() -> None:
     times = []
-    at_first = 0
+    before, at_first = scopes(), 0
     for turn in range(100):
         name = unique()
         start = time.monotonic()
@@ -591,7 +601,7 @@ def test_a_hundred_containers_leave_nothing_and_take_no_longer() -> None:
         if turn == 4:
             at_first = descriptors()
     assert descriptors() == at_first
-    assert wait_until(lambda: not scopes(), patience=20)
+    assert wait_until(lambda: scopes() <= before, patience=20)
     assert not list((ROOT if V2 else ROOT / "systemd").glob("system.slice/libct-*.scope"))
     # The machine is emulated, and others use it: so the first ones have as many chances.
     first, last = statistics.median(times[5:30]), statistics.median(times[75:])
@@ -613,40 +623,41 @@ class Proxy:
         self.listener.bind(str(path))
         self.listener.listen()
         self.address = f"unix:path={path}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                ours, _ = self.listener.accept()
-            except OSError:
-                return
-            bus_socket = socket.socket(socket.AF_UNIX)
-            bus_socket.connect("/run/dbus/system_bus_socket")
-            for pair in ((ours, bus_socket), (bus_socket, ours)):
-                threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        try:
+    def _serve(self) -> None:
+        """One client after the other; the end is a connection that says nothing."""
+        with self.listener:
             while True:
+                ours, _ = self.listener.accept()
+                with ours, socket.socket(socket.AF_UNIX) as theirs:
+                    theirs.connect("/run/dbus/system_bus_socket")
+                    if not self._pass_on(ours, theirs):
+                        return
+
+    def _pass_on(self, ours: socket.socket, theirs: socket.socket) -> bool:
+        """Whether the client has said anything."""
+        said = False
+        while True:
+            for source in select.select([ours, theirs], [], [])[0]:
                 data, fds, _, _ = socket.recv_fds(source, 65536, 16)
+                if not data:
+                    return said
+                said = True
                 gone = self.word in data
-                if data and not (gone and not self.late):
-                    socket.send_fds(target, [data], fds)
+                if not gone or self.late:
+                    socket.send_fds(theirs if source is ours else ours, [data], fds)
                 for fd in fds:
                     os.close(fd)
-                if gone or not data:
-                    break
-        except OSError:
-            pass
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                if gone:
+                    time.sleep(1)  # for systemd to do it
+                    return True
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        with socket.socket(socket.AF_UNIX) as last:
+            last.connect(self.listener.getsockname())
+        self.thread.join()
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -687,14 +698,20 @@ def user_bus() -> dict[str, str]:
     return {"XDG_RUNTIME_DIR": f"/run/user/{user_account().pw_uid}"}
 
 
+def place_of_user() -> Path:
+    """A directory that he may enter, too."""
+    place = Path(tempfile.mkdtemp(dir=session_directory()))
+    place.chmod(0o755)
+    return place
+
+
 @pytest.mark.skipif(not V2, reason="an ordinary user has no groups with v1")
 @requires("user", "uidmap")
-def test_an_ordinary_user_has_units_of_his_own(tmp_path: Path) -> None:
+def test_an_ordinary_user_has_units_of_his_own() -> None:
     name = unique()
-    tmp_path.chmod(0o755)
     resources = {"pids": {"limit": 20}, "memory": {"limit": 64 * MiB}, "cpu": {"shares": 512}}
     bundle = make_bundle(
-        tmp_path, args=["sleep", "600"], rootless=True, linux={"resources": resources}
+        place_of_user(), args=["sleep", "600"], rootless=True, linux={"resources": resources}
     )
 
     def as_user(*args: Any) -> subprocess.CompletedProcess[str]:
@@ -725,9 +742,8 @@ def test_an_ordinary_user_has_units_of_his_own(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(V2, reason="v1 alone is refused")
 @requires("user", "uidmap")
-def test_an_ordinary_user_has_no_units_with_v1(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    bundle = make_bundle(tmp_path, rootless=True)
+def test_an_ordinary_user_has_no_units_with_v1() -> None:
+    bundle = make_bundle(place_of_user(), rootless=True)
     done = command("--systemd-cgroup", "run", "-b", bundle, unique(), user=True, env=user_bus())
     assert done.returncode == 1
     assert "cannot limit a container with cgroup v1" in done.stderr

@@ -25,9 +25,20 @@ _GONE = ("inactive", "failed")  # a unit that has failed is forgotten when it is
 
 
 def systemd_check(context: Context, unit: str, user: int) -> None:
-    """Reach systemd, and find no such unit, while nothing has been made yet."""
-    if units.unit_property(unit, "ActiveState", user=bool(user)) not in _GONE:
-        raise _exists(unit, user)
+    """Reach systemd, and find no such unit, while nothing has been made yet.
+
+    That of an earlier start of the container may be there still: it goes away some time after
+    the last process in it.
+    """
+    ledger: Ledger = context.values["ledger"]
+    if _is_there(unit, user):
+        ledger.stop_former_units()
+        if _is_there(unit, user):
+            raise _exists(unit, user)
+
+
+def _is_there(unit: str, user: int) -> bool:
+    return units.unit_property(unit, "ActiveState", user=bool(user)) not in _GONE
 
 
 def systemd_start_unit(
