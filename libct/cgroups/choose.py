@@ -22,7 +22,7 @@ def new(
 ) -> Manager:
     """The manager of a container that is to be made.  Pure.
 
-    systemd: what is known of it, where it is to manage the groups (cgroup.systemd).
+    systemd: what is known of it, where it is to manage the groups (cgroup.systemd) and there.
 
     Where its groups are: cgroup.path, or name below parent, or for want of both
     libct-<container id>.  (A bundle's is named by the id, as by runc.)  An
@@ -40,7 +40,7 @@ def new(
     """
     if not cgroup.systemd:
         return _of_files(cgroup, container_id, layout)
-    if systemd is None or not layout.systemd:
+    if systemd is None:
         made = _of_files(cgroup.copy(path="/none", name="", parent=""), container_id, layout)
         what = f"{_NO_SYSTEMD}: it is not process 1 here (leave --systemd-cgroup out)"
         made.problems().append((PATH_PLACE, what))

@@ -183,10 +183,10 @@ MUTANTS = [
     ),
     Mutant(
         "systemd is asked where it is process 1 alone",
-        "cgroups/choose.py",
-        "    if systemd is None or not layout.systemd:\n",
-        "    if systemd is None:\n",
-        (_UNITS + "without_systemd_it_is_refused_in_runc_s_words",),
+        "life/host.py",
+        "        if not cgroup.systemd or not self.layout.systemd:\n",
+        "        if not cgroup.systemd:\n",
+        (_CALLERS + "without_systemd_its_flag_is_refused_where_groups_are_made",),
     ),
     Mutant(
         "another container's unit is not stopped",
