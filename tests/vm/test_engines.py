@@ -100,7 +100,11 @@ class Podman:
             give_to_user(place)
         self.environment = {"CONTAINERS_CONF": str(place / "containers.conf")}
         if user:
-            self.environment["XDG_RUNTIME_DIR"] = f"/run/user/{user_account().pw_uid}"
+            account = user_account()
+            self.environment["XDG_RUNTIME_DIR"] = f"/run/user/{account.pw_uid}"
+            call("loginctl", "enable-linger", account.pw_name)
+            there = f"/run/user/{account.pw_uid}/bus"
+            assert wait_until(lambda: os.path.exists(there), patience=60)
         self("import", "--quiet", str(archive), "box")
 
     def __call__(self, *words: str, status: int = 0) -> str:

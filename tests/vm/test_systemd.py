@@ -693,8 +693,13 @@ def test_without_a_bus_nothing_is_made(tmp_path: Path) -> None:
 # --- an ordinary user ---
 
 
+@pytest.fixture(scope="module")
 def user_bus() -> dict[str, str]:
-    return {"XDG_RUNTIME_DIR": f"/run/user/{user_account().pw_uid}"}
+    """Where the ordinary user's systemd is, which has been started."""
+    account = user_account()
+    run(["loginctl", "enable-linger", account.pw_name], check=True)
+    assert wait_until(lambda: os.path.exists(f"/run/user/{account.pw_uid}/bus"), patience=60)
+    return {"XDG_RUNTIME_DIR": f"/run/user/{account.pw_uid}"}
 
 
 def place_of_user() -> Path:
@@ -706,7 +711,7 @@ def place_of_user() -> Path:
 
 @pytest.mark.skipif(not V2, reason="an ordinary user has no groups with v1")
 @requires("user", "uidmap")
-def test_an_ordinary_user_has_units_of_his_own() -> None:
+def test_an_ordinary_user_has_units_of_his_own(user_bus: dict[str, str]) -> None:
     name = unique()
     resources = {"pids": {"limit": 20}, "memory": {"limit": 64 * MiB}, "cpu": {"shares": 512}}
     bundle = make_bundle(
@@ -714,10 +719,11 @@ def test_an_ordinary_user_has_units_of_his_own() -> None:
     )
 
     def as_user(*args: Any) -> subprocess.CompletedProcess[str]:
-        return command("--systemd-cgroup", *args, user=True, env=user_bus())
+        return command("--systemd-cgroup", *args, user=True, env=user_bus)
 
     done = as_user("run", "-d", "-b", bundle, name)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
+    assert done.returncode == 0
     uid = user_account().pw_uid
     group = f"/user.slice/user-{uid}.slice/user@{uid}.service/user.slice/{unit(name)}"
     told = show(name, user=True)
@@ -727,23 +733,25 @@ def test_an_ordinary_user_has_units_of_his_own() -> None:
     assert (ROOT / group[1:] / "cpu.weight").read_text() == "59\n"
     # From outside of the user's groups, which the kernel lets nobody out of or in but root.
     done = as_user("exec", name, "cat", "/proc/self/cgroup")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0::/\n", "")
+    assert done.stderr == ""
+    assert done.stdout == "0::/\n"
     assert as_user("update", "--pids-limit", "30", name).returncode == 0
     assert (ROOT / group[1:] / "pids.max").read_text() == "30\n"
     assert as_user("pause", name).returncode == 0
     assert json.loads(as_user("state", name).stdout)["status"] == "paused"
     assert as_user("resume", name).returncode == 0
     done = as_user("delete", "--force", name)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
+    assert done.returncode == 0
     assert unit(name) not in scopes(user=True)
     assert not (ROOT / group[1:]).exists()
 
 
 @pytest.mark.skipif(V2, reason="v1 alone is refused")
 @requires("user", "uidmap")
-def test_an_ordinary_user_has_no_units_with_v1() -> None:
+def test_an_ordinary_user_has_no_units_with_v1(user_bus: dict[str, str]) -> None:
     bundle = make_bundle(place_of_user(), rootless=True)
-    done = command("--systemd-cgroup", "run", "-b", bundle, unique(), user=True, env=user_bus())
+    done = command("--systemd-cgroup", "run", "-b", bundle, unique(), user=True, env=user_bus)
     assert done.returncode == 1
     assert "cannot limit a container with cgroup v1" in done.stderr
 
