@@ -155,7 +155,7 @@ def test_podman_makes_scopes(podman: Podman) -> None:
 @requires("podman")
 def test_podman_s_pod_is_a_slice(podman: Podman) -> None:
     pod, name = unique(), unique()
-    podman("pod", "create", "--infra=false", "--name", pod)
+    podman("pod", "create", "--network", "none", "--name", pod)
     podman("run", "-d", "--pod", pod, "--name", name, "box", "sleep", "600")
     pid = podman.inspect(name, "{{.State.Pid}}")
     told = shown(unit_of(pid))
