@@ -135,6 +135,18 @@ class StepProblem(Error):
         self.message, self.hint = message, hint
 
 
+class SystemdError(StepProblem):
+    """systemd cannot be reached, refused a request, or failed to do it.
+
+    name: of the D-Bus error ("org.freedesktop.systemd1.NoSuchUnit"), or "".
+    result: of systemd's job ("failed", "timeout", ...), or "".
+    """
+
+    def __init__(self, message: str, hint: str = "", *, name: str = "", result: str = "") -> None:
+        super().__init__(message, hint)
+        self.name, self.result = name, result
+
+
 class StepError(Error):
     """A step of a plan failed; everything done before it has been undone.
 

@@ -39,7 +39,9 @@ from .mutant_tables import (
     runc,
     seccomp,
     servers,
+    systemd,
     texts,
+    units,
     userns,
 )
 from .names import MARK
@@ -57,6 +59,8 @@ _TABLES = (
     delegation,
     devices,
     servers,
+    systemd,
+    units,
     texts,
     seccomp,
     landlock,

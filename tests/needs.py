@@ -351,6 +351,13 @@ def _busybox() -> None:
 
 
 @_need
+def dbus() -> None:
+    """The daemon of D-Bus, and systemd's library that talks to it."""
+    _program("dbus-daemon", "--version")
+    ctypes.CDLL("libsystemd.so.0")["sd_bus_new"]
+
+
+@_need
 def podman() -> None:
     """podman with its monitor, and a process 1 that it puts into containers with --init."""
     for name in ("podman", "conmon", "catatonit"):

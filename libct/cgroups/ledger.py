@@ -13,6 +13,8 @@ failed start, and removed with the container.
     taken MARK PATH  the container's from here on, as with runc
     above - PATH     a level above it that libct has made: removed when it is empty, and
                      has the mark of such a level still
+    unit MARK,WHOSE PATH  systemd is about to start a unit whose group this is ("user" or
+                     "system": which systemd): stopped if the mark is in its description
     left - PATH      not the container's, or not any more
 
 The mark of a group that was taken is followed by a comma and the one that it had, if any.
@@ -55,13 +57,15 @@ _OWN = ("made", "taken")
 _MARKED = (*_OWN, "intended", "taking")
 _UNMARKED = ("above", "left")
 _NONE = ("", "-", "")  # of a group that has no line
+_UNIT = "unit"
+_USER, _SYSTEM = "user", "system"  # whose service manager a unit is of
 _LOCK_SECONDS = 1.0  # that an end waits for a start which is looking at an empty group
 
 
 class Ledger:
     """What the file says, in the order of its lines."""
 
-    __slots__ = ("_held", "_lines", "_paper", "_restricted", "_unwritten")
+    __slots__ = ("_held", "_lines", "_paper", "_restricted", "_units", "_unwritten")
 
     def __init__(self, paper: Paper, *, by_force: bool = False) -> None:
         """What is in it already is of an earlier start of the container.
@@ -69,15 +73,17 @@ class Ledger:
         by_force: a file that is damaged is as good as none, and else ContainerDamaged.
         """
         self._paper = paper
+        text = ""
         try:
-            found = parse(paper.text(NAME))
+            text = paper.text(NAME)
         except ContainerDamaged:
             if not by_force:
                 raise
-            found = {}
+        found = parse(text)
         # By path: (what, mark, the mark that it had before it was taken).  What is no group
         # is not ours to signal, freeze or remove.
         self._lines = {path: line for path, line in found.items() if _is_group(path)}
+        self._units = parse_units(text)  # (mark, whose) by path
         self._held: dict[str, int] = {}  # descriptors of the groups whose locks we have
         self._restricted: set[str] = set()  # where this start has attached a device program
         self._unwritten: list[str] = []  # why what is undone could not be written down
@@ -122,6 +128,35 @@ class Ledger:
             if isinstance(error, FileExistsError):
                 return False  # somebody else was faster
             raise
+        return self._claim(path, mark)
+
+    def start_unit(self, path: str, *, user: bool) -> str:
+        """Write down that systemd is about to make this group for a unit; the unit's mark."""
+        mark, whose = marks.new(), _USER if user else _SYSTEM
+        self._paper.append(NAME, f"{_UNIT} {mark},{whose} {path}\n")
+        self._units[path] = mark, whose
+        return mark
+
+    def stop_former_units(self) -> None:
+        """Those of earlier starts of the container, where nothing runs in them."""
+        if not killing.running(self.own()):
+            self._stop_units()
+
+    def adopt(self, path: str) -> None:
+        """Make a group the container's that systemd has made for its unit.
+
+        Raises OSError where it cannot be marked.
+        """
+        mark = marks.new()
+        self._write("intended", path, mark)
+        if not self._claim(path, mark):
+            raise StepProblem(
+                f"the control group {path!r} of the unit is another container's already",
+                "choose another linux.cgroupsPath",
+            )
+
+    def _claim(self, path: str, mark: str) -> bool:
+        """Lock and mark a new group; False where another one was faster."""
         try:
             fd = marks.claim(path, mark)
         except OSError:
@@ -277,6 +312,8 @@ class Ledger:
             own = self._held_own()
             if by_force:
                 self._kill(own, spare)
+            if not killing.running(own):
+                self._stop_units()
             own = self._removed(own)
         except CgroupError as error:
             failures.append(str(error))
@@ -317,6 +354,14 @@ class Ledger:
                 files.remove(_below(path))
                 marks.write(self._held[path], b"")
                 own = [one for one in own if one != path]
+
+    def _stop_units(self) -> None:
+        """Have systemd stop them, and remove their groups; where nothing runs in them."""
+        if self._units:
+            from .systemd.stopping import stop
+
+            for path, (mark, whose) in self._units.items():
+                stop(path, mark, user=whose == _USER)
 
     def _held_own(self) -> list[str]:
         """The own groups, locked, so that no start takes them while we look at what is in them.
@@ -400,6 +445,19 @@ def parse(text: str) -> dict[str, tuple[str, str, str]]:
         found.pop(path, None)
         if what != "left":
             found[path] = what, mark, former
+    return found
+
+
+def parse_units(text: str) -> dict[str, tuple[str, str]]:
+    """Path of its group -> (mark, whose), of each unit."""
+    found = {}
+    for line in text.splitlines(keepends=True):
+        what, _, rest = line.partition(" ")
+        word, _, path = rest.rstrip("\n").partition(" ")
+        mark, _, whose = word.partition(",")
+        known = what == _UNIT and marks.is_mark(mark) and whose in (_USER, _SYSTEM)
+        if known and line.endswith("\n") and is_plain_path(path):
+            found[path] = mark, whose
     return found
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Manager:
     """The groups of one container.
 
-    cgroup: the configuration.  Subclasses: V1Manager, V2Manager.
+    cgroup: the configuration.  Subclasses: V1Manager, V2Manager, SystemdManager.
     version: whose files say what the container uses, 1 (also if hybrid) or 2.
     Live methods raise CgroupError; a group that is not there (any more) has no
     processes, and is neither frozen nor populated.
@@ -65,6 +65,17 @@ class Manager:
         Raises CgroupError when there are problems().
         """
         raise NotImplementedError
+
+    def attach_steps(self) -> list[Step]:
+        """What the runtime does when there is the process, which waits; the groups are there then.
+
+        Empty for those that are there before it is cloned.
+        """
+        return []
+
+    def delegate_steps(self) -> list[Step]:
+        """How the runtime moves the process to a group below, as its cgroup namespace is made."""
+        return []
 
     def limit_steps(self, resources: Resources) -> list[Step]:
         """Change limits of existing groups, device access included; CgroupError for bad ones."""
@@ -138,6 +149,13 @@ class Manager:
         found._named = frozenset(name for name, old in self._paths.items() if old in moved)
         found._place = "sub_cgroup_paths"
         return found
+
+    def attached(self) -> Manager | None:
+        """The manager for a further process that we have no right to move to the groups.
+
+        None where nobody else moves it.
+        """
+        return None
 
     def around(self, pid: int) -> Manager:
         """The manager of the groups that a process of the container is in now.

@@ -44,8 +44,6 @@ def group_path(cgroup: Cgroup, container_id: str) -> tuple[str, list[Problem]]:
     path = cgroup.path or join(cgroup.parent, name)
     names = [name for name in path.split("/") if name not in ("", ".")]
     problems = []
-    if cgroup.systemd:
-        problems.append((PATH_PLACE, "the systemd cgroup driver is not supported yet"))
     if ".." in names:
         problems.append((PATH_PLACE, f"has '..': {path!r}"))
     elif not names:

@@ -12,6 +12,7 @@ from ..errors import printable
 from ..loading import jsontext
 from . import check_bundle, check_host
 from .check_report import ERROR, NOTE, OK, WARNING, Line, host_lines, is_fine
+from .create import cgroup_manager
 from .program import output
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ def main(arguments: Arguments) -> int:
     if arguments.bundle:
         found = check_bundle.look(
             arguments.bundle,
-            systemd=arguments.systemd_cgroup,
+            **cgroup_manager(arguments),
             rootless_cgroups={"true": True, "false": False, "auto": None}[arguments.rootless],
         )
         lines += check_bundle.bundle_lines(*found, facts)

@@ -69,14 +69,23 @@ class BundleFacts(Record):
 
 
 def look(
-    path: str, *, systemd: bool = False, rootless_cgroups: bool | None = None
+    path: str,
+    *,
+    systemd: bool = False,
+    control_groups: bool = True,
+    rootless_cgroups: bool | None = None,
 ) -> tuple[BundleFacts, Config | None, Process | None]:
     """Read a bundle and look at what it names; nothing is made."""
     facts = BundleFacts(os.path.abspath(path))
     try:
         read: list[Finding] = []
         config, process = from_bundle(
-            path, _ID, systemd=systemd, rootless_cgroups=rootless_cgroups, warnings=read
+            path,
+            _ID,
+            systemd=systemd,
+            control_groups=control_groups,
+            rootless_cgroups=rootless_cgroups,
+            warnings=read,
         )
     except ConfigError as error:
         facts.findings = _values(error.findings)
@@ -130,7 +139,13 @@ def _manager(config: Config, findings: list[Finding]) -> Manager | None:
         return None
     known = {(finding.place, finding.message) for finding in findings}
     places = {finding.place for finding in findings}
-    manager = choose.new(config.cgroups, _ID, host().layout)
+    facts = host()
+    try:
+        systemd = facts.systemd(config.cgroups)
+    except Error as error:
+        findings.append(Finding("linux.cgroupsPath", str(error)))
+        return None
+    manager = choose.new(config.cgroups, _ID, facts.layout, systemd)
     problems = manager.problems()
     for place, message in problems:
         if (place, message) not in known and place not in places:

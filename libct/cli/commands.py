@@ -28,7 +28,16 @@ GLOBAL_OPTIONS = [
     Option("--log", "write errors to this file, too", "FILE", default=""),
     Option("--log-format", "form of the log", "text|json", default="text"),
     Option("--debug", "log what is done, and show where in libct an error comes from"),
-    Option("--systemd-cgroup", "cgroupsPath is slice:prefix:name, for systemd to make"),
+    Option(
+        "--systemd-cgroup",
+        "have systemd make the control groups: cgroupsPath is slice:prefix:name",
+    ),
+    Option(
+        "--cgroup-manager",
+        "who makes the control groups (default: cgroupfs): libct, systemd, or nobody",
+        "cgroupfs|systemd|disabled",
+        default="",
+    ),
     Option(
         "--rootless",
         "do without limits that this user may not set",

@@ -35,13 +35,22 @@ def run(arguments: Arguments) -> int:
     return _create(arguments, detach=arguments.detach, hold=False, learn=learn)
 
 
+def cgroup_manager(arguments: Arguments) -> dict[str, bool]:
+    """Who makes the control groups, as options of from_bundle()."""
+    name = arguments.cgroup_manager
+    if arguments.systemd_cgroup and name not in ("", "systemd"):
+        raise Error(f"either --systemd-cgroup or --cgroup-manager {name}, not both")
+    systemd = arguments.systemd_cgroup or name == "systemd"
+    return {"systemd": systemd, "control_groups": name != "disabled"}
+
+
 def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:
     """The configuration and the first process of the bundle, as the options want them."""
     warnings: list[Finding] = []
     config, process = from_bundle(
         arguments.bundle,
         container_id,
-        systemd=arguments.systemd_cgroup,
+        **cgroup_manager(arguments),
         no_pivot=arguments.no_pivot,
         no_new_keyring=arguments.no_new_keyring,
         rootless_cgroups={"true": True, "false": False, "auto": None}[arguments.rootless],

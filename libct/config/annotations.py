@@ -19,6 +19,11 @@ SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 # Shared objects to be loaded, which libct does not do.
 SECCOMP_PLUGINS = "run.oci.seccomp.plugins"
 
+# A control group below that of the unit of systemd's, for the container to be in.
+SUB_GROUP = "run.oci.systemd.subgroup"
+# Another one below, that the container manages itself.
+DELEGATE = "run.oci.delegate-cgroup"
+
 
 def annotation(config: Config, name: str) -> str | None:
     """The value of an annotation, None where the configuration does not have it."""

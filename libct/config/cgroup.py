@@ -90,8 +90,8 @@ class Resources(Record):
 class Cgroup(Record):
     """Where the container's processes are, and their limits.
 
-    Either path, or parent and name.  systemd: parent is the slice, and the
-    unit is scope_prefix-name.scope.
+    Either path, or parent and name.  systemd: it makes the groups; parent is the slice, and
+    the unit is scope_prefix-name.scope, or name where that ends in .slice.
     """
 
     name: str = ""
@@ -100,6 +100,8 @@ class Cgroup(Record):
     scope_prefix: str = ""
     systemd: bool = False
     systemd_props: dict[str, str] = {}  # property -> value in GVariant's text form
+    sub_group: str = ""  # systemd: below the unit's group, with the limits in it as well
+    delegate: str = ""  # systemd: a group below these that the container itself manages
     rootless: bool = False
     owner_uid: int | None = None  # host id that gets a delegated cgroup
     resources: Resources = Resources()

@@ -54,7 +54,7 @@ def planned_manager(config: Config, container_id: str, facts: Host) -> Manager |
         return None
     from ..cgroups.choose import new
 
-    manager = new(config.cgroups, container_id, facts.layout)
+    manager = new(config.cgroups, container_id, facts.layout, facts.systemd(config.cgroups))
     problems = manager.problems()
     if problems:
         raise ConfigError([Finding(*problem) for problem in problems])

@@ -182,7 +182,10 @@ class Holdings:
         manager = self.manager
         if manager is None:
             start = f"cannot {verb} container {self.id!r}"
-            if self.record.cgroup_paths is None and self.record.config.cgroups is not None:
+            paths, groups = self.record.cgroup_paths, self.record.config.cgroups
+            # systemd removes the groups of a unit whose processes have ended.
+            ended = bool(paths) and self.live_status() == STOPPED
+            if ended or (paths is None and groups is not None):
                 raise ContainerNotRunning(f"{start}: container not running")
             words = f"{phrase}: " if phrase else ""
             raise Error(f"{start}: {words}{self.no_group()}")

@@ -12,6 +12,8 @@ from ..syscalls.userns import in_user_namespace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..cgroups.layout import Layout
+    from ..cgroups.systemd.facts import Systemd
+    from ..config.cgroup import Cgroup
 
 
 class Host:
@@ -24,10 +26,11 @@ class Host:
     capabilities: what the runtime has itself, to give to processes.
     landlock_abi: the version of the kernel's Landlock, 0 for none.
     apparmor: whether it is on.
+    systemd_facts: what is known of systemd, where it is to manage groups.
     """
 
     __slots__ = (
-        *("_apparmor", "_capabilities", "_landlock_abi", "_layout"),
+        *("_apparmor", "_capabilities", "_landlock_abi", "_layout", "_systemd"),
         *("egid", "euid", "newgidmap", "newuidmap", "userns"),
     )
 
@@ -43,12 +46,14 @@ class Host:
         capabilities: Grantable | None = None,
         landlock_abi: int | None = None,
         apparmor: bool | None = None,
+        systemd_facts: Systemd | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
         self._layout, self._capabilities = layout, capabilities
         self._landlock_abi, self._apparmor = landlock_abi, apparmor
+        self._systemd = systemd_facts
 
     @property
     def capabilities(self) -> Grantable:
@@ -85,6 +90,19 @@ class Host:
 
                 self._layout.aside = can_step_aside(self._layout.unified, ours)
         return self._layout
+
+    def systemd(self, cgroup: Cgroup) -> Systemd | None:
+        """Asked when these groups are to be systemd's; None where they are not, or it is not there.
+
+        Raises CgroupError where it cannot be asked.
+        """
+        if not cgroup.systemd or not self.layout.systemd:
+            return None
+        if self._systemd is None:
+            from ..cgroups.systemd.facts import gather
+
+            self._systemd = gather(cgroup)
+        return self._systemd
 
 
 def host(layout: Layout | None = None) -> Host:

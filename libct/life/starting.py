@@ -108,6 +108,16 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     late = [PROC_NAMES[one.type] for one in spaces if one.type in _LATE and not one.path]
     waits = any(step.op == "record_created" and step.process == RUNTIME for step in steps)
 
+    # systemd makes the groups for a process that is there.
+    attaches = any(step.op == "systemd_start_unit" for step in steps)
+
+    def note_groups() -> None:
+        if manager is not None and ledger is not None:
+            own = ledger.own()
+            paths = manager.paths()
+            record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
+            _warn_of_strays(holdings)
+
     def cloned() -> None:
         # While the process works; "created" then takes a rename.
         record.pid = context.pid
@@ -123,11 +133,8 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
         )
-        if manager is not None and ledger is not None:
-            own = ledger.own()
-            paths = manager.paths()
-            record.cgroup_paths = {name: paths[name] for name in paths if paths[name] in own}
-            _warn_of_strays(holdings)
+        if not attaches:
+            note_groups()
         held.prepare(record)
 
     def created() -> None:
@@ -137,7 +144,9 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             record.namespaces = found
         if rules_of:
             record.landlock = rules_of
-        if found or rules_of:
+        if attaches:
+            note_groups()
+        if found or rules_of or attaches:
             held.prepare(record)
         held.publish()
 
@@ -272,12 +281,14 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
                 alone=tracers and CLONE_FLAGS[NEWPID] in joined,
             )
 
+        manager = _asked_groups(holdings, process)
         try:
-            started = carry_out(_asked_groups(holdings, process))
+            started = carry_out(manager)
         except StepError as error:
-            if not record.cgroup_paths or process.sub_cgroup_paths or not _group_is_closed(error):
+            other = _other_groups(holdings, process, manager, error)
+            if other is None:
                 raise
-            started = carry_out(_groups_of_first(holdings))
+            started = carry_out(other)
         started.finish()
     except StepError as error:
         holdings.traces += error.traces
@@ -359,14 +370,28 @@ def _groups_of_first(holdings: Holdings) -> Manager:
     return load(record.config.cgroups, record.cgroup_paths or {}).around(record.pid)
 
 
+def _other_groups(
+    holdings: Holdings, process: Process, manager: Manager | None, error: StepError
+) -> Manager | None:
+    """How else a further process gets into groups, where it could not; None if it does not."""
+    if manager is not None and _enters(error) and error.errno in (errno.EACCES, errno.EPERM):
+        return manager.attached()
+    if not holdings.record.cgroup_paths or process.sub_cgroup_paths or not _group_is_closed(error):
+        return None
+    return _groups_of_first(holdings)
+
+
+def _enters(error: StepError) -> bool:
+    return error.op.startswith(("cgroup_open", "cgroup_join", "clone_"))
+
+
 def _group_is_closed(error: StepError) -> bool:
     """Whether a process cannot be started in the container's own group, or that is gone.
 
     EBUSY says that the group has controllers enabled for groups below it, which
     is why v2 lets no process into it; the first process has gone below then.
     """
-    enters = error.op.startswith(("cgroup_open", "cgroup_join", "clone_"))
-    return enters and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
+    return _enters(error) and error.errno in (errno.ENOENT, errno.ENODEV, errno.EBUSY)
 
 
 def _become(holdings: Holdings, process: Process, started: Started) -> Child:

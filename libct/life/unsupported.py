@@ -25,8 +25,5 @@ def refuse_unsupported(config: Config, process: Process | None) -> None:
     if annotation(config, SECCOMP_PLUGINS) is not None:
         message = "not supported: no shared objects are loaded as plugins"
         findings.append(Finding(f"annotations.{SECCOMP_PLUGINS}", message))
-    if config.cgroups is not None and config.cgroups.systemd:
-        message = "not supported yet: systemd as manager of the groups (--systemd-cgroup)"
-        findings.append(Finding("linux.cgroupsPath", message))
     if findings:
         raise Unsupported(findings)

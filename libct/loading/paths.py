@@ -27,15 +27,18 @@ def fsdecode(data: bytes) -> str:
 
 def environment(name: str) -> str:
     """A variable of the environment, as os.environ has it; "" where it is not set."""
-    return fsdecode(posix.environ.get(fsencode(name), b""))
+    return fsdecode(_environment().get(fsencode(name), b""))
 
 
 def own_environment() -> list[bytes]:
     """All of it, NAME=VALUE, as a program has it that is executed by this one."""
+    return [name + b"=" + value for name, value in list(_environment().items())]
+
+
+def _environment() -> Mapping[bytes, bytes]:
     # A host program changes os.environ, which posix.environ knows nothing of.
     loaded = sys.modules.get("os")
-    found: Mapping[bytes, bytes] = posix.environ if loaded is None else loaded.environb
-    return [name + b"=" + value for name, value in list(found.items())]
+    return posix.environ if loaded is None else loaded.environb
 
 
 def join(directory: str, path: str) -> str:

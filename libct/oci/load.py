@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import posix
 
-from ..config.annotations import SECCOMP_PROGRAM, SECCOMP_RECEIVER, SECCOMP_STRICT
+from ..config.annotations import (
+    DELEGATE,
+    SECCOMP_PROGRAM,
+    SECCOMP_RECEIVER,
+    SECCOMP_STRICT,
+    SUB_GROUP,
+)
 from ..config.cgroup import Cgroup
 from ..config.config import Config, NetDevice, Network
 from ..config.device import ALLOWED_DEVICES, Device
@@ -50,6 +56,7 @@ def config_from_spec(
     bundle: str,
     id: str = "",  # noqa: A002  # the runtime-spec's word
     systemd: bool = False,
+    control_groups: bool = True,
     no_pivot: bool = False,
     no_new_keyring: bool = False,
     rootless_euid: bool | None = None,
@@ -60,7 +67,8 @@ def config_from_spec(
 
     bundle: the bundle's directory, absolute; relative paths start there.
     id: of the container; names its cgroup where the spec does not.
-    systemd: cgroupsPath is slice:prefix:name.
+    systemd: it is to make the control groups; cgroupsPath is slice:prefix:name.
+    control_groups: the container has any; without them no limit can be set.
     rootless_euid, rootless_cgroups: None to look at this process.
     warnings: gets what is read in another way than it is written.
     Raises ConfigError with every finding.
@@ -106,8 +114,11 @@ def config_from_spec(
     fields["domainname"] = top.string("domainname")
     if any(namespace.type == NEWNET and not namespace.path for namespace in namespaces):
         fields["networks"] = [Network("loopback")]
-    fields["cgroups"] = _cgroup(linux, annotations, id, systemd, rootless_cgroups)
-    fields["cgroups"].owner_uid = _owner(fields, arguments.get("user", "0:0"))
+    if control_groups:
+        fields["cgroups"] = _cgroup(linux, annotations, id, systemd, rootless_cgroups)
+        fields["cgroups"].owner_uid = _owner(fields, arguments.get("user", "0:0"))
+    else:
+        _refuse_limits(linux, warnings=not rootless_cgroups)
     fields["version"] = version
     fields["labels"] = [f"{key}={value}" for key, value in annotations.items()]
     fields["labels"].append(f"bundle={bundle}")
@@ -260,7 +271,11 @@ def _cgroup(
         if len(parts) == 3:
             cgroup.parent, cgroup.scope_prefix, cgroup.name = parts
         else:
-            linux.problem("cgroupsPath", f"not slice:prefix:name, as systemd wants: {path!r}")
+            # runc's words
+            wanted = 'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups'
+            linux.problem("cgroupsPath", f"{wanted}, got {show(path)} instead")
+        cgroup.sub_group = annotations.get(SUB_GROUP, "")
+        cgroup.delegate = annotations.get(DELEGATE, "")
         cgroup.systemd_props = _systemd_properties(annotations, linux.findings)
     elif path:
         # A ".." may not lead above the root of the hierarchy, nor above our own cgroup.
@@ -294,6 +309,21 @@ def _owner(fields: dict[str, Any], user: str) -> int | None:
 def _is_own_cgroups(mount: Mount) -> bool:
     kind = mount.device.startswith("cgroup") and not mount.flags & MS_RDONLY
     return kind and normal(mount.destination) == "/sys/fs/cgroup"
+
+
+def _refuse_limits(linux: Table, *, warnings: bool) -> None:
+    """For a container that is to have no control groups."""
+    resources = linux.table("resources")
+    if resources is None:
+        return
+    for name in resources.values:
+        if name == "devices" and warnings:
+            message = "is not controlled: the container is to have no control group"
+            place = f"linux.resources.{name}"
+            linux.findings.append(Finding(place, f"access to devices {message}", "warning"))
+        elif name != "devices" and resources.get(name):
+            message = "cannot set limits without a control group (--cgroup-manager disabled)"
+            resources.problem(name, message)
 
 
 def _systemd_properties(annotations: dict[str, str], findings: list[Finding]) -> dict[str, str]:

@@ -104,6 +104,8 @@ def plan_start(
     start = users.group_steps(config)
 
     entry = _cgroup(plan, manager)
+    # systemd makes the groups for a process that is there, and waits.
+    attach = manager.attach_steps() if manager is not None else []
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks; in
     # a user namespace, also over directories of users that it does not have.
@@ -127,6 +129,7 @@ def plan_start(
     plan.add(SERVER, "clone", [execute.clone_messenger()] if hold else [])
     if staged:
         plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
+        plan.add(RUNTIME, "attach", attach)
         # The host's /proc, before another mount namespace hides it.
         plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])
         maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))
@@ -138,6 +141,7 @@ def plan_start(
         plan.add(STAGE, "join", [mounts.lend_here()] if shared and lend else [])
     else:
         plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
+        plan.add(RUNTIME, "attach", attach)
     plan.add(RUNTIME, "attach", maps)
     if privileged:
         # A lower score than the runtime's needs rights that a user namespace takes.
@@ -154,6 +158,7 @@ def plan_start(
     own = _identity(config, sources, bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
+    plan.add(RUNTIME, "identity", manager.delegate_steps() if manager is not None else [])
     keys = keyring_steps(config, process, container_id, new=True, user=new_user or bool(maps))
     plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])

@@ -74,6 +74,8 @@ def plan_exec(
     plan.add(SERVER, "clone", [ns.clone_stage(into) if staged else ns.clone_init(0, into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
+    if manager is not None:
+        moved += manager.attach_steps()
     early = [open_proc(), *limits.oom_score_steps(config.oom_score_adj), *initial, *entry]
     plan.add(who, "join", early)
     plan.add(RUNTIME, "attach", moved)

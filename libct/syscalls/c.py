@@ -11,6 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from ctypes import *  # noqa: F403
     from typing import Any
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
     def locked_function(name: str) -> Any:
         """The same, called with the interpreter's lock held (DESIGN.md 3, clone3)."""
+
+    def library(name: str) -> Callable[[str], Any]:
+        """Load a library (dlopen(3)); what it returns is as function(), for that library's.
+
+        OSError, with the loader's words and no errno, when there is none.
+        """
 
 else:
     try:
@@ -50,6 +57,10 @@ else:
         # By index: an attribute would be one object for all who ask.
         function = ctypes.CDLL(None, use_errno=True).__getitem__
         locked_function = ctypes.PyDLL(None, use_errno=True).__getitem__
+
+        def library(name):
+            return ctypes.CDLL(name, use_errno=True).__getitem__
+
     else:
 
         def _simple(name, code):
@@ -84,13 +95,20 @@ else:
             _flags_ = FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO | FUNCFLAG_PYTHONAPI
             _restype_ = c_int
 
-        class _Process:
-            """What CFuncPtr takes a function from: all that is loaded here."""
+        class _Library:
+            """What CFuncPtr takes a function from; without a name: all that is loaded here."""
 
-            _handle = dlopen(None, 0)
+            def __init__(self, name=None):
+                self._handle = dlopen(name, 0)
+
+        _process = _Library()
 
         def function(name):
-            return _Function((name, _Process))
+            return _Function((name, _process))
 
         def locked_function(name):
-            return _LockedFunction((name, _Process))
+            return _LockedFunction((name, _process))
+
+        def library(name):
+            found = _Library(name)
+            return lambda name: _Function((name, found))

@@ -30,6 +30,7 @@ from tests.support import (
     libct_command,
     libct_environment,
     make_bundle,
+    missing,
     read_config,
     requires,
     session_directory,
@@ -225,12 +226,62 @@ def test_what_is_not_supported_is_said_in_words(sleeper: str, tmp_path: Path) ->
     assert fails("restore", *images, "-d", "-b", tmp_path, unique()).startswith(
         "restore: not supported yet"
     )
-    line = fails("--systemd-cgroup", "create", "-b", tmp_path, unique())
-    assert line.startswith("linux.cgroupsPath: not supported yet: systemd")
-    assert "--systemd-cgroup" in line
-    # Engines give the flag to every command; only making groups depends on it.
-    libct("--systemd-cgroup", "state", sleeper, check=True)
-    libct("--systemd-cgroup", "list", check=True)
+
+
+# --- who makes the control groups ---
+
+
+def test_without_systemd_its_flag_is_refused_where_groups_are_made(
+    sleeper: str, tmp_path: Path
+) -> None:
+    if not missing("systemd"):
+        pytest.skip("systemd is there: tests/vm")
+    for option in (["--systemd-cgroup"], ["--cgroup-manager", "systemd"]):
+        line = fails(*option, "create", "-b", tmp_path, unique())
+        assert line.startswith(
+            "linux.cgroupsPath: systemd cgroup flag passed, but systemd support for managing"
+            " cgroups is not available"
+        )
+        assert "--systemd-cgroup" in line
+        # Engines give the flag to every command; only making groups depends on it.
+        libct(*option, "state", sleeper, check=True)
+        libct(*option, "list", check=True)
+
+
+def test_systemd_wants_three_words(bundle: Path) -> None:
+    change_config(bundle, linux={"cgroupsPath": "/a/b"})
+    line = fails("--systemd-cgroup", "create", "-b", bundle, unique())
+    assert line == (
+        'linux.cgroupsPath: expected cgroupsPath to be of format "slice:prefix:name" for systemd'
+        " cgroups, got '/a/b' instead"
+    )
+
+
+def test_only_one_makes_them(bundle: Path) -> None:
+    for other in ("cgroupfs", "disabled"):
+        options = ["--systemd-cgroup", "--cgroup-manager", other]
+        line = fails(*options, "create", "-b", bundle, unique())
+        assert line == f"either --systemd-cgroup or --cgroup-manager {other}, not both"
+
+
+def test_a_container_without_control_groups(bundle: Path) -> None:
+    name = unique()
+    change_config(bundle, process={"args": ["cat", "/proc/self/cgroup"]})
+    done = libct("--cgroup-manager", "disabled", "run", "-b", bundle, name, check=True)
+    assert name not in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "level=warning" in done.stderr
+    assert "linux.resources.devices: access to devices is not controlled" in done.stderr
+    limits = {"pids": {"limit": 5}, "memory": {"limit": 1 << 20}}
+    change_config(bundle, linux={"resources": limits})
+    line = fails("--cgroup-manager", "disabled", "run", "-b", bundle, name)
+    for one in limits:
+        assert f"linux.resources.{one}: cannot set limits without a control group" in line
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, rootfs: Path) -> Path:
+    return make_bundle(tmp_path, rootfs=rootfs, args=["true"])
 
 
 # --- the log ---

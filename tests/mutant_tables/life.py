@@ -617,8 +617,8 @@ _LEDGER = [
     Mutant(
         "that a group is about to be made is written before",
         "cgroups/ledger.py",
-        '        self._write("intended", path, mark)\n',
-        "",
+        '        self._write("intended", path, mark)\n        try:\n            marks.make(path)\n',
+        "        try:\n            marks.make(path)\n",
         (_OWNERSHIP + "test_killed_between_the_levels",),
     ),
     Mutant(

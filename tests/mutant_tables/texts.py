@@ -140,7 +140,7 @@ _STATE_FILES = [
         "no process is put beside the groups of a damaged ledger",
         "cgroups/ledger.py",
         "            if not by_force:\n                raise\n",
-        "",
+        "            pass\n",
         (_NO_FILE,),
     ),
     Mutant(

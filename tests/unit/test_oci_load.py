@@ -751,7 +751,10 @@ def test_units_of_systemd() -> None:
     assert config.cgroups == Cgroup("box", scope_prefix="libct", systemd=True)
     spec = minimal(linux={"cgroupsPath": "/a"}, annotations={"org.systemd.property.A1b": ""})
     assert problems(spec, systemd=True) == [
-        "linux.cgroupsPath: not slice:prefix:name, as systemd wants: '/a'",
+        (
+            'linux.cgroupsPath: expected cgroupsPath to be of format "slice:prefix:name" for'
+            " systemd cgroups, got '/a' instead"
+        ),
         (
             "annotations.org.systemd.property.A1b: no name of a systemd property: "
             "3 or more letters are"

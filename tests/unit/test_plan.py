@@ -16,6 +16,7 @@ import pytest
 
 from libct.cgroups import choose as cgroups
 from libct.cgroups.layout import Hierarchy, Layout
+from libct.cgroups.systemd.facts import Systemd
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -69,6 +70,8 @@ from ..support import merge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from libct.cgroups.manager import Manager
+
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = "/sys/fs/cgroup"
 V1 = Layout(
@@ -83,6 +86,14 @@ def root(layout: Layout = V1) -> Host:
     return Host(layout=layout, capabilities=Grantable(), landlock_abi=7)
 
 
+def managed(layout: Layout) -> Host:
+    """Of a machine with systemd."""
+    found = Layout(
+        layout.mode, layout.controllers, layout.unified, layout.v2_controllers, systemd=True
+    )
+    return Host(layout=found, capabilities=Grantable(), landlock_abi=7, systemd_facts=Systemd(252))
+
+
 def user(layout: Layout = V2, **values: Any) -> Host:
     return Host(euid=1000, egid=1000, layout=layout, capabilities=Grantable(), **values)
 
@@ -92,17 +103,23 @@ def config_with(*kinds: str | tuple[str, str], **values: Any) -> Config:
     return Config(rootfs="/images/box", namespaces=spaces, **values)
 
 
+def manager_of(config: Config, host: Host) -> Manager | None:
+    if config.cgroups is None:
+        return None
+    return cgroups.new(config.cgroups, "box", host.layout, host.systemd(config.cgroups))
+
+
 def start(config: Config, host: Host, *, hold: bool = True, **process: Any) -> Plan:
     process.setdefault("args", ["/bin/sh"])
     made = Process(init=True, **process)
-    manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
+    manager = manager_of(config, host)
     return plan_start(config, made, host, manager, "box", hold=hold)
 
 
 def further(config: Config, host: Host, flags: int, **process: Any) -> Plan:
     process.setdefault("args", ["/bin/sh"])
     made = Process(**process)
-    manager = cgroups.new(config.cgroups, "box", host.layout) if config.cgroups else None
+    manager = manager_of(config, host)
     if manager is not None and made.sub_cgroup_paths:
         manager = manager.below(made.sub_cgroup_paths)
     joined = {flag: 0 for flag in CLONE_FLAGS.values() if flags & flag}
@@ -260,6 +277,46 @@ PLANS: dict[str, Callable[[], Plan]] = {
         config_with(*USUAL, landlock=RULES),
         root(),
         CLONE_NEWNS | CLONE_NEWPID,
+    ),
+    "systemd": lambda: start(
+        config_with(
+            *USUAL,
+            NEWCGROUP,
+            cgroups=Cgroup(
+                "box",
+                "a-b.slice",
+                scope_prefix="libct",
+                systemd=True,
+                resources=Resources(memory=1 << 24, cpu_shares=512, cpu_quota=1000, pids_limit=9),
+            ),
+        ),
+        managed(V2),
+    ),
+    "systemd-v1-joins-pid": lambda: start(
+        config_with(
+            (NEWPID, "/proc/9/ns/pid"),
+            NEWNS,
+            cgroups=Cgroup(
+                "box", scope_prefix="x", systemd=True, resources=Resources(memory=1 << 24)
+            ),
+        ),
+        managed(V1),
+    ),
+    "systemd-groups-below": lambda: start(
+        config_with(
+            *USUAL,
+            NEWCGROUP,
+            cgroups=Cgroup(
+                "box",
+                scope_prefix="libct",
+                systemd=True,
+                sub_group="container",
+                delegate="payload",
+                owner_uid=7,
+                resources=Resources(skip_devices=True),
+            ),
+        ),
+        managed(V2),
     ),
     "no-namespaces": lambda: start(config_with(), root()),
     "exec": lambda: further(

@@ -197,6 +197,25 @@ def test_no_modules_import_each_other(package: Package) -> None:
     assert " -> ".join(shortest_circle(imports)) == ""
 
 
+def test_drivers_of_control_groups_do_not_know_each_other(package: Package) -> None:
+    """Those of the files and systemd's: each can be left out, and who chooses knows both."""
+    of_systemd = {name for name in package.trees if name.startswith("libct.cgroups.systemd")}
+    of_files = {
+        name
+        for name in package.trees
+        if name.startswith(("libct.cgroups.v1", "libct.cgroups.v2", "libct.cgroups.limit"))
+    }
+    assert len(of_systemd) > 5
+    assert {"libct.cgroups.v1", "libct.cgroups.v2"} <= of_files
+    for name in of_files:
+        assert not package.imports[name] & of_systemd, name
+    for name in of_systemd:
+        assert not package.imports[name] & {*of_files, "libct.cgroups.choose"}, name
+    others = {name for name in package.trees if package.imports[name] & of_systemd} - of_systemd
+    # At its end a container's ledger has the unit stopped that it is about.
+    assert others == {"libct.cgroups.choose", "libct.cgroups.ledger", "libct.life.host"}
+
+
 def test_imports_by_computed_names_are_known(package: Package) -> None:
     assert package.computed() == set(COMPUTED)
     for loaded in LOADED.values():
