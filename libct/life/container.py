@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..plan.step import Plan
+    from ..resctrl.statistics import IntelRdtStats
     from .directory import Held
     from .events import Events
     from .process import Process
@@ -199,7 +200,20 @@ class Container:
             raise ContainerNotRunning(
                 f"cannot show the statistics of container {self.id!r}: container not running"
             )
-        return group.stats(manager)
+        found = group.stats(manager)
+        if self._has.record.config.intel_rdt is not None:
+            found.intel_rdt_stats = self._rdt_stats()
+        return found
+
+    def _rdt_stats(self) -> IntelRdtStats | None:
+        from ..plan.resctrl import resctrl_directories
+        from ..resctrl.statistics import statistics
+        from .host import host
+
+        rdt, mount = self._has.record.config.intel_rdt, host().resctrl
+        if rdt is None or not mount:
+            return None
+        return statistics(mount, *resctrl_directories(rdt, self.id, mount))
 
     def oom_events(self, *, optional: bool = False) -> Events:
         """Tells when the container runs out of memory (events.py); to be closed.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import CgroupError, ContainerDamaged, ContainerNotFound
+from ..errors import CgroupError, ContainerDamaged, ContainerNotFound, Error
 from ..loading.clock import backoff
+from ..loading.paths import exists
 from . import killing, rules
+from .directory import CLASSES
 from .holdings import Holdings
 
 TYPE_CHECKING = False
@@ -57,6 +59,7 @@ def remove_remains(directory: Directory) -> None:
         failures = ledger.remove(by_force=True, spare=spare)
         if failures:
             raise CgroupError("; ".join(failures))
+        remove_classes(directory)
         directory.remove()
     finally:
         if held is not None:
@@ -133,5 +136,17 @@ def _end(
     failures = ledger.remove(by_force=force or not record.own_pids, spare=spare)
     if failures:
         raise CgroupError("; ".join(failures))
+    remove_classes(directory)
     directory.remove()
     holdings.abandon()
+
+
+def remove_classes(directory: Directory) -> None:
+    """Remove the container's groups of resctrl, which few have; Error where that fails."""
+    if not exists(f"{directory.path}/{CLASSES}"):
+        return
+    from ..resctrl.groups import Notes
+
+    failures = Notes(directory).remove()
+    if failures:
+        raise Error("; ".join(failures))

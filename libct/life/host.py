@@ -24,10 +24,11 @@ class Host:
     capabilities: what the runtime has itself, to give to processes.
     landlock_abi: the version of the kernel's Landlock, 0 for none.
     apparmor: whether it is on.
+    resctrl: where it is mounted, or "".
     """
 
     __slots__ = (
-        *("_apparmor", "_capabilities", "_landlock_abi", "_layout"),
+        *("_apparmor", "_capabilities", "_landlock_abi", "_layout", "_resctrl"),
         *("egid", "euid", "newgidmap", "newuidmap", "userns"),
     )
 
@@ -43,12 +44,14 @@ class Host:
         capabilities: Grantable | None = None,
         landlock_abi: int | None = None,
         apparmor: bool | None = None,
+        resctrl: str | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
         self.userns = userns
         self._layout, self._capabilities = layout, capabilities
         self._landlock_abi, self._apparmor = landlock_abi, apparmor
+        self._resctrl = resctrl
 
     @property
     def capabilities(self) -> Grantable:
@@ -70,6 +73,14 @@ class Host:
 
             self._apparmor = facts_of_host().apparmor
         return self._apparmor
+
+    @property
+    def resctrl(self) -> str:
+        if self._resctrl is None:
+            from ..config.facts import mount_point_of
+
+            self._resctrl = mount_point_of("resctrl") or ""
+        return self._resctrl
 
     @property
     def layout(self) -> Layout:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
     from ..config import Capabilities
+    from ..resctrl.groups import Notes
     from .directory import Held
     from .holdings import Holdings
     from .process import HasFileno
@@ -144,6 +145,10 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     context.values["cloned"] = cloned
     context.values["created"] = created
     context.values["ledger"] = ledger
+    if record.config.intel_rdt is not None:
+        from ..resctrl.groups import Notes
+
+        context.values["resctrl"] = Notes(held)
     try:
         if record.hooks:
             from .hooks import open_output
@@ -168,7 +173,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         holdings.warnings += started.warnings
     except BaseException as error:
         holdings.traces += getattr(error, "traces", ())
-        _undo(held, ledger, error)
+        _undo(held, ledger, error, context.values.get("resctrl"))
         raise
     finally:
         if ledger is not None:
@@ -211,7 +216,7 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
     return found
 
 
-def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
+def _undo(held: Held, ledger: Ledger | None, error: BaseException, classes: Notes | None) -> None:
     """After a failed start: what it has written and the control groups that it has made go.
 
     What cannot be undone is told after the error itself.
@@ -224,6 +229,8 @@ def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
             failures.append(f"cannot remove files in {held.path!r}: {problem.strerror}")
     if ledger is not None:
         failures += ledger.undo()
+    if classes is not None:
+        failures += classes.remove()
     for failure in dict.fromkeys(failures):
         note(error, failure)
 

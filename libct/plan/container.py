@@ -104,6 +104,12 @@ def plan_start(
     start = users.group_steps(config)
 
     entry = _cgroup(plan, manager)
+    classed: list[Step] = []
+    if config.intel_rdt is not None:
+        from .resctrl import resctrl_steps
+
+        made, classed = resctrl_steps(config.intel_rdt, container_id, host.resctrl)
+        plan.add(RUNTIME, "cgroup", made)
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks; in
     # a user namespace, also over directories of users that it does not have.
@@ -138,7 +144,7 @@ def plan_start(
         plan.add(STAGE, "join", [mounts.lend_here()] if shared and lend else [])
     else:
         plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
-    plan.add(RUNTIME, "attach", maps)
+    plan.add(RUNTIME, "attach", [*maps, *classed])
     if privileged:
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))

@@ -11,6 +11,7 @@ Source: REFERENCE.md, 1.9.
 from __future__ import annotations
 
 from ...config.record import Record
+from ...resctrl.statistics import IntelRdtStats
 
 # What "max" in a file is here, as in libcontainer: no limit.  The number that
 # cgroup v1 has for that is a bit less than 2**63, and is given as it is.
@@ -237,3 +238,4 @@ class Stats(Record):
     """What a container has used: Container.stats()."""
 
     cgroup_stats: CgroupStats = CgroupStats()
+    intel_rdt_stats: IntelRdtStats | None = None
