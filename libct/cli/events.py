@@ -118,8 +118,18 @@ def shape(stats: Stats) -> dict[str, Any]:
         "blkio": _blkio(found.blkio_stats),
         "hugetlb": {size: _hugetlb(used) for size, used in found.hugetlb_stats.items()},
         "intel_rdt": _rdt(stats.intel_rdt_stats),
-        "network_interfaces": None,
+        "network_interfaces": [
+            {_go_name(name): getattr(one, name) for name in type(one)._fields}
+            for one in stats.interfaces
+            if one.name != "lo"
+        ]
+        or None,
     }
+
+
+def _go_name(field: str) -> str:
+    """rx_bytes: RxBytes, as libcontainer's type has it, which has no other names in JSON."""
+    return "".join(part.capitalize() for part in field.split("_"))
 
 
 def _rdt(found: IntelRdtStats | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
+from ..syscalls import procfs
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
 from . import rules
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..cgroups.manager import Manager
-    from ..cgroups.statistics.records import Stats
+    from ..cgroups.statistics.records import NetworkInterface, Stats
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..plan.step import Plan
@@ -203,7 +204,26 @@ class Container:
         found = group.stats(manager)
         if self._has.record.config.intel_rdt is not None:
             found.intel_rdt_stats = self._rdt_stats()
+        found.interfaces = self._interfaces()
         return found
+
+    def _interfaces(self) -> list[NetworkInterface]:
+        """Those of a network namespace that is not ours; none of a container that has ended."""
+        from ..cgroups.statistics.network import interfaces
+
+        record = self._has.record
+        if not record.alive:
+            return []
+        try:
+            ours, theirs = (
+                posix.stat(f"/proc/{pid}/ns/net") for pid in ("thread-self", record.pid)
+            )
+            if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+                return []
+            with open(procfs.path(record.pid, "net/dev"), encoding="utf-8") as file:
+                return interfaces(file.read())
+        except OSError:
+            return []  # it ends just now, or is not ours to look at
 
     def _rdt_stats(self) -> IntelRdtStats | None:
         from ..plan.resctrl import resctrl_directories

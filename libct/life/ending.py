@@ -9,6 +9,7 @@ from ..loading.paths import exists
 from . import killing, rules
 from .directory import CLASSES
 from .holdings import Holdings
+from .links import remove_links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ def _end(
     failures = ledger.remove(by_force=force or not record.own_pids, spare=spare)
     if failures:
         raise CgroupError("; ".join(failures))
+    links = remove_links(record, directory.path)
+    if links:
+        raise Error("; ".join(links))
     remove_classes(directory)
     directory.remove()
     holdings.abandon()

@@ -164,6 +164,8 @@ def plan_start(
     plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
+    plan.add(RUNTIME, "network", network.device_steps(config, container_id))
+    plan.add(who, "network", network.route_steps(config))
     plan.add(who, "rootfs", root.prepare_steps(config))
     # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
     read_only = mounts.read_only_steps(config.mounts)

@@ -551,8 +551,8 @@ _ENDS = [
         "a container whose groups cannot be removed is still there",
         "life/ending.py",
         '    if failures:\n        raise CgroupError("; ".join(failures))\n'
-        "    remove_classes(directory)\n",
-        "    remove_classes(directory)\n",
+        "    links = remove_links(",
+        "    links = remove_links(",
         (_OWNERSHIP + "test_what_cannot_be_cleaned_up_is_told_after_the_first_error",),
     ),
     Mutant(
