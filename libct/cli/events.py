@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from ..life.container import Container
     from ..life.events import Events
+    from ..resctrl.statistics import IntelRdtStats
     from .options import Arguments
 
 
@@ -127,9 +128,36 @@ def shape(stats: Stats) -> dict[str, Any]:
         "pids": _pids(found.pids_stats),
         "blkio": _blkio(found.blkio_stats),
         "hugetlb": {size: _hugetlb(used) for size, used in found.hugetlb_stats.items()},
-        "intel_rdt": {},
-        "network_interfaces": None,
+        "intel_rdt": _rdt(stats.intel_rdt_stats),
+        "network_interfaces": [
+            {_go_name(name): getattr(one, name) for name in type(one)._fields}
+            for one in stats.interfaces
+            if one.name != "lo"
+        ]
+        or None,
     }
+
+
+def _go_name(field: str) -> str:
+    """rx_bytes: RxBytes, as libcontainer's type has it, which has no other names in JSON."""
+    return "".join(part.capitalize() for part in field.split("_"))
+
+
+def _rdt(found: IntelRdtStats | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    cache, bandwidth = found.l3_cache_info, found.mem_bw_info
+    return _not_empty(
+        l3_cache_info=cache.to_dict() if cache is not None else None,
+        l3_cache_schema_root=found.l3_cache_schema_root,
+        l3_cache_schema=found.l3_cache_schema,
+        mem_bw_info=bandwidth.to_dict() if bandwidth is not None else None,
+        mem_bw_schema_root=found.mem_bw_schema_root,
+        mem_bw_schema=found.mem_bw_schema,
+        schemata=found.schemata,
+        mbm_stats=[one.to_dict() for one in found.mbm_stats],
+        cmt_stats=[one.to_dict() for one in found.cmt_stats],
+    )
 
 
 def _not_empty(**values: Any) -> dict[str, Any]:

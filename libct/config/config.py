@@ -33,20 +33,25 @@ class NetDevice(Record):
 
 
 class Network(Record):
-    """A network set up at the start.  Only type "loopback" exists; the rest is legacy."""
+    """A network set up at the start, in a new network namespace.
+
+    type: "loopback", which every one has, or "veth": a pair of devices, one end in the
+        container, the other on the host.  The other fields are of that.
+    """
 
     type: str = "loopback"
-    name: str = ""
-    bridge: str = ""
-    mac_address: str = ""
-    address: str = ""
-    gateway: str = ""
+    name: str = ""  # of the device in the container; "": eth0, or as the place in the list
+    bridge: str = ""  # of the host, that the host's end becomes a port of
+    mac_address: str = ""  # of the device in the container: "02:00:00:00:00:01"
+    address: str = ""  # of the device in the container: "10.0.0.2/24"
+    gateway: str = ""  # of its default route
     ipv6_address: str = ""
     ipv6_gateway: str = ""
-    mtu: int = 0
-    tx_queue_len: int = 0
-    host_interface_name: str = ""
-    hairpin_mode: bool = False
+    mtu: int = 0  # bytes, of both ends
+    tx_queue_len: int = 0  # packets, of both ends
+    host_interface_name: str = ""  # "": one made of the container's id
+    hairpin_mode: bool = False  # the bridge may send back what comes from the port
+    host_address: str = ""  # ours: of the host's end: "10.0.0.1/24", or several, with spaces
 
 
 class Route(Record):

@@ -65,7 +65,7 @@ class HostFacts:
 
     @property
     def rdt(self) -> frozenset[str] | None:
-        point = _mount_point_of("resctrl")
+        point = mount_point_of("resctrl")
         if point is None:
             return None
         try:
@@ -120,7 +120,7 @@ def _text(path: str) -> str:
         return ""
 
 
-def _mount_point_of(fstype: str) -> str | None:
+def mount_point_of(fstype: str) -> str | None:
     """The first mount of a type of filesystem (proc_pid_mountinfo(5)); spaces stay escaped."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:

@@ -18,7 +18,7 @@ from .texts import check_path, check_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .config import Config
+    from .config import Config, Network
     from .facts import Facts
     from .namespace import IDMap, Namespace
 
@@ -145,12 +145,79 @@ def network_rules(config: Config, facts: Facts, findings: Findings) -> None:
     for name, items in (("networks", config.networks), ("routes", config.routes)):
         if items and not private:
             findings.append(Finding(name, f"need a new network namespace in {_PLACE}"))
+    inside: dict[str, str] = {}  # name of a device in the container -> place
     for index, network in enumerate(config.networks):
-        if network.type != "loopback":
-            message = f"unknown network type: {network.type!r} (known: loopback)"
-            findings.append(Finding(f"networks[{index}].type", message))
+        here = f"networks[{index}]"
+        if network.type == "veth":
+            _veth_rules(here, network, findings)
+            name = network.name or f"eth{index}"
+            if name in inside:
+                findings.append(Finding(f"{here}.name", f"is {name!r} inside, like {inside[name]}"))
+            inside[name] = here
+        elif network.type != "loopback":
+            message = f"unknown network type: {network.type!r} (known: loopback, veth)"
+            findings.append(Finding(f"{here}.type", message))
+    if inside and config.rootless_euid:
+        text = "a pair of network devices cannot be made by an ordinary user"
+        findings.append(Finding("networks", text))
     if config.net_devices:
         _net_device_rules(config, findings)
+
+
+def _veth_rules(place: str, network: Network, findings: Findings) -> None:
+    import _socket
+
+    for field in ("name", "host_interface_name", "bridge"):
+        if getattr(network, field):
+            _device_name_rule(f"{place}.{field}", getattr(network, field), findings)
+    for field, family in (
+        ("address", _socket.AF_INET),
+        ("gateway", _socket.AF_INET),
+        ("ipv6_address", _socket.AF_INET6),
+        ("ipv6_gateway", _socket.AF_INET6),
+    ):
+        value = getattr(network, field)
+        if value:
+            problem = _address_problem(value, family, prefix=field.endswith("address"))
+            if problem:
+                findings.append(Finding(f"{place}.{field}", problem))
+    for value in network.host_address.split():
+        family = _socket.AF_INET6 if ":" in value else _socket.AF_INET
+        problem = _address_problem(value, family, prefix=True)
+        if problem:
+            findings.append(Finding(f"{place}.host_address", problem))
+    mac = network.mac_address
+    if mac and not (
+        len(mac) == 17
+        and all(
+            len(part) == 2 and not part.strip("0123456789abcdefABCDEF") for part in mac.split(":")
+        )
+    ):
+        text = f"not a hardware address like 02:00:00:00:00:01: {mac!r}"
+        findings.append(Finding(f"{place}.mac_address", text))
+    if network.mtu and not 68 <= network.mtu <= 65535:  # drivers/net/veth.c
+        findings.append(Finding(f"{place}.mtu", f"not from 68 to 65535: {network.mtu}"))
+    if not 0 <= network.tx_queue_len < 1 << 32:
+        text = f"not a number of packets: {network.tx_queue_len}"
+        findings.append(Finding(f"{place}.tx_queue_len", text))
+    if network.hairpin_mode and not network.bridge:
+        findings.append(Finding(f"{place}.hairpin_mode", "is for a port of a bridge"))
+
+
+def _address_problem(value: str, family: int, *, prefix: bool) -> str:
+    import _socket
+
+    address, slash, length = value.partition("/")
+    name = "IPv6" if family == _socket.AF_INET6 else "IPv4"
+    try:
+        most = 8 * len(_socket.inet_pton(family, address))
+    except (OSError, ValueError):
+        return f"not an {name} address: {value!r}"
+    if not prefix:
+        return f"not an address alone: {value!r}" if slash else ""
+    if not (length.isascii() and length.isdigit() and int(length) <= most):
+        return f"needs a prefix length of 0 to {most}, as in {address}/{most * 3 // 4}: {value!r}"
+    return ""
 
 
 def _net_device_rules(config: Config, findings: Findings) -> None:

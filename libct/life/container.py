@@ -13,6 +13,7 @@ import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
+from ..syscalls import procfs
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
 from . import rules
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..cgroups.manager import Manager
-    from ..cgroups.statistics.records import Stats
+    from ..cgroups.statistics.records import NetworkInterface, Stats
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..plan.step import Plan
+    from ..resctrl.statistics import IntelRdtStats
     from .directory import Held
     from .events import Events
     from .process import Process
@@ -199,7 +201,39 @@ class Container:
             raise ContainerNotRunning(
                 f"cannot show the statistics of container {self.id!r}: container not running"
             )
-        return group.stats(manager)
+        found = group.stats(manager)
+        if self._has.record.config.intel_rdt is not None:
+            found.intel_rdt_stats = self._rdt_stats()
+        found.interfaces = self._interfaces()
+        return found
+
+    def _interfaces(self) -> list[NetworkInterface]:
+        """Those of a network namespace that is not ours; none of a container that has ended."""
+        from ..cgroups.statistics.network import interfaces
+
+        record = self._has.record
+        if not record.alive:
+            return []
+        try:
+            ours, theirs = (
+                posix.stat(f"/proc/{pid}/ns/net") for pid in ("thread-self", record.pid)
+            )
+            if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+                return []
+            with open(procfs.path(record.pid, "net/dev"), encoding="utf-8") as file:
+                return interfaces(file.read())
+        except OSError:
+            return []  # it ends just now, or is not ours to look at
+
+    def _rdt_stats(self) -> IntelRdtStats | None:
+        from ..plan.resctrl import resctrl_directories
+        from ..resctrl.statistics import statistics
+        from .host import host
+
+        rdt, mount = self._has.record.config.intel_rdt, host().resctrl
+        if rdt is None or not mount:
+            return None
+        return statistics(mount, *resctrl_directories(rdt, self.id, mount))
 
     def oom_events(self, *, optional: bool = False) -> Events:
         """Tells when the container runs out of memory (events.py); to be closed.

@@ -28,8 +28,11 @@ from .proc import boot_id, flock_holders, marks_of, of_this_boot
 from .record import Record, damaged
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
+CLASSES = "resctrl"  # what its start has made of resctrl groups
 NOTIFY = "notify"  # the directory that cli/notify.py makes
-_OURS = frozenset((STATE, f".{STATE}", GROUPS, FIFO, HOOK, NOTIFY))  # all there is in a directory
+_OURS = frozenset(
+    (STATE, f".{STATE}", GROUPS, CLASSES, FIFO, HOOK, NOTIFY)
+)  # all there is in a directory
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 _LARGEST = 16 << 20  # bytes of a file of ours; what is larger is damaged

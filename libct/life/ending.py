@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import CgroupError, ContainerDamaged, ContainerNotFound
+from ..errors import CgroupError, ContainerDamaged, ContainerNotFound, Error
 from ..loading.clock import backoff
+from ..loading.paths import exists
 from . import killing, rules
+from .directory import CLASSES
 from .holdings import Holdings
+from .links import remove_links
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ def remove_remains(directory: Directory) -> None:
         failures = ledger.remove(by_force=True, spare=spare)
         if failures:
             raise CgroupError("; ".join(failures))
+        remove_classes(directory)
         directory.remove()
     finally:
         if held is not None:
@@ -133,5 +137,20 @@ def _end(
     failures = ledger.remove(by_force=force or not record.own_pids, spare=spare)
     if failures:
         raise CgroupError("; ".join(failures))
+    links = remove_links(record, directory.path)
+    if links:
+        raise Error("; ".join(links))
+    remove_classes(directory)
     directory.remove()
     holdings.abandon()
+
+
+def remove_classes(directory: Directory) -> None:
+    """Remove the container's groups of resctrl, which few have; Error where that fails."""
+    if not exists(f"{directory.path}/{CLASSES}"):
+        return
+    from ..resctrl.groups import Notes
+
+    failures = Notes(directory).remove()
+    if failures:
+        raise Error("; ".join(failures))

@@ -27,10 +27,11 @@ class Host:
     landlock_abi: the version of the kernel's Landlock, 0 for none.
     apparmor: whether it is on.
     systemd_facts: what is known of systemd, where it is to manage groups.
+    resctrl: where it is mounted, or "".
     """
 
     __slots__ = (
-        *("_apparmor", "_capabilities", "_landlock_abi", "_layout", "_systemd"),
+        *("_apparmor", "_capabilities", "_landlock_abi", "_layout", "_resctrl", "_systemd"),
         *("egid", "euid", "newgidmap", "newuidmap", "userns"),
     )
 
@@ -47,6 +48,7 @@ class Host:
         landlock_abi: int | None = None,
         apparmor: bool | None = None,
         systemd_facts: Systemd | None = None,
+        resctrl: str | None = None,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
@@ -54,6 +56,7 @@ class Host:
         self._layout, self._capabilities = layout, capabilities
         self._landlock_abi, self._apparmor = landlock_abi, apparmor
         self._systemd = systemd_facts
+        self._resctrl = resctrl
 
     @property
     def capabilities(self) -> Grantable:
@@ -75,6 +78,14 @@ class Host:
 
             self._apparmor = facts_of_host().apparmor
         return self._apparmor
+
+    @property
+    def resctrl(self) -> str:
+        if self._resctrl is None:
+            from ..config.facts import mount_point_of
+
+            self._resctrl = mount_point_of("resctrl") or ""
+        return self._resctrl
 
     @property
     def layout(self) -> Layout:

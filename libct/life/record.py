@@ -120,6 +120,16 @@ class Record:
         self._config, self._config_text = config, ""
 
     @property
+    def has_links(self) -> bool:
+        """Whether pairs of network devices are made for it."""
+        if self._config is not None:
+            return any(network.type == "veth" for network in self._config.networks)
+        found = self._values.get("networks")
+        return isinstance(found, list) and any(
+            isinstance(one, dict) and one.get("type") == "veth" for one in found
+        )
+
+    @property
     def defaults(self) -> ProcessDefaults | None:
         from ..config import ProcessDefaults
 

@@ -30,6 +30,7 @@ from . import rules
 from .checking import check_process, planned_manager
 from .host import host
 from .killing import stop
+from .links import remove_links, unique_name
 from .proc import boot_id, marks_of
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
     from ..config import Capabilities
+    from ..resctrl.groups import Notes
     from .directory import Held
     from .holdings import Holdings
     from .process import HasFileno
@@ -154,6 +156,11 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     context.values["created"] = created
     context.values["ledger"] = ledger
     context.values["own processes"] = own_processes
+    context.values["unique"] = unique_name(record, holdings.directory.path)
+    if record.config.intel_rdt is not None:
+        from ..resctrl.groups import Notes
+
+        context.values["resctrl"] = Notes(held)
     try:
         if record.hooks:
             from .hooks import open_output
@@ -170,7 +177,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             steps,
             context,
             trace=holdings.trace,
-            container=_unique_name(record, holdings.directory.path),
+            container=unique_name(record, holdings.directory.path),
             alone=joins and not _has_users(record),
         )
         if not hold:
@@ -178,7 +185,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         holdings.warnings += started.warnings
     except BaseException as error:
         holdings.traces += getattr(error, "traces", ())
-        _undo(held, ledger, error)
+        _undo(held, ledger, error, context.values.get("resctrl"), record)
         raise
     finally:
         if ledger is not None:
@@ -221,7 +228,9 @@ def _namespaces_of(pid: int) -> dict[str, list[int]]:
     return found
 
 
-def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
+def _undo(
+    held: Held, ledger: Ledger | None, error: BaseException, classes: Notes | None, record: Record
+) -> None:
     """After a failed start: what it has written and the control groups that it has made go.
 
     What cannot be undone is told after the error itself.
@@ -234,6 +243,9 @@ def _undo(held: Held, ledger: Ledger | None, error: BaseException) -> None:
             failures.append(f"cannot remove files in {held.path!r}: {problem.strerror}")
     if ledger is not None:
         failures += ledger.undo()
+    if classes is not None:
+        failures += classes.remove()
+    failures += remove_links(record, held.path)
     for failure in dict.fromkeys(failures):
         note(error, failure)
 
@@ -277,7 +289,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
                 steps,
                 context,
                 trace=holdings.trace,
-                container=_unique_name(record, holdings.directory.path),
+                container=unique_name(record, holdings.directory.path),
                 alone=tracers and CLONE_FLAGS[NEWPID] in joined,
             )
 
@@ -340,11 +352,6 @@ def _may_trace(capabilities: Capabilities | None) -> bool:
 
 def _has_users(record: Record) -> bool:
     return any(space.type == NEWUSER for space in record.config.namespaces)
-
-
-def _unique_name(record: Record, path: str) -> str:
-    """Also unlike that of an earlier container of the same id."""
-    return f"{path} {record.created}"
 
 
 def _asked_groups(holdings: Holdings, process: Process) -> Manager | None:

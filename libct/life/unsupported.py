@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 def refuse_unsupported(config: Config, process: Process | None) -> None:
     """Raise Unsupported naming every such place."""
-    found = [
-        place
-        for place, asked in (
-            ("linux.intelRdt", config.intel_rdt),
-            ("linux.netDevices", config.net_devices),
-        )
-        if asked
-    ]
-    findings = [Finding(place, "not supported yet") for place in found]
+    findings = []
     if annotation(config, SECCOMP_PLUGINS) is not None:
         message = "not supported: no shared objects are loaded as plugins"
         findings.append(Finding(f"annotations.{SECCOMP_PLUGINS}", message))

@@ -56,6 +56,7 @@ RTA_PREFSRC = 7
 IFLA_IFNAME = 3
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
+_IFA_F_NODAD = 0x02
 IFF_UP = 1
 IFNAMSIZ = 16
 
@@ -75,13 +76,18 @@ LOOPBACK_IFINDEX = 1
 
 
 class Address:
-    """An address of a link; text is without the prefix length, scope is RT_SCOPE_*."""
+    """An address of a link.
 
-    __slots__ = ("family", "index", "prefix", "scope", "text")
+    text is without the prefix length, scope is RT_SCOPE_*, flags are IFA_F_*.
+    """
 
-    def __init__(self, index: int, family: int, text: str, prefix: int, scope: int) -> None:
+    __slots__ = ("family", "flags", "index", "prefix", "scope", "text")
+
+    def __init__(
+        self, index: int, family: int, text: str, prefix: int, scope: int, flags: int = 0
+    ) -> None:
         self.index, self.family, self.text = index, family, text
-        self.prefix, self.scope = prefix, scope
+        self.prefix, self.scope, self.flags = prefix, scope, flags
 
     def __repr__(self) -> str:
         return f"Address({self.index}, {self.text}/{self.prefix})"
@@ -228,6 +234,23 @@ def link_body(link: int | str, flags: int = 0) -> bytes:
     return body + attribute(IFLA_IFNAME, name + b"\0")
 
 
+def address_body(index: int, address: str) -> bytes:
+    """The body of RTM_NEWADDR: "10.0.0.2/24" for the link of this index.
+
+    An address of IPv6 is used at once, without a search for others who have it (RFC 4862):
+    a new link has nobody else.
+    """
+    text, slash, length = address.partition("/")
+    family = _family(text)
+    raw = _encoded(family, text)
+    if not slash:
+        raise ValueError(f"without a prefix length: {address!r}")
+    prefix = _prefix(address, length, 8 * len(raw))
+    flags = _IFA_F_NODAD if family == _socket.AF_INET6 else 0
+    body = _ADDRESS.pack(family, prefix, flags, RT_SCOPE_UNIVERSE, index)
+    return body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)
+
+
 def route_body(destination: str, *, source: str = "", gateway: str = "", index: int = 0) -> bytes:
     """The body of RTM_NEWROUTE: a unicast route of the main table.
 
@@ -286,13 +309,13 @@ def _masked(address: bytes, prefix: int) -> bytes:
 
 
 def _address(payload: bytes) -> Address | None:
-    family, prefix, _, scope, index = _ADDRESS.unpack_from(payload)
+    family, prefix, flags, scope, index = _ADDRESS.unpack_from(payload)
     found = attributes(payload[_ADDRESS.size :])
     # On a point-to-point link IFA_ADDRESS is the other end's.
     raw = found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
     if raw is None or family not in (_socket.AF_INET, _socket.AF_INET6):
         return None
-    return Address(index, family, _socket.inet_ntop(family, raw), prefix, scope)
+    return Address(index, family, _socket.inet_ntop(family, raw), prefix, scope, flags)
 
 
 def _check(kind: int, flags: int, payload: bytes, what: str) -> None:

@@ -106,6 +106,12 @@ def plan_start(
     entry = _cgroup(plan, manager)
     # systemd makes the groups for a process that is there, and waits.
     attach = manager.attach_steps() if manager is not None else []
+    classed: list[Step] = []
+    if config.intel_rdt is not None:
+        from .resctrl import resctrl_steps
+
+        made, classed = resctrl_steps(config.intel_rdt, container_id, host.resctrl)
+        plan.add(RUNTIME, "cgroup", made)
     into = manager is not None and manager.cgroup_directory() is not None
     # With rights over the file systems of the host, which the container lacks; in
     # a user namespace, also over directories of users that it does not have.
@@ -142,7 +148,7 @@ def plan_start(
     else:
         plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
         plan.add(RUNTIME, "attach", attach)
-    plan.add(RUNTIME, "attach", maps)
+    plan.add(RUNTIME, "attach", [*maps, *classed])
     if privileged:
         # A lower score than the runtime's needs rights that a user namespace takes.
         plan.add(RUNTIME, "attach", limits.oom_score_steps(config.oom_score_adj, own=False))
@@ -163,6 +169,8 @@ def plan_start(
     plan.add(who, "identity", keys)
     plan.add(who, "identity", [limits.reset_affinity()] if process.reset_affinity else [])
     plan.add(who, "network", network.network_steps(config, ready=ready))
+    plan.add(RUNTIME, "network", network.device_steps(config, container_id))
+    plan.add(who, "network", network.route_steps(config))
     plan.add(who, "rootfs", root.prepare_steps(config))
     # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
     read_only = mounts.read_only_steps(config.mounts)

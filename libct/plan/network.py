@@ -1,7 +1,7 @@
-"""The network of a new network namespace: its loopback device, and routes.
+"""The network of a network namespace: its loopback device, devices of the host's, routes.
 
-Veth pairs, bridges and addresses are the business of who calls the runtime,
-by hooks.  Devices to be moved in (linux.netDevices) are not done here.
+Engines make pairs of devices by themselves, in hooks; a program that uses the library has
+networks of type "veth" for that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,62 @@ from .step import Step, operation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..config.config import Network
 
 _SOCKET = "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)"
+
+
+def host_interface(network: Network, container_id: str, index: int) -> str:
+    """The name of the host's end of a pair: as given, or one made of the container's id."""
+    if network.host_interface_name:
+        return network.host_interface_name
+    from binascii import crc32
+
+    return f"veth{crc32(f'{index} {container_id}'.encode()):08x}"
+
+
+def device_steps(config: Config, container_id: str) -> list[Step]:
+    """For the runtime, when the first process is in its network namespace."""
+    steps = [
+        move_net_device(name, device.name or name, why=f"linux.netDevices.{name}")
+        for name, device in config.net_devices.items()
+    ]
+    for index, network in enumerate(config.networks):
+        if network.type != "veth":
+            continue
+        settings = (
+            ("mac", network.mac_address),
+            ("mtu", str(network.mtu or "")),
+            ("queue", str(network.tx_queue_len or "")),
+            ("bridge", network.bridge),
+            ("hairpin", "1" if network.hairpin_mode else ""),
+            ("host_address", network.host_address),
+        )
+        steps.append(
+            make_veth(
+                host_interface(network, container_id, index),
+                network.name or f"eth{index}",
+                tuple((name, value) for name, value in settings if value),
+                tuple(one for one in (network.address, network.ipv6_address) if one),
+                tuple(one for one in (network.gateway, network.ipv6_gateway) if one),
+                why=f"networks[{index}]",
+            )
+        )
+    return steps
+
+
+def route_steps(config: Config) -> list[Step]:
+    """For the first process: after the links, for a route over one that is down is refused."""
+    return [
+        add_route(
+            route.destination,
+            route.source,
+            route.gateway,
+            route.interface_name,
+            why=f"routes[{index}]",
+        )
+        for index, route in enumerate(config.routes)
+    ]
 
 
 def network_steps(config: Config, *, ready: bool = False) -> list[Step]:
@@ -30,11 +84,31 @@ def network_steps(config: Config, *, ready: bool = False) -> list[Step]:
         if namespace.type == NEWNET and not namespace.path:
             up = enter_network if ready else bring_up_loopback
             steps.append(up(why=f"linux.namespaces[{index}]"))
-    # After the links: a route over one that is down is refused.
-    for index, route in enumerate(config.routes):
-        arguments = (route.destination, route.source, route.gateway, route.interface_name)
-        steps.append(add_route(*arguments, why=f"routes[{index}]"))
     return steps
+
+
+@operation("network.devices", "move the network device {0} into the container, as {1}")
+def move_net_device(name: str, new_name: str) -> list[str]:
+    return [_SOCKET, "setns(CLONE_NEWNET)", _SOCKET, f"sendto({{{name}, netns, name {new_name}}})"]
+
+
+@operation("network.devices", "make the pair of network devices {0} and {1}")
+def make_veth(
+    host_name: str,
+    name: str,
+    settings: tuple[tuple[str, str], ...],
+    addresses: tuple[str, ...],
+    gateways: tuple[str, ...],
+) -> list[str]:
+    return [
+        _SOCKET,
+        "setns(CLONE_NEWNET)",
+        _SOCKET,
+        f"sendto({{{host_name}, veth, peer {name}}})",
+        *(f"sendto({{{name}, address {address}}})" for address in addresses),
+        f"sendto({{{name}, up}})",
+        *(f"sendto({{default, via {gateway}}})" for gateway in gateways),
+    ]
 
 
 @operation("network.steps", "bring up the loopback device")

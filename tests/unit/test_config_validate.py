@@ -225,8 +225,46 @@ CASES: list[tuple[Config, list[str]]] = [
         ["networks: need a new network namespace in linux.namespaces"],
     ),
     (
-        config(networks=[Network("veth")]),
-        ["networks[0].type: unknown network type: 'veth' (known: loopback)"],
+        config(networks=[Network("macvlan")]),
+        ["networks[0].type: unknown network type: 'macvlan' (known: loopback, veth)"],
+    ),
+    (
+        config(
+            networks=[
+                Network(),
+                Network("veth", address="10.0.0.2/24", gateway="10.0.0.1", mtu=1500),
+                Network("veth", ipv6_address="fd00::2/64", mac_address="02:00:00:00:00:0a"),
+            ]
+        ),
+        [],
+    ),
+    (
+        config(
+            networks=[
+                Network("veth", name="a/b", address="10.0.0.2", ipv6_address="10.0.0.2/8"),
+                Network("veth", gateway="10.0.0.1/8", mac_address="02", mtu=5, hairpin_mode=True),
+                Network("veth", name="eth1", host_address="10.0.0.1/33", tx_queue_len=-1),
+            ]
+        ),
+        [
+            "networks[0].name: not a name of a network device: 'a/b'",
+            "networks[0].address: needs a prefix length of 0 to 32, as in 10.0.0.2/24: '10.0.0.2'",
+            "networks[0].ipv6_address: not an IPv6 address: '10.0.0.2/8'",
+            "networks[1].gateway: not an address alone: '10.0.0.1/8'",
+            "networks[1].mac_address: not a hardware address like 02:00:00:00:00:01: '02'",
+            "networks[1].mtu: not from 68 to 65535: 5",
+            "networks[1].hairpin_mode: is for a port of a bridge",
+            (
+                "networks[2].host_address: needs a prefix length of 0 to 32, as in 10.0.0.1/24:"
+                " '10.0.0.1/33'"
+            ),
+            "networks[2].tx_queue_len: not a number of packets: -1",
+            "networks[2].name: is 'eth1' inside, like networks[1]",
+        ],
+    ),
+    (
+        with_user(networks=[Network("veth")], rootless_euid=True),
+        ["networks: a pair of network devices cannot be made by an ordinary user"],
     ),
     (config(net_devices={"eth0": NetDevice(), "eth1": NetDevice("b" * 15)}), []),
     (

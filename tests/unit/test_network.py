@@ -9,7 +9,7 @@ import pytest
 
 from libct.config import Config, Namespace, Route
 from libct.network import rtnetlink
-from libct.plan.network import network_steps
+from libct.plan.network import network_steps, route_steps
 
 
 def test_a_message_begins_with_its_length_type_flags_and_sequence_number() -> None:
@@ -139,7 +139,8 @@ def test_loopback_comes_up_in_a_new_network_namespace_and_before_the_routes() ->
         namespaces=[Namespace("NEWNS"), Namespace("NEWNET")],
         routes=[Route("10.0.0.0/8", gateway="127.0.0.1"), Route(interface_name="lo")],
     )
-    assert [(step.op, step.args, step.why) for step in network_steps(config)] == [
+    steps = network_steps(config) + route_steps(config)
+    assert [(step.op, step.args, step.why) for step in steps] == [
         ("bring_up_loopback", (), "linux.namespaces[1]"),
         ("add_route", ("10.0.0.0/8", "", "127.0.0.1", ""), "routes[0]"),
         ("add_route", ("", "", "", "lo"), "routes[1]"),
@@ -153,7 +154,7 @@ def test_no_other_network_is_touched(namespaces: list[Namespace]) -> None:
 
 def test_a_route_shows_what_is_sent() -> None:
     config = Config(rootfs="/r", routes=[Route("10.0.0.0/8", "10.0.0.2", "10.0.0.1", "eth0")])
-    assert network_steps(config)[0].calls == [
+    assert route_steps(config)[0].calls == [
         "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)",
         "sendto({nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK}, {index of eth0})",
         (

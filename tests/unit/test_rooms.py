@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 # attributes, and in cgroups.  bootstrap knows them by the names that the plan
 # gives them, not by an import; so cgroups, which imports bootstrap, is above it.
 ROOMS = (
-    *("__main__", "cli", "__init__", "sandbox", "oci", "life", "cgroups", "bootstrap", "plan"),
+    *(
+        "__main__",
+        "cli",
+        "__init__",
+        "sandbox",
+        "oci",
+        "life",
+        "cgroups",
+        "resctrl",
+        "bootstrap",
+        "plan",
+    ),
     *("network", "security", "seccomp", "rootfs", "attributes"),
     *("config", "syscalls", "loading", "errors"),
 )

@@ -11,6 +11,7 @@ Source: REFERENCE.md, 1.9.
 from __future__ import annotations
 
 from ...config.record import Record
+from ...resctrl.statistics import IntelRdtStats
 
 # What "max" in a file is here, as in libcontainer: no limit.  The number that
 # cgroup v1 has for that is a bit less than 2**63, and is given as it is.
@@ -260,7 +261,26 @@ class CgroupStats(Record):
     misc_stats: dict[str, MiscStats] = {}
 
 
+class NetworkInterface(Record):
+    """A network device as the container sees it, since it was made; rx: what it has received."""
+
+    name: str
+    rx_bytes: int = 0
+    rx_packets: int = 0
+    rx_errors: int = 0
+    rx_dropped: int = 0
+    tx_bytes: int = 0
+    tx_packets: int = 0
+    tx_errors: int = 0
+    tx_dropped: int = 0
+
+
 class Stats(Record):
-    """What a container has used: Container.stats()."""
+    """What a container has used: Container.stats().
+
+    interfaces: of a network namespace of its own.
+    """
 
     cgroup_stats: CgroupStats = CgroupStats()
+    intel_rdt_stats: IntelRdtStats | None = None
+    interfaces: list[NetworkInterface] = []

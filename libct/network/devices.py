@@ -1,0 +1,136 @@
+"""Network devices of a container: those of the host that are moved in, and pairs made for it.
+
+Performed by the runtime, for it takes rights over the host's network and over the container's,
+which may belong to a user namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import posix
+
+from ..errors import StepProblem, advise
+from . import links
+from .rtnetlink import Netlink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+
+
+_LONGEST_ALIAS = 255  # bytes: IFALIASZ, include/uapi/linux/if.h, without the NUL
+
+
+def move_net_device(context: Context, name: str, new_name: str) -> None:
+    """Move a device in, with the addresses that it is to keep; up."""
+    netns = links.netns_of(context.pid)
+    try:
+        with Netlink() as here, links.Elsewhere(netns) as there:
+            addresses = links.kept_addresses(here, name)
+            links.set_link_down(here, name)
+            try:
+                links.move_link(here, name, netns, new_name)
+            except BaseException:
+                _take_back(here, there, name, addresses)
+                raise
+            for address in addresses:
+                links.add_address(there, new_name, address)
+            there.set_link_up(new_name)
+    except OSError as error:
+        raise _explained(error) from None
+    except ValueError as error:
+        raise StepProblem(str(error)) from None
+    finally:
+        posix.close(netns)
+
+
+def _take_back(here: Netlink, there: Netlink, name: str, addresses: list[str]) -> None:
+    """The device is as it was.  The kernel moves it first, and may then refuse its new name."""
+    if links.alias_of(here, name) is None:
+        own = posix.open("/proc/thread-self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            links.move_link(there, name, own, name)
+        finally:
+            posix.close(own)
+    here.set_link_up(name)
+    for address in addresses:
+        try:
+            links.add_address(here, name, address)
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise
+
+
+def make_veth(
+    context: Context,
+    host_name: str,
+    name: str,
+    settings: tuple[tuple[str, str], ...],
+    addresses: tuple[str, ...],
+    gateways: tuple[str, ...],
+) -> None:
+    """Make a pair of devices, one of them in the container, up.
+
+    The host's end has an alias by which its removal knows it.
+    settings: mac, mtu, queue, bridge, host_address, hairpin: as far as they are given.
+    """
+    given = dict(settings)
+    netns = links.netns_of(context.pid)
+    try:
+        with Netlink() as here, links.Elsewhere(netns) as there:
+            links.add_veth(
+                here,
+                host_name,
+                name,
+                netns,
+                peer_mac=links.mac_address(given["mac"]) if "mac" in given else b"",
+                mtu=int(given.get("mtu", 0)),
+                queue=int(given.get("queue", 0)),
+                alias=alias_of_container(context.values["unique"]),
+            )
+            if "bridge" in given:
+                links.set_master(here, host_name, given["bridge"])
+            if "hairpin" in given:
+                links.set_hairpin(here, host_name)
+            for address in given.get("host_address", "").split():
+                links.add_address(here, host_name, address)
+            here.set_link_up(host_name)
+            for address in addresses:
+                links.add_address(there, name, address)
+            there.set_link_up(name)
+            for gateway in gateways:
+                there.add_route("", gateway=gateway)
+    except OSError as error:
+        raise _explained(error) from None
+    except ValueError as error:
+        raise StepProblem(str(error)) from None
+    finally:
+        posix.close(netns)
+
+
+def alias_of_container(unique: str) -> str:
+    """unique: a name that no other container has or has had."""
+    return f"libct {unique}"[:_LONGEST_ALIAS]
+
+
+def remove_veth(host_name: str, unique: str) -> None:
+    """Remove a pair that make_veth() has made for that container, if it is there still.
+
+    The kernel does so by itself when it gets round to removing the container's network
+    namespace, which others may hold.
+    """
+    with Netlink() as netlink:
+        if links.alias_of(netlink, host_name) == alias_of_container(unique):
+            try:
+                links.delete_link(netlink, host_name)
+            except OSError as error:
+                if error.errno != errno.ENODEV:  # just now
+                    raise
+
+
+def _explained(error: OSError) -> OSError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        advise(error, "it takes CAP_NET_ADMIN over the host's network")
+    elif error.errno == errno.EOPNOTSUPP:
+        advise(error, "this kernel has no such device: load the module veth")
+    return error

@@ -1,0 +1,259 @@
+"""Network devices moved into containers and pairs made for them, in networks of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from libct.config import NetDevice
+from libct.network.rtnetlink import Netlink
+
+from ..containers import make_config, run_in, running, shared_rootfs, state_directory
+from ..names import unique
+from ..needs import requires
+from ..support import CLONE_NEWNET, CLONE_NEWNS, in_namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libct.config import Config
+
+pytestmark = [requires("root", "veth", "iproute2"), pytest.mark.usefixtures("nothing_left")]
+SPACES = ("NEWNS", "NEWPID", "NEWNET")
+BOTH = [SPACES, (*SPACES, "NEWUSER")]
+
+
+def ip(*args: str) -> Any:
+    done = subprocess.run(["ip", "-j", *args], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout or "[]")
+
+
+def names() -> list[str]:
+    return sorted(one["ifname"] for one in ip("link"))
+
+
+def inside(container: libct.Container, *args: str) -> Any:
+    """What ip says in the container's network namespace."""
+    return json.loads(
+        subprocess.run(
+            ["nsenter", "-n", "-t", str(container.state()["pid"]), "ip", "-j", *args],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+
+
+def addresses(link: dict[str, Any]) -> list[str]:
+    found = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"]]
+    return [one for one in found if not one.startswith("fe80:")]
+
+
+def in_network(body: Callable[[], None]) -> None:
+    def up() -> None:
+        with Netlink() as netlink:
+            netlink.set_link_up(1)
+        body()
+        libct.stop_server()
+
+    shared_rootfs()  # made once, by this process
+    in_namespaces(CLONE_NEWNET, up)
+
+
+def container(config: Config) -> Any:
+    return running(config, "/bin/sleep", "60")
+
+
+@pytest.mark.parametrize("spaces", BOTH, ids=["root", "user namespace"])
+def test_a_device_is_moved_in_with_its_addresses(spaces: tuple[str, ...]) -> None:
+    def body() -> None:
+        ip("link", "add", "given0", "type", "veth", "peer", "name", "given1")
+        ip("link", "set", "given1", "up")
+        ip("address", "add", "192.0.2.5/24", "dev", "given0")
+        ip("address", "add", "2001:db8::5/64", "dev", "given0", "nodad")
+        ip("link", "set", "given0", "up")
+        config = make_config(
+            namespaces=spaces,
+            net_devices={"given0": NetDevice("eth7")},
+            routes=[libct.Route("198.51.100.0/24", gateway="192.0.2.1")],
+        )
+        with container(config) as one:
+            assert names() == ["given1", "lo"]
+            (link,) = inside(one, "address", "show", "eth7")
+            assert "UP" in link["flags"]
+            assert sorted(addresses(link)) == ["192.0.2.5/24", "2001:db8::5/64"]
+            found = [one["dst"] for one in inside(one, "route")]
+            assert found == ["192.0.2.0/24", "198.51.100.0/24"]
+
+    in_network(body)
+
+
+def test_a_device_that_cannot_be_moved_stays_as_it_was() -> None:
+    def body() -> None:
+        ip("link", "add", "given0", "type", "veth", "peer", "name", "given1")
+        ip("link", "set", "given1", "up")
+        ip("address", "add", "192.0.2.5/24", "dev", "given0")
+        ip("link", "set", "given0", "up")
+        config = make_config(namespaces=SPACES, net_devices={"given0": NetDevice("lo")})
+        with libct.create(state_directory(), unique(), config) as one:
+            with pytest.raises(libct.StepError, match="given0") as error:
+                run_in(one, "/bin/true", init=True)
+            assert error.value.place == "linux.netDevices.given0"
+        (link,) = ip("address", "show", "given0")
+        assert "UP" in link["flags"]
+        assert addresses(link) == ["192.0.2.5/24"]
+
+    in_network(body)
+
+
+def test_a_device_that_is_not_there() -> None:
+    def body() -> None:
+        config = make_config(namespaces=SPACES, net_devices={"none0": NetDevice()})
+        with (
+            libct.create(state_directory(), unique(), config) as one,
+            pytest.raises(libct.StepError, match=r"cannot move the network device none0"),
+        ):
+            run_in(one, "/bin/true", init=True)
+
+    in_network(body)
+
+
+@pytest.mark.parametrize("spaces", BOTH, ids=["root", "user namespace"])
+def test_a_pair_of_devices(spaces: tuple[str, ...]) -> None:
+    def body() -> None:
+        network = libct.Network(
+            type="veth",
+            address="10.9.0.2/24",
+            gateway="10.9.0.1",
+            ipv6_address="2001:db8::2/64",
+            host_address="10.9.0.1/24 2001:db8::1/64",
+            host_interface_name="box0",
+            mac_address="02:00:00:00:00:07",
+            mtu=1400,
+            tx_queue_len=77,
+        )
+        config = make_config(namespaces=spaces, networks=[network], cgroups=libct.Cgroup())
+        with container(config) as one:
+            assert names() == ["box0", "lo"]
+            (link,) = inside(one, "address", "show", "eth0")
+            assert (link["mtu"], link["txqlen"]) == (1400, 77)
+            assert link["address"] == "02:00:00:00:00:07"
+            assert sorted(addresses(link)) == ["10.9.0.2/24", "2001:db8::2/64"]
+            assert inside(one, "route")[0]["gateway"] == "10.9.0.1"
+            for address in ("10.9.0.1", "2001:db8::1"):
+                assert ping(one, address)
+            stats = {found.name: found for found in one.stats().interfaces}
+            assert sorted(stats) == ["eth0", "lo"]
+            assert stats["eth0"].tx_packets > 0
+            assert stats["eth0"].rx_bytes > 0
+        assert names() == ["lo"]
+
+    in_network(body)
+
+
+def ping(one: libct.Container, address: str) -> bool:
+    """A datagram to a closed port of the host's end is answered, so it is refused at once."""
+    program = (
+        "import socket, sys\n"
+        "family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n"
+        "with socket.socket(family, socket.SOCK_STREAM) as one:\n"
+        "    one.settimeout(10)\n"
+        "    print(one.connect_ex((sys.argv[1], 9)))\n"
+    )
+    pid = str(one.state()["pid"])
+    done = subprocess.run(
+        ["nsenter", "-n", "-t", pid, "/usr/bin/python3", "-c", program, address],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout) == 111  # ECONNREFUSED
+
+
+@requires("bridge")
+def test_a_bridge_joins_two_containers() -> None:
+    def network(number: int) -> list[libct.Network]:
+        return [
+            libct.Network(
+                type="veth", bridge="br0", address=f"10.8.0.{number}/24", hairpin_mode=True
+            )
+        ]
+
+    def body() -> None:
+        ip("link", "add", "br0", "type", "bridge")
+        ip("link", "set", "br0", "up")
+        first = make_config(namespaces=SPACES, networks=network(2))
+        second = make_config(namespaces=SPACES, networks=network(3))
+        with container(first) as one, container(second):
+            ports = [link["ifname"] for link in ip("link", "show", "master", "br0")]
+            assert len(ports) == 2
+            assert all(port.startswith("veth") for port in ports)
+            for port in ports:
+                with open(f"/sys/class/net/{port}/brport/hairpin_mode") as file:
+                    assert file.read() == "1\n"
+            assert ping(one, "10.8.0.3")
+        assert names() == ["br0", "lo"]
+
+    shared_rootfs()
+    in_namespaces(CLONE_NEWNET | CLONE_NEWNS, lambda: _with_sysfs(body))
+
+
+def _with_sysfs(body: Callable[[], None]) -> None:
+    """With the sysfs of the new network namespace."""
+    subprocess.run(["mount", "-t", "sysfs", "sysfs", "/sys"], check=True)
+    with Netlink() as netlink:
+        netlink.set_link_up(1)
+    body()
+    libct.stop_server()
+
+
+def test_what_fails_leaves_no_device() -> None:
+    def body() -> None:
+        tried: list[tuple[dict[str, Any], list[str]]] = [
+            ({"bridge": "none0"}, ["/bin/true"]),
+            ({"address": "10.9.0.2/24", "gateway": "192.0.2.1"}, ["/bin/true"]),
+            ({}, ["/no/such/command"]),
+        ]
+        for changes, args in tried:
+            network = libct.Network(type="veth", **changes)
+            config = make_config(namespaces=SPACES, networks=[network])
+            with libct.create(state_directory(), unique(), config) as one:
+                with pytest.raises(libct.StepError):
+                    run_in(one, *args, init=True)
+                assert names() == ["lo"]
+
+    in_network(body)
+
+
+def test_a_device_of_somebody_else_of_the_same_name_stays() -> None:
+    def body() -> None:
+        ip("link", "add", "box0", "type", "veth", "peer", "name", "box1")
+        network = libct.Network(type="veth", host_interface_name="box0")
+        config = make_config(namespaces=SPACES, networks=[network])
+        with (
+            libct.create(state_directory(), unique(), config) as one,
+            pytest.raises(libct.StepError, match="File exists"),
+        ):
+            run_in(one, "/bin/true", init=True)
+        assert names() == ["box0", "box1", "lo"]
+
+    in_network(body)
+
+
+def test_it_goes_though_somebody_holds_the_network() -> None:
+    def body() -> None:
+        config = make_config(namespaces=SPACES, networks=[libct.Network(type="veth")])
+        with container(config) as one:
+            held = os.open(f"/proc/{one.state()['pid']}/ns/net", os.O_RDONLY)
+        try:
+            assert names() == ["lo"]
+        finally:
+            os.close(held)
+
+    in_network(body)
