@@ -10,13 +10,13 @@ from __future__ import annotations
 from ..cgroups.resources import unsupported
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
+from ..config.sizes import parse_size
 from ..errors import ConfigError, Error, Finding
 from ..life.container import load
 from ..loading.jsontext import loads
 from ..oci.load_resources import read_resources
 from ..oci.reader import Table, show
 from .log import report
-from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

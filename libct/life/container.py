@@ -21,6 +21,7 @@ from .holdings import Holdings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..cgroups.manager import Manager
@@ -270,6 +271,40 @@ class Container:
 
                     end(self._has, process._child, init=process.init)
             raise
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        python: str = "python3",
+        timeout: float | None = None,
+    ) -> Any:
+        """Call a function of Python in a further process of the container; returns its result.
+
+        function: one that the interpreter there finds by the names of its module and its own;
+            no lambda, and none that is defined in a function.
+        args: what pickle can send.  The result is None, bool, int, float, str, bytes, or a
+            list, tuple or dict of these.
+        python: the interpreter, looked up in PATH.
+        timeout: seconds; then it is killed.
+
+        Raises CallError for what was raised inside, TimeoutError, ConfigError for a function or
+        an argument that cannot be sent.
+        """
+        from .calling import Call
+        from .process import Process
+
+        with Call(function, args, {}, python) as call:
+            defaults = self.defaults
+            process = Process(
+                call.args,
+                env=defaults.env if defaults is not None else (),
+                cwd=defaults.cwd if defaults is not None else "/",
+                user=defaults.user if defaults is not None else "",
+                extra_files=call.extra_files,
+            )
+            self.start(process)
+            return call.result(process, lambda: process.signal(_signal.SIGKILL), timeout=timeout)
 
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
