@@ -197,5 +197,8 @@ class StepError(Error):
             text += f": {self.path!r}"
         if self.hint:
             text += f" ({self.hint})"
+        return text + self._where()
+
+    def _where(self) -> str:
         origin = f", from {self.place}" if self.place else ""
-        return f"{text} [step {self.number} of {self.total}{origin}]"
+        return f" [step {self.number} of {self.total}{origin}]"

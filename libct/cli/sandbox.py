@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from ..errors import ConfigError, Finding
+from ..errors import ConfigError, Error, Finding
+from ..sandbox.failures import explained
+from ..sandbox.options import Options
 from .log import report
 
 TYPE_CHECKING = False
@@ -19,22 +21,23 @@ _AS_GIVEN = (
     *("ro", "rw", "ro_try", "rw_try", "unset", "overlay", "home", "net", "clear_env", "cwd"),
     *("user", "hostname", "memory", "pids", "keep_caps", "seccomp"),
 )
+# Keyword -> how it is written here.
+_OPTIONS = {name: "--" + name.replace("_", "-") for name in Options._fields}
+_OPTIONS.update(args="COMMAND", rlimits="--rlimit")
 
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..life.creating import create
-    from ..sandbox.config import elsewhere, sandbox
-    from ..sandbox.options import read
+    from ..sandbox.config import Prepared, elsewhere
+    from ..sandbox.options import command, read
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
-    try:
-        given = _given(arguments)
-        config, process = sandbox(arguments.operands, terminal=terminal, **given)
-    except ConfigError as error:
-        raise ConfigError([_named(finding) for finding in error.findings]) from None
-    if line := elsewhere(read(given)):
+    with _Naming():
+        options = read(_given(arguments))
+        made = Prepared(command(arguments.operands), options, terminal=terminal)
+        config, process = made.config, made.process
+    if line := elsewhere(options):
         report(arguments, "warning", line)
     learning = None
     if arguments.seccomp_learn and not arguments.plan:
@@ -50,7 +53,8 @@ def main(arguments: Arguments) -> int:
     from .foreground import run_in_foreground
     from .launch import tracing
 
-    with create(arguments.root, name, config) as container:
+    options.root = arguments.root
+    with _Naming(), made.create(name) as container, made.explaining():
         status = run_in_foreground(
             container, process, terminal=terminal, trace=tracing(arguments), mortal=True
         )
@@ -73,14 +77,15 @@ def _given(arguments: Arguments) -> dict[str, Any]:
     return given
 
 
-def _named(finding: Finding) -> Finding:
-    """With the option in place of the keyword."""
-    place = finding.place
-    if place == "args":
-        place = "COMMAND"
-    elif place.replace("_", "").isalpha():
-        place = "--" + {"rlimits": "rlimit"}.get(place, place.replace("_", "-"))
-    return Finding(place, finding.message, finding.level)
+class _Naming:
+    """A context that tells of errors by options of the command line, and not by keywords."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Error):
+            raise explained(error, _OPTIONS) from error.__cause__
 
 
 def _bind(name: str, text: str) -> tuple[str, ...]:

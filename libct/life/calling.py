@@ -217,7 +217,7 @@ def _names(function: Any) -> tuple[str, str]:
             text = f"there is no {name} in the module {module}"
     if text:
         raise ConfigError([Finding("function", text)])
-    return module, name
+    return str(module), str(name)
 
 
 def _main() -> tuple[str, str]:

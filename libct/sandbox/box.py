@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ..errors import ConfigError, Error, Finding
-from ..life.creating import create
 from ..life.process import Process
-from .config import configured
+from .config import Prepared
 from .options import command, read
-from .popen import Popen, _names, _removed
+from .popen import Popen, _removed, new_name
 from .running import _finished, _finished_async, _started, _streams
 
 TYPE_CHECKING = False
@@ -40,14 +40,14 @@ class Sandbox:
     """
 
     def __init__(self, **options: Unpack[Given]) -> None:
-        asked = read(options, type(self).__name__)
-        # Process 1 waits to be started, which it never is, while others come and go.
-        config, self._first = configured(["/bin/sh"], asked)
         self._container: Container | None = None
-        container = create(asked.root, f"sandbox-{os.getpid()}-{next(_names)}", config)
-        container.keeps_status = False
+        # Process 1 waits to be started, which it never is, while others come and go.
+        made = Prepared(["/bin/sh"], read(options, type(self).__name__))
+        self._first = made.process
+        container = made.create(new_name())
         try:
-            container.start(self._first, hold=True)
+            with made.explaining():
+                container.start(self._first, hold=True)
         except BaseException as error:
             _removed(container, error)
             raise
@@ -128,11 +128,14 @@ class Sandbox:
         self,
         function: Callable[..., Any],
         *args: Any,
+        python: str = sys.executable,
         timeout: float | None = None,
-        **kwargs: Any,
     ) -> Any:
-        """Call a function of Python in it; see libct.call()."""
-        return self.container.call(function, *args, timeout=timeout, **kwargs)
+        """Call a function of Python in it; see Container.call().
+
+        The interpreter and the modules are to be where the sandbox shows them.
+        """
+        return self.container.call(function, *args, python=python, timeout=timeout)
 
     def close(self) -> None:
         """Kill all that runs in it, and remove it; may be called again."""

@@ -7,10 +7,9 @@ import os
 import sys
 
 from ..life.calling import LARGEST, Call
-from ..life.creating import create
-from .config import configured, hidden_paths
+from .config import Prepared, hidden_paths
 from .options import read
-from .popen import _names
+from .popen import new_name
 from .results import TimeoutExpired
 
 TYPE_CHECKING = False
@@ -49,11 +48,12 @@ def call(
     asked = read(options, "call")
     with Call(function, args, {}, sys.executable) as made:
         asked.ro_try += _needed(function, hidden_paths(asked))
-        config, process = configured(made.args, asked)
+        prepared = Prepared(made.args, asked)
+        process = prepared.process
         process.extra_files = list(made.extra_files)
-        container = create(asked.root, f"sandbox-{os.getpid()}-{next(_names)}", config)
-        with container:
-            container.run(process)
+        with prepared.create(new_name()) as container:
+            with prepared.explaining():
+                container.run(process)
 
             def kill() -> None:
                 container.signal(_signal.SIGKILL)

@@ -42,6 +42,7 @@ from ..config.mount_flags import (
 from ..errors import ConfigError, Finding
 from ..life.process import Process
 from ..syscalls.constants import RLIMITS
+from .failures import Explaining
 from .options import command, read
 
 TYPE_CHECKING = False
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..config.seccomp import Seccomp
+    from ..life.container import Container
     from .options import Given, Options
 
 # Enough for root to work with files of other users and with services; nothing
@@ -93,19 +95,44 @@ def sandbox(
 
     Raises ConfigError for a path that does not exist and the like.
     """
-    return configured(command(args), read(given), terminal=terminal)
+    made = Prepared(command(args), read(given), terminal=terminal)
+    return made.config, made.process
 
 
-def configured(
-    args: Sequence[str], options: Options, *, terminal: bool = False
+class Prepared:
+    """The same by options that have been read.
+
+    origins: which option a place of the configuration comes from (failures.py).
+    """
+
+    def __init__(self, args: Sequence[str], options: Options, *, terminal: bool = False) -> None:
+        self.options = options
+        self.origins: dict[str, str] = {}
+        self.config, self.process = _prepared(args, options, self.origins, terminal=terminal)
+
+    def create(self, name: str) -> Container:
+        """The container; it is to be removed by whoever calls this, by force."""
+        from ..life.creating import create
+
+        with self.explaining():
+            made = create(self.options.root, name, self.config, process=self.process)
+        made.keeps_status = False
+        return made
+
+    def explaining(self) -> Explaining:
+        """A context that tells of errors by the options."""
+        return Explaining(self.origins)
+
+
+def _prepared(
+    args: Sequence[str], options: Options, origins: dict[str, str], *, terminal: bool
 ) -> tuple[Config, Process]:
-    """The same by options that have been read."""
     binds = _binds(options)
     euid, egid = os.geteuid(), os.getegid()
     ordinary = euid != 0
     uid, gid = _ids(options.user, euid, egid) if ordinary else (0, 0)
     home = _home()
-    cwd, shown = _directory(options, [inside for _, inside, _ in binds])
+    cwd, shown = _directory(options, [inside for _, _, inside, _ in binds])
 
     config = Config(
         rootfs="/",
@@ -131,10 +158,13 @@ def configured(
         config.uid_mappings = [IDMap(uid, euid, 1)]
         config.gid_mappings = [IDMap(gid, egid, 1)]
         config.rootless_euid = config.rootless_cgroups = True
+    first = len(config.mounts)
     config.mounts += [_memory(path, size) for path, size in options.tmpfs]
     # Before what was asked for, which may be in there.
     config.mounts += [_bind(cwd, cwd, True)] if shown else []
-    config.mounts += [_bind(*bind) for bind in binds]
+    config.mounts += [_bind(*bind[1:]) for bind in binds]
+    names = ["tmpfs"] * len(options.tmpfs) + ["cwd"] * shown + [name for name, *_ in binds]
+    origins.update((f"mounts[{number}]", name) for number, name in enumerate(names, first))
     config.seccomp = _filter(options.seccomp, config.capabilities)
     if options.memory or options.pids or options.cpus:
         config.cgroups = Cgroup(
@@ -159,12 +189,12 @@ def configured(
     return config, process
 
 
-def _binds(options: Options) -> list[tuple[str, str, bool]]:
-    """Host path, path inside, and whether it is read-only, of all that is shown.
+def _binds(options: Options) -> list[tuple[str, str, str, bool]]:
+    """Option, host path, path inside, and whether it is read-only, of all that is shown.
 
     Raises ConfigError for what is not there, or cannot be.
     """
-    found: list[tuple[str, str, bool]] = []
+    found: list[tuple[str, str, str, bool]] = []
     findings = []
     for name in ("ro", "ro_try", "rw", "rw_try", "bind", "bind_try"):
         given = getattr(options, name)
@@ -174,7 +204,7 @@ def _binds(options: Options) -> list[tuple[str, str, bool]]:
             if os.path.normpath(inside) == "/":
                 findings.append(Finding(name, "/ cannot be bound, only what is below it"))
             elif os.path.exists(source):
-                found.append((source, inside, read_only))
+                found.append((name, source, inside, read_only))
             elif not name.endswith("_try"):
                 findings.append(Finding(name, f"no such file or directory: {source!r}"))
     for path, _ in options.tmpfs:
@@ -314,7 +344,7 @@ def hidden_paths(options: Options) -> list[str]:
 
 def elsewhere(options: Options) -> str:
     """Why the command does not start in the caller's directory, in a line; "" where it does."""
-    directory, _ = _directory(options, [bind[1] for bind in _binds(options)])
+    directory, _ = _directory(options, [bind[2] for bind in _binds(options)])
     here = os.getcwd()
     if options.cwd or directory == here:
         return ""

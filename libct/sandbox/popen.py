@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import itertools
 import os
 import select
 import threading
@@ -10,8 +11,8 @@ import time
 import warnings
 
 from ..errors import ConfigError, Error, Finding, note
-from ..life.creating import create
-from .config import configured
+from .config import Prepared
+from .failures import Explaining
 from .options import command, read, read_size
 from .results import EXIT, MEMORY, OUTPUT, SIGNAL, TIMEOUT, CompletedProcess, TimeoutExpired, Usage
 from .streams import Exchange, Streams, Text
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from ..life.process import Process, ProcessState
     from .options import Given, Path
 
-_names = iter(range(1 << 62))  # of the sandboxes of this process
+_numbers = itertools.count()  # of the sandboxes of this process
+
+
+def new_name() -> str:
+    """The id of a sandbox."""
+    return f"sandbox-{os.getpid()}-{next(_numbers)}"
 
 
 class Popen:
@@ -70,15 +76,13 @@ class Popen:
         max_output: int | str | None = None,
         **options: Unpack[Given],
     ) -> None:
-        asked = read(options, type(self).__name__)
-        config, process = configured(command(args), asked)
-        name = f"sandbox-{os.getpid()}-{next(_names)}"
-        self._set_up(process, max_output, Text(text or universal_newlines, encoding, errors))
+        made = Prepared(command(args), read(options, type(self).__name__))
+        self._set_up(made.process, max_output, Text(text or universal_newlines, encoding, errors))
         streams = self._streams(stdin, stdout, stderr, bufsize)
         try:
-            container = create(asked.root, name, config)
-            container.keeps_status = False
-            self._start(container, streams, own=True)
+            container = made.create(new_name())
+            with made.explaining():
+                self._start(container, streams, own=True)
         except BaseException:
             self._discard(streams)
             raise
@@ -104,7 +108,8 @@ class Popen:
         made._set_up(process, max_output, Text(text or universal_newlines, encoding, errors))
         streams = made._streams(stdin, stdout, stderr, bufsize)
         try:
-            made._start(container, streams, own=False)
+            with Explaining({}):
+                made._start(container, streams, own=False)
         except BaseException:
             made._discard(streams)
             raise
