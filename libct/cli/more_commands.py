@@ -192,7 +192,7 @@ def sandbox() -> Command:
             Option("--rw", "show this path of the host, to be written to", "PATH", repeat=True),
             Option(
                 "--bind",
-                "show a path of the host somewhere else; :ro makes it read-only",
+                "show a path of the host somewhere else",
                 "SRC:DST[:ro]",
                 repeat=True,
             ),
@@ -263,7 +263,7 @@ def sandbox() -> Command:
             Option("--keep-caps", "keep all capabilities of the caller"),
             Option(
                 "--seccomp",
-                "profile of system calls, an engine's, or unconfined for none",
+                "profile of system calls, or unconfined for none",
                 "FILE",
                 default="default",
                 filled=True,

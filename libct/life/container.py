@@ -12,7 +12,7 @@ import _signal
 import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
+from ..errors import ContainerDamaged, ContainerNotRunning, Error, Unsupported, note
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
 from . import rules
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .directory import Held
     from .events import Events
     from .process import Process
+    from .state import State
 
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
@@ -178,6 +179,13 @@ class Container:
             state["annotations"] = annotations
         return state
 
+    def current_state(self) -> State:
+        """What there is of it on this host, as libcontainer's State (life/state.py)."""
+        from .state import current
+
+        self._has.refresh()
+        return current(self._has)
+
     def processes(self) -> list[int]:
         """The processes in the container, by their numbers in the caller's pid namespace."""
         manager = self.manager
@@ -302,6 +310,7 @@ class Container:
                 cwd=defaults.cwd if defaults is not None else "/",
                 user=defaults.user if defaults is not None else "",
                 extra_files=call.extra_files,
+                init=False,
             )
             self.start(process)
             return call.result(process, lambda: process.signal(_signal.SIGKILL), timeout=timeout)
@@ -408,6 +417,10 @@ class Container:
         """Thaw them."""
         with deferred(), self._locked("resume"):
             self._has.needed_manager("resume").thaw()
+
+    def checkpoint(self, *_: object, **__: object) -> None:
+        """Not supported yet: Unsupported; the container is as it was."""
+        raise Unsupported("checkpoint: not supported yet: libct does not drive CRIU")
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources; on failure the old ones stay."""

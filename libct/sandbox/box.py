@@ -158,6 +158,7 @@ class Sandbox:
             cwd=asked.cwd or first.cwd,
             user=asked.user or first.user,
             rlimits=first.rlimits,
+            init=False,
         )
 
     def __enter__(self) -> Self:

@@ -6,7 +6,7 @@ mount or a limit is told by the option that it comes from.
 
 from __future__ import annotations
 
-from errno import EACCES, ENOENT, ENOTDIR
+from errno import EACCES, ENOENT
 
 from ..errors import ConfigError, Error, Finding, StepError, notes
 
@@ -54,12 +54,10 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         )
     if not isinstance(error, StepError):
         return error
-    kind = SandboxError
+    kind, errno = SandboxError, error.errno
     if error.op == "find_command":
-        if error.errno in (ENOENT, ENOTDIR):
-            kind = CommandNotFound
-        elif error.errno == EACCES:
-            kind = CommandNotExecutable
+        denied = errno == EACCES or "permission denied" in error.strerror
+        kind, errno = (CommandNotExecutable, EACCES) if denied else (CommandNotFound, ENOENT)
     found = kind(
         number=error.number,
         total=error.total,
@@ -69,7 +67,7 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         title=error.title,
         call=error.call,
         path=error.path,
-        errno=error.errno,
+        errno=errno,
         problem=error.strerror,
         place=_option(error.place, origins),
         hint=error.hint,

@@ -74,6 +74,7 @@ class Options(Record):
     cwd: "" is the caller's directory, where the sandbox has it, or else /.
     user: "name", "uid", "uid:gid"; "" is the caller.  An ordinary user is the one user there
         is, whatever id he takes.
+    hostname: what the sandbox is called inside.
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
     rlimits: name as "NOFILE" -> soft and hard limit (getrlimit(2)); -1 is no limit.
     cpu_time: seconds of CPU time that a process may use; 0 sets no limit.
