@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         TimeOffset as TimeOffset,
     )
     from .errors import (
+        CallError as CallError,
         CgroupError as CgroupError,
         ConfigError as ConfigError,
         ContainerDamaged as ContainerDamaged,
@@ -80,9 +81,21 @@ if TYPE_CHECKING:
     from .life.creating import create as create, plan as plan
     from .life.events import Events as Events
     from .life.process import Process as Process, ProcessState as ProcessState
+    from .life.state import State as State
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
+    from .sandbox.box import Sandbox as Sandbox
+    from .sandbox.call import call as call
+    from .sandbox.popen import Popen as Popen
+    from .sandbox.results import (
+        CalledProcessError as CalledProcessError,
+        CompletedProcess as CompletedProcess,
+        TimeoutExpired as TimeoutExpired,
+        Usage as Usage,
+    )
+    from .sandbox.running import run as run, run_async as run_async
+    from .sandbox.streams import DEVNULL as DEVNULL, PIPE as PIPE, STDOUT as STDOUT
 
 __version__ = "0.1.0"
 
@@ -130,6 +143,7 @@ _HOMES = {
     ),
     "life.container": ("Container", "list_containers", "load"),
     "errors": (
+        "CallError",
         "CgroupError",
         "ConfigError",
         "ContainerDamaged",
@@ -150,6 +164,13 @@ _HOMES = {
     "oci.bundle": ("from_bundle",),
     "life.process": ("Process", "ProcessState"),
     "life.creating": ("create", "plan"),
+    "life.state": ("State",),
+    "sandbox.box": ("Sandbox",),
+    "sandbox.call": ("call",),
+    "sandbox.popen": ("Popen",),
+    "sandbox.results": ("CalledProcessError", "CompletedProcess", "TimeoutExpired", "Usage"),
+    "sandbox.running": ("run", "run_async"),
+    "sandbox.streams": ("DEVNULL", "PIPE", "STDOUT"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -127,6 +127,18 @@ class ServerError(Error):
     """The bootstrap server could not be started, or died."""
 
 
+class CallError(Error):
+    """What was raised by a function that was called in a container, or became of it instead.
+
+    type: the name of the exception's type, "" where the function did not come to raise one.
+    message: of the exception.  traceback: its text, as Python prints it.
+    """
+
+    def __init__(self, type: str, message: str, traceback: str = "") -> None:  # noqa: A002
+        super().__init__(f"{type}: {message}" if type else message)
+        self.type, self.message, self.traceback = type, message, traceback
+
+
 class StepProblem(Error):
     """What a performer found wrong that no errno tells; hint: what to do about it."""
 
@@ -197,5 +209,8 @@ class StepError(Error):
             text += f": {self.path!r}"
         if self.hint:
             text += f" ({self.hint})"
+        return text + self._where()
+
+    def _where(self) -> str:
         origin = f", from {self.place}" if self.place else ""
-        return f"{text} [step {self.number} of {self.total}{origin}]"
+        return f" [step {self.number} of {self.total}{origin}]"

@@ -103,7 +103,7 @@ def make_process(arguments: Arguments, container: Container) -> Process:
         values["capabilities"] = _with_capabilities(arguments.cap, values, container)
     values["sub_cgroup_paths"] = _sub_groups(arguments.cgroup)
     values["reset_affinity"] = True
-    return Process(**values)
+    return Process(init=False, **values)
 
 
 def _from_file(path: str, arguments: Arguments) -> dict[str, Any]:

@@ -213,8 +213,17 @@ def sandbox() -> Command:
             Option("--rw", "show this path of the host, to be written to", "PATH", repeat=True),
             Option(
                 "--bind",
-                "show a path of the host somewhere else, to be written to",
-                "SRC:DST",
+                "show a path of the host somewhere else",
+                "SRC:DST[:ro]",
+                repeat=True,
+            ),
+            Option("--ro-try", "as --ro, if the path exists", "PATH", repeat=True),
+            Option("--rw-try", "as --rw, if the path exists", "PATH", repeat=True),
+            Option("--bind-try", "as --bind, if SRC exists", "SRC:DST[:ro]", repeat=True),
+            Option(
+                "--tmpfs",
+                "make an empty directory in memory, of this size at most",
+                "PATH[:SIZE]",
                 repeat=True,
             ),
             Option("--overlay", "let everything be written, and throw it away at the end"),
@@ -231,6 +240,8 @@ def sandbox() -> Command:
                 "NAME[=VALUE]",
                 repeat=True,
             ),
+            Option("--clear-env", "pass on no variable of the caller's environment"),
+            Option("--unset", "do not pass on this variable", "NAME", repeat=True),
             Option("--cwd", "working directory", "DIR", default="", filled=True),
             Option(
                 "-u, --user",
@@ -242,15 +253,38 @@ def sandbox() -> Command:
             Option(
                 "--hostname", "name of the host in there", "NAME", default="sandbox", filled=True
             ),
-            Option("--memory", "at most so much memory, 100M", "SIZE", default="", filled=True),
-            Option("--pids", "at most so many processes", "N", default=0),
             Option(
-                "--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default="", filled=True
+                "--memory",
+                "limit memory to SIZE (for example 100M)",
+                "SIZE",
+                default="",
+                filled=True,
+            ),
+            Option("--pids", "limit the number of processes", "N", default=0),
+            Option(
+                "--cpus",
+                "limit CPU time to that of NUMBER CPUs (for example 0.5)",
+                "NUMBER",
+                default="",
+                filled=True,
+            ),
+            Option(
+                "--cpu-time",
+                "limit the CPU time of each process",
+                "SECONDS",
+                default="",
+                filled=True,
+            ),
+            Option(
+                "--rlimit",
+                "set a resource limit (for example NOFILE=1024)",
+                "NAME=SOFT[:HARD]",
+                repeat=True,
             ),
             Option("--keep-caps", "keep all capabilities of the caller"),
             Option(
                 "--seccomp",
-                "profile of system calls, an engine's, or unconfined for none",
+                "profile of system calls, or unconfined for none",
                 "FILE",
                 default="default",
                 filled=True,

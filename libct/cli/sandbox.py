@@ -1,45 +1,44 @@
-"""`libct sandbox`: the main job on an embedded default (libct/sandbox.py says which)."""
+"""`libct sandbox`: the options of the command line as those of libct/sandbox/options.py."""
 
 from __future__ import annotations
 
 import os
 
-from ..errors import ConfigError, Finding
-from .sizes import parse_size
+from ..errors import ConfigError, Error, Finding
+from ..sandbox.failures import explained
+from ..sandbox.options import Options
+from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..config import Landlock
     from .options import Arguments
+
+# Given as they are, where they are given.
+_AS_GIVEN = (
+    *("ro", "rw", "ro_try", "rw_try", "unset", "overlay", "home", "net", "clear_env", "cwd"),
+    *("user", "hostname", "memory", "pids", "keep_caps", "seccomp"),
+)
+# Keyword -> how it is written here.
+_OPTIONS = {name: "--" + name.replace("_", "-") for name in Options._fields}
+_OPTIONS.update(args="COMMAND", rlimits="--rlimit")
 
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
-    from ..life.creating import create
-    from ..sandbox.config import sandbox
+    from ..sandbox.config import Prepared, elsewhere
+    from ..sandbox.options import command, read
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
-    config, process = sandbox(
-        arguments.operands,
-        ro=arguments.ro,
-        rw=arguments.rw,
-        bind=[_pair(text) for text in arguments.bind],
-        overlay=arguments.overlay,
-        home=arguments.home,
-        net=arguments.net,
-        env=dict(_variable(text) for text in arguments.env),
-        cwd=arguments.cwd,
-        user=arguments.user,
-        hostname=arguments.hostname,
-        memory=_size(arguments.memory),
-        pids=arguments.pids,
-        cpus=_number(arguments.cpus),
-        keep_caps=arguments.keep_caps,
-        seccomp=arguments.seccomp,
-        landlock=_landlock(arguments.landlock),
-        terminal=terminal,
-    )
+    with _Naming():
+        options = read(_given(arguments))
+        made = Prepared(command(arguments.operands), options, terminal=terminal)
+        config, process = made.config, made.process
+    if line := elsewhere(options):
+        report(arguments, "warning", line)
     learning = None
     if arguments.seccomp_learn and not arguments.plan:
         from .learn import Learning
@@ -54,7 +53,8 @@ def main(arguments: Arguments) -> int:
     from .foreground import run_in_foreground
     from .launch import tracing
 
-    with create(arguments.root, name, config) as container:
+    options.root = arguments.root
+    with _Naming(), made.create(name) as container, made.explaining():
         status = run_in_foreground(
             container, process, terminal=terminal, trace=tracing(arguments), mortal=True
         )
@@ -63,19 +63,72 @@ def main(arguments: Arguments) -> int:
     return status
 
 
-def _pair(text: str) -> tuple[str, str]:
-    source, colon, inside = text.partition(":")
-    if not colon or not source or not inside:
-        raise ConfigError([Finding("--bind", f"not SRC:DST: {text!r}")])
-    return source, inside
+def _given(arguments: Arguments) -> dict[str, Any]:
+    given = {name: value for name in _AS_GIVEN if (value := getattr(arguments, name))}
+    for name in ("bind", "bind_try"):
+        given[name] = [_bind(name, text) for text in getattr(arguments, name)]
+    given["tmpfs"] = [_tmpfs(text) for text in arguments.tmpfs]
+    given["env"] = dict(_variable(text) for text in arguments.env)
+    given["rlimits"] = dict(_rlimit(text) for text in arguments.rlimit)
+    for name in ("cpus", "cpu_time"):
+        if text := getattr(arguments, name):
+            given[name] = _number(name, text)
+    given["landlock"] = _landlock(arguments.landlock)
+    return given
+
+
+class _Naming:
+    """A context that tells of errors by options of the command line, and not by keywords."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Error):
+            raise explained(error, _OPTIONS) from error.__cause__
+
+
+def _bind(name: str, text: str) -> tuple[str, ...]:
+    """SRC:DST, or SRC:DST:ro; a colon that is part of a path cannot be written."""
+    parts = text.split(":")
+    if len(parts) == 3 and parts[2] not in ("ro", "rw"):
+        raise ConfigError([Finding(name, f"neither ro nor rw: {parts[2]!r} in {text!r}")])
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigError([Finding(name, f"not SRC:DST or SRC:DST:ro: {text!r}")])
+    return tuple(parts)
+
+
+def _tmpfs(text: str) -> str | tuple[str, str]:
+    path, colon, size = text.partition(":")
+    return (path, size) if colon else path
 
 
 def _variable(text: str) -> tuple[str, str]:
     """NAME=VALUE, or NAME alone for what the caller has."""
     name, equals, value = text.partition("=")
     if not name:
-        raise ConfigError([Finding("--env", f"no name: {text!r}")])
+        raise ConfigError([Finding("env", f"no name: {text!r}")])
     return name, value if equals else os.environ.get(name, "")
+
+
+def _rlimit(text: str) -> tuple[str, Any]:
+    """NAME=SOFT or NAME=SOFT:HARD."""
+    name, equals, limits = text.partition("=")
+    if not name or not equals:
+        raise ConfigError([Finding("rlimits", f"not NAME=SOFT or NAME=SOFT:HARD: {text!r}")])
+    soft, colon, hard = limits.partition(":")
+    return name, (_limit(soft), _limit(hard)) if colon else _limit(soft)
+
+
+def _limit(text: str) -> str | int:
+    return -1 if text in ("-1", "unlimited", "infinity") else text
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError([Finding(name, f"not a number like 0.5: {text!r}")]) from None
 
 
 def _landlock(text: str) -> Landlock | None:
@@ -88,24 +141,3 @@ def _landlock(text: str) -> Landlock | None:
     landlock = read_landlock(text, findings, "--landlock")
     settle(findings, None)
     return landlock
-
-
-def _size(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise ConfigError([Finding("--memory", str(error))]) from None
-
-
-def _number(text: str) -> float:
-    if not text:
-        return 0
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < 1 << 20:
-        raise ConfigError([Finding("--cpus", f"not a number of CPUs like 0.5: {text!r}")])
-    return number

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
+from ..config.sizes import parse_size
 from ..errors import ConfigError, Error, Finding
 from ..life.container import load
 from ..loading.jsontext import loads
@@ -16,7 +17,6 @@ from ..loading.paths import contents
 from ..oci.load_resources import read_resources
 from ..oci.reader import Table, show
 from .log import report
-from .sizes import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

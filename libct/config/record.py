@@ -68,6 +68,20 @@ class RecordType(type):
         _RECORDS[name] = made
         return made
 
+    # What inspect.signature() and help() ask for: of the class itself.
+
+    @property
+    def __signature__(cls) -> object:
+        from .record_help import signature
+
+        return signature(cls)
+
+    @property
+    def __doc__(cls) -> str:  # type: ignore[override]
+        from .record_help import description
+
+        return description(cls)
+
 
 class Record(metaclass=RecordType):
     """A mutable value with named fields; the fields are those of the subclass.

@@ -12,7 +12,7 @@ import _signal
 import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
+from ..errors import ContainerDamaged, ContainerNotRunning, Error, Unsupported, note
 from ..syscalls import procfs
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
@@ -22,6 +22,7 @@ from .holdings import Holdings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..cgroups.manager import Manager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .directory import Held
     from .events import Events
     from .process import Process
+    from .state import State
 
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
@@ -179,6 +181,13 @@ class Container:
             state["annotations"] = annotations
         return state
 
+    def current_state(self) -> State:
+        """What there is of it on this host, as libcontainer's State (life/state.py)."""
+        from .state import current
+
+        self._has.refresh()
+        return current(self._has)
+
     def processes(self) -> list[int]:
         """The processes in the container, by their numbers in the caller's pid namespace."""
         manager = self.manager
@@ -310,6 +319,41 @@ class Container:
                     end(self._has, process._child, init=process.init)
             raise
 
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        python: str = "python3",
+        timeout: float | None = None,
+    ) -> Any:
+        """Call a function of Python in a further process of the container; returns its result.
+
+        function: one that the interpreter there finds by the names of its module and its own;
+            no lambda, and none that is defined in a function.
+        args: what pickle can send.  The result is None, bool, int, float, str, bytes, or a
+            list, tuple or dict of these.
+        python: the interpreter, looked up in PATH.
+        timeout: seconds; then it is killed.
+
+        Raises CallError for what was raised inside, TimeoutError, ConfigError for a function or
+        an argument that cannot be sent.
+        """
+        from .calling import Call
+        from .process import Process
+
+        with Call(function, args, {}, python) as call:
+            defaults = self.defaults
+            process = Process(
+                call.args,
+                env=defaults.env if defaults is not None else (),
+                cwd=defaults.cwd if defaults is not None else "/",
+                user=defaults.user if defaults is not None else "",
+                extra_files=call.extra_files,
+                init=False,
+            )
+            self.start(process)
+            return call.result(process, lambda: process.signal(_signal.SIGKILL), timeout=timeout)
+
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.
 
@@ -412,6 +456,10 @@ class Container:
         """Thaw them."""
         with deferred(), self._locked("resume"):
             self._has.needed_manager("resume").thaw()
+
+    def checkpoint(self, *_: object, **__: object) -> None:
+        """Not supported yet: Unsupported; the container is as it was."""
+        raise Unsupported("checkpoint: not supported yet: libct does not drive CRIU")
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources, all of them or none.

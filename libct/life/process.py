@@ -8,15 +8,17 @@ import fcntl
 import posix
 import select
 
-from ..errors import Error
+from ..errors import Error, Finding
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed, deferred
 from ..syscalls.process import pidfd_exit_status, pidfd_send_signal
+from . import arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
     from typing import Protocol
 
     from ..config import Capabilities, CPUAffinity, IOPriority, ProcessDefaults, Rlimit, Scheduler
@@ -63,9 +65,9 @@ class Process:
     """A process to run in a container, once; after that, the handle of it.
 
     args: the command and its arguments; looked up in PATH of env.
-    env: NAME=VALUE strings; the last of a name counts.  HOME is added.
+    env: NAME=VALUE strings, of which the last of a name counts, or a mapping.  HOME is added.
     cwd: in the container; made when missing.
-    user: "name", "uid", "uid:gid" or "name:group", of the container's
+    user: a number, "name", "uid", "uid:gid" or "name:group", of the container's
         /etc/passwd and /etc/group; a number is always an id.  "" is root.
     additional_groups: ids or names.
     stdin, stdout, stderr: a descriptor, an object with fileno(), or None for
@@ -81,7 +83,8 @@ class Process:
         libct.seccomp.notifications.serve().
     console_width, console_height: of the terminal, in characters; 0 leaves it.
     console_onlcr: the terminal makes \\r\\n of the \\n that is written, as a new one does.
-    capabilities ... umask: where given, instead of the container's.
+    capabilities ... umask: where given, instead of the container's.  rlimits may be a mapping
+        of names to limits: {"NOFILE": 1024, "CPU": (10, 20)}, soft and hard.
     cpu_affinity: of a further process: the CPUs that it runs on before it enters the
         control groups, and after that.
     reset_affinity: run on all CPUs that the control groups allow; else on those of them
@@ -89,18 +92,19 @@ class Process:
     sub_cgroup_paths: of a further process, control groups below the
         container's that it is to be in: controller -> relative path, with
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
-    init: the first process of the container; else a further one.
+    init: the first process of the container, or a further one; None: the first one in a
+        container that has had none.
 
     own_env: those of env that no other process is to have.
     """
 
     def __init__(
         self,
-        args: Sequence[str],
+        args: Sequence[str | PathLike[str]],
         *,
-        env: Sequence[str] = (),
-        cwd: str = "/",
-        user: str = "",
+        env: Sequence[str] | Mapping[str, str] = (),
+        cwd: str | PathLike[str] = "/",
+        user: str | int = "",
         additional_groups: Sequence[int | str] = (),
         stdin: HasFileno | int | None = None,
         stdout: HasFileno | int | None = None,
@@ -117,30 +121,41 @@ class Process:
         apparmor_profile: str = "",
         label: str = "",
         no_new_privileges: bool | None = None,
-        rlimits: Sequence[Rlimit] = (),
+        rlimits: Sequence[Rlimit] | Mapping[str, int | tuple[int, int]] = (),
         scheduler: Scheduler | None = None,
         io_priority: IOPriority | None = None,
         cpu_affinity: CPUAffinity | None = None,
         reset_affinity: bool = False,
         umask: int | None = None,
         sub_cgroup_paths: Mapping[str, str] | None = None,
-        init: bool = False,
+        init: bool | None = None,
     ) -> None:
-        self.args, self.env, self.cwd = list(args), list(env), cwd or "/"
-        self.user, self.additional_groups = user, list(additional_groups)
+        wrong: list[Finding] = []
+        self.args, self.env = (
+            arguments.texts("args", args, wrong),
+            arguments.environment(env, wrong),
+        )
+        self.cwd, self.user = arguments.text("cwd", cwd, wrong) or "/", arguments.user(user, wrong)
+        self.additional_groups = arguments.groups(additional_groups, wrong)
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
-        self.extra_files = list(extra_files)
+        arguments.streams({"stdin": stdin, "stdout": stdout, "stderr": stderr}, wrong)
+        self.extra_files = arguments.extra_files(extra_files, wrong)
         self.terminal, self.console_socket = terminal, console_socket
         self.pidfd_socket, self.notify = pidfd_socket, notify
         self.console_width, self.console_height = console_width, console_height
         self.console_onlcr = console_onlcr
-        self.capabilities, self.rlimits = capabilities, list(rlimits)
+        self.capabilities, self.rlimits = capabilities, arguments.rlimits(rlimits, wrong)
         self.apparmor_profile, self.label = apparmor_profile, label
         self.no_new_privileges, self.umask = no_new_privileges, umask
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
         self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init = init
+        given = {"terminal": terminal, "init": init, "reset_affinity": reset_affinity}
+        arguments.flags({**given, "no_new_privileges": no_new_privileges}, wrong)
+        arguments.numbers({"umask": umask, "console_width": console_width}, wrong)
+        arguments.numbers({"console_height": console_height}, wrong)
+        arguments.refuse(wrong)
         self.own_env: list[str] = []
         self._child: Child | None = None
 

@@ -57,6 +57,8 @@ def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bo
     procfs.require_own_children()
     fill_standard_streams()
     reap_ended(holdings.children())
+    if process.init is None:  # the first process of a container is its first, said or not
+        process.init = holdings.refresh().status == CREATING
     if process.init:
         _warn(holdings, check_process(holdings.record.config, process))
         # With something to be done between the start and the command, or after that.

@@ -26,6 +26,7 @@ from ..config import (
     Namespace,
     Network,
     Resources,
+    Rlimit,
 )
 from ..config.mount import RecAttr
 from ..config.mount_flags import (
@@ -40,13 +41,19 @@ from ..config.mount_flags import (
 )
 from ..errors import ConfigError, Finding
 from ..life.process import Process
+from ..syscalls.constants import RLIMITS
+from .failures import Explaining
+from .options import command, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ..config import Landlock
+    from typing_extensions import Unpack
+
     from ..config.seccomp import Seccomp
+    from ..life.container import Container
+    from .options import Given, Options
 
 # Enough for root to work with files of other users and with services; nothing
 # that reaches beyond the sandbox.
@@ -80,73 +87,70 @@ _DEVICES = (("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)
 
 
 def sandbox(
-    args: Sequence[str],
-    *,
-    ro: Sequence[str] = (),
-    rw: Sequence[str] = (),
-    bind: Sequence[tuple[str, str]] = (),
-    overlay: bool = False,
-    home: bool = False,
-    net: str = "none",
-    env: Mapping[str, str] | None = None,
-    cwd: str = "",
-    user: str = "",
-    hostname: str = "sandbox",
-    memory: int = 0,
-    pids: int = 0,
-    cpus: float = 0,
-    keep_caps: bool = False,
-    seccomp: Seccomp | str = "default",
-    landlock: Landlock | None = None,
-    terminal: bool = False,
+    args: Sequence[str], *, terminal: bool = False, **given: Unpack[Given]
 ) -> tuple[Config, Process]:
     """The configuration and the first process of a sandbox that runs args.
 
-    ro, rw: host paths to see, or to write to, at the same place.
-    bind: (host path, path inside), writable.
-    overlay: / is writable, and what is written is lost at the end.
-    home: the home directory is the host's, read-only, instead of an empty one.
-    net: "none" (a loopback device alone) or "host".
-    env: added to the few variables that come from the caller.
-    cwd: "" is the caller's directory, where the sandbox has it, or else /.
-    user: as of Process; "" is the caller.  An ordinary user is the one
-        user there is, whatever id he takes.
-    memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
-    keep_caps: the caller's capabilities stay as they are.
-    seccomp: which system calls may be made: by "default" libct's own profile, with
-        what the capabilities allow; "unconfined" is all; a path is that of a file
-        with an engine's profile, or with a configuration that has one.
-    landlock: what it may do with the files that it sees, and with TCP.
+    given: the options (options.py).  terminal: as of Process.
 
     Raises ConfigError for a path that does not exist and the like.
     """
-    findings = _findings(ro, rw, bind, net, memory, pids, cpus)
-    if findings:
-        raise ConfigError(findings)
+    made = Prepared(command(args), read(given), terminal=terminal)
+    return made.config, made.process
+
+
+class Prepared:
+    """The same by options that have been read.
+
+    origins: which option a place of the configuration comes from (failures.py).
+    """
+
+    def __init__(self, args: Sequence[str], options: Options, *, terminal: bool = False) -> None:
+        self.options = options
+        self.origins: dict[str, str] = {}
+        self.config, self.process = _prepared(args, options, self.origins, terminal=terminal)
+
+    def create(self, name: str) -> Container:
+        """The container; it is to be removed by whoever calls this, by force."""
+        from ..life.creating import create
+
+        with self.explaining():
+            made = create(self.options.root, name, self.config, process=self.process)
+        made.keeps_status = False
+        return made
+
+    def explaining(self) -> Explaining:
+        """A context that tells of errors by the options."""
+        return Explaining(self.origins)
+
+
+def _prepared(
+    args: Sequence[str], options: Options, origins: dict[str, str], *, terminal: bool
+) -> tuple[Config, Process]:
+    binds = _binds(options)
     euid, egid = os.geteuid(), os.getegid()
     ordinary = euid != 0
-    uid, gid = _ids(user, euid, egid) if ordinary else (0, 0)
-    home_path = _home()
-    hidden = ["/tmp", "/run"] + ([home_path] if home_path and not home else [])
-    shared = [*ro, *rw, *(inside for _, inside in bind)]
+    uid, gid = _ids(options.user, euid, egid) if ordinary else (0, 0)
+    home = _home()
+    cwd, shown = _directory(options, [inside for _, _, inside, _ in binds])
 
     config = Config(
         rootfs="/",
-        rootfs_view="overlay" if overlay else "read-only",
-        readonlyfs=not overlay,
-        hostname=hostname,
+        rootfs_view="overlay" if options.overlay else "read-only",
+        readonlyfs=not options.overlay,
+        hostname=options.hostname,
         namespaces=[Namespace(kind) for kind in (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWCGROUP)],
-        mounts=_mounts(home_path if not home else "", (uid, gid), net, ordinary=ordinary),
+        mounts=_mounts("" if options.home else home, (uid, gid), options.net, ordinary=ordinary),
         devices=[Device(f"/dev/{name}", "c", 1, minor) for name, minor in _DEVICES]
         + [Device("/dev/tty", "c", 5, 0)],
         mask_paths=list(_MASKED),
         readonly_paths=list(_READ_ONLY),
         no_new_privileges=True,
-        capabilities=_capabilities(keep=keep_caps),
+        capabilities=_capabilities(keep=options.keep_caps),
         labels=["libct.sandbox=1"],
-        landlock=landlock,
+        landlock=options.landlock,
     )
-    if net == "none":
+    if options.net == "none":
         config.namespaces.append(Namespace(NEWNET))
         config.networks = [Network(type="loopback")]
     if ordinary:
@@ -154,69 +158,62 @@ def sandbox(
         config.uid_mappings = [IDMap(uid, euid, 1)]
         config.gid_mappings = [IDMap(gid, egid, 1)]
         config.rootless_euid = config.rootless_cgroups = True
-    config.mounts += [_bind(path, path, read_only=True) for path in _absolute(ro)]
-    config.mounts += [_bind(path, path, read_only=False) for path in _absolute(rw)]
-    config.mounts += [_bind(source, inside, read_only=False) for source, inside in bind]
-    config.seccomp = _filter(seccomp, config.capabilities)
-    if memory or pids or cpus:
+    first = len(config.mounts)
+    config.mounts += [_memory(path, size) for path, size in options.tmpfs]
+    # Before what was asked for, which may be in there.
+    config.mounts += [_bind(cwd, cwd, True)] if shown else []
+    config.mounts += [_bind(*bind[1:]) for bind in binds]
+    names = ["tmpfs"] * len(options.tmpfs) + ["cwd"] * shown + [name for name, *_ in binds]
+    origins.update((f"mounts[{number}]", name) for number, name in enumerate(names, first))
+    config.seccomp = _filter(options.seccomp, config.capabilities)
+    if options.memory or options.pids or options.cpus:
         config.cgroups = Cgroup(
             rootless=ordinary,
             resources=Resources(
-                memory=memory,
-                memory_swap=memory,
+                memory=options.memory,
+                memory_swap=options.memory,
                 # A sandbox that has lost one of its processes would go on as half of it.
-                memory_oom_group=True if memory else None,
-                pids_limit=pids or None,
-                cpu_quota=int(cpus * _CPU_PERIOD),
-                cpu_period=_CPU_PERIOD if cpus else 0,
+                memory_oom_group=True if options.memory else None,
+                pids_limit=options.pids or None,
+                cpu_quota=int(options.cpus * _CPU_PERIOD),
+                cpu_period=_CPU_PERIOD if options.cpus else 0,
             ),
         )
     process = Process(
         args,
-        env=_environment(env or {}, home_path or "/"),
-        cwd=cwd or _directory(hidden, shared),
-        user=f"{uid}:{gid}" if ordinary else user,
+        env=_environment(options, home or "/"),
+        cwd=cwd,
+        user=f"{uid}:{gid}" if ordinary else options.user,
+        rlimits=_rlimits(options),
         terminal=terminal,
         init=True,
     )
     return config, process
 
 
-def _findings(
-    ro: Sequence[str],
-    rw: Sequence[str],
-    bind: Sequence[tuple[str, str]],
-    net: str,
-    memory: int,
-    pids: int,
-    cpus: float,
-) -> list[Finding]:
-    found = []
-    for option, paths in (("--ro", ro), ("--rw", rw), ("--bind", [source for source, _ in bind])):
-        found += [
-            Finding(option, f"no such file or directory: {path!r}")
-            for path in paths
-            if not os.path.exists(path)
-        ]
-    found += [
-        Finding("--bind", f"not absolute: {inside!r}")
-        for _, inside in bind
-        if not inside.startswith("/")
-    ]
-    found += [
-        Finding(option, "/ cannot be bound, only what is below it")
-        for option, paths in (
-            ("--ro", ro),
-            ("--rw", rw),
-            ("--bind", [inside for _, inside in bind]),
-        )
-        if any(os.path.normpath(path) == "/" for path in paths)
-    ]
-    if net not in ("none", "host"):
-        found.append(Finding("--net", f"neither none nor host: {net!r}"))
-    for option, number in (("--memory", memory), ("--pids", pids), ("--cpus", cpus)):
-        if number < 0:
-            found.append(Finding(option, f"negative: {number}"))
+def _binds(options: Options) -> list[tuple[str, str, str, bool]]:
+    """Option, host path, path inside, and whether it is read-only, of all that is shown.
+
+    Raises ConfigError for what is not there, or cannot be.
+    """
+    found: list[tuple[str, str, str, bool]] = []
+    findings = []
+    for name in ("ro", "ro_try", "rw", "rw_try", "bind", "bind_try"):
+        given = getattr(options, name)
+        if not name.startswith("bind"):
+            given = [(path, path, name.startswith("ro")) for path in given]
+        for source, inside, read_only in given:
+            if os.path.normpath(inside) == "/":
+                findings.append(Finding(name, "/ cannot be bound, only what is below it"))
+            elif os.path.exists(source):
+                found.append((name, source, inside, read_only))
+            elif not name.endswith("_try"):
+                findings.append(Finding(name, f"no such file or directory: {source!r}"))
+    for path, _ in options.tmpfs:
+        if os.path.normpath(path) == "/":
+            findings.append(Finding("tmpfs", "/ cannot be covered, only what is below it"))
+    if findings:
+        raise ConfigError(findings)
     return found
 
 
@@ -228,7 +225,7 @@ def _ids(user: str, euid: int, egid: int) -> tuple[int, int]:
     if name == "root":
         name = "0"
     if not name.isdecimal() or (group and not group.isdecimal()):
-        raise ConfigError([Finding("--user", f"an ordinary user gives numbers, or root: {user!r}")])
+        raise ConfigError([Finding("user", f"an ordinary user gives numbers, or root: {user!r}")])
     return int(name), int(group) if group else (0 if name == "0" else egid)
 
 
@@ -266,18 +263,30 @@ def _mounts(home: str, owner: tuple[int, int], net: str, *, ordinary: bool) -> l
     return mounts
 
 
-def _bind(source: str, inside: str, *, read_only: bool) -> Mount:
+def _memory(path: str, size: int) -> Mount:
+    data = "mode=1777" + (f",size={size}" if size else "")
+    return Mount(path, "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, data=data)
+
+
+def _bind(source: str, inside: str, read_only: bool) -> Mount:
     return Mount(
         inside,
-        os.path.abspath(source),
+        source,
         "bind",
         MS_BIND | MS_REC,
         rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0) if read_only else None,
     )
 
 
-def _absolute(paths: Sequence[str]) -> list[str]:
-    return [os.path.abspath(path) for path in paths]
+def _rlimits(options: Options) -> list[Rlimit]:
+    limits = dict(options.rlimits)
+    if options.cpu_time:
+        # At the first one SIGXCPU, which ends a program that does not handle it.
+        limits["RLIMIT_CPU"] = options.cpu_time, options.cpu_time + 1
+    return [
+        Rlimit(RLIMITS[name], hard=hard % (1 << 64), soft=soft % (1 << 64))
+        for name, (soft, hard) in limits.items()
+    ]
 
 
 def _capabilities(*, keep: bool) -> Capabilities:
@@ -302,7 +311,7 @@ def _filter(asked: Seccomp | str, capabilities: Capabilities | None) -> Seccomp 
         machine = here()
     except ValueError as error:
         advice = "--seccomp unconfined does without a filter"
-        raise ConfigError([Finding("--seccomp", f"{error} ({advice})")]) from None
+        raise ConfigError([Finding("seccomp", f"{error} ({advice})")]) from None
     if asked == "default":
         from ..seccomp.default import default_profile
 
@@ -311,29 +320,56 @@ def _filter(asked: Seccomp | str, capabilities: Capabilities | None) -> Seccomp 
 
     found = read_profile(asked, Circumstances(machine, has)).seccomp
     if found is None:
-        raise ConfigError([Finding("--seccomp", f"{asked!r} has no linux.seccomp")])
+        raise ConfigError([Finding("seccomp", f"{asked!r} has no linux.seccomp")])
     return found
 
 
-def _environment(given: Mapping[str, str], home: str) -> list[str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in ENVIRONMENT or name.startswith("LC_")
-    }
+def _environment(options: Options, home: str) -> list[str]:
+    kept = {}
+    if not options.clear_env:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if (name in ENVIRONMENT or name.startswith("LC_")) and name not in options.unset
+        }
     kept.update(HOME=home)
-    kept.update(given)
+    kept.update(options.env)
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     return [f"{name}={value}" for name, value in kept.items()]
 
 
-def _directory(hidden: list[str], shared: Sequence[str]) -> str:
-    """The caller's directory, unless the sandbox hides it."""
+def hidden_paths(options: Options) -> list[str]:
+    """What the sandbox has of its own in the place of the host's."""
+    home = _home()
+    return ["/tmp", "/run"] + ([home] if home and not options.home else [])
 
-    def covers(path: str) -> bool:
-        return here == path or here.startswith(path.rstrip("/") + "/")
 
+def elsewhere(options: Options) -> str:
+    """Why the command does not start in the caller's directory, in a line; "" where it does."""
+    directory, _ = _directory(options, [bind[2] for bind in _binds(options)])
     here = os.getcwd()
-    if any(covers(os.path.abspath(path)) for path in shared):
-        return here
-    return "/" if any(covers(path) for path in hidden) else here
+    if options.cwd or directory == here:
+        return ""
+    return f"{here!r} is not shown in the sandbox (--rw . shows it): starting in {directory!r}"
+
+
+def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
+    """Where the command starts, and whether that is to be shown, read-only.
+
+    In the caller's directory, unless the sandbox hides that as a whole: it has an empty one
+    in its place then, the home directory, if there is one.
+    """
+    here = os.getcwd()
+    if options.cwd:
+        return options.cwd, False
+    hidden = hidden_paths(options)
+    if _is_below(here, shared) or not _is_below(here, hidden):
+        return here, False
+    if here not in hidden and not any(_is_below(path, [here]) for path in hidden):
+        return here, True
+    return _home() or "/", False
+
+
+def _is_below(path: str, others: Sequence[str]) -> bool:
+    """Whether it is one of the others, or in one."""
+    return any(path == other or path.startswith(other.rstrip("/") + "/") for other in others)

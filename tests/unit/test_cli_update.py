@@ -6,11 +6,11 @@ import pytest
 
 from libct.cli.commands import COMMANDS, GLOBAL_OPTIONS
 from libct.cli.options import Arguments, parse
-from libct.cli.sizes import parse_size
 from libct.cli.update import _boolean, _from_options, _renamed, problems, updated
 from libct.config.cgroup import Cgroup, Resources
 from libct.config.device import DeviceRule
 from libct.config.facts import HostFacts
+from libct.config.sizes import parse_size
 from libct.errors import Finding
 from libct.oci.load_resources import read_resources
 from libct.oci.reader import Table

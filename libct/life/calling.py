@@ -1,0 +1,258 @@
+"""Calling a function of Python in a container: what travels there, and what comes back.
+
+The function travels by the names of its module and its own, as with multiprocessing's "spawn";
+its arguments by pickle, towards the inside alone.  What comes back is read with the suspicion
+that whatever comes from inside deserves: it is JSON of a few types, up to a size, and neither
+pickle nor marshal, which could be made to run code here.
+
+The program that runs inside is _PROGRAM.  It is passed on a command line, needs no file of
+libct there, and works with any Python from 3.6 on.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+from ..errors import CallError, ConfigError, Finding
+from ..syscalls.memfd import data_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .process import Process
+
+LARGEST = 16 << 20  # bytes of a result
+_ARGUMENTS, _RESULT = 3, 4  # descriptors inside
+
+_PROGRAM = r"""
+import base64, importlib, json, os, pickle, runpy, sys, traceback, types
+
+def plain(value):
+    kind = type(value)
+    if value is None or kind in (bool, str, float):
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else {"int": hex(value)}
+    if kind is bytes:
+        return {"bytes": base64.b64encode(value).decode()}
+    if kind is list:
+        return [plain(one) for one in value]
+    if kind is tuple:
+        return {"tuple": [plain(one) for one in value]}
+    if kind is dict:
+        return {"dict": [[plain(key), plain(one)] for key, one in value.items()]}
+    raise TypeError("a result is None, bool, int, float, str, bytes, list, tuple or dict, not "
+                    + kind.__name__)
+
+def called():
+    with open(3, "rb") as file:
+        path, main, function, arguments = pickle.load(file)
+        sys.path[:] = path
+        sys.argv[:] = [""]
+        if main is not None:
+            kind, place = main
+            module = types.ModuleType("__mp_main__")
+            run = runpy.run_module if kind == "module" else runpy.run_path
+            module.__dict__.update(run(place, run_name="__mp_main__"))
+            sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+        found = importlib.import_module(function[0])
+        for name in function[1].split("."):
+            found = getattr(found, name)
+        args, kwargs = pickle.loads(arguments)
+    return found(*args, **kwargs)
+
+try:
+    answer = {"result": plain(called())}
+    text = json.dumps(answer)
+except BaseException as error:
+    text = json.dumps({"error": [type(error).__name__, str(error)[:65536],
+                                 traceback.format_exc()[-65536:]]})
+try:
+    sys.stdout.flush()
+    sys.stderr.flush()
+except Exception:
+    pass
+with open(4, "wb") as file:
+    file.write(text.encode())
+"""
+
+
+class Call:
+    """A call that is to be made.
+
+    args, extra_files: of the Process that makes it; python is the interpreter there.
+
+    Raises ConfigError for a function or arguments that cannot travel.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        python: str,
+    ) -> None:
+        payload = pickled(function, args, kwargs)
+        self.name = f"{function.__module__}.{function.__qualname__}()"
+        self.args = [python, "-c", _PROGRAM]
+        self._sent = data_file("libct-call")
+        try:
+            with open(self._sent, "wb", closefd=False) as file:
+                file.write(payload)
+            os.lseek(self._sent, 0, os.SEEK_SET)
+            self._reading, self._writing = os.pipe()
+        except BaseException:
+            os.close(self._sent)
+            raise
+        self.extra_files = [self._sent, self._writing]
+
+    def result(
+        self,
+        process: Process,
+        kill: Callable[[], None],
+        *,
+        timeout: float | None = None,
+        largest: int = LARGEST,
+    ) -> Any:
+        """What the function returns, in a process that has been started.
+
+        kill: ends it, when its time is over or its result too large.
+        timeout: seconds.  largest: bytes of a result.
+
+        Raises CallError for what was raised inside, TimeoutError.
+        """
+        os.close(self._writing)
+        self._writing = -1
+        data = self._read(process, kill, timeout, largest)
+        state = process.wait()
+        if len(data) > largest:
+            raise CallError("", f"the result of {self.name} is larger than {largest} bytes")
+        if not data:
+            how = f"by signal {state.signal}" if state.signal else f"with status {state.status}"
+            raise CallError("", f"{self.name} did not return: its process ended {how}")
+        return self._answer(data)
+
+    def close(self) -> None:
+        for fd in (self._sent, self._reading, self._writing):
+            if fd >= 0:
+                os.close(fd)
+
+    def __enter__(self) -> Call:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(
+        self, process: Process, kill: Callable[[], None], timeout: float | None, largest: int
+    ) -> bytes:
+        """All that comes, up to a byte more than largest; the process is killed for more."""
+        end = None if timeout is None else time.monotonic() + timeout
+        pieces: list[bytes] = []
+        size = 0
+        poll = select.poll()
+        poll.register(self._reading, select.POLLIN)
+        while size <= largest:
+            left = None if end is None else (end - time.monotonic()) * 1000
+            if left is not None and (left <= 0 or not poll.poll(left)):
+                kill()
+                process.wait()
+                raise TimeoutError(f"{self.name} took longer than {timeout} seconds")
+            piece = os.read(self._reading, min(65536, largest + 1 - size))
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+        kill()
+        return b"".join(pieces)
+
+    def _answer(self, data: bytes) -> Any:
+        import json
+
+        try:
+            answer = json.loads(data, parse_int=_number)
+            if "error" in answer:
+                kind, message, traceback = map(str, answer["error"])
+                raise CallError(kind, message, traceback)
+            return _value(answer["result"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise CallError("", f"what came back of {self.name} is no result: {error}") from None
+
+
+def pickled(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """What the program inside reads from descriptor 3."""
+    import pickle
+
+    module, name = _names(function)
+    path = [os.path.abspath(one or ".") for one in sys.path]
+    try:
+        arguments = pickle.dumps((args, kwargs))
+    except Exception as error:
+        text = f"an argument cannot be sent: {type(error).__name__}: {error}"
+        raise ConfigError([Finding("args", text)]) from error
+    main = _main() if module == "__main__" or b"__main__" in arguments else None
+    return pickle.dumps((path, main, (module, name), arguments))
+
+
+def _names(function: Any) -> tuple[str, str]:
+    """The module and the qualified name of a function that can be found by these."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    text = ""
+    if not callable(function) or not module or not name:
+        text = f"not a function of a module: {function!r}"
+    elif "<lambda>" in name:
+        text = "a lambda cannot be found by its name: define a function in a module"
+    elif "<locals>" in name:
+        text = f"{name} is defined in a function, so it cannot be found by its name: move it out"
+    else:
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is None:
+            text = f"there is no {name} in the module {module}"
+    if text:
+        raise ConfigError([Finding("function", text)])
+    return str(module), str(name)
+
+
+def _main() -> tuple[str, str]:
+    """How the program that is run here is found inside: as a module, or as a file."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return "module", str(spec.name)
+    path = getattr(main, "__file__", None)
+    if not path or not os.path.exists(path):
+        text = "it is of a program that is in no file, as in an interactive session"
+        raise ConfigError([Finding("function", text)])
+    return "file", os.path.abspath(str(path))
+
+
+def _number(digits: str) -> int:
+    if len(digits) > 20:  # longer ones come as hexadecimal, which takes no time to read
+        raise ValueError("a number of too many digits")
+    return int(digits)
+
+
+def _value(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return [_value(one) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    ((kind, value),) = plain.items()
+    if kind == "int":
+        return int(value, 16)
+    if kind == "bytes":
+        import binascii
+
+        return binascii.a2b_base64(value)
+    if kind == "tuple":
+        return tuple(_value(one) for one in value)
+    if kind == "dict":
+        return {_value(key): _value(one) for key, one in value}
+    raise ValueError(f"unknown kind: {kind!r}")

@@ -1,0 +1,180 @@
+"""Sandbox: several commands in one container."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ..errors import ConfigError, Error, Finding
+from ..life.process import Process
+from .config import Prepared
+from .options import command, read
+from .popen import Popen, _removed, new_name
+from .running import _finished, _finished_async, _started, _streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from typing_extensions import Self, Unpack
+
+    from ..life.container import Container
+    from .options import Given, Path
+    from .results import CompletedProcess
+
+
+class Sandbox:
+    """A container that commands are run in, one after the other or at the same time.
+
+        with libct.Sandbox(rw=["build"], memory="1G") as box:
+            box.run(["make"], check=True)
+            box.run(["make", "test"], check=True)
+
+    They see the files that the others have left, and share the limits.  At the end of the
+    context, by close(), and with this program, all that runs in it is killed.
+
+    options: see libct.sandbox.options.Options.  env, cwd and user are those of commands that
+        have none of their own.
+    container: the libct.Container, for all else that can be done with one.
+    """
+
+    def __init__(self, **options: Unpack[Given]) -> None:
+        self._container: Container | None = None
+        # Process 1 waits to be started, which it never is, while others come and go.
+        made = Prepared(["/bin/sh"], read(options, type(self).__name__))
+        self._first = made.process
+        container = made.create(new_name())
+        try:
+            with made.explaining():
+                container.start(self._first, hold=True)
+        except BaseException as error:
+            _removed(container, error)
+            raise
+        self._container = container
+
+    @property
+    def container(self) -> Container:
+        if self._container is None:
+            raise Error("the sandbox has been closed")
+        return self._container
+
+    def popen(
+        self,
+        args: Sequence[Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = "",
+        user: str | int = "",
+        **streams: Any,
+    ) -> Popen:
+        """Start a command in it.
+
+        env: added to the sandbox's own.  cwd, user: as of the options.
+        streams: stdin, stdout, stderr, text, encoding, errors, bufsize, max_output of Popen.
+        """
+        container, process = self.container, self._process(args, env, cwd, user)
+        return Popen._inside(container, process, **streams)
+
+    def run(
+        self,
+        args: Sequence[Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = "",
+        user: str | int = "",
+        stdin: Any = None,
+        input: Any = None,  # noqa: A002  # subprocess's word
+        stdout: Any = None,
+        stderr: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        max_output: int | str | None = None,
+        **text: Any,
+    ) -> CompletedProcess:
+        """Run a command in it and wait for its end, as libct.run(); text: also as there.
+
+        usage is of the time alone: the rest is counted for the sandbox as a whole.
+        """
+        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+        how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
+        return _finished(self.popen(args, **how, **streams, **text), input, timeout, check)
+
+    async def run_async(
+        self,
+        args: Sequence[Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = "",
+        user: str | int = "",
+        stdin: Any = None,
+        input: Any = None,  # noqa: A002
+        stdout: Any = None,
+        stderr: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        max_output: int | str | None = None,
+        **text: Any,
+    ) -> CompletedProcess:
+        """run(), for asyncio.  When the task is cancelled, the command is killed."""
+        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+        how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
+        popen = await _started(lambda: self.popen(args, **how, **streams, **text))
+        return await _finished_async(popen, input, timeout, check)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        python: str = sys.executable,
+        timeout: float | None = None,
+    ) -> Any:
+        """Call a function of Python in it; see Container.call().
+
+        The interpreter and the modules are to be where the sandbox shows them.
+        """
+        return self.container.call(function, *args, python=python, timeout=timeout)
+
+    def close(self) -> None:
+        """Kill all that runs in it, and remove it; may be called again."""
+        container, self._container = self._container, None
+        if container is not None:
+            container.destroy(force=True)
+
+    def _process(
+        self, args: Any, env: Mapping[str, str] | None, cwd: Path, user: str | int
+    ) -> Process:
+        given: dict[str, Any] = {"env": env or {}, "cwd": cwd, "user": user}
+        asked = read({name: value for name, value in given.items() if value != ""}, "run")
+        first = self._first
+        if asked.user and os.geteuid() != 0:
+            advice = "an ordinary user's sandbox has one user: give it to Sandbox()"
+            raise ConfigError([Finding("user", advice)])
+        return Process(
+            command(args),
+            env=[*first.env, *(f"{name}={value}" for name, value in asked.env.items())],
+            cwd=asked.cwd or first.cwd,
+            user=asked.user or first.user,
+            rlimits=first.rlimits,
+            init=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        from .popen import _in_thread
+
+        await _in_thread(self.close)
+
+    def __del__(self) -> None:
+        if getattr(self, "_container", None) is not None:
+            self.close()

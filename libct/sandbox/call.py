@@ -1,0 +1,94 @@
+"""call(): a function of Python in a sandbox."""
+
+from __future__ import annotations
+
+import _signal
+import os
+import sys
+
+from ..life.calling import LARGEST, Call
+from .config import Prepared, hidden_paths
+from .options import read
+from .popen import new_name
+from .results import TimeoutExpired
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from typing_extensions import Unpack
+
+    from .options import Given
+
+
+def call(
+    function: Callable[..., Any],
+    *args: Any,
+    timeout: float | None = None,
+    max_result: int = LARGEST,
+    **options: Unpack[Given],
+) -> Any:
+    """Call a function of Python in a sandbox of its own, and return its result.
+
+        lines = libct.call(parse, "/data/upload.xml", ro=["/data"], memory="512M", timeout=5)
+
+    function: one that is found by the names of its module and its own: no lambda, and none
+        that is defined in a function.  Its module is imported inside, by this interpreter;
+        where modules and interpreter are in the home directory or /tmp, they are shown there.
+    args: what pickle can send.  The result is None, bool, int, float, str, bytes, or a list,
+        tuple or dict of these.
+    timeout: seconds; then it is killed, with all that it has started.
+    max_result: bytes.
+    options: of the sandbox; see libct.sandbox.options.Options.
+
+    Raises CallError for what was raised inside, TimeoutExpired, ConfigError for a function,
+    argument or option that is wrong.
+    """
+    asked = read(options, "call")
+    with Call(function, args, {}, sys.executable) as made:
+        asked.ro_try += _needed(function, hidden_paths(asked))
+        prepared = Prepared(made.args, asked)
+        process = prepared.process
+        process.extra_files = list(made.extra_files)
+        with prepared.create(new_name()) as container:
+            with prepared.explaining():
+                container.run(process)
+
+            def kill() -> None:
+                container.signal(_signal.SIGKILL)
+
+            try:
+                return made.result(process, kill, timeout=timeout, largest=max_result)
+            except TimeoutError:
+                assert timeout is not None
+                raise TimeoutExpired([made.name], timeout) from None
+
+
+def _needed(function: Any, hidden: list[str]) -> list[str]:
+    """Where the interpreter and its modules are, as far as the sandbox would hide it.
+
+    Of a directory that it hides as a whole, as a home directory with programs in it, the files
+    alone that are known to be needed.
+    """
+    found: list[str] = []
+    for path in _places(function):
+        place = os.path.realpath(path)
+        if not os.path.exists(place) or not any(_is_in(place, other) for other in hidden):
+            continue
+        if place not in hidden and not any(_is_in(other, place) for other in hidden):
+            found.append(place)
+    return [one for one in found if not any(_is_in(one, other) for other in found if one != other)]
+
+
+def _places(function: Any) -> Iterator[str]:
+    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable)
+    yield from sys.path
+    module = sys.modules.get(function.__module__)
+    for one in (module, sys.modules.get("__main__")):
+        if path := getattr(one, "__file__", None):
+            yield path
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,197 @@
+"""Functions of Python called in sandboxes and containers: what travels, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import libct
+from libct.life import calling
+
+from ..commands import CHECKOUT, libct_environment, run
+from ..needs import requires
+
+pytestmark = [requires("root", "overlay"), pytest.mark.usefixtures("nothing_left")]
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+def fail(message: str) -> None:
+    raise LookupError(message)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_politely() -> None:
+    raise SystemExit(3)
+
+
+def answer(data: bytes) -> None:
+    os.write(4, data)
+    os._exit(0)
+
+
+class Holder:
+    @staticmethod
+    def method(number: int) -> int:
+        return number + 1
+
+
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -(1 << 63),
+    1 << 200,
+    0.1,
+    float("inf"),
+    "text \0 \U0001f600 \udcff",
+    b"\0\xff",
+    [],
+    [1, [2, (3, [4])]],
+    (),
+    {"a": {1: (2,), None: b"x"}, (1, 2): [3]},
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_values_come_back_as_they_are(value: Any) -> None:
+    found = libct.call(echo, value, ro=[CHECKOUT])
+    assert found == value
+    assert repr(found) == repr(value)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, Path("/"), bytearray(b"x"), 1j, [object]], ids=repr)
+def test_other_values_do_not(value: Any) -> None:
+    with pytest.raises(libct.CallError, match="a result is None, bool, int, float, str, bytes"):
+        libct.call(echo, value, ro=[CHECKOUT])
+
+
+def test_what_is_raised_inside() -> None:
+    with pytest.raises(libct.CallError) as error:
+        libct.call(fail, "why")
+    assert (error.value.type, error.value.message) == ("LookupError", "why")
+    assert "in fail\n    raise LookupError(message)" in error.value.traceback
+    with pytest.raises(libct.CallError, match="SystemExit: 3"):
+        libct.call(exit_politely)
+
+
+def test_a_process_that_does_not_return() -> None:
+    with pytest.raises(libct.CallError, match="did not return: its process ended with status 5"):
+        libct.call(leave, 5)
+    with pytest.raises(libct.CallError, match="did not return: its process ended by signal 9"):
+        libct.call(kill)
+
+
+def test_a_method_is_found_by_its_qualified_name() -> None:
+    assert libct.call(Holder.method, 1) == 2
+
+
+def test_what_cannot_travel_is_refused() -> None:
+    def inner() -> None: ...
+
+    given: list[tuple[Any, str]] = [
+        (lambda: 1, "a lambda cannot be found by its name"),
+        (inner, "is defined in a function"),
+        (5, "not a function of a module"),
+    ]
+    for function, message in given:
+        with pytest.raises(libct.ConfigError, match=f"^function: .*{message}"):
+            libct.call(function)
+    with pytest.raises(libct.ConfigError, match=r"^args: an argument cannot be sent"):
+        libct.call(echo, lambda: 1)
+
+
+def test_a_time_limit() -> None:
+    began = time.monotonic()
+    with pytest.raises(libct.TimeoutExpired):
+        libct.call(time.sleep, 60, timeout=0.5)
+    assert time.monotonic() - began < 20
+
+
+def test_the_size_of_a_result_is_limited() -> None:
+    with pytest.raises(libct.CallError, match="is larger than 1000 bytes"):
+        libct.call(echo, "x" * 1000, max_result=1000)
+    assert libct.call(echo, "x" * 900, max_result=1000) == "x" * 900
+
+
+# What a hostile program could write in the place of the answer.
+HOSTILE = [
+    b"",
+    b"{",
+    b"[]",
+    b"5",
+    b"{}",
+    b'{"result": {"int": "x"}}',
+    b'{"result": {"pickle": "x"}}',
+    b'{"result": {"bytes": 5}}',
+    b'{"result": {"bytes": "\\ud800"}}',
+    b'{"result": {"dict": [[[], 1]]}}',
+    b'{"result": {"a": 1, "b": 2}}',
+    b'{"error": 5}',
+    b'{"error": ["a"]}',
+    b'{"result": ' + b"9" * 1_000_000 + b"}",
+    b'{"result": ' + b"[" * 1_000_000 + b"}",
+    b"\xff\xfe",
+    b"\0" * 100,
+]
+
+
+@pytest.mark.parametrize("data", HOSTILE, ids=lambda data: repr(data[:40]))
+def test_an_answer_that_is_none(data: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(libct.CallError):
+        libct.call(answer, data)
+    assert time.monotonic() - began < 20
+
+
+def test_a_deep_result_does_not_break_us() -> None:
+    with pytest.raises(libct.CallError):
+        libct.call(nested, 100_000)
+    calling._value(json.loads(json.dumps(nested(100))))
+
+
+def test_a_program_calls_its_own_functions(tmp_path: Path) -> None:
+    """Those of __main__, which is imported inside by another name; below /tmp, which is hidden."""
+    program = tmp_path / "program.py"
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    program.write_text(
+        "import libct, beside\n"
+        "class Box:\n"
+        "    def __init__(self, value): self.value = value\n"
+        "def open_box(box): return box.value, beside.WORD, __name__\n"
+        "if __name__ == '__main__':\n"
+        "    print(libct.call(open_box, Box(5)))\n"
+    )
+    done = run([sys.executable, program], env=libct_environment())
+    assert (done.stdout, done.stderr) == ("(5, 'beside', '__mp_main__')\n", "")
+
+
+def test_in_a_container() -> None:
+    with libct.Sandbox(ro=[CHECKOUT, sys.prefix, sys.base_prefix]) as box:
+        assert box.container.call(os.path.join, "a", "b", python=sys.executable) == "a/b"
+        assert box.call(os.getpid) > 1
+        with pytest.raises(TimeoutError):
+            box.call(time.sleep, 60, timeout=0.3)
