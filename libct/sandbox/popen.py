@@ -467,8 +467,9 @@ def _measure(usage: Usage, container: Container) -> int:
     if found.cpu_stats is not None and found.cpu_stats.cpu_usage is not None:
         times = found.cpu_stats.cpu_usage
         usage.user, usage.system = times.usage_in_usermode / 1e9, times.usage_in_kernelmode / 1e9
-    if found.memory_stats is not None:
-        usage.memory = found.memory_stats.usage.max_usage
+    peak = found.memory_stats.usage if found.memory_stats is not None else None
+    if peak is not None:
+        usage.memory = peak.max_usage
     if found.blkio_stats is not None:
         entries = found.blkio_stats.io_service_bytes_recursive
         usage.written = sum(one.value for one in entries if one.op.lower() == "write")
