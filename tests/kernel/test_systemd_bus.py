@@ -196,7 +196,7 @@ def test_a_unit_that_is_there_is_an_error_or_fine(bus: Bus) -> None:
 
 
 def test_another_s_word_on_a_job_is_not_believed(bus: Bus) -> None:
-    """Anybody on the system's bus may send a signal to anybody."""
+    """Anybody on the system's bus may send a signal to anybody, and with anything in it."""
     start("forged.scope")
 
 
@@ -440,6 +440,18 @@ def test_systemd_is_asked_at_its_private_socket_without_a_daemon(private: Bus, u
     assert caught.value.result == "failed"
     assert ("--user" in caught.value.hint) == user
     assert private.calls("Subscribe") == []
+
+
+def test_what_is_signalled_of_other_units_is_not_kept(private: Bus) -> None:
+    """Of a direct connection all hears all signals."""
+    limit = Limit(10)
+    with turn(user=True, limit=limit) as bus:
+        bus.watch_jobs("neighbour.scope", what="", limit=limit)
+        arguments = ("neighbour.scope", "replace", (), ())
+        signature = "ssa(sv)a(sa(sv))"
+        (job,) = bus.call("StartTransientUnit", signature, *arguments, what="", limit=limit)
+        assert bus.job_result(job, what="", limit=limit) == "done"
+        assert bus._jobs == {}
 
 
 def full(bus: Bus) -> list[socket.socket]:

@@ -80,6 +80,20 @@ MUTANTS = [
         (_BUS + "another_s_word_on_a_job_is_not_believed",),
     ),
     Mutant(
+        "a signal that is not as systemd's are is no error",
+        "cgroups/systemd/bus.py",
+        "len(values) == 4 and values[2] == self._watched",
+        "values[2] == self._watched",
+        (_BUS + "another_s_word_on_a_job_is_not_believed",),
+    ),
+    Mutant(
+        "a private socket's signals about other units are not kept",
+        "cgroups/systemd/bus.py",
+        "len(values) == 4 and values[2] == self._watched",
+        "len(values) == 4",
+        (_BUS + "what_is_signalled_of_other_units_is_not_kept",),
+    ),
+    Mutant(
         "the signals of jobs are asked for",
         "cgroups/systemd/bus.py",
         '        self.call("AddMatch", "s", _rule(unit), what=what, limit=limit, **there)\n',
@@ -138,8 +152,8 @@ MUTANTS = [
     Mutant(
         "a daemon that is too busy is tried again",
         "cgroups/systemd/bus.py",
-        "!= errno.EAGAIN or attempt",
-        "!= errno.ENOENT or attempt",
+        "_ATTEMPTS = 7",
+        "_ATTEMPTS = 1",
         (_BUS + "a_daemon_that_is_busy_is_tried_again",),
     ),
     Mutant(

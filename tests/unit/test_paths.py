@@ -53,3 +53,11 @@ def test_the_environment_is_that_of_os(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.environment("LIBCT_NO_SUCH") == ""
     monkeypatch.setenv("LIBCT_NO_SUCH", "now")
     assert paths.environment("LIBCT_NO_SUCH") == "now"
+
+
+def test_what_a_program_sets_in_its_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By os.environ, of which posix.environ knows nothing."""
+    monkeypatch.setenv("LIBCT_OF_A_TEST", "a\u00fc")
+    assert paths.environment("LIBCT_OF_A_TEST") == "a\u00fc"
+    monkeypatch.delenv("LIBCT_OF_A_TEST")
+    assert paths.environment("LIBCT_OF_A_TEST") == ""

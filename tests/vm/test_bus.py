@@ -117,6 +117,22 @@ def test_a_scope_lives_and_ends(way: str, sleeper: subprocess.Popen[bytes]) -> N
     units.stop_unit(name, user=False)
 
 
+def test_a_process_is_named_by_its_descriptor(way: str, sleeper: subprocess.Popen[bytes]) -> None:
+    """Alone, which older versions refuse."""
+    name = unique() + ".scope"
+    pidfd = os.pidfd_open(sleeper.pid)
+    try:
+        if units.manager_version(user=False) < 255:
+            with pytest.raises(SystemdError, match="PIDFDs"):
+                units.start_transient_unit(name, [], user=False, pidfd=pidfd)
+        else:
+            units.start_transient_unit(name, [], user=False, pidfd=pidfd)
+            assert f"/system.slice/{name}" in groups_of(sleeper.pid)
+            units.stop_unit(name, user=False)
+    finally:
+        os.close(pidfd)
+
+
 def test_a_unit_that_is_there(way: str, sleeper: subprocess.Popen[bytes]) -> None:
     name = unique() + ".scope"
     units.start_transient_unit(name, [], user=False, pid=sleeper.pid)

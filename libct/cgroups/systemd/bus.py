@@ -86,12 +86,13 @@ class Bus:
         """OSError: nobody is there, or does not let us in."""
         self.address, self.direct = address, direct
         self._bus: c_void_p | None = _dialled(address, direct)
+        self._watched = ""  # the unit whose jobs are signalled
         self._jobs: dict[tuple[str, str], str] = {}  # (sender, job) -> its result
         self._owner = ""  # who sent the last reply
         self._subscribed = False
         try:
             while not sd_bus.call("sd_bus_is_ready", self._bus):
-                if self._process() is None:
+                if not self._forget_next():
                     self._wait(limit, "connect to systemd")
         except BaseException:
             self.close()
@@ -105,7 +106,7 @@ class Bus:
     def alive(self) -> bool:
         """Whether it can be used; reads, and forgets, what has come meanwhile."""
         try:
-            while self._bus is not None and self._process() is not None:
+            while self._bus is not None and self._forget_next():
                 pass
         except OSError:
             self.close()
@@ -144,7 +145,7 @@ class Bus:
 
     def watch_jobs(self, unit: str, *, what: str, limit: Limit) -> None:
         """Have the ends of the unit's jobs signalled, from now on."""
-        self._jobs.clear()
+        self._watched = unit
         if self.direct:
             return  # all signals come that way
         there = {"destination": _DAEMON, "path": _DAEMON_PATH, "interface": _DAEMON}
@@ -156,6 +157,7 @@ class Bus:
 
     def forget_jobs(self, unit: str) -> None:
         """Undo watch_jobs()."""
+        self._watched = ""
         self._jobs.clear()
         if not self.direct:
             self._send_only(_DAEMON, _DAEMON_PATH, _DAEMON, "RemoveMatch", _rule(unit))
@@ -242,6 +244,13 @@ class Bus:
             return None
         return message
 
+    def _forget_next(self) -> bool:
+        """Do what is to be done, and drop a message that comes of it; whether there was any."""
+        message = self._process()
+        if message:
+            sd_bus.release(message)
+        return message is not None
+
     def _wait(self, limit: Limit, what: str) -> None:
         """Until something is to be done; SystemdError when the time is over."""
         left = limit.left()
@@ -273,8 +282,9 @@ class Bus:
             sd_bus.header(message, "interface"),
             sd_bus.header(message, "member"),
         ) == (MANAGER, "JobRemoved"):
-            _, job, _, result = sd_bus.read(message)
-            self._jobs[sd_bus.header(message, "sender"), job] = result
+            values = sd_bus.read(message)
+            if len(values) == 4 and values[2] == self._watched:
+                self._jobs[sd_bus.header(message, "sender"), values[1]] = values[3]
 
     def _failure(self, error: OSError, what: str) -> SystemdError:
         if error.errno in _GONE:

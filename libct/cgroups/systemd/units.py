@@ -71,6 +71,8 @@ def start_transient_unit(
     pid, pidfd: the first process of a scope, which cannot be without one; both name the same.  By
         the descriptor it cannot be mistaken for another; systemd knows that since 255.
     exist_ok: a unit that runs under this name already is fine, and stays as it is.
+
+    After a time-out the unit may still be started: stop_unit() puts an end to that.
     """
     what = f"start the unit {name!r}"
     given = list(properties)
