@@ -10,6 +10,7 @@ steps.py      making groups and limiting them: what performs the operations that
               plan/cgroups.py declares, as entry.py does
 entry.py      how a process gets into them
 files.py      how files of control groups are reached
+systemd/      units of systemd over D-Bus; loaded when systemd is asked for
 statistics/   what the container has used, as the files tell it
 devices/      access to device nodes; loaded when there are rules to apply, and
               may be left out of a vendored copy
