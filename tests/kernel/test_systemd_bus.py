@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.cgroups.systemd import bus as buses, units
-from libct.cgroups.systemd.bus import Limit, turn
+from libct.cgroups.systemd import connections, units
+from libct.cgroups.systemd.bus import Limit
+from libct.cgroups.systemd.connections import turn
 from libct.errors import SystemdError
 from libct.syscalls import sd_bus
 
@@ -49,7 +50,7 @@ def bus(shared: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", shared.address)
     shared.calls()
     yield shared
-    buses.disconnect()
+    connections.disconnect()
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def fragile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     """A bus that the test may break."""
     with Bus() as bus:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-        monkeypatch.setattr(buses, "_SYSTEM_PRIVATE", f"{bus.directory}/none")
+        monkeypatch.setattr(connections, "_SYSTEM_PRIVATE", f"{bus.directory}/none")
         yield bus
-        buses.disconnect()
+        connections.disconnect()
 
 
 def start(name: str, properties: Any = (), **how: Any) -> None:
@@ -426,9 +427,9 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(bus.directory))
         monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={bus.directory}/none")
-        monkeypatch.setattr(buses, "_SYSTEM_PRIVATE", str(bus.socket))
+        monkeypatch.setattr(connections, "_SYSTEM_PRIVATE", str(bus.socket))
         yield bus
-        buses.disconnect()
+        connections.disconnect()
 
 
 @pytest.mark.parametrize("user", [False, True])
@@ -480,7 +481,7 @@ def test_a_daemon_that_is_busy_is_tried_again(private: Bus) -> None:
     def leave() -> None:
         for client in held:
             client.close()
-        buses.disconnect()
+        connections.disconnect()
 
     timer = threading.Timer(0.5, leave)
     timer.start()
@@ -523,7 +524,7 @@ def test_no_library(bus: Bus, library: str) -> None:
     def body() -> str:
         sd_bus.LIBRARY = library
         sd_bus._functions.clear()
-        buses.disconnect()
+        connections.disconnect()
         return units.available(user=False)
 
     text = forked(body)
@@ -568,7 +569,7 @@ def test_and_finds_the_user_s_runtime_directory(monkeypatch: pytest.MonkeyPatch)
 
     def body() -> list[tuple[str, bool]]:
         os.setuid(0)  # which 1234 is outside
-        return buses.addresses(user=True)
+        return connections.addresses(user=True)
 
     found = in_namespaces(CLONE_NEWUSER, body, uid_map="0 1234 1", gid_map="0 1234 1")
     runtime = "unix:path=/run/user/1234"

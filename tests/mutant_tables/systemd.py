@@ -116,35 +116,35 @@ MUTANTS = [
     ),
     Mutant(
         "a turn that ends half-way closes the connection",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "        if error is not None and not replied:\n",
         "        if False:\n",
         (_BUS + "an_exception_of_a_handler_ends_it",),
     ),
     Mutant(
         "threads take turns",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "        if not lock.acquire(timeout=self._limit.left()):\n",
         "        if not lock.acquire(False) and False:\n",
         (_BUS + "a_thread_waits_for_its_turn_for_a_limited_time",),
     ),
     Mutant(
         "a fork does not use its parent's connection",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "_processes.setdefault(posix.getpid(), _Process())",
         "_processes.setdefault(0, _Process())",
         (_BUS + "a_fork_has_a_connection_of_its_own",),
     ),
     Mutant(
         "a connection that was closed meanwhile is dialled anew",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "(before != key or not bus.alive())",
         "before != key",
         (_BUS + "one_that_was_restarted_meanwhile_is_dialled_anew",),
     ),
     Mutant(
         "a connection to another bus is not used",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "(before != key or not bus.alive())",
         "not bus.alive()",
         (_BUS + "another_address_is_another_connection",),
@@ -158,7 +158,7 @@ MUTANTS = [
     ),
     Mutant(
         "an address that fails is not the last one",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         '            found.append((f"unix:path={_SYSTEM_PRIVATE}", True))\n',
         "            pass\n",
         (
@@ -168,7 +168,7 @@ MUTANTS = [
     ),
     Mutant(
         "root of a user namespace has the directory of who made it",
-        "cgroups/systemd/bus.py",
+        "cgroups/systemd/connections.py",
         "                    return outside + uid - inside\n",
         "                    return uid\n",
         (_BUS + "and_finds_the_user_s_runtime_directory",),

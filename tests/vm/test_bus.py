@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.cgroups.systemd import bus as buses, units
+from libct.cgroups.systemd import connections, units
 from libct.errors import SystemdError
 
 from ..support import (
@@ -41,7 +41,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     if request.param == "private socket":
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/no-such-bus")
     yield request.param
-    buses.disconnect()
+    connections.disconnect()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ Source: org.freedesktop.systemd1(5); runc's cgroup manager for the order of thin
 from __future__ import annotations
 
 from ...errors import SystemdError
-from .bus import MANAGER, SECONDS, SYSTEMD, Limit, turn
+from .bus import MANAGER, SECONDS, SYSTEMD, Limit
+from .connections import turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
