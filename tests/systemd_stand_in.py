@@ -167,12 +167,16 @@ class Systemd:
             self.removed(job, unit, "done")
         if kind == "forged":  # by somebody else on the bus, to the caller alone
             forger = connected(os.environ["STAND_IN_ADDRESS"])
-            self.removed(job, unit, "failed", bus=forger, to=sd_bus.header(message, "sender"))
+            sender = sd_bus.header(message, "sender")
+            self.removed(job, unit, "failed", bus=forger, to=sender)
+            self.signal("u", (1,), bus=forger, to=sender)
             while sd_bus.call("sd_bus_process", forger, None):
                 pass
             time.sleep(0.2)  # the daemon has to pass it on first
         if kind == "other":  # jobs, of the same unit
             self.removed(f"{job}0", unit, "failed")
+        if kind == "neighbour":  # has jobs, too
+            self.removed(f"{job}0", "another.scope", "failed")
         self.send(self.reply(message, "o", job))
         if kind == "latebusdies":
             sd_bus.call("sd_bus_process", self.bus, None)
@@ -182,13 +186,14 @@ class Systemd:
             self.removed(job, unit, detail if kind == "result" else "done")
         return None
 
-    def removed(
-        self, job: str, unit: str, result: str, bus: c_void_p | None = None, to: str = ""
-    ) -> None:
+    def removed(self, job: str, unit: str, result: str, **how: Any) -> None:
+        self.signal("uoss", (self.jobs, job, unit, result), **how)
+
+    def signal(self, kind: str, values: Any, bus: c_void_p | None = None, to: str = "") -> None:
         bus = bus or self.bus
         names = (name.encode() for name in (PATH, MANAGER, "JobRemoved"))
         made = sd_bus.made("sd_bus_message_new_signal", bus, None, *names)
-        sd_bus.append(made, "uoss", (self.jobs, job, unit, result))
+        sd_bus.append(made, kind, values)
         if to:
             _set_destination(made, to.encode())
         self.send(made, bus)

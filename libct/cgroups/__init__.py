@@ -12,6 +12,7 @@ steps.py      making groups: what performs the operations that plan/cgroups.py
 limiting.py   limiting them
 entry.py      how a process gets into them
 files.py      how files of control groups are reached
+systemd/      units of systemd over D-Bus; loaded when systemd is asked for
 statistics/   what the container has used, as the files tell it
 devices/      access to device nodes; loaded when there are rules to apply, and
               may be left out of a vendored copy

@@ -75,3 +75,11 @@ def test_the_contents_of_a_file_and_of_pipes(tmp_path: Path) -> None:
     assert paths.contents(f"/proc/self/fd/{writer.stdout.fileno()}", 100) == b"one\ntwo\n"
     assert writer.wait() == 0
     writer.stdout.close()
+
+
+def test_what_a_program_sets_in_its_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By os.environ, of which posix.environ knows nothing."""
+    monkeypatch.setenv("LIBCT_OF_A_TEST", "a\u00fc")
+    assert paths.environment("LIBCT_OF_A_TEST") == "a\u00fc"
+    monkeypatch.delenv("LIBCT_OF_A_TEST")
+    assert paths.environment("LIBCT_OF_A_TEST") == ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libct.cgroups.systemd import bus as buses, units
+from libct.cgroups.systemd import connections, units
 from libct.errors import SystemdError
 
 from ..support import (
@@ -41,7 +41,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     if request.param == "private socket":
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/no-such-bus")
     yield request.param
-    buses.disconnect()
+    connections.disconnect()
 
 
 @pytest.fixture
@@ -115,6 +115,22 @@ def test_a_scope_lives_and_ends(way: str, sleeper: subprocess.Popen[bytes]) -> N
     assert read("LoadState") == "not-found"
     assert read("ActiveState") == "inactive"
     units.stop_unit(name, user=False)
+
+
+def test_a_process_is_named_by_its_descriptor(way: str, sleeper: subprocess.Popen[bytes]) -> None:
+    """Alone, which older versions refuse."""
+    name = unique() + ".scope"
+    pidfd = os.pidfd_open(sleeper.pid)
+    try:
+        if units.manager_version(user=False) < 255:
+            with pytest.raises(SystemdError, match="PIDFDs"):
+                units.start_transient_unit(name, [], user=False, pidfd=pidfd)
+        else:
+            units.start_transient_unit(name, [], user=False, pidfd=pidfd)
+            assert f"/system.slice/{name}" in groups_of(sleeper.pid)
+            units.stop_unit(name, user=False)
+    finally:
+        os.close(pidfd)
 
 
 def test_a_unit_that_is_there(way: str, sleeper: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,8 @@ steps.py        what performs the operations that plan/systemd.py declares
 update.py       new limits for a unit that is there
 stopping.py     the end of a container's unit
 units.py        units: started, stopped, changed, looked at
-bus.py          the connection to systemd; its functions are in syscalls/sd_bus.py
+connections.py  which bus, and whose turn it is
+bus.py          a connection to systemd; its functions are in syscalls/sd_bus.py
 
 Nothing here is imported, and libsystemd is not loaded, unless a container's groups are systemd's.
 The drivers of the groups' files and these modules do not import each other.

@@ -1,26 +1,20 @@
-"""The connection to systemd: which bus, how long to wait, and what its errors mean.
-
-A process has one connection to the manager of the system and one to that of the user, made when
-they are first needed.  turn() gives a thread one of them, for as long as it needs it; who comes
-later waits.  Whatever goes wrong in a turn, but for an error that systemd replies with, closes the
-connection, and with it go late replies and signals.  A fork's connections are its own.
+"""A connection to systemd: calls, the ends of jobs, how long to wait, and what errors mean.
 
 Messages are sent and read by one loop (Bus.call, Bus.job_result) which measures the time
 by the clock, and not by sd_bus_call(3): a signal of the process interrupts nothing, and a
 signal on the bus that comes before the reply is not lost.
+
+Which bus that is, and who may use it when: connections.py.
 
 Source: org.freedesktop.systemd1(5), sd_bus_process(3), sd_bus_set_address(3).
 """
 
 from __future__ import annotations
 
-import _thread
 import errno
-import posix
 import time
 
 from ...errors import SystemdError
-from ...loading.paths import environment
 from ...syscalls import sd_bus
 from ...syscalls.c import byref, c_uint64, c_void_p
 
@@ -37,13 +31,11 @@ MANAGER_PATH = "/org/freedesktop/systemd1"
 _DAEMON = "org.freedesktop.DBus"
 _DAEMON_PATH = "/org/freedesktop/DBus"
 
-_SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
-_SYSTEM_PRIVATE = "/run/systemd/private"
 _ATTEMPTS = 7  # to connect, while the daemon is too busy to accept (EAGAIN)
 _FIRST_PAUSE = 0.01  # seconds before the second attempt; each next one is twice as long
 _GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN)
 
-_WITHOUT = "use --cgroup-manager cgroupfs to do without systemd"
+WITHOUT = "use --cgroup-manager cgroupfs to do without systemd"
 
 # What to do about errors that systemd or the daemon of the bus replies with.
 _ADVICE = {
@@ -53,8 +45,8 @@ _ADVICE = {
     f"{_DAEMON}.Error.InteractiveAuthorizationRequired": (
         "run as root, or have a polkit rule for org.freedesktop.systemd1.manage-units"
     ),
-    f"{_DAEMON}.Error.ServiceUnknown": f"no systemd is on this bus; {_WITHOUT}",
-    f"{_DAEMON}.Error.NameHasNoOwner": f"no systemd is on this bus; {_WITHOUT}",
+    f"{_DAEMON}.Error.ServiceUnknown": f"no systemd is on this bus; {WITHOUT}",
+    f"{_DAEMON}.Error.NameHasNoOwner": f"no systemd is on this bus; {WITHOUT}",
     f"{_DAEMON}.Error.NoReply": "systemd left the bus; try again",
     f"{_DAEMON}.Error.PropertyReadOnly": "this version of systemd may not know the property",
     f"{_DAEMON}.Error.UnknownProperty": "this version of systemd may not know the property",
@@ -86,12 +78,13 @@ class Bus:
         """OSError: nobody is there, or does not let us in."""
         self.address, self.direct = address, direct
         self._bus: c_void_p | None = _dialled(address, direct)
+        self._watched = ""  # the unit whose jobs are signalled
         self._jobs: dict[tuple[str, str], str] = {}  # (sender, job) -> its result
         self._owner = ""  # who sent the last reply
         self._subscribed = False
         try:
             while not sd_bus.call("sd_bus_is_ready", self._bus):
-                if self._process() is None:
+                if not self._forget_next():
                     self._wait(limit, "connect to systemd")
         except BaseException:
             self.close()
@@ -105,7 +98,7 @@ class Bus:
     def alive(self) -> bool:
         """Whether it can be used; reads, and forgets, what has come meanwhile."""
         try:
-            while self._bus is not None and self._process() is not None:
+            while self._bus is not None and self._forget_next():
                 pass
         except OSError:
             self.close()
@@ -144,7 +137,7 @@ class Bus:
 
     def watch_jobs(self, unit: str, *, what: str, limit: Limit) -> None:
         """Have the ends of the unit's jobs signalled, from now on."""
-        self._jobs.clear()
+        self._watched = unit
         if self.direct:
             return  # all signals come that way
         there = {"destination": _DAEMON, "path": _DAEMON_PATH, "interface": _DAEMON}
@@ -156,6 +149,7 @@ class Bus:
 
     def forget_jobs(self, unit: str) -> None:
         """Undo watch_jobs()."""
+        self._watched = ""
         self._jobs.clear()
         if not self.direct:
             self._send_only(_DAEMON, _DAEMON_PATH, _DAEMON, "RemoveMatch", _rule(unit))
@@ -242,6 +236,13 @@ class Bus:
             return None
         return message
 
+    def _forget_next(self) -> bool:
+        """Do what is to be done, and drop a message that comes of it; whether there was any."""
+        message = self._process()
+        if message:
+            sd_bus.release(message)
+        return message is not None
+
     def _wait(self, limit: Limit, what: str) -> None:
         """Until something is to be done; SystemdError when the time is over."""
         left = limit.left()
@@ -273,8 +274,9 @@ class Bus:
             sd_bus.header(message, "interface"),
             sd_bus.header(message, "member"),
         ) == (MANAGER, "JobRemoved"):
-            _, job, _, result = sd_bus.read(message)
-            self._jobs[sd_bus.header(message, "sender"), job] = result
+            values = sd_bus.read(message)
+            if len(values) == 4 and values[2] == self._watched:
+                self._jobs[sd_bus.header(message, "sender"), values[1]] = values[3]
 
     def _failure(self, error: OSError, what: str) -> SystemdError:
         if error.errno in _GONE:
@@ -311,138 +313,3 @@ def _dialled(address: str, direct: bool) -> c_void_p:
         time.sleep(pause)
         pause *= 2
     raise AssertionError
-
-
-# --- which one ---
-
-
-def addresses(*, user: bool) -> list[tuple[str, bool]]:
-    """Where systemd may be reached, best first: (address, whether it is systemd itself there).
-
-    The private socket of the system's manager answers root alone; it is there before, and without,
-    the daemon.
-    """
-    if not user:
-        found = [(environment("DBUS_SYSTEM_BUS_ADDRESS") or _SYSTEM_BUS, False)]
-        if posix.geteuid() == 0:
-            found.append((f"unix:path={_SYSTEM_PRIVATE}", True))
-        return found
-    runtime = environment("XDG_RUNTIME_DIR") or f"/run/user/{_outer_uid()}"
-    bus = environment("DBUS_SESSION_BUS_ADDRESS") or f"unix:path={_escaped(runtime)}/bus"
-    return [(bus, False), (f"unix:path={_escaped(runtime)}/systemd/private", True)]
-
-
-def _outer_uid() -> int:
-    """Our user, by the number that it has outside of our user namespace.
-
-    Inside it root has no /run/user/0, but the directory of who made the namespace.
-    """
-    uid = posix.geteuid()
-    try:
-        with open("/proc/self/uid_map", "rb") as maps:
-            for line in maps:
-                inside, outside, count = map(int, line.split())
-                if inside <= uid < inside + count:
-                    return outside + uid - inside
-    except OSError:
-        pass
-    return uid
-
-
-def _escaped(path: str) -> str:
-    """As a value in a D-Bus address."""
-    return "".join(
-        chr(byte) if _plain(byte) or byte in b"-_/.\\" else f"%{byte:02x}"
-        for byte in path.encode("utf-8", "surrogateescape")
-    )
-
-
-def _plain(byte: int) -> bool:
-    return byte < 128 and chr(byte).isalnum()
-
-
-def _connect(choices: Sequence[tuple[str, bool]], *, user: bool, limit: Limit) -> Bus:
-    try:
-        sd_bus.load()
-    except OSError as error:
-        raise SystemdError(
-            f"cannot load {sd_bus.LIBRARY}: {error}",
-            f"install libsystemd0 (systemd-libs, libsystemd), or {_WITHOUT}",
-        ) from None
-    problems = []
-    for address, direct in choices:
-        try:
-            return Bus(address, direct=direct, limit=limit)
-        except OSError as error:
-            problems.append(f"{address}: {posix.strerror(error.errno or 0)}")
-    manager = "systemd's user manager" if user else "systemd"
-    hint = (
-        "log in, or loginctl enable-linger, so that there is one, and set XDG_RUNTIME_DIR"
-        if user
-        else "it has to be process 1"
-    )
-    raise SystemdError(f"cannot reach {manager}: {', '.join(problems)}", f"{hint}; or {_WITHOUT}")
-
-
-# --- whose turn it is ---
-
-
-class _Process:
-    """The connections of one process, and who uses them."""
-
-    def __init__(self) -> None:
-        self.locks = {user: _thread.allocate_lock() for user in (False, True)}
-        self.buses: dict[bool, tuple[object, Bus]] = {}
-
-
-# By the process that they are of.  What a fork finds here of its parent is left alone: the lock may
-# be held by a thread that it does not have, and the connection is its parent's.
-_processes: dict[int, _Process] = {}
-
-
-class turn:  # a context manager
-    """with turn(user=False, limit=limit) as bus: the connection is this thread's meanwhile."""
-
-    def __init__(self, *, user: bool, limit: Limit) -> None:
-        self._user, self._limit = user, limit
-        self._process = _processes.setdefault(posix.getpid(), _Process())
-
-    def __enter__(self) -> Bus:
-        lock = self._process.locks[self._user]
-        if not lock.acquire(timeout=self._limit.left()):
-            raise SystemdError(
-                "cannot ask systemd: another thread has been asking it for"
-                f" {self._limit.seconds:g} seconds"
-            )
-        try:
-            return self._usable()
-        except BaseException:
-            lock.release()
-            raise
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        replied = isinstance(error, SystemdError) and (error.name or error.result)
-        if error is not None and not replied:
-            self._process.buses.pop(self._user)[1].close()
-        self._process.locks[self._user].release()
-
-    def _usable(self) -> Bus:
-        """The connection of before, if it still is what we would make."""
-        choices = addresses(user=self._user)
-        key = (choices, posix.geteuid())
-        before, bus = self._process.buses.pop(self._user, (None, None))
-        if bus is not None and (before != key or not bus.alive()):
-            bus.close()
-            bus = None
-        bus = bus or _connect(choices, user=self._user, limit=self._limit)
-        self._process.buses[self._user] = (key, bus)
-        return bus
-
-
-def disconnect() -> None:
-    """Close the connections of this process, once nobody uses them."""
-    process = _processes.get(posix.getpid())
-    for user, lock in process.locks.items() if process else ():
-        with lock:
-            for _, bus in [process.buses.pop(user)] if process and user in process.buses else ():
-                bus.close()

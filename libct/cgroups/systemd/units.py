@@ -13,7 +13,8 @@ Source: org.freedesktop.systemd1(5); runc's cgroup manager for the order of thin
 from __future__ import annotations
 
 from ...errors import SystemdError
-from .bus import MANAGER, SECONDS, SYSTEMD, Limit, turn
+from .bus import MANAGER, SECONDS, SYSTEMD, Limit
+from .connections import turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def start_transient_unit(
     pid, pidfd: the first process of a scope, which cannot be without one; both name the same.  By
         the descriptor it cannot be mistaken for another; systemd knows that since 255.
     exist_ok: a unit that runs under this name already is fine, and stays as it is.
+
+    After a time-out the unit may still be started: stop_unit() puts an end to that.
     """
     what = f"start the unit {name!r}"
     given = list(properties)
