@@ -22,31 +22,27 @@ if TYPE_CHECKING:
 
 
 def cgroup_write(context: Context, path: str, value: str, if_there: int = 0) -> None:
-    """Write a setting, line by line.  if_there: a file that is not there has nothing to be set."""
+    """Write a setting.  if_there: a file that is not there has nothing to be set."""
     try:
-        for line in value.split("\n"):
-            _write_line(context, path, line)
+        _write(context, path, value)
     except OSError as error:
         if not if_there or not isinstance(error, FileNotFoundError):
             raise _refined(path, error) from None
 
 
-def _write_line(context: Context, path: str, line: str) -> None:
+def _write(context: Context, path: str, line: str) -> None:
     """Write, and have context.values["written"] remember what was there: see perform.Change.
 
-    Nothing is written that the file has already.
+    Nothing is written then that the file says already.  A start remembers nothing: it
+    undoes the group itself.
     """
     written: list[tuple[str, list[str]]] | None = context.values.get("written")
-    if written is None:  # of a start, which undoes the group itself
-        return files.write(path, line or "\n")
-    text = _present(path)
-    if text is None:
-        return files.write(path, line or "\n")
-    if says(text, line):
-        return None
+    text = None if written is None else _present(path)
+    if text is not None and says(text, line):
+        return
     files.write(path, line or "\n")
-    written.append((path, former(split(path)[1], text, line)))
-    return None
+    if written is not None and text is not None:
+        written.append((path, former(split(path)[1], text, line)))
 
 
 def _present(path: str) -> str | None:

@@ -41,7 +41,7 @@ def cgroup_write_group(directory: str, settings: tuple[tuple[str, str, int], ...
     ]
 
 
-@operation("cgroups.limiting", "write {1[0][1]} to {0}/{1[0][0]}, or to what stands for it")
+@operation("cgroups.limiting", "write {1[0][1]} to {0}/{1[0][0]}, or {1[1][1]} to {1[1][0]}")
 def cgroup_write_first(directory: str, choices: tuple[tuple[str, str], ...]) -> list[str]:
     return []  # to which file, it finds out
 

@@ -249,7 +249,7 @@ def test_standard_input_that_is_closed_is_empty(limited: str) -> None:
     assert pids_max(limited) == "50"
 
 
-@requires("cgroup1")
+@requires("cgroup1", "loop")  # with BFQ, which has the weights
 def test_more_limits_of_v1(limited: str) -> None:
     before = read(limited, "memory.swappiness", "")
     assert before != "7"

@@ -24,8 +24,8 @@ _CHANGES = [
     Mutant(
         "what was written over is remembered",
         "cgroups/limiting.py",
-        "    written.append((path, former(split(path)[1], text, line)))\n",
-        "",
+        "        written.append((path, former(split(path)[1], text, line)))\n",
+        "        pass\n",
         (_STEPS + "a_change_remembers_what_it_writes_over", _NOTHING),
     ),
     Mutant(
@@ -80,7 +80,7 @@ _CHANGES = [
     Mutant(
         "a file that says what is wanted is not written",
         "cgroups/limiting.py",
-        "    if says(text, line):\n",
+        "    if text is not None and says(text, line):\n",
         "    if False:\n",
         (_STEPS + "a_change_remembers_what_it_writes_over",),
     ),
@@ -117,10 +117,10 @@ _SETTINGS = [
     ),
     Mutant(
         "each line is a write of its own",
-        "cgroups/limiting.py",
-        'for line in value.split("\\n"):',
-        "for line in [value]:",
-        (_STEPS + "a_value_is_written_line_by_line",),
+        "cgroups/limits/v2.py",
+        'for line in value.strip("\\n").split("\\n"):',
+        'for line in [value.strip("\\n")]:',
+        (_LIMITS + "everything_at_once_with_v2",),
     ),
     Mutant(
         "real time is in force before there is a process",
@@ -142,8 +142,8 @@ _SETTINGS = [
     Mutant(
         "a file of the unified tree needs its controller",
         "cgroups/limits/v2.py",
-        'Setting("" if controller == "cgroup" else controller, where, (file, value))',
-        'Setting("", where, (file, value))',
+        'needed = "" if controller == "cgroup" else controller',
+        'needed = ""',
         (_LIMITS + "which_controllers_are_needed_and_who_asks",),
     ),
     Mutant(

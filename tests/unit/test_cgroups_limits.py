@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from libct.cgroups import choose
+from libct.cgroups.layout import Hierarchy, Layout
 from libct.cgroups.limits import v1, v2
 from libct.cgroups.limits.former import former, raises, says
 from libct.cgroups.limits.setting import Setting, asked
-from libct.config import HugepageLimit, InterfacePriority, Resources
+from libct.config import Cgroup, HugepageLimit, InterfacePriority, Resources
 from libct.config.cgroup import Rdma, ThrottleDevice, WeightDevice
+
+GOLDEN = Path(__file__).parent / "golden"
 
 EVERYTHING = Resources(
     memory=64 << 20,
@@ -38,7 +45,7 @@ EVERYTHING = Resources(
     net_cls_classid=0x100001,
     net_prio_ifpriomap=[InterfacePriority("lo", 5), InterfacePriority("eth0", 0)],
     rdma={"mlx5_0": Rdma(2, 2000), "mlx5_1": Rdma(None, 5), "mlx5_2": Rdma()},
-    unified={"memory.high": "1000", "io.max": "8:0 rbps=1\n8:16 rbps=2", "cgroup.max.depth": "3"},
+    unified={"memory.high": "1000", "io.max": "8:0 rbps=1\n8:16 rbps=2\n", "cgroup.max.depth": "3"},
 )
 
 # controller, place, files and values; "or" where they are those of different kernels.
@@ -92,7 +99,8 @@ hugetlb hugepageLimits[0]: hugetlb.2MB.max=4096, hugetlb.2MB.rsvd.max=4096?
 rdma rdma.mlx5_0: rdma.max=mlx5_0 hca_handle=2 hca_object=2000
 rdma rdma.mlx5_1: rdma.max=mlx5_1 hca_object=5
 memory unified.memory.high: memory.high=1000
-io unified.io.max: io.max=8:0 rbps=1;8:16 rbps=2
+io unified.io.max: io.max=8:0 rbps=1
+io unified.io.max: io.max=8:16 rbps=2
 - unified.cgroup.max.depth: cgroup.max.depth=3
 """
 
@@ -101,8 +109,7 @@ def shown(settings: list[Setting]) -> str:
     lines = [""]
     for one in settings:
         writes = (" or " if one.first else ", ").join(
-            f"{file}={value}".replace("\n", ";") + "?" * if_there
-            for file, value, if_there in one.writes
+            f"{file}={value}" + "?" * if_there for file, value, if_there in one.writes
         )
         lines.append(f"{one.controller or '-'} {one.where}: {writes}")
     return "\n".join(lines) + "\n"
@@ -114,6 +121,27 @@ def test_everything_at_once_with_v1() -> None:
 
 def test_everything_at_once_with_v2() -> None:
     assert shown(v2.settings(EVERYTHING)) == V2
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_plan_prints_them(version: str) -> None:
+    names = asked((v1 if version == "v1" else v2).settings(EVERYTHING))
+    if version == "v1":
+        layout = Layout("v1", {name: Hierarchy(f"/sys/fs/cgroup/{name}") for name in names})
+    else:
+        layout = Layout("v2", unified=Hierarchy("/sys/fs/cgroup"), v2_controllers=names)
+    resources = EVERYTHING.copy(skip_devices=True)
+    manager = choose.new(Cgroup(path="/box", resources=resources), "box", layout)
+    assert manager.problems() == []
+    lines = []
+    for step in manager.create_steps():
+        if step.op.startswith("cgroup_write"):
+            lines += [f"{step.title}  ({step.why})", *(f"    {call}" for call in step.calls)]
+    planned = "\n".join(lines) + "\n"
+    file = GOLDEN / f"limits-{version}.txt"
+    if os.environ.get("LIBCT_GOLDEN") == "write":
+        file.write_text(planned)
+    assert planned == file.read_text()
 
 
 @pytest.mark.parametrize(

@@ -380,12 +380,6 @@ def test_the_first_file_that_is_there_is_written(tree: Tree) -> None:
     assert "modprobe bfq" in vars(caught.value)["hint"]
 
 
-def test_a_value_is_written_line_by_line(tree: Tree) -> None:
-    directory = tree.group("a", io_max="")
-    limiting.cgroup_write(Context(), f"{directory}/io.max", "8:0 rbps=1\n8:16 rbps=2")
-    assert tree.writes == [("a/io.max", "8:0 rbps=1"), ("a/io.max", "8:16 rbps=2")]
-
-
 def changing() -> tuple[Context, list[tuple[str, list[str]]]]:
     context = Context()
     written: list[tuple[str, list[str]]] = []

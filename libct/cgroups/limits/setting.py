@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...config.cgroup import Resources
     from ...plan.step import Step
 
-    # File, what is to be written there line by line, and whether it may be missing.
+    # File, what is to be written there, and whether it may be missing.
     Write = tuple[str, str, int]
 
 

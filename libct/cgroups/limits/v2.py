@@ -158,10 +158,11 @@ def _huge_pages(resources: Resources) -> list[Setting]:
 
 
 def _unified(resources: Resources) -> list[Setting]:
-    """Files by name, written as they are: last, as what says most exactly what is meant."""
+    """Files by name, a write for each line: last, as what says most exactly what is meant."""
     found = []
     for file, value in resources.unified.items():
         controller = file.partition(".")[0]
-        where = f"unified.{file}"
-        found.append(Setting("" if controller == "cgroup" else controller, where, (file, value)))
+        needed = "" if controller == "cgroup" else controller
+        for line in value.strip("\n").split("\n"):
+            found.append(Setting(needed, f"unified.{file}", (file, line)))
     return found
