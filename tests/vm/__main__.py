@@ -38,7 +38,7 @@ def main() -> int:
             images[lane.image],
             options.command or _tests(lane, every=options.all),
             environment=_environment(lane),
-            longest=options.longest or lane.longest * (5 if options.all else 1),
+            longest=options.longest or lane.longest * (16 if options.all else 1),
             results=results,
             show=output.show,
         )

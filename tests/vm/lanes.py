@@ -34,7 +34,7 @@ class Lane(NamedTuple):
         that the needs are really not met.
     quick, every: arguments of pytest, for `tox -e vm` and for `tox -e vm-all`.
     longest: seconds that the quick tests may take on a busy host; `every` may take
-        five times as long.
+        sixteen times as long: some thousand tests, of which most take seconds.
     """
 
     name: str
