@@ -92,6 +92,7 @@ def _program(name: str, *args: str) -> None:
 def _programs() -> None:
     for name, args in {
         "crun": ("--version",),
+        "qemu-system-x86_64": ("--version",),
         "runc": ("--version",),
         "mmdebstrap": ("--version",),
         "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
@@ -267,6 +268,30 @@ def overlay() -> None:
         mount("overlay", "/mnt/merged", "overlay", data=layers)
 
     in_namespaces(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0), body)
+
+
+@_need
+def idmapped_tmpfs() -> None:
+    """Id-mapped mounts of tmpfs (Linux 6.3)."""
+    open_tree, mount_setattr, at_fdcwd, at_empty_path = 428, 442, -100, 0x1000
+    clone, idmap = 1, 0x00100000  # OPEN_TREE_CLONE, MOUNT_ATTR_IDMAP
+    libc = ctypes.CDLL(None)
+
+    def body() -> None:
+        mount("tmpfs", "/mnt", "tmpfs")
+        tree = libc.syscall(open_tree, at_fdcwd, b"/mnt", clone)
+        words = ("unshare", "--user", "--map-root-user", "sh", "-c", "echo; exec sleep 60")
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+            assert other.stdout
+            other.stdout.read(1)
+            spaces = os.open(f"/proc/{other.pid}/ns/user", os.O_RDONLY)
+            other.kill()
+        attr = (ctypes.c_uint64 * 4)(idmap, 0, 0, spaces)  # struct mount_attr
+        size = ctypes.c_size_t(ctypes.sizeof(attr))
+        if libc.syscall(mount_setattr, tree, b"", at_empty_path, attr, size):
+            raise OSError(errno.EINVAL, "tmpfs cannot be id-mapped")
+
+    in_namespaces(CLONE_NEWNS, body)
 
 
 @_need

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from .images import ImageProblem, image_directory
 from .lanes import LANES, USUAL, Lane
-from .machine import RESULTS, Result, run_in_guest
+from .machine import RESULTS, Result, run_in_guest, stop_all
 
+<<<<<<< HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+=======
+>>>>>>> n1
 _SLOWNESS = "5"  # of a guest: what the tests multiply their patience with
 
 
@@ -35,6 +38,7 @@ def main() -> int:
 
     def run(lane: Lane) -> Result:
         results = Path(options.results, lane.name) if options.results else None
+        output = _Output(lane.name if len(lanes) > 1 else "")
         result = run_in_guest(
             lane,
             images[lane.image],
@@ -42,15 +46,24 @@ def main() -> int:
             environment=_environment(lane),
             longest=options.longest or lane.longest * (5 if options.all else 1),
             results=results,
-            show=_shower(lane.name if len(lanes) > 1 else ""),
+            show=output.show,
         )
+        output.close()
         if result.status is None and results is not None:
             _write_failure(results, result)
         return result
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # A guest has two processors, and mostly uses one of them.
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(run, lanes))
+        waiting = [pool.submit(run, lane) for lane in lanes]
+        try:
+            outcomes = [one.result() for one in waiting]
+        except BaseException:
+            for one in waiting:
+                one.cancel()
+            stop_all()
+            raise
     for lane, result in zip(lanes, outcomes):
         if result.status is None:
             print(f"{lane.name}: {result.problem}")
@@ -108,24 +121,28 @@ def _environment(lane: Lane) -> dict[str, str]:
     }
 
 
-def _shower(name: str) -> Callable[[str], None]:
+class _Output:
     """Prints output as it comes; where there are several, whole lines with a name before."""
-    rest = ""
 
-    def show(text: str) -> None:
-        nonlocal rest
-        if not name:
+    _printing = threading.Lock()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._rest = ""
+
+    def show(self, text: str) -> None:
+        if not self.name:
             print(text, end="", flush=True)
             return
-        *lines, rest = (rest + text).split("\n")
-        with _printing:
+        *lines, self._rest = (self._rest + text).split("\n")
+        with self._printing:
             for line in lines:
-                print(f"{name}: {line}", flush=True)
+                print(f"{self.name}: {line}", flush=True)
 
-    return show
-
-
-_printing = threading.Lock()
+    def close(self) -> None:
+        """What hangs has not ended its line."""
+        if self._rest:
+            self.show("\n")
 
 
 def _write_failure(results: Path, result: Result) -> None:

@@ -15,8 +15,6 @@ configure() {
     echo LABEL=libct-vm / ext4 defaults 0 1 >"$root/etc/fstab"
     echo libct-vm >"$root/etc/hostname"
     echo 127.0.0.1 localhost libct-vm >"$root/etc/hosts"
-    printf '%s\n' 9pnet_virtio 9p overlay fuse loop veth dummy bridge \
-        >"$root/etc/modules-load.d/libct.conf"
 
     # Nobody logs in, nothing is to be done at night, and tests start daemons of their own.
     for unit in getty@tty1.service serial-getty@ttyS0.service getty.target \
@@ -58,7 +56,7 @@ TasksMax=infinity
 LimitNOFILE=524288
 StandardOutput=journal+console
 StandardError=journal+console
-ExecStart=/bin/sh -c 'mkdir -p /run/vm && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none vm /run/vm && exec sh /run/vm/guest.sh'
+ExecStart=/bin/sh -c 'mkdir -p /run/vm && modprobe 9pnet_virtio && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none vm /run/vm && exec sh /run/vm/guest.sh'
 ExecStopPost=/bin/systemctl poweroff -ff
 UNIT
 }

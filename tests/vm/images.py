@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..debian import apt_options, mirrors
-from .machine import stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,11 +113,22 @@ def _run(*command: str) -> None:
         except subprocess.TimeoutExpired:
             status = None
         finally:
-            stop(process)
+            _stop(process)
         if status != 0:
             output.seek(0)
             reason = f"took longer than {_LONGEST} s" if status is None else f"exited with {status}"
             raise ImageProblem(f"{command[0]} {reason}:\n{output.read()[-4000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a child that has not ended by itself; it may have something to tidy up."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:

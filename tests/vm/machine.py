@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from .counter import counter_frequency
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,8 +32,13 @@ _PROCESSORS = "2"
 _GUEST = Path(__file__).with_name("guest.sh")
 _ARGUMENTS = (
     *("root=LABEL=libct-vm", "rw", "console=ttyS0", "panic=-1", "quiet"),
-    # Less to do for a slow machine, and no trust in its timers, which may be late.
-    *("mitigations=off", "nokaslr", "tsc=reliable", "no_timer_check", "audit=0"),
+    *("mitigations=off", "nokaslr", "audit=0"),  # less to do for a slow machine
+    # A busy host may be late with what the kernel measures at the boot, so we measure the
+    # processor's counter (see counter.py) and it believes us.
+    *("tsc=reliable", "no_timer_check"),
+    # systemd gives up nothing that takes long.
+    *("systemd.default_timeout_start_sec=600", "systemd.default_device_timeout_sec=600"),
+    *("systemd.service_watchdogs=0", "udev.event_timeout=600"),
 )
 _CONSOLE_SHOWN = 20_000  # characters, from the end
 
@@ -46,6 +53,9 @@ class Result(NamedTuple):
     status: int | None
     problem: str
     seconds: float
+
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 class _Hung(Exception):
@@ -75,8 +85,7 @@ def run_in_guest(
         (share / "results").mkdir(parents=True)
         shutil.copy(_GUEST, share)
         (share / "command.sh").write_text(_script(command, environment))
-        with tarfile.open(share / "checkout.tar", "w") as archive:
-            archive.add(CHECKOUT, "", filter=_without_the_hidden)
+        pack_checkout(share / "checkout.tar")
         status, problem = None, ""
         try:
             _boot_and_wait(_qemu(lane, image, share, console), share, console, longest, show)
@@ -97,10 +106,18 @@ def _script(command: Sequence[str], environment: Mapping[str, str]) -> str:
     return "\n".join([*lines, f"exec {shlex.join(command)}", ""])
 
 
-def _without_the_hidden(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """What .gitignore lists begins with a point, mostly; root owns all in the guest."""
+def pack_checkout(path: Path) -> None:
+    """Make an archive of the checkout as it is, with what is not committed."""
+    with tarfile.open(path, "w") as archive:
+        for place in sorted(CHECKOUT.iterdir()):
+            archive.add(place, place.name, filter=_what_is_written)
+
+
+def _what_is_written(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """A file that is not made from others; root owns it in the guest."""
     name = os.path.basename(member.name)
-    if name == "__pycache__" or (name.startswith(".") and name not in (".ci", ".gitignore")):
+    hidden = name.startswith(".") and name not in (".ci", ".gitignore")
+    if hidden or name == "__pycache__" or member.name in ("build", "dist", "htmlcov"):
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
@@ -108,7 +125,8 @@ def _without_the_hidden(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _qemu(lane: Lane, image: Path, share: Path, console: Path) -> list[str]:
-    arguments = " ".join((*_ARGUMENTS, *lane.arguments))
+    clock = f"tsc_early_khz={counter_frequency() // 1000}"
+    arguments = " ".join((*_ARGUMENTS, clock, *lane.arguments))
     return [
         # It may not outlive us, whatever ends us.
         *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
@@ -135,6 +153,7 @@ def _boot_and_wait(
 ) -> None:
     with console.open("ab") as file:
         machine = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    _running.add(machine)
     try:
         _wait_until((share / "started").exists, machine, BOOT, "boot")
         with (share / "output").open("w+", errors="replace") as output:
@@ -146,7 +165,15 @@ def _boot_and_wait(
 
             _wait_until(ended, machine, longest, "end its command")
     finally:
-        stop(machine)
+        machine.kill()  # nothing on its disk is kept
+        machine.wait()
+        _running.discard(machine)
+
+
+def stop_all() -> None:
+    """End all machines of this process, whose commands have then hung."""
+    for machine in list(_running):
+        machine.kill()
 
 
 def _wait_until(
@@ -159,14 +186,3 @@ def _wait_until(
         if time.monotonic() > deadline:
             raise _Hung(f"did not {what} within {longest:.0f} s")
         time.sleep(0.2)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a child that has not ended by itself; it may have something to tidy up."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()

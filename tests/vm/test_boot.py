@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_what_the_lane_lacks_by_nature_is_not_there(need: str) -> None:
     """Else its tests were skipped for no reason; and what is to be there is."""
     assert lacked_by_nature() == set(LANES[lane()].lacks)
     assert bool(missing(need)) == (need in lacked_by_nature())
+
+
+def test_the_clock_keeps_pace_with_that_of_the_host() -> None:
+    """The files of the share have the host's time."""
+
+    def now() -> tuple[float, float]:
+        file = Path("/run/vm/results/clock")
+        file.write_text("x")
+        return time.monotonic(), file.stat().st_mtime
+
+    began = now()
+    time.sleep(10)
+    here, there = (end - begin for begin, end in zip(began, now()))
+    assert 0.6 < here / there < 1.6
 
 
 def test_there_is_no_network() -> None:
