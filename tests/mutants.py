@@ -31,6 +31,7 @@ from .mutant_tables import (
     landlock,
     life,
     mounts,
+    reaper,
     rootfs,
     runc,
     seccomp,
@@ -57,6 +58,7 @@ _TABLES = (
     labels,
     userns,
     mounts,
+    reaper,
     runc,
 )
 MUTANTS = [mutant for table in _TABLES for mutant in table.MUTANTS]

@@ -226,7 +226,7 @@ def sandbox() -> Command:
             Option(
                 "--cpus", "at most the time of so many CPUs, 0.5", "NUMBER", default="", filled=True
             ),
-            Option("--keep-caps", "keep all capabilities of the caller"),
+            Option("--keep-caps", "keep the caller's capabilities, but root's CAP_SYS_PTRACE"),
             Option(
                 "--seccomp",
                 "profile of system calls, an engine's, or unconfined for none",
@@ -242,6 +242,8 @@ def sandbox() -> Command:
                 default="",
                 filled=True,
             ),
+            Option("--as-pid-1", "run the command as process 1, without a reaper"),
+            Option("--outlive", "do not end the sandbox when libct is killed"),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,

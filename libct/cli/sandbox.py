@@ -39,6 +39,8 @@ def main(arguments: Arguments) -> int:
         seccomp=arguments.seccomp,
         landlock=_landlock(arguments.landlock),
         terminal=terminal,
+        as_pid_1=arguments.as_pid_1,
+        outlive=arguments.outlive,
     )
     learning = None
     if arguments.seccomp_learn and not arguments.plan:
@@ -54,9 +56,13 @@ def main(arguments: Arguments) -> int:
     from .foreground import run_in_foreground
     from .launch import tracing
 
-    with create(arguments.root, name, config) as container:
+    with create(arguments.root, name, config, process=process) as container:
         status = run_in_foreground(
-            container, process, terminal=terminal, trace=tracing(arguments), mortal=True
+            container,
+            process,
+            terminal=terminal,
+            trace=tracing(arguments),
+            mortal=arguments.as_pid_1,
         )
     if learning is not None:
         learning.write()

@@ -99,6 +99,8 @@ def sandbox(
     seccomp: Seccomp | str = "default",
     landlock: Landlock | None = None,
     terminal: bool = False,
+    as_pid_1: bool = False,
+    outlive: bool = False,
 ) -> tuple[Config, Process]:
     """The configuration and the first process of a sandbox that runs args.
 
@@ -112,11 +114,15 @@ def sandbox(
     user: as of Process; "" is the caller.  An ordinary user is the one
         user there is, whatever id he takes.
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
-    keep_caps: the caller's capabilities stay as they are.
+    keep_caps: the caller's capabilities stay as they are; of root's, CAP_SYS_PTRACE only with
+        as_pid_1.
     seccomp: which system calls may be made: by "default" libct's own profile, with
         what the capabilities allow; "unconfined" is all; a path is that of a file
         with an engine's profile, or with a configuration that has one.
     landlock: what it may do with the files that it sees, and with TCP.
+    as_pid_1: the command is process 1 of its pid namespace.  Otherwise that is a reaper of
+        libct's, and the sandbox ends when the caller's process does.
+    outlive: but for that.
 
     Raises ConfigError for a path that does not exist and the like.
     """
@@ -142,7 +148,7 @@ def sandbox(
         mask_paths=list(_MASKED),
         readonly_paths=list(_READ_ONLY),
         no_new_privileges=True,
-        capabilities=_capabilities(keep=keep_caps),
+        capabilities=_capabilities(keep=keep_caps, trace=ordinary or as_pid_1),
         labels=["libct.sandbox=1"],
         landlock=landlock,
     )
@@ -164,7 +170,8 @@ def sandbox(
             resources=Resources(
                 memory=memory,
                 memory_swap=memory,
-                pids_limit=pids or None,
+                # An ordinary user's reaper counts as one.
+                pids_limit=pids + (ordinary and not as_pid_1) if pids else None,
                 cpu_quota=int(cpus * _CPU_PERIOD),
                 cpu_period=_CPU_PERIOD if cpus else 0,
             ),
@@ -176,6 +183,8 @@ def sandbox(
         user=f"{uid}:{gid}" if ordinary else user,
         terminal=terminal,
         init=True,
+        reaper=not as_pid_1,
+        outlive=outlive,
     )
     return config, process
 
@@ -278,11 +287,12 @@ def _absolute(paths: Sequence[str]) -> list[str]:
     return [os.path.abspath(path) for path in paths]
 
 
-def _capabilities(*, keep: bool) -> Capabilities:
+def _capabilities(*, keep: bool, trace: bool) -> Capabilities:
+    """trace: CAP_SYS_PTRACE may be kept; over the host's reaper it must not (Process)."""
     if keep:
         from ..syscalls.constants import CAPABILITIES as ALL
 
-        names = list(ALL)
+        names = [name for name in ALL if trace or name != "CAP_SYS_PTRACE"]
         return Capabilities(bounding=names, effective=names, permitted=names)
     names = list(CAPABILITIES)
     return Capabilities(bounding=names, effective=names, permitted=names)
