@@ -63,6 +63,7 @@ def main(arguments: Arguments) -> int:
             terminal=terminal,
             trace=tracing(arguments),
             mortal=arguments.as_pid_1,
+            job=True,
         )
     if learning is not None:
         learning.write()

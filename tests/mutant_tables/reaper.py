@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _REAPER = "tests/kernel/test_reaper.py::"
+_TERMINAL = "tests/kernel/test_cli_terminal.py::"
 
 MUTANTS = [
     Mutant(
@@ -153,5 +154,26 @@ MUTANTS = [
         "    return namespace == _pid_namespace() and not",
         "    return not",
         (_REAPER + "test_marks_that_mean_nothing_here_are_left_alone",),
+    ),
+    Mutant(
+        "a stopped job of a sandbox stops all of it",
+        "cli/foreground.py",
+        "    stopped = stop_all(container)\n",
+        "    stopped: list[int] = []\n",
+        (_TERMINAL + "test_a_sandbox_is_a_job_of_the_shell",),
+    ),
+    Mutant(
+        "nothing is stopped that nobody could let go on",
+        "cli/foreground.py",
+        "    if not is_job():\n",
+        "    if False:\n",
+        (_TERMINAL + "test_a_stop_that_nobody_could_end_is_none",),
+    ),
+    Mutant(
+        "a shell in a sandbox keeps its jobs to itself",
+        "cli/foreground.py",
+        "if job is not None and not _ignores(process.pid, number):",
+        "if job is not None:",
+        (_TERMINAL + "test_a_shell_in_a_sandbox_has_jobs_of_its_own",),
     ),
 ]
