@@ -15,7 +15,7 @@ from .context import Context
 from .failure import Failure
 from .message import Garbled
 from .performer import Trace, perform, performers
-from .servers import Server, end, reap
+from .servers import Server, end, kill, reap
 from .started import PATIENCE, Started, step_error
 from .talk import pair, readable
 
@@ -51,6 +51,11 @@ def carry_out(
         run.abandon()
         raise
     return run.started
+
+
+_PAUSE = 0.02  # seconds between two looks at what has been cloned
+# What is cloned besides, by its place in the page of clones; starts and records have it as that.
+_COMPANIONS = {clones.MESSENGER: "messenger", clones.REAPER: "reaper"}
 
 
 class _Run:
@@ -150,7 +155,7 @@ class _Run:
         self._expect("cloned", number)
         if not self._adopt():
             raise self.started.garbled()
-        self._adopt_messenger()
+        self._adopt_companions()
         self.context.pid = self.started.pid
         self.context.values["pidfd"] = self.started.pidfd
         cloned = self.context.values.get("cloned")
@@ -173,16 +178,18 @@ class _Run:
         self.started.pid, self.started.pidfd = pid, pidfd
         return True
 
-    def _adopt_messenger(self) -> None:
-        """It is there before anything that is told of."""
-        pid = clones.messenger(self.clones)
-        if pid and not self.started.messenger:
-            self.started.messenger = pid
+    def _adopt_companions(self) -> None:
+        """They are there before anything that is told of."""
+        for which, name in _COMPANIONS.items():
+            pid = clones.companion(self.clones, which)
+            if not pid or name in self.started.companions:
+                continue
             try:
-                self.started.messenger_pidfd = pidfds.open_child(pid)
+                pidfd = pidfds.open_child(pid)
             except ProcessLookupError:
-                pass  # it has ended, and the host program has waited for it
-            self.context.values["messenger"] = pid
+                pidfd = -1  # it has ended, and the host program has waited for it
+            self.started.companions[name] = pid, pidfd
+            self.context.values[name] = pid
 
     def _expect(self, kind: str, number: int) -> None:
         """Hear a message of this kind; Failure when a step failed, or nobody is left to send.
@@ -298,22 +305,29 @@ class _Run:
         known = {
             self.started.pid: self.started.pidfd,
             self.stage_pid: self.stage,
-            self.started.messenger: self.started.messenger_pidfd,
+            **dict(self.started.companions.values()),
         }
-        self.stage = self.started.pidfd = self.started.messenger_pidfd = -1
+        self.stage = self.started.pidfd = -1
+        self.started.companions = {}
         ended: list[int] = []
         # One after the other, for up to its end the first may clone the second.
         while self.clones >= 0:
             numbers = [one for one in clones.read_all(self.clones) if one not in ended]
             if not numbers:
                 break
-            ended.append(numbers[0])
             pidfd = known.get(numbers[0])
             if pidfd is None:  # it has not been told of
                 try:
                     pidfd = pidfds.open_child(numbers[0])
                 except ProcessLookupError:
-                    continue  # the host program has waited for it
+                    pidfd = -1  # the host program has waited for it
+            known[numbers[0]] = pidfd
+            if numbers[0] == clones.companion(self.clones, clones.REAPER) and pidfd >= 0:
+                # It ends when all others in its pid namespace have been waited for.
+                kill(pidfd)
+                if not readable(pidfd, seconds=_PAUSE):
+                    continue
+            ended.append(numbers[0])
             if pidfd >= 0:
                 end(pidfd)
         self.close()

@@ -15,8 +15,9 @@ from ..syscalls.memfd import data_file
 from ..syscalls.memory import MADV_DONTFORK, MAP_SHARED, madvise, mmap, munmap
 
 SERVER, STAGE = 0, 1  # who clones what is or becomes the command: each once
-_MESSENGER = 2  # which the server clones before that (messenger.py)
-_NUMBERS = 3
+# Which they clone before that, and are there for it (messenger.py, reaper.py).
+MESSENGER, REAPER = 2, 3
+_NUMBERS = 4
 _SIZE = 4  # bytes of a number, pid_t
 _PAGE = 4096
 
@@ -24,14 +25,15 @@ _PAGE = 4096
 class Page:
     """The page, mapped by who clones; what it forks has not got it."""
 
-    __slots__ = ("_start", "address", "of_messenger")
+    __slots__ = ("_start", "address", "of_messenger", "of_reaper")
 
     def __init__(self, fd: int, cloner: int) -> None:
         """fd: of the file that make_file() gives; borrowed."""
         self._start = mmap(_PAGE, MAP_SHARED, fd)
         madvise(self._start, _PAGE, MADV_DONTFORK)
         self.address = self._start + cloner * _SIZE  # for the number of its clone
-        self.of_messenger = self._start + _MESSENGER * _SIZE
+        self.of_messenger = self._start + MESSENGER * _SIZE
+        self.of_reaper = self._start + REAPER * _SIZE
 
     def close(self) -> None:
         munmap(self._start, _PAGE)
@@ -46,17 +48,17 @@ def make_file() -> int:
 
 def read(fd: int) -> list[int]:
     """The numbers of what has been cloned to become the command, the first one first."""
-    return [number for number in _numbers(fd)[:_MESSENGER] if number]
+    return [number for number in _numbers(fd)[:MESSENGER] if number]
 
 
 def read_all(fd: int) -> list[int]:
-    """These, and the messenger's."""
+    """These, and those of the messenger and of the reaper."""
     return [number for number in _numbers(fd) if number]
 
 
-def messenger(fd: int) -> int:
-    """The number of the messenger; 0 where there is none."""
-    return _numbers(fd)[_MESSENGER]
+def companion(fd: int, which: int) -> int:
+    """The number of MESSENGER or REAPER; 0 where there is none."""
+    return _numbers(fd)[which]
 
 
 def _numbers(fd: int) -> list[int]:

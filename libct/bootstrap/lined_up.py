@@ -72,6 +72,11 @@ except AttributeError:  # musl has none of the three
     _available = False
 
 
+def fill(address: int, data: bytes) -> None:
+    """Write over this process's memory."""
+    _memmove(address, data, len(data))
+
+
 def available() -> bool:
     """Whether this C library can do it."""
     return _available

@@ -87,6 +87,7 @@ def _clone(
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender") if not last else None
+    reaper = context.values.pop("reaper", None)
     number_at = context.values["clones"].address
     try:
         if filtered:
@@ -98,8 +99,16 @@ def _clone(
     except OSError:
         if lender is not None:
             lender.dismiss()
+        if reaper is not None:
+            reaper.leave()
         raise
     context.values["cloned"] = (pid, pidfd)
+    if reaper is not None:
+        if pid:
+            reaper.begin()
+            reaper.leave()
+        else:
+            reaper.forget()
     if pid and lender is not None:
         lender.lend_to(pid, pidfd)
     if pid == 0:

@@ -31,8 +31,8 @@ class Started:
     """What a performed plan leaves with the runtime.
 
     pid, pidfd: the container's process; pidfd is the receiver's to close.
-    messenger, messenger_pidfd: of the start that is waited for (messenger.py), as these; 0 and -1
-        where there is none.
+    companions: the same two, by name, of what is there for it: "messenger" (messenger.py) and
+        "reaper" (reaper.py), where there are any; their pidfds, too.
     talk: open until the process is the command, or waits for its start; None once it is closed.
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
@@ -42,8 +42,7 @@ class Started:
 
     __slots__ = (
         "ahead",
-        "messenger",
-        "messenger_pidfd",
+        "companions",
         "pid",
         "pidfd",
         "plan",
@@ -55,7 +54,7 @@ class Started:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.ahead, self.pid, self.pidfd = 0, 0, -1
-        self.messenger, self.messenger_pidfd = 0, -1
+        self.companions: dict[str, tuple[int, int]] = {}
         self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
         self.warnings: list[str] = []
@@ -157,6 +156,10 @@ class Started:
         pidfd, self.pidfd = self.pidfd, -1
         if pidfd >= 0:
             end(pidfd)
+        companions, self.companions = self.companions, {}
+        for _, pidfd in companions.values():  # after it: the reaper would wait for it
+            if pidfd >= 0:
+                end(pidfd)
         self.close()
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # The commands that need the bootstrap server.
 _STARTING = ("run", "create", "exec", "sandbox")
 _LOOKING = ("plan", "check")  # at what a start would do
+# Those that are about containers, and take no ID.
+_WITHOUT_ID = ("list", "sandbox")
 # Container engines look for these words where a command could not be executed.
 _START_FAILED = "unable to start container process: "
 
@@ -108,11 +110,21 @@ def _run(arguments: Arguments) -> int:
         from .log import report
 
         report(arguments, "warning", "--criu is ignored, as by newer versions of runc")
+    if command.operands.startswith("ID") or command.name in _WITHOUT_ID:
+        _sweep(arguments.root)
     module, _, function = command.handler.partition(":")
     handler: Callable[[Arguments], int] = getattr(
         __import__(f"{__package__}.{module}", fromlist=[function]), function
     )
     return handler(arguments)
+
+
+def _sweep(root: str) -> None:
+    """Remove what is left of sandboxes whose libct was killed."""
+    from ..life.directory import default_root
+    from ..life.mortal import sweep
+
+    sweep(root or default_root())
 
 
 def _version() -> str:

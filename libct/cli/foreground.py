@@ -35,6 +35,7 @@ def run_in_foreground(
     ignore_paused: bool = False,
     proxy: Proxy | None = None,
     mortal: bool = False,
+    job: bool = False,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -51,6 +52,7 @@ def run_in_foreground(
         this process that is, for it is what the manager watches.
     mortal: a signal that is there to end it does so, as with any other program.  The
         kernel keeps it from process 1 of a pid namespace that does not handle it.
+    job: the container is a job of the caller's shell: what stops us stops it (jobs.py).
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -82,7 +84,8 @@ def run_in_foreground(
                     from ..life import ending  # noqa: F401
                 if relay is not None:
                     relay.begin()
-                ended_by = _follow(process, signals, relay, proxy, mortal=mortal)
+                jobs = container if job else None
+                ended_by = _follow(process, signals, relay, proxy, mortal=mortal, job=jobs)
                 if proxy is not None:
                     proxy.finish(posix.getpid())
             except BaseException:
@@ -104,6 +107,7 @@ def _follow(
     proxy: Proxy | None,
     *,
     mortal: bool,
+    job: Container | None,
 ) -> int:
     """Pass on signals, what is typed and printed, and that it is ready, until the process ends.
 
@@ -134,17 +138,38 @@ def _follow(
                         continue  # the process's own terminal tells it
                     if mortal and number in ENDING and not _minds(process.pid, number):
                         ended_by, number = number, _signal.SIGKILL
-                    _pass_on(number, process, relay)
+                    if number == _signal.SIGTSTP and job is not None:
+                        _suspend(job, relay)
+                    else:
+                        _pass_on(number, process, relay)
             elif fd == process.pidfd:
                 return ended_by
             elif proxy is not None and fd == proxy.fileno():
                 proxy.receive(posix.getpid())
             elif relay is not None:
                 relay.relay(fd)
-                for number in relay.sent_signals(process.pid) if mortal else ():
-                    if not _minds(process.pid, number):
+                for number in relay.sent_signals(process.pid) if mortal or job else ():
+                    if number == _signal.SIGTSTP:
+                        # To all of the job, of which we are one.
+                        if job is not None and not _ignores(process.pid, number):
+                            posix.kill(0, number)
+                    elif mortal and not _minds(process.pid, number):
                         ended_by = number
                         _pass_on(_signal.SIGKILL, process, relay)
+
+
+def _suspend(container: Container, relay: Terminal | None) -> None:
+    """Stop with all in the container, and have it go on after us."""
+    from .jobs import go_on, is_job, stop_all
+
+    if not is_job():
+        return
+    stopped = stop_all(container)
+    if relay is not None:
+        relay.suspend()
+    else:
+        posix.kill(posix.getpid(), _signal.SIGSTOP)
+    go_on(container, stopped)
 
 
 def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
@@ -167,21 +192,32 @@ def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:
 
 
 def _minds(pid: int, number: int) -> bool:
-    """Whether a process ignores or catches a signal, or keeps it blocked (proc(5), status)."""
+    """Whether a process ignores or catches a signal, or keeps it blocked."""
     looking = backoff(_BLOCKED)
     while True:
-        try:
-            with open(procfs.path(pid, "status"), "rb", buffering=0) as file:
-                lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
-        except OSError:
-            return True  # it has ended
-        blocked, ignored, caught = (
-            int(lines[name], 16) >> (number - 1) & 1 for name in (b"SigBlk", b"SigIgn", b"SigCgt")
-        )
+        blocked, ignored, caught = _dispositions(pid, number)
         if ignored or caught or not blocked:
-            return bool(ignored or caught)
+            return ignored or caught
         if not next(looking):  # they all are for a moment where a shell forks
             return True
+
+
+def _ignores(pid: int, number: int) -> bool:
+    """As a shell does that has jobs of its own."""
+    return _dispositions(pid, number)[1]
+
+
+def _dispositions(pid: int, number: int) -> tuple[bool, bool, bool]:
+    """Whether a process has a signal blocked, ignored, caught (proc(5), status)."""
+    try:
+        with open(procfs.path(pid, "status"), "rb", buffering=0) as file:
+            lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
+    except OSError:
+        return False, True, False  # it has ended
+    blocked, ignored, caught = (
+        bool(int(lines[name], 16) >> (number - 1) & 1) for name in (b"SigBlk", b"SigIgn", b"SigCgt")
+    )
+    return blocked, ignored, caught
 
 
 def _reap_orphans(own: int) -> None:

@@ -281,7 +281,7 @@ def sandbox() -> Command:
                 "NAME=SOFT[:HARD]",
                 repeat=True,
             ),
-            Option("--keep-caps", "keep all capabilities of the caller"),
+            Option("--keep-caps", "keep the caller's capabilities, but root's CAP_SYS_PTRACE"),
             Option(
                 "--seccomp",
                 "profile of system calls, or unconfined for none",
@@ -297,6 +297,8 @@ def sandbox() -> Command:
                 default="",
                 filled=True,
             ),
+            Option("--as-pid-1", "run the command as process 1, without a reaper"),
+            Option("--outlive", "do not end the sandbox when libct is killed"),
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Given as they are, where they are given.
 _AS_GIVEN = (
     *("ro", "rw", "ro_try", "rw_try", "unset", "overlay", "home", "net", "clear_env", "cwd"),
-    *("user", "hostname", "memory", "pids", "keep_caps", "seccomp"),
+    *("user", "hostname", "memory", "pids", "keep_caps", "seccomp", "as_pid_1", "outlive"),
 )
 # Keyword -> how it is written here.
 _OPTIONS = {name: "--" + name.replace("_", "-") for name in Options._fields}
@@ -56,7 +56,12 @@ def main(arguments: Arguments) -> int:
     options.root = arguments.root
     with _Naming(), made.create(name) as container, made.explaining():
         status = run_in_foreground(
-            container, process, terminal=terminal, trace=tracing(arguments), mortal=True
+            container,
+            process,
+            terminal=terminal,
+            trace=tracing(arguments),
+            mortal=arguments.as_pid_1,
+            job=True,
         )
     if learning is not None:
         learning.write()

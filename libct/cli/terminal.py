@@ -183,7 +183,11 @@ class Terminal:
                 return []
         except (OSError, termios.error):
             return []  # nobody has it open
-        senders = ((termios.VINTR, _signal.SIGINT), (termios.VQUIT, _signal.SIGQUIT))
+        senders = (
+            (termios.VINTR, _signal.SIGINT),
+            (termios.VQUIT, _signal.SIGQUIT),
+            (termios.VSUSP, _signal.SIGTSTP),
+        )
         # A character of NUL is none (_POSIX_VDISABLE).
         return [number for at, number in senders if state[6][at] in typed and state[6][at] != b"\0"]
 

@@ -22,7 +22,7 @@ from ..syscalls.constants import (
     SCHED_OTHER,
     SCHED_RR,
 )
-from .namespace import NEWUSER
+from .namespace import NEWPID, NEWUSER
 from .rules_namespaces import find, is_mapped, is_private
 from .texts import check_env, check_path, check_texts
 
@@ -227,6 +227,30 @@ def _process_rules(process: Process, config: Config, findings: Findings) -> None
     if process.init and process.sub_cgroup_paths:
         message = "the first process is in the container's control group itself"
         findings.append(Finding("sub_cgroup_paths", message))
+    if process.reaper:
+        _reaper_rules(process, config, findings)
+
+
+def _reaper_rules(process: Process, config: Config, findings: Findings) -> None:
+    if not process.init:
+        findings.append(Finding("reaper", "only the first process of a container has one"))
+    if not is_private(config, NEWPID):
+        findings.append(Finding("reaper", "it needs a pid namespace of the container's own"))
+    # The reaper has a pidfd of the caller's process, which leads to all that this has.
+    if find(config, NEWUSER) is None and (
+        may_trace(config.capabilities) or may_trace(process.capabilities)
+    ):
+        message = (
+            "without a user namespace nobody in the container may have CAP_SYS_PTRACE, also not"
+            " in the bounding set"
+        )
+        findings.append(Finding("reaper", message))
+
+
+def may_trace(capabilities: Capabilities | None) -> bool:
+    """Whether a process with these sets may trace others of its user namespace, or come to that."""
+    sets = capabilities.to_dict().values() if capabilities is not None else ()
+    return any("CAP_SYS_PTRACE" in names for names in sets)
 
 
 def _user_rules(process: Process, config: Config, facts: Facts | None, findings: Findings) -> None:

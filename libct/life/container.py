@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .directory import Held
     from .events import Events
     from .process import Process
+    from .record import Record
     from .state import State
 
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
@@ -62,7 +63,7 @@ def load(root: str, id: str) -> Container:  # noqa: A002
 def list_containers(
     root: str = "", *, damaged: list[ContainerDamaged] | None = None
 ) -> list[Container]:
-    """All containers under root whose state can be read, by id.
+    """All containers under root whose state can be read, by id; none that its owner has left.
 
     damaged: gets what is wrong with the others.
     """
@@ -77,13 +78,24 @@ def list_containers(
     found = []
     for name in names:
         try:
-            found.append(load(root, name))
+            container = load(root, name)
+            if not _is_left(container._has.record):
+                found.append(container)
         except ContainerDamaged as error:
             if damaged is not None:
                 damaged.append(error)
         except Error:
             continue  # being made or removed just now, or no container's
     return found
+
+
+def _is_left(record: Record) -> bool:
+    """Whether it was to end with its maker, who has ended: what there is of it is to go."""
+    if not record.mortal:
+        return False
+    from .mortal import is_left
+
+    return is_left(record)
 
 
 class Container:
@@ -189,12 +201,17 @@ class Container:
         return current(self._has)
 
     def processes(self) -> list[int]:
-        """The processes in the container, by their numbers in the caller's pid namespace."""
+        """The processes in the container, by their numbers in the caller's pid namespace.
+
+        A reaper (Process) is none of them.
+        """
         manager = self.manager
         if manager is not None and manager.exists():
-            return sorted(manager.all_pids())
-        self._has.refresh()
-        return self._has.seen_processes()
+            found = sorted(manager.all_pids())
+        else:
+            self._has.refresh()
+            found = self._has.seen_processes()
+        return [pid for pid in found if [pid] != self._has.record.reaper[:1]]
 
     def stats(self) -> Stats:
         """What the container has used (cgroups/statistics/records.py).

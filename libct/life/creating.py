@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ..errors import ContainerExists
 from ..syscalls.interrupts import deferred
 from .checking import check, planned_manager
 from .container import Container
 from .directory import Directory, check_id, default_root
 from .holdings import Holdings
 from .host import host
+from .mortal import add_mark, own_container, sweep
 from .process import Process
 from .record import Record
 
@@ -38,7 +40,8 @@ def create(
         with deferred():
             directory = Directory(root or default_root(), id)
             warnings = check(config, process)
-            made.append(_make(directory, Record(id, config, bundle)))
+            record = Record(id, config, bundle)
+            made.append(_make(directory, record, mortal=process is not None and process.is_mortal))
             made[0].warnings += warnings
             container = Container(made[0])
     except BaseException:
@@ -49,14 +52,22 @@ def create(
     return container
 
 
-def _make(directory: Directory, record: Record) -> Holdings:
+def _make(directory: Directory, record: Record, *, mortal: bool = False) -> Holdings:
     facts = host()
     manager = planned_manager(record.config, record.id, facts)
-    directory.make()
+    if mortal:
+        own_container(directory, record)
+    try:
+        directory.make()
+    except ContainerExists:
+        sweep(directory.root)  # it may be one that its owner has left
+        directory.make()
     try:
         holdings = Holdings(directory, record)
         if manager is not None:
             holdings.planned = manager, facts.layout
+        if mortal:
+            add_mark(directory, record, made=True)
         with directory.lock() as held:
             held.write(record)
     except BaseException:

@@ -4,6 +4,7 @@
     <root>/<id>/groups       the control groups that it has made (cgroups/ledger.py)
     <root>/<id>/exec.fifo    while the container is created and not started
     <root>/<id>/hook         while a hook of the runtime's goes on: how to find it
+    <root>/:<id>             of a container that ends with its maker (mortal.py)
 
 Who changes the container holds a lock on the directory.  The record is written
 before anything else of the container exists, so whatever instant the runtime
@@ -27,12 +28,16 @@ from ..syscalls.procfs import require_own_proc
 from .proc import boot_id, flock_holders, marks_of, of_this_boot
 from .record import Record, damaged
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
 CLASSES = "resctrl"  # what its start has made of resctrl groups
 NOTIFY = "notify"  # the directory that cli/notify.py makes
-_OURS = frozenset(
-    (STATE, f".{STATE}", GROUPS, CLASSES, FIFO, HOOK, NOTIFY)
-)  # all there is in a directory
+MARK = ":"  # before the id: the name, in the root, of a mortal container's mark (mortal.py)
+# All there is in a directory.
+_OURS = frozenset((STATE, f".{STATE}", GROUPS, CLASSES, FIFO, HOOK, NOTIFY))
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 _LARGEST = 16 << 20  # bytes of a file of ours; what is larger is damaged
@@ -100,19 +105,23 @@ class Directory:
     def make(self) -> None:
         """Make it; ContainerExists when the id is in use."""
         try:
-            try:
-                posix.mkdir(self.path, 0o711)
-            except FileNotFoundError:
-                import os
-
-                os.makedirs(self.root, 0o700, exist_ok=True)
-                posix.mkdir(self.path, 0o711)
+            self._in_root(posix.mkdir, self.path, 0o711)
         except FileExistsError:
             raise ContainerExists(
                 f"container with given ID already exists: {self.id!r} in {self.root}"
             ) from None
         except OSError as error:
             raise self._failure("make the state directory", self.path, error) from error
+
+    def _in_root(self, call: Callable[..., None], *args: object) -> None:
+        """Make the call, and the root for it where that is missing."""
+        try:
+            call(*args)
+        except FileNotFoundError:
+            import os
+
+            os.makedirs(self.root, 0o700, exist_ok=True)
+            call(*args)
 
     def has_record(self) -> bool:
         return exists(f"{self.path}/{STATE}")
@@ -292,6 +301,30 @@ class Directory:
             return None
         return (device, file), pid, (start, inode)
 
+    # --- marks (mortal.py) ---
+
+    @property
+    def mark(self) -> str:
+        """The name of the mark, in the root."""
+        return (MARK + self.id)[:_LONGEST_ID]
+
+    def add_mark(self, text: str) -> None:
+        """FileExistsError when there is one."""
+        path = f"{self.root.rstrip('/')}/{self.mark}"
+        try:
+            self._in_root(posix.symlink, text, path)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise self._failure("make", path, error) from error
+
+    def _remove_mark(self, fd: int) -> None:
+        """Before the directory, fd, goes: the mark is the next one's once its id is free."""
+        try:
+            posix.unlink(f"../{self.mark}", dir_fd=fd)
+        except FileNotFoundError:
+            pass
+
     # --- removing ---
 
     def remove(self) -> None:
@@ -308,6 +341,7 @@ class Directory:
             try:
                 self._empty(fd)
                 if self._is(fd):
+                    self._remove_mark(fd)
                     posix.rmdir(self.path)
             finally:
                 posix.close(fd)

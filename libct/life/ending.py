@@ -128,6 +128,7 @@ def _end(
         killing.kill_init(holdings)
     killing.end_messenger(holdings)
     killing.kill_children(holdings, children)
+    killing.end_reaper(holdings)
     # Where the first process has ended, all others in its pid namespace have.
     ledger = holdings.ledger(by_force=force)
     holdings.warnings += [

@@ -58,7 +58,16 @@ def kill_init(holdings: Holdings) -> None:
 
 def end_messenger(holdings: Holdings) -> None:
     """It ends with the first process, or the start, unless somebody inside keeps its pipes open."""
-    pid, *marks = holdings.record.messenger or (0, 0, 0)
+    _end_companion(holdings, holdings.record.messenger)
+
+
+def end_reaper(holdings: Holdings) -> None:
+    """End it, and with it all in its pid namespace; to be called when our own have been ended."""
+    _end_companion(holdings, holdings.record.reaper)
+
+
+def _end_companion(holdings: Holdings, marks: list[int]) -> None:
+    pid, *marks = marks or (0, 0, 0)
     for child in holdings.children():
         if child.pid == pid:
             kill_children(holdings, [child])  # its end is told; the list is others' to change
@@ -69,11 +78,38 @@ def end_messenger(holdings: Holdings) -> None:
     try:
         if is_same(pid, *marks) and of_this_boot(holdings.record.boot):
             pidfds.send(pidfd, _signal.SIGKILL)
-            wait_for(pidfd, 1000)
+            waiting = backoff(_SECONDS)
+            while not wait_for(pidfd, 1) and next(waiting):
+                thaw(holdings)
     except ProcessLookupError:
         pass  # it has ended just now
     finally:
         posix.close(pidfd)
+
+
+def end_companions(holdings: Holdings, companions: list[Child]) -> None:
+    """Of a process that has ended.  They are ours.
+
+    The reaper ends when all in its pid namespace have been waited for.  What takes long,
+    destroy() finds again.
+    """
+    for one in companions:
+        try:
+            one.signal(_signal.SIGKILL)
+        except ProcessLookupError:
+            continue  # it has been waited for
+    waiting = backoff(_SECONDS)
+    left = list(companions)
+    while left:
+        holdings.reap_further()
+        reap(left)
+        if left:
+            watched = left[0].watch()
+            if watched >= 0:
+                ended = wait_for(watched, 1)
+                posix.close(watched)
+                if not ended and not next(waiting):
+                    return
 
 
 def thaw(holdings: Holdings) -> list[str]:

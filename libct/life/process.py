@@ -11,7 +11,7 @@ import select
 from ..errors import Error, Finding
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed, deferred
-from ..syscalls.process import pidfd_exit_status, pidfd_send_signal
+from ..syscalls.process import pidfd_exit_status, pidfd_send_signal, wait_usage
 from . import arguments
 
 TYPE_CHECKING = False
@@ -31,18 +31,55 @@ if TYPE_CHECKING:
 _UNKNOWN = 255  # the status of a process of which it is not known
 
 
+class Usage:
+    """What a process has used, and those of its descendants that have been waited for.
+
+    user, system: seconds on a CPU.  max_rss: the most memory that one of them had at once, in
+        bytes; that of the interpreter that has become the command counts, too.
+    The others are counts: faults that took no reading and that did, blocks read and written,
+        and how often it waited, and another one was let run.
+    Source: getrusage(2).
+    """
+
+    __slots__ = (
+        "inblock",
+        "majflt",
+        "max_rss",
+        "minflt",
+        "nivcsw",
+        "nvcsw",
+        "oublock",
+        "system",
+        "user",
+    )
+
+    def __init__(self, fields: Sequence[int]) -> None:
+        """fields: of struct rusage, in their order."""
+        self.user, self.system = (
+            seconds + micro / 1e6 for seconds, micro in (fields[:2], fields[2:4])
+        )
+        self.max_rss = fields[4] * 1024
+        self.minflt, self.majflt = fields[8:10]
+        self.inblock, self.oublock = fields[11:13]
+        self.nvcsw, self.nivcsw = fields[16:18]
+
+
 class ProcessState:
     """How a process ended: exit_code (0 to 255) or signal, the other one None.
+
+    usage: what it has used; None where that is not known.
 
     Both are None where the host program has reaped the process itself, by
     posix.wait() or by ignoring SIGCHLD, and the kernel (before Linux 6.15) does
     not tell it once more.
     """
 
-    __slots__ = ("exit_code", "signal")
+    __slots__ = ("exit_code", "signal", "usage")
 
-    def __init__(self, exit_code: int | None, signal: int | None) -> None:
-        self.exit_code, self.signal = exit_code, signal
+    def __init__(
+        self, exit_code: int | None, signal: int | None, usage: Usage | None = None
+    ) -> None:
+        self.exit_code, self.signal, self.usage = exit_code, signal, usage
 
     @property
     def status(self) -> int:
@@ -94,6 +131,11 @@ class Process:
         cgroup v2 under "" alone.  With v1 "" is for all controllers.
     init: the first process of the container, or a further one; None: the first one in a
         container that has had none.
+    reaper: of the first process of a container with a pid namespace of its own: it is not process 1
+        in there.  That is a process of libct's, which waits for what is orphaned, and
+        ends all that is left when the command ends, or the caller's process, whatever ends
+        that.  So signals, and the ends by them, are those of any other process.
+    outlive: with a reaper: go on when the caller's process ends.
 
     own_env: those of env that no other process is to have.
     """
@@ -129,6 +171,8 @@ class Process:
         umask: int | None = None,
         sub_cgroup_paths: Mapping[str, str] | None = None,
         init: bool | None = None,
+        reaper: bool = False,
+        outlive: bool = False,
     ) -> None:
         wrong: list[Finding] = []
         self.args, self.env = (
@@ -150,9 +194,10 @@ class Process:
         self.scheduler, self.io_priority, self.cpu_affinity = scheduler, io_priority, cpu_affinity
         self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
-        self.init = init
+        self.init, self.reaper, self.outlive = init, reaper, outlive
         given = {"terminal": terminal, "init": init, "reset_affinity": reset_affinity}
-        arguments.flags({**given, "no_new_privileges": no_new_privileges}, wrong)
+        given.update(no_new_privileges=no_new_privileges, reaper=reaper, outlive=outlive)
+        arguments.flags(given, wrong)
         arguments.numbers({"umask": umask, "console_width": console_width}, wrong)
         arguments.numbers({"console_height": console_height}, wrong)
         arguments.refuse(wrong)
@@ -168,6 +213,11 @@ class Process:
     def pidfd(self) -> int:
         """A descriptor that polls readable when the process ends; the Process's own."""
         return self._started().pidfd
+
+    @property
+    def is_mortal(self) -> bool:
+        """Whether the container ends with the caller's process."""
+        return self.reaper and not self.outlive
 
     def defaults(self) -> ProcessDefaults:
         """What further processes of the command line have of this one, the first."""
@@ -226,16 +276,17 @@ class Child:
     know; and what a Process holds are the caller's files.
     """
 
-    __slots__ = ("_identity", "_lock", "_pidfd", "companion", "on_exit", "pid", "state")
+    __slots__ = ("_identity", "_lock", "_pidfd", "on_end", "on_exit", "pid", "state")
 
-    def __init__(self, pid: int, pidfd: int, companion: Child | None = None) -> None:
+    def __init__(self, pid: int, pidfd: int) -> None:
         """pidfd is the Child's from here on.
 
-        companion: one that is there for this one, and ends with it.
+        on_end: called when it has been waited for, before on_exit: ends what is there for it.
         """
-        self.pid, self._pidfd, self.companion = pid, pidfd, companion
+        self.pid, self._pidfd = pid, pidfd
         self._identity = pidfds.identity(pidfd)
         self.state: ProcessState | None = None
+        self.on_end: Callable[[], None] | None = None
         self.on_exit: Callable[[ProcessState], None] | None = None
         # Reentrant, for a signal handler may come here too.
         self._lock = _thread.RLock()
@@ -281,9 +332,9 @@ class Child:
                     self.state = ProcessState(None, None)
                 self._close()
                 on_exit, self.on_exit = self.on_exit, None
-                companion, self.companion = self.companion, None
-            if companion is not None:
-                companion.end()
+                on_end, self.on_end = self.on_end, None
+            if on_end is not None:
+                on_end()
             if on_exit is not None:
                 on_exit(self.state)
         return self.state
@@ -342,7 +393,7 @@ def _set(future: asyncio.Future[None]) -> None:
 
 
 def _wait(pidfd: int) -> ProcessState:
-    result = pidfds.wait(pidfd)
+    result = pidfds.wait(pidfd, reap=False)
     if result is None:
         status = pidfd_exit_status(pidfd)
         if status is None:
@@ -350,6 +401,8 @@ def _wait(pidfd: int) -> ProcessState:
         if posix.WIFSIGNALED(status):
             return ProcessState(None, posix.WTERMSIG(status))
         return ProcessState(posix.WEXITSTATUS(status), None)
+    used = wait_usage(pidfd)
+    usage = Usage(used) if used else None
     if result.si_code == posix.CLD_EXITED:
-        return ProcessState(result.si_status, None)
-    return ProcessState(None, result.si_status)
+        return ProcessState(result.si_status, None, usage)
+    return ProcessState(None, result.si_status, usage)

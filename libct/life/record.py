@@ -25,7 +25,10 @@ class Record:
     pid, start, inode: of the first process: its number in the pid namespace of who
         created it, and what no later one of that number shares (proc.py, marks_of).
     boot: the kernel's boot_id at that time.
-    messenger: the same three of the process that brings it the word of its start, or none.
+    messenger, reaper: the same three of the process that brings it the word of its start, and of
+        process 1 of its pid namespace where that is another one; or none.
+    mortal: of the process that it is to end with (mortal.py): the same three, and the inode
+        number of its pid namespace; or none.
     annotations, rootfs, version, own_pids, hooks: of the configuration, which is
         read only when it is asked for: who looks at a container needs no more.
         hooks are the fields of Hooks that have any.
@@ -60,11 +63,13 @@ class Record:
         "landlock",
         "last_step",
         "messenger",
+        "mortal",
         "namespaces",
         "own_pids",
         "owner",
         "pid",
         "process",
+        "reaper",
         "rootfs",
         "start",
         "status",
@@ -88,6 +93,8 @@ class Record:
         self.pid = self.start = self.inode = self.last_step = 0
         self.boot = ""
         self.messenger: list[int] = []
+        self.reaper: list[int] = []
+        self.mortal: list[int] = []
         self.created = _now()
         self.owner = posix.geteuid()
         self.exit_status: int | None = None
@@ -185,8 +192,10 @@ _ADDED = {
     "inode": 0,
     "landlock": {},
     "messenger": [],
+    "mortal": [],
     "namespaces": {},
     "process": None,
+    "reaper": [],
     "tracers": False,
 }
 # The largest number that a field may have.
@@ -208,9 +217,10 @@ def _fits(name: str, value: Any) -> bool:
         return value is None or (type(value) is int and 0 <= value <= 255)
     if name in ("own_pids", "tracers"):
         return type(value) is bool
-    if name == "messenger":
-        kinds = ("pid", "start", "inode")
-        return type(value) is list and len(value) in (0, 3) and all(map(_fits, kinds, value))
+    if name in ("messenger", "reaper", "mortal"):
+        kinds = ("pid", "start", "inode", *(("inode",) if name == "mortal" else ()))
+        fits = type(value) is list and len(value) in (0, len(kinds))
+        return fits and all(map(_fits, kinds, value))
     if name == "namespaces":
         return type(value) is dict and all(map(_is_inode, value.values()))
     if name == "status":

@@ -21,16 +21,18 @@ from ..config.namespace import (
     PROC_NAMES,
     SPEC_NAMES,
 )
+from ..config.rules_process import may_trace
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import ContainerNotRunning, Error, StepError, note
 from ..loading.clock import backoff
 from ..plan.step import INIT, RUNTIME, STDIO
-from ..syscalls import procfs
+from ..syscalls import pidfds, procfs
 from . import rules
 from .checking import check_process, planned_manager
 from .host import host
-from .killing import stop
+from .killing import end_companions, stop
 from .links import remove_links, unique_name
+from .mortal import own_container
 from .proc import boot_id, marks_of
 from .process import Child, Process, ProcessState, reap_ended
 from .releasing import release
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from ..bootstrap.started import Started
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
-    from ..config import Capabilities
     from ..resctrl.groups import Notes
     from .directory import Held
     from .holdings import Holdings
@@ -127,13 +128,15 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.pid = context.pid
         record.start, record.inode = marks_of(context.pid)
         record.boot = boot_id()
-        messenger = context.values.get("messenger", 0)
-        record.messenger = [messenger, *marks_of(messenger)] if messenger else []
+        record.messenger, record.reaper = [
+            [pid, *marks_of(pid)] if pid else []
+            for pid in (context.values.get(name, 0) for name in ("messenger", "reaper"))
+        ]
         record.status, record.exit_status = CREATED, None
         found = _namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
         record.process = process.defaults().to_dict()
-        record.tracers = _may_trace(process.capabilities)
+        record.tracers = may_trace(process.capabilities)
         record.last_step = max(
             number for number, step in enumerate(steps, 1) if step.process == INIT
         )
@@ -173,6 +176,11 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         if hold:
             context.fds["fifo"] = held.make_fifo()
         _lend(context, process)
+        if process.is_mortal:
+            if not record.mortal:
+                own_container(held, record, made=True)
+                held.write(record)
+            context.fds["runtime"] = pidfds.open_process(posix.getpid())
         # Who is in a pid namespace that it joins, and what he may do, is not known.
         joins = any(one.type == NEWPID and one.path for one in spaces)
         started = client.carry_out(
@@ -336,20 +344,20 @@ def _has_tracers(holdings: Holdings, process: Process) -> bool:
     record = holdings.record
     if _has_users(record):
         return False  # the rights are over what is in that user namespace alone
-    if record.tracers or _may_trace(record.config.capabilities):
+    if record.tracers or may_trace(record.config.capabilities):
         return True
-    if not _may_trace(process.capabilities):
+    if not may_trace(process.capabilities):
         return False
+    if record.reaper:
+        raise Error(
+            f"container {holdings.id!r} has a reaper and no user namespace: a further process"
+            " cannot have CAP_SYS_PTRACE there"
+        )
     with holdings.directory.lock() as held:
         record = holdings.refresh()
         record.tracers = True
         held.write(record)
     return True
-
-
-def _may_trace(capabilities: Capabilities | None) -> bool:
-    sets = capabilities.to_dict().values() if capabilities is not None else ()
-    return any("CAP_SYS_PTRACE" in names for names in sets)
 
 
 def _has_users(record: Record) -> bool:
@@ -405,13 +413,13 @@ def _group_is_closed(error: StepError) -> bool:
 
 def _become(holdings: Holdings, process: Process, started: Started) -> Child:
     """The process runs, or waits for its start; its pidfd is the Child's now."""
-    messenger = None
-    if started.messenger_pidfd >= 0:
-        messenger = Child(started.messenger, started.messenger_pidfd)
-        holdings.adopt(messenger)
-    process._child = child = Child(started.pid, started.pidfd, messenger)
-    started.pidfd = started.messenger_pidfd = -1
-    holdings.adopt(child)
+    process._child = child = Child(started.pid, started.pidfd)
+    companions = [Child(*one) for one in started.companions.values() if one[1] >= 0]
+    started.pidfd, started.companions = -1, {}
+    for one in (*companions, child):
+        holdings.adopt(one)
+    if companions:
+        child.on_end = lambda: end_companions(holdings, companions)
     return child
 
 

@@ -13,6 +13,7 @@ from ..syscalls.constants import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
 )
@@ -46,6 +47,7 @@ from .process import (
     session_steps,
 )
 from .procfs import open_proc
+from .reaper import reaper_steps
 from .step import (
     AHEAD,
     DELETER,
@@ -100,6 +102,11 @@ def plan_start(
     shared = ns.joined_pids(config)
     who = STAGE if shared else INIT
     staged = bool(shared or ns.join_steps(config) or config.time_offsets)
+    # Process 1 of the pid namespace is another one then, and cloned before.  The namespace is
+    # to belong to the container's user namespace, so that is made before, too.
+    reaped = process.reaper
+    staged |= reaped and new_user
+    reaper = reaper_steps() if reaped else []
     privileged = host.euid == 0
     start = users.group_steps(config)
 
@@ -138,15 +145,15 @@ def plan_start(
         plan.add(RUNTIME, "attach", attach)
         # The host's /proc, before another mount namespace hides it.
         plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])
-        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))
+        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared), reaped=reaped)
         if not shared:
-            plan.add(STAGE, "clone", [_clone_init(flags, False)])
+            plan.add(STAGE, "clone", [*reaper, _clone_init(flags, False, reaped=reaped)])
         elif flags & ~CLONE_NEWCGROUP:
             why = "linux.namespaces"
             plan.add(STAGE, "join", [ns.unshare_others(flags & ~CLONE_NEWCGROUP, why=why)])
         plan.add(STAGE, "join", [mounts.lend_here()] if shared and lend else [])
     else:
-        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])
+        plan.add(SERVER, "clone", [*lend, *reaper, _clone_init(flags, into, reaped=reaped)])
         plan.add(RUNTIME, "attach", attach)
     plan.add(RUNTIME, "attach", [*maps, *classed])
     if privileged:
@@ -254,12 +261,20 @@ def _with_destinations(config: Config) -> Config:
 
 
 def _join(
-    plan: Plan, config: Config, host: Host, flags: int, maps: list[Step], *, apart: bool
+    plan: Plan,
+    config: Config,
+    host: Host,
+    flags: int,
+    maps: list[Step],
+    *,
+    apart: bool,
+    reaped: bool,
 ) -> tuple[list[Step], int]:
     """What the stage does before it clones; the maps and CLONE_NEW* that are left for then.
 
     flags, maps: of all namespaces to be made.
-    apart: a user namespace is to be made now, and not with what is cloned.
+    apart: nothing more is cloned with new namespaces.  Then, or where there is a reaper, a
+        user namespace is to be made now, and not with what is cloned.
     """
     joins, offsets = ns.join_steps(config), ns.time_offset_steps(config)
     privileged, new_user = host.euid == 0, bool(flags & CLONE_NEWUSER)
@@ -273,7 +288,7 @@ def _join(
         plan.add(STAGE, "join", [ns.make_undumpable()])
     plan.add(STAGE, "join", joins)
     plan.add(RUNTIME, "attach", ns.joined_map_steps(config))
-    if not offsets and not apart:
+    if not offsets and not apart and not (reaped and new_user):
         return maps, flags
     # The time namespace is to belong to the user namespace, and takes its
     # offsets before anybody is inside.
@@ -289,9 +304,13 @@ def _join(
     return maps, flags & ~CLONE_NEWTIME if offsets else flags
 
 
-def _clone_init(flags: int, into: bool) -> Step:
-    """The cgroup namespace is unshared later: its root is the group that the process is in."""
-    return ns.clone_init(flags & ~CLONE_NEWCGROUP, into, why="linux.namespaces")
+def _clone_init(flags: int, into: bool, *, reaped: bool) -> Step:
+    """The cgroup namespace is unshared later: its root is the group that the process is in.
+
+    reaped: it is cloned into the pid namespace that the reaper is in.
+    """
+    later = CLONE_NEWCGROUP | (CLONE_NEWPID if reaped else 0)
+    return ns.clone_init(flags & ~later, into, why="linux.namespaces")
 
 
 def _hook_steps(

@@ -146,7 +146,7 @@ def _prepared(
         mask_paths=list(_MASKED),
         readonly_paths=list(_READ_ONLY),
         no_new_privileges=True,
-        capabilities=_capabilities(keep=options.keep_caps),
+        capabilities=_capabilities(keep=options.keep_caps, trace=ordinary or options.as_pid_1),
         labels=["libct.sandbox=1"],
         landlock=options.landlock,
     )
@@ -174,7 +174,8 @@ def _prepared(
                 memory_swap=options.memory,
                 # A sandbox that has lost one of its processes would go on as half of it.
                 memory_oom_group=True if options.memory else None,
-                pids_limit=options.pids or None,
+                # An ordinary user's reaper counts as one.
+                pids_limit=_pids_limit(options, ordinary=ordinary),
                 cpu_quota=int(options.cpus * _CPU_PERIOD),
                 cpu_period=_CPU_PERIOD if options.cpus else 0,
             ),
@@ -187,8 +188,16 @@ def _prepared(
         rlimits=_rlimits(options),
         terminal=terminal,
         init=True,
+        reaper=not options.as_pid_1,
+        outlive=options.outlive,
     )
     return config, process
+
+
+def _pids_limit(options: Options, *, ordinary: bool) -> int | None:
+    if not options.pids:
+        return None
+    return options.pids + (ordinary and not options.as_pid_1)
 
 
 def _binds(options: Options) -> list[tuple[str, str, str, bool]]:
@@ -289,11 +298,12 @@ def _rlimits(options: Options) -> list[Rlimit]:
     ]
 
 
-def _capabilities(*, keep: bool) -> Capabilities:
+def _capabilities(*, keep: bool, trace: bool) -> Capabilities:
+    """trace: CAP_SYS_PTRACE may be kept; over the host's reaper it must not (Process)."""
     if keep:
         from ..syscalls.constants import CAPABILITIES as ALL
 
-        names = list(ALL)
+        names = [name for name in ALL if trace or name != "CAP_SYS_PTRACE"]
         return Capabilities(bounding=names, effective=names, permitted=names)
     names = list(CAPABILITIES)
     return Capabilities(bounding=names, effective=names, permitted=names)

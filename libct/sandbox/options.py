@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         keep_caps: bool
         seccomp: Seccomp | Path
         landlock: Landlock
+        as_pid_1: bool
+        outlive: bool
         root: Path
 
 
@@ -78,11 +80,14 @@ class Options(Record):
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
     rlimits: name as "NOFILE" -> soft and hard limit (getrlimit(2)); -1 is no limit.
     cpu_time: seconds of CPU time that a process may use; 0 sets no limit.
-    keep_caps: the caller's capabilities stay as they are.
+    keep_caps: the caller's capabilities stay as they are; of root's, CAP_SYS_PTRACE only with
+        as_pid_1.
     seccomp: which system calls may be made: by "default" libct's own profile, with what the
         capabilities allow; "unconfined" is all; a path is that of a file with an engine's
         profile, or with a configuration that has one.
     landlock: what it may do with the files that it sees, and with TCP.
+    as_pid_1: the command is process 1 of its pid namespace.  Otherwise that is a reaper of
+        libct's, and the sandbox ends when the caller's process does.  outlive: but for that.
     root: the directory of states; "" is the user's own.
     """
 
@@ -110,6 +115,8 @@ class Options(Record):
     keep_caps: bool = False
     seccomp: Seccomp | str = "default"
     landlock: Landlock | None = None
+    as_pid_1: bool = False
+    outlive: bool = False
     root: str = ""
 
 
@@ -331,7 +338,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("ro", "rw", "ro_try", "rw_try"), _paths),
     **dict.fromkeys(("bind", "bind_try"), _binds),
     "tmpfs": _tmpfs,
-    **dict.fromkeys(("overlay", "home", "clear_env", "keep_caps"), _bool),
+    **dict.fromkeys(("overlay", "home", "clear_env", "keep_caps", "as_pid_1", "outlive"), _bool),
     "net": _net,
     "env": _variables,
     "unset": _texts,

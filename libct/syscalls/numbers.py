@@ -47,6 +47,7 @@ _GENERIC = {
     "setresgid": 149,
     "setresuid": 147,
     "statfs": 43,
+    "waitid": 95,
     **_UNIFORM,
 }
 
@@ -76,6 +77,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "setresgid": 119,
         "setresuid": 117,
         "statfs": 137,
+        "waitid": 247,
         **_UNIFORM,
     },
     "aarch64": _GENERIC,
@@ -103,6 +105,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "setresgid": 169,
         "setresuid": 164,
         "statfs": 99,
+        "waitid": 272,
         **_UNIFORM,
     },
     # arch/s390/kernel/syscalls/syscall.tbl
@@ -128,6 +131,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "setresgid": 210,
         "setresuid": 208,
         "statfs": 99,
+        "waitid": 281,
         **_UNIFORM,
     },
     # arch/x86/entry/syscalls/syscall_32.tbl
@@ -153,6 +157,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "setresgid32": 210,
         "setresuid32": 208,
         "statfs64": 268,
+        "waitid": 284,
         **_UNIFORM,
     },
     # arch/arm/tools/syscall.tbl
@@ -178,6 +183,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "setresgid32": 210,
         "setresuid32": 208,
         "statfs64": 266,
+        "waitid": 280,
         **_UNIFORM,
     },
 }

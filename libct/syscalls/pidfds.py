@@ -33,14 +33,16 @@ def find(pid: int) -> int:
         raise
 
 
-def wait(pidfd: int) -> posix.waitid_result | None:
-    """Wait for the end of a child, which is reaped; pidfd stays the caller's.
+def wait(pidfd: int, *, reap: bool = True) -> posix.waitid_result | None:
+    """Wait for the end of a child; pidfd stays the caller's.
+
+    reap: False leaves it to be waited for again.
 
     None where the host program has reaped it already, by posix.wait() or by
     ignoring SIGCHLD.
     """
     try:
-        return posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | _WALL)
+        return posix.waitid(_P_PIDFD, pidfd, posix.WEXITED | _WALL | (not reap and posix.WNOWAIT))
     except ChildProcessError:
         return None
 

@@ -1,6 +1,6 @@
 """What a process is: prctl(2), personality(2), prlimit(2), pidfds.
 
-None of the system calls here waits; os.waitid does, for pidfds too (pidfds.py).
+None of the system calls here waits but wait_usage(); os.waitid does, for pidfds too (pidfds.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from .c import (
     byref,
     c_char_p,
     c_int,
+    c_long,
     c_size_t,
     c_uint,
     c_uint64,
     c_ulong,
     c_void_p,
     create_string_buffer,
+    get_errno,
     pointer,
 )
 from .constants import (
@@ -65,7 +67,7 @@ from .constants import (
     SECBIT_NOROOT as SECBIT_NOROOT,
     SECBIT_NOROOT_LOCKED as SECBIT_NOROOT_LOCKED,
 )
-from .core import bind, bind_syscall, cstring, fail, number
+from .core import bind, bind_syscall, cstring, fail, number, retried
 from .flags import PIDFD_NAMES, SECBIT_NAMES, capability_name, names, quote, rlimit_name
 
 # prctl(2) is variadic, and the kernel looks at all of its five words: many
@@ -493,3 +495,27 @@ def pidfd_exit_status(pidfd: int) -> int | None:
     if not int.from_bytes(info[:8], sys.byteorder) & _PIDFD_INFO_EXIT:
         return None
     return int.from_bytes(info[-4:], sys.byteorder)
+
+
+_NR_WAITID = number("waitid")
+_waitid = bind_syscall(c_int, c_int, c_void_p, c_int, c_void_p)
+_P_PIDFD = 3
+_WEXITED, _WALL = 4, 0x40000000
+_RUSAGE = 18  # longs: two struct timeval, and 14 numbers
+
+
+def wait_usage(pidfd: int) -> tuple[int, ...]:
+    """Reap a child that has ended, and return what it and those that it has reaped have used.
+
+    The fields of struct rusage, each time as seconds and microseconds; () where the host program
+    has reaped it already.  Python's waitid() does not give them, and wait4() takes a number.
+
+    Source: getrusage(2); waitid(2), C library/kernel differences.
+    """
+    usage = (c_long * _RUSAGE)()
+    flags = _WEXITED | _WALL
+    if retried(_waitid, _NR_WAITID, _P_PIDFD, pidfd, None, flags, byref(usage)) == -1:
+        if get_errno() == errno.ECHILD:
+            return ()
+        fail(f"waitid(P_PIDFD, {pidfd}, NULL, WEXITED|__WALL)")
+    return tuple(usage)

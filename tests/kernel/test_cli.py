@@ -182,13 +182,19 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, rootfs: Path) ->
         (signal.SIGINT, "", 128 + signal.SIGINT),
         (signal.SIGTERM, "trap '' TERM", 5),
         (signal.SIGTERM, "trap 'exit 7' TERM", 7),
-        (signal.SIGUSR1, "", 5),
+        (signal.SIGUSR1, "", 128 + signal.SIGUSR1),
     ],
 )
-def test_a_signal_ends_what_runs_in_a_sandbox(number: int, script: str, status: int) -> None:
-    """Process 1 of a pid namespace would not even notice it."""
+@pytest.mark.parametrize("options", [(), ("--as-pid-1",)])
+def test_a_signal_ends_what_runs_in_a_sandbox(
+    number: int, script: str, status: int, options: tuple[str, ...]
+) -> None:
+    """Process 1 of a pid namespace would not even notice it; only what ends libct, ends that."""
+    if options and number == signal.SIGUSR1:
+        status = 5
     script = f"{script}\necho ready; for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; exit 5"
-    with begin("sandbox", "--", "sh", "-c", script, stdin=subprocess.DEVNULL) as sandbox:
+    words = ("sandbox", *options, "--", "sh", "-c", script)
+    with begin(*words, stdin=subprocess.DEVNULL) as sandbox:
         assert sandbox.stdout is not None
         assert sandbox.stdout.readline() == b"ready\n"
         sandbox.send_signal(number)

@@ -31,7 +31,7 @@ from tests.support import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
 
 pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
 
@@ -108,6 +108,88 @@ def test_a_job_that_is_stopped_gives_the_terminal_back(tmp_path: Path, rootfs: P
         assert wait_until(lambda: termios.tcgetattr(session.terminal)[3] & termios.ECHO == 0)
         session.type("line\n")
         assert session.end() == 6
+
+
+@pytest.fixture
+def at_a_shell() -> Iterator[terminals.Session]:
+    """The terminal of a shell with jobs."""
+    with terminals.Session(["sh", "-m"], {**libct_environment(), "PS1": "host> "}) as session:
+        session.read_until("host> ")
+        yield session
+        session.type("exit\n")
+        session.end()  # the terminal is as it was
+
+
+def _stops(session: terminals.Session) -> None:
+    """What is typed stops libct, which gives the terminal back."""
+    session.type("\x1a")
+    session.read_until("Stopped(?s:.*)host> ")
+    session.type("stty -a\n")
+    assert "echo" in session.read_until("host> ").split()
+
+
+@pytest.mark.parametrize("options", ["", "--memory 100M", "--as-pid-1"])
+def test_a_sandbox_is_a_job_of_the_shell(at_a_shell: terminals.Session, options: str) -> None:
+    """All in there is stopped: also what is in another session."""
+    script = "setsid sh -c 'while :; do echo beat; sleep 0.1; done' & read line; echo =$line"
+    command = libct_command("sandbox", *options.split(), "--", "sh", "-c", script)
+    at_a_shell.type(f"{shlex.join(command)}\n")
+    at_a_shell.read_until("beat\r\nbeat")
+    _stops(at_a_shell)
+    time.sleep(0.5)
+    at_a_shell.type("echo; jobs\n")
+    assert "\nbeat" not in at_a_shell.read_until("Stopped(?s:.*)host> ")
+    at_a_shell.type("fg\n")
+    at_a_shell.read_until("beat\r\nbeat")
+    at_a_shell.type("typed\n")
+    at_a_shell.read_until("=typed(?s:.*)host> ")
+
+
+def test_a_sandbox_with_no_terminal_is_a_job_too(at_a_shell: terminals.Session) -> None:
+    script = "while :; do echo beat; sleep 0.1; done"
+    command = shlex.join(libct_command("sandbox", "--", "sh", "-c", script))
+    at_a_shell.type(f"{command} </dev/null\n")
+    at_a_shell.read_until("beat\r\nbeat")
+    _stops(at_a_shell)
+    at_a_shell.type("fg\n")
+    at_a_shell.read_until("beat\r\nbeat")
+    at_a_shell.type("\x03")
+    at_a_shell.read_until("host> ")
+
+
+def test_a_shell_in_a_sandbox_has_jobs_of_its_own(at_a_shell: terminals.Session) -> None:
+    command = shlex.join(libct_command("sandbox", "-e", "PS1=inside> ", "--", "sh", "-m"))
+    at_a_shell.type(f"{command}\n")
+    at_a_shell.read_until("\r\ninside> ")
+    at_a_shell.type("\x1a")  # which a shell ignores
+    at_a_shell.type("cat\n")
+    at_a_shell.read_until("cat\r\n")
+    time.sleep(0.3)
+    at_a_shell.type("\x1a")
+    at_a_shell.read_until("Stopped(?s:.*)inside> ")
+    at_a_shell.type("fg\n")
+    at_a_shell.read_until("cat\r\n")
+    at_a_shell.type("\x03")
+    at_a_shell.read_until("inside> ")
+    at_a_shell.resize(20, 50)
+    time.sleep(0.3)
+    at_a_shell.type("stty size\n")
+    at_a_shell.read_until("20 50\r\n(?s:.*)inside> ")
+    at_a_shell.type("exit 3\n")
+    at_a_shell.read_until("host> ")
+    at_a_shell.type("echo $?\n")
+    at_a_shell.read_until("3\r\n")
+
+
+def test_a_stop_that_nobody_could_end_is_none() -> None:
+    """As the kernel has it for an orphaned process group."""
+    with Session("sandbox", "--", "sh", "-c", "echo ready; read line; exit 4") as session:
+        session.read_until("ready\r\n")
+        session.type("\x1a")
+        time.sleep(0.5)
+        assert _state_of(session.process.pid) != "T"
+        session.type("line\n")
+        assert session.end() == 4
 
 
 def test_a_job_that_starts_in_the_background_waits_for_the_foreground(

@@ -63,7 +63,13 @@ _ENTRY = (
     "    if host.euid != 0:\n"
     '        plan.add(who, "identity", [ns.make_undumpable()])\n'
 )
-_CLONE = '        plan.add(SERVER, "clone", [*lend, _clone_init(flags, into)])\n'
+_CLONE = (
+    '        plan.add(SERVER, "clone", [*lend, *reaper, _clone_init(flags, into, reaped=reaped)])\n'
+)
+_STAGED = (
+    "        maps, flags ="
+    " _join(plan, config, host, flags, maps, apart=bool(shared), reaped=reaped)\n"
+)
 _JOIN = (
     '    plan.add(who, "join", [ns.join_process(flags, tuple(joined.items()))] if flags else [])\n'
 )
@@ -1207,10 +1213,8 @@ _ORDER = [
     Mutant(
         "the host's /proc is held before another mount namespace hides it",
         "plan/container.py",
-        '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n'
-        "        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))\n",
-        "        maps, flags = _join(plan, config, host, flags, maps, apart=bool(shared))\n"
-        '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n',
+        '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n' + _STAGED,
+        _STAGED + '        plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])\n',
         (f"{_NAMESPACES}a_mount_namespace_without_a_proc_is_joined_by_path",),
     ),
     Mutant(

@@ -27,7 +27,7 @@ _ENTERING = [
     Mutant(
         "who may trace by the configuration sees no other container",
         "life/starting.py",
-        "    if record.tracers or _may_trace(record.config.capabilities):\n",
+        "    if record.tracers or may_trace(record.config.capabilities):\n",
         "    if record.tracers:\n",
         (f"{_MEMORY}[by its configuration]",),
     ),

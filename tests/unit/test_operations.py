@@ -118,4 +118,6 @@ def test_who_is_cloned_is_left_nothing_to_import() -> None:
                 isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(function)
             ):
                 late.append(f"{name}.{function.name}")
-    assert not late
+    # What help() asks records for, which nobody asks in there.
+    asked = {"libct.config.record.__signature__", "libct.config.record.__doc__"}
+    assert set(late) == asked

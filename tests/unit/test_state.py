@@ -465,8 +465,10 @@ def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(posix, "unlink", note_and_unlink)
     directory.remove()
-    assert sorted(removed) == [".state.json", "exec.fifo", "hook", "state.json"]
-    assert removed[-1] == "state.json"
+    *files, mark = removed
+    assert sorted(files) == [".state.json", "exec.fifo", "hook", "state.json"]
+    assert files[-1] == "state.json"
+    assert mark == f"../:{directory.id}"
 
 
 def test_a_link_to_another_container_is_damage(tmp_path: Path) -> None:

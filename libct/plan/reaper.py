@@ -1,0 +1,38 @@
+"""The reaper: process 1 of the pid namespace of a container, where its command is not."""
+
+from __future__ import annotations
+
+from ..syscalls.constants import CLONE_NEWPID, CLONE_PARENT, CLONE_PARENT_SETTID
+from .calls import clone_names
+from .step import Step, operation
+
+# All that it does under its filter: to wait, also once it has been stopped and continued, and
+# to end.  The interpreter may ask for memory before that.
+_CALLS = ("poll", "ppoll", "restart_syscall", "exit", "exit_group", "rt_sigprocmask")
+_MEMORY = ("madvise", "mmap", "munmap", "brk")
+
+
+def reaper_steps() -> list[Step]:
+    """Right before the first process is cloned, which is to be in its pid namespace."""
+    from ..config.seccomp import Seccomp, SeccompRule
+    from ..seccomp.architectures import here
+    from ..seccomp.compiler import compile_profile
+    from ..seccomp.instructions import encode
+
+    try:
+        machine = here()
+    except ValueError:
+        return [clone_reaper("", why="reaper")]
+    allowed = SeccompRule([*_CALLS, *_MEMORY], "SCMP_ACT_ALLOW")
+    profile = Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[allowed])
+    return [clone_reaper(encode(compile_profile(profile, machine)).hex(), why="reaper")]
+
+
+@operation("bootstrap.reaper", "clone the reaper, process 1 of a new pid namespace")
+def clone_reaper(program: str) -> list[str]:
+    flags = clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)
+    return [
+        f"unshare({clone_names(CLONE_NEWPID)})",
+        f"clone3({{flags={flags}, exit_signal=0}})",
+        f"setns({clone_names(CLONE_NEWPID)})",
+    ]
