@@ -386,7 +386,7 @@ def test_deciding_is_pure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_file_is_left_over() -> None:
-    limits = {"limits-v1", "limits-v2"}  # of test_cgroups_plan.py
+    limits = {"limits-v1", "limits-v2"}  # of test_cgroups_limits.py
     assert {file.stem for file in GOLDEN.glob("*.txt")} == set(PLANS) | limits
 
 
