@@ -20,7 +20,7 @@ from libct.errors import CgroupError, StepProblem
 
 from ..disks import loop_device, took, write_directly
 from ..ledgers import ledger_of, remove_groups, with_ledger
-<<<<<<< HEAD
+from ..patience import patient
 from ..support import (
     CLONE_NEWNS,
     as_user,
@@ -32,10 +32,6 @@ from ..support import (
     user_python,
     wait_until,
 )
-=======
-from ..patience import patient
-from ..support import as_user, requires, unique, user_checkout, user_python, wait_until
->>>>>>> n1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

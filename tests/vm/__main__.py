@@ -15,12 +15,6 @@ from .images import ImageProblem, image_directory
 from .lanes import LANES, USUAL, Lane
 from .machine import RESULTS, Result, run_in_guest, stop_all
 
-<<<<<<< HEAD
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-=======
->>>>>>> n1
 _SLOWNESS = "5"  # of a guest: what the tests multiply their patience with
 
 
@@ -44,7 +38,7 @@ def main() -> int:
             images[lane.image],
             options.command or _tests(lane, every=options.all),
             environment=_environment(lane),
-            longest=options.longest or lane.longest * (5 if options.all else 1),
+            longest=options.longest or lane.longest * (16 if options.all else 1),
             results=results,
             show=output.show,
         )

@@ -34,7 +34,7 @@ class Lane(NamedTuple):
         that the needs are really not met.
     quick, every: arguments of pytest, for `tox -e vm` and for `tox -e vm-all`.
     longest: seconds that the quick tests may take on a busy host; `every` may take
-        five times as long.
+        sixteen times as long: some thousand tests, of which most take seconds.
     """
 
     name: str
@@ -57,10 +57,6 @@ _PURE_V1 = (
 _SELINUX_ON = ("security=selinux", "selinux=1", "enforcing=0")
 
 # Needs that no lane meets: the processor is emulated, and the images are small.
-<<<<<<< HEAD
-_NOWHERE = ("clock", "compiler", "mmdebstrap")
-_BEFORE_6_12 = ("landlock", "pidfs")
-=======
 _NOWHERE = ("clock", "compiler", "mmdebstrap", "qemu-system-x86_64")
 _BEFORE_6_12 = ("idmapped_tmpfs", "landlock", "pidfs")
 
@@ -69,7 +65,6 @@ _ON_V2 = tuple(
     f"tests/kernel/test_{name}.py"
     for name in ("cgroups_v2", "exec_cgroup", "rootfs_cgroup", "statistics")
 )
->>>>>>> n1
 
 LANES = {
     lane.name: lane
