@@ -121,6 +121,7 @@ def _reap(heard: int, runtime: int, program: str) -> NoReturn:
         posix.setsid()  # what happens at the caller's terminal is no affair of ours
         close_all_but(0, [fd for fd in (heard, runtime) if fd >= 0])
         _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
+        _cover_arguments()
         wait = _lined_up() if lined_up.available() else _poll
         capset(0, 0, 0)
         set_no_new_privs()
@@ -140,7 +141,6 @@ def _lined_up() -> Callable[[list[int]], None]:
     """What waits for the first of some processes to end, and ends; it takes their pidfds."""
     with open("/proc/self/maps", "rb") as maps:
         idle = lined_up.idle_memory(maps.read())
-    _cover_arguments()
     region = lined_up.Region(len(idle) + 2, 64)
 
     def wait(pidfds: list[int]) -> None:

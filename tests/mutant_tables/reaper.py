@@ -60,7 +60,7 @@ MUTANTS = [
     Mutant(
         "the reaper's arguments name no file of the host",
         "bootstrap/reaper.py",
-        "    _cover_arguments()\n",
+        "        _cover_arguments()\n",
         "",
         (_REAPER + "test_it_holds_next_to_nothing",),
     ),
