@@ -37,11 +37,16 @@ def run(arguments: Arguments) -> int:
 
 def cgroup_manager(arguments: Arguments) -> dict[str, bool]:
     """Who makes the control groups, as options of from_bundle()."""
-    name = arguments.cgroup_manager
+    name = cgroup_manager_name(arguments)
+    return {"systemd": name == "systemd", "control_groups": name != "disabled"}
+
+
+def cgroup_manager_name(arguments: Arguments) -> str:
+    """As it was asked for; "" where it was not."""
+    name: str = arguments.cgroup_manager
     if arguments.systemd_cgroup and name not in ("", "systemd"):
         raise Error(f"either --systemd-cgroup or --cgroup-manager {name}, not both")
-    systemd = arguments.systemd_cgroup or name == "systemd"
-    return {"systemd": systemd, "control_groups": name != "disabled"}
+    return "systemd" if arguments.systemd_cgroup else name
 
 
 def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:

@@ -21,6 +21,7 @@ _LOOKING = ("plan", "check")  # at what a start would do
 # Those that are about containers, and take no ID.
 _WITHOUT_ID = ("list", "sandbox")
 # Container engines look for these words where a command could not be executed.
+_EXECUTING = ("run", "create", "exec", "start")
 _START_FAILED = "unable to start container process: "
 
 
@@ -66,7 +67,8 @@ def main(words: Sequence[str]) -> int:
         _report(
             _lines(error, command), [f"while cleaning up: {text}" for text in notes(error)], log
         )
-        return command.failure if command is not None else 1
+        failure: int = command.failure if command is not None else 1
+        return getattr(error, "exit_status", failure)
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:
@@ -199,7 +201,7 @@ def _lines(error: Exception, command: Command | None) -> list[str]:
     if isinstance(error, ConfigError):
         texts = [str(finding) for finding in error.findings]
     elif isinstance(error, StepError):
-        starting = command is not None and command.name in (*_STARTING, "start")
+        starting = command is not None and command.name in _EXECUTING
         texts = [_START_FAILED * starting + str(error)]
     elif isinstance(error, Error):
         texts = [str(error)]

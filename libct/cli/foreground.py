@@ -13,6 +13,8 @@ from .signals import ENDING, Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..life.container import Container
     from ..life.process import Process
     from .notify import Proxy
@@ -36,6 +38,7 @@ def run_in_foreground(
     proxy: Proxy | None = None,
     mortal: bool = False,
     job: bool = False,
+    started: Callable[[], object] | None = None,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -53,6 +56,7 @@ def run_in_foreground(
     mortal: a signal that is there to end it does so, as with any other program.  The
         kernel keeps it from process 1 of a pid namespace that does not handle it.
     job: the container is a job of the caller's shell: what stops us stops it (jobs.py).
+    started: called when the process has been started.
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -77,6 +81,8 @@ def run_in_foreground(
             )
             signals.starting = False
             try:
+                if started is not None:
+                    started()
                 if pid_file:
                     write_pid_file(pid_file, process.pid)
                 if process.init:

@@ -297,6 +297,27 @@ def sandbox() -> Command:
                 default="",
                 filled=True,
             ),
+            Option(
+                "--timeout",
+                "kill the command after TIME (for example 10, or 2m); status 124",
+                "TIME",
+                default="",
+                filled=True,
+            ),
+            Option(
+                "--max-output",
+                "kill the command when it has written more than SIZE",
+                "SIZE",
+                default="",
+                filled=True,
+            ),
+            Option(
+                "--json-status",
+                "write the pid, and how it ended, to this descriptor",
+                "N",
+                default=-1,
+            ),
+            Option("--quiet", "do not say why the command was killed, nor where it starts"),
             Option("--as-pid-1", "run the command as process 1, without a reaper"),
             Option("--outlive", "do not end the sandbox when libct is killed"),
             Option("--plan", "show what would be done, and do nothing"),
@@ -304,6 +325,8 @@ def sandbox() -> Command:
             TRACE,
         ],
         passes_on=True,
+        failure=125,
+        usage_failure=125,
     )
 
 

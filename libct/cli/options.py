@@ -29,13 +29,21 @@ if TYPE_CHECKING:
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
+_ALIKE = 2  # edits between two names at most, for one to be meant for the other
+
+
 class UsageError(Error):
     """A command line that cannot be understood.
 
     values: of the options before what is wrong, by their keys: how to log this.
+    exit_status: that the command line ends with.
     """
 
     values: Mapping[str, Any] | None = None
+
+    def __init__(self, message: str, exit_status: int = 1) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class Option:
@@ -96,7 +104,7 @@ class Command:
         gets the Arguments and returns the exit status.
     help: sentences, two spaces between them; the first stands in the list of commands.
     passes_on: options end at the first operand; what follows is another program's.
-    failure: the exit status when libct itself fails.
+    failure: the exit status when libct itself fails; usage_failure: when it is called wrongly.
     """
 
     __slots__ = (
@@ -108,6 +116,7 @@ class Command:
         "operands",
         "options",
         "passes_on",
+        "usage_failure",
     )
 
     def __init__(
@@ -121,10 +130,12 @@ class Command:
         passes_on: bool = False,
         hidden: bool = False,
         failure: int = 1,
+        usage_failure: int = 1,
     ) -> None:
         self.name, self.operands, self.help, self.handler = name, operands, help, handler
         self.options = [*options, HELP]
         self.passes_on, self.hidden, self.failure = passes_on, hidden, failure
+        self.usage_failure = usage_failure
 
     def check(self, operands: Sequence[str]) -> None:
         """UsageError when there are too few or too many of them."""
@@ -132,10 +143,12 @@ class Command:
         needed = [word for word in wanted if not word.startswith("[")]
         if len(operands) < len(needed):
             missing = " ".join(needed[len(operands) :])
-            raise UsageError(f"{self.name}: missing: {missing} (usage: {self.usage()})")
+            text = f"{self.name}: missing: {missing} (usage: {self.usage()})"
+            raise UsageError(text, self.usage_failure)
         if len(operands) > len(wanted) and "..." not in self.operands:
             extra = operands[len(wanted)]
-            raise UsageError(f"{self.name}: too much: {extra!r} (usage: {self.usage()})")
+            text = f"{self.name}: unexpected argument {extra!r} (usage: {self.usage()})"
+            raise UsageError(text, self.usage_failure)
 
     def usage(self) -> str:
         return f"{PROGRAM} {self.name} [options] {self.operands}".rstrip()
@@ -200,7 +213,8 @@ def _parse(
     try:
         operands = _read(words, command.options, values, stop=command.passes_on)
     except UsageError as error:
-        raise UsageError(f"{name}: {error}{_misplaced(words, options, command)}") from None
+        text = f"{name}: {error}{_misplaced(words, options, command)}"
+        raise UsageError(text, command.usage_failure) from None
     values["help"] |= wants_help
     if not values["help"]:
         command.check(operands)
@@ -273,11 +287,24 @@ def _give(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like name, or ""."""
-    import difflib
+    """A hint at the known name that is most like name, or "" where none is like it."""
+    at = {one: _edits(name, one) for one in known if abs(len(one) - len(name)) <= _ALIKE}
+    best = min(at, key=lambda one: (at[one], one), default="")
+    return f" (did you mean {best}?)" if best and at[best] <= _ALIKE else ""
 
-    found = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {found[0]}?)" if found else ""
+
+def _edits(one: str, other: str) -> int:
+    """How many letters have to be put in, left out, replaced or exchanged with the next."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        above, row = row, [i]
+        for j, found in enumerate(other, 1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != found)))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == found:
+                row[j] = min(row[j], before[j - 2] + 1)
+        before = above
+    return row[-1]
 
 
 def _misplaced(words: Iterable[str], options: Iterable[Option], command: Command) -> str:

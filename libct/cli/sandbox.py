@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from ..errors import ConfigError, Error, Finding
+from ..errors import ConfigError, Error, Finding, printable
 from ..sandbox.failures import explained
 from ..sandbox.options import Options
 from .log import report
@@ -23,22 +24,31 @@ _AS_GIVEN = (
 )
 # Keyword -> how it is written here.
 _OPTIONS = {name: "--" + name.replace("_", "-") for name in Options._fields}
-_OPTIONS.update(args="COMMAND", rlimits="--rlimit")
+_OPTIONS.update(args="COMMAND", rlimits="--rlimit", cgroups="--cgroup-manager")
+_OPTIONS.update(timeout="--timeout", max_output="--max-output", json_status="--json-status")
 
 
 def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
     from ..sandbox.config import Prepared, elsewhere
-    from ..sandbox.options import command, read
+    from ..sandbox.options import command, read, read_size
+    from .create import cgroup_manager_name
+    from .watch import Watch, open_descriptor, seconds
 
     name = f"sandbox-{os.getpid()}"
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
     with _Naming():
-        options = read(_given(arguments))
+        options = read({**_given(arguments), "cgroups": cgroup_manager_name(arguments)})
         made = Prepared(command(arguments.operands), options, terminal=terminal)
         config, process = made.config, made.process
+        limit = read_size("max_output", arguments.max_output) if arguments.max_output else None
+        if limit is not None and terminal:
+            what = "is for output that goes to a file or a pipe, and not to a terminal"
+            raise ConfigError([Finding("max_output", what)])
+        fd = open_descriptor("json_status", arguments.json_status)
+        watch = Watch(seconds("timeout", arguments.timeout), limit, fd)
     if line := elsewhere(options):
-        report(arguments, "warning", line)
+        _note(arguments, line)
     learning = None
     if arguments.seccomp_learn and not arguments.plan:
         from .learn import Learning
@@ -54,6 +64,7 @@ def main(arguments: Arguments) -> int:
     from .launch import tracing
 
     options.root = arguments.root
+    watch.prepare(process)
     with _Naming(), made.create(name) as container, made.explaining():
         status = run_in_foreground(
             container,
@@ -62,10 +73,24 @@ def main(arguments: Arguments) -> int:
             trace=tracing(arguments),
             mortal=arguments.as_pid_1,
             job=True,
+            started=lambda: watch.started(container, process),
         )
+        status, line = watch.finish(status, process)
+    if line:
+        _note(arguments, line)
     if learning is not None:
         learning.write()
     return status
+
+
+def _note(arguments: Arguments, line: str) -> None:
+    if arguments.quiet:
+        return
+    if arguments.log or arguments.log_format == "json":
+        report(arguments, "warning", line)
+    else:
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.write(2, f"libct: {printable(line)}\n".encode())
 
 
 def _given(arguments: Arguments) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def main(arguments: Arguments) -> int:
     if name not in _COMMANDS:
         raise UsageError(f"seccomp: no such command: {name!r}{nearest(name, _COMMANDS)}")
     if rest and name != "explain":
-        raise UsageError(f"seccomp {name}: too much: {rest[0]!r}")
+        raise UsageError(f"seccomp {name}: unexpected argument {rest[0]!r}")
     if arguments.json and name != "dump":
         raise UsageError(f"seccomp {name}: --json is for dump")
     program, machine = _architectures(arguments.arch)
@@ -131,7 +131,7 @@ def _explain(
     if not rest:
         raise UsageError("seccomp explain: missing: CALL")
     if len(rest) > 1 + _MAX_ARGUMENTS:
-        raise UsageError(f"seccomp explain: too much: {rest[1 + _MAX_ARGUMENTS]!r}")
+        raise UsageError(f"seccomp explain: unexpected argument {rest[1 + _MAX_ARGUMENTS]!r}")
     call = rest[0]
     arguments = dict.fromkeys(range(_MAX_ARGUMENTS), 0) if rest[1:] else {}
     arguments.update(enumerate(map(_number, rest[1:])))

@@ -18,7 +18,6 @@ from ..config import (
     NEWUSER,
     NEWUTS,
     Capabilities,
-    Cgroup,
     Config,
     Device,
     IDMap,
@@ -43,6 +42,7 @@ from ..errors import ConfigError, Finding
 from ..life.process import Process
 from ..syscalls.constants import RLIMITS
 from .failures import Explaining
+from .groups import groups
 from .options import command, read
 
 TYPE_CHECKING = False
@@ -167,19 +167,17 @@ def _prepared(
     origins.update((f"mounts[{number}]", name) for number, name in enumerate(names, first))
     config.seccomp = _filter(options.seccomp, config.capabilities)
     if options.memory or options.pids or options.cpus:
-        config.cgroups = Cgroup(
-            rootless=ordinary,
-            resources=Resources(
-                memory=options.memory,
-                memory_swap=options.memory,
-                # A sandbox that has lost one of its processes would go on as half of it.
-                memory_oom_group=True if options.memory else None,
-                # An ordinary user's reaper counts as one.
-                pids_limit=_pids_limit(options, ordinary=ordinary),
-                cpu_quota=int(options.cpus * _CPU_PERIOD),
-                cpu_period=_CPU_PERIOD if options.cpus else 0,
-            ),
+        resources = Resources(
+            memory=options.memory,
+            memory_swap=options.memory,
+            # A sandbox that has lost one of its processes would go on as half of it.
+            memory_oom_group=True if options.memory else None,
+            # An ordinary user's reaper counts as one.
+            pids_limit=_pids_limit(options, ordinary=ordinary),
+            cpu_quota=int(options.cpus * _CPU_PERIOD),
+            cpu_period=_CPU_PERIOD if options.cpus else 0,
         )
+        config.cgroups = groups(options, resources, ordinary=ordinary)
     process = Process(
         args,
         env=_environment(options, home or "/"),

@@ -34,13 +34,20 @@ class SandboxError(StepError):
     def _where(self) -> str:
         return f" [from {self.place}]" if self.place else ""
 
+    def __str__(self) -> str:
+        return self._text()  # also of those that are OSErrors
+
 
 class CommandNotFound(SandboxError, FileNotFoundError):  # type: ignore[misc]  # strerror
     """There is no such command in the sandbox: a FileNotFoundError, as subprocess raises."""
 
+    exit_status = 127  # of `libct sandbox`, as a shell has it
+
 
 class CommandNotExecutable(SandboxError, PermissionError):  # type: ignore[misc]  # the same
     """The command may not be executed: a PermissionError, as subprocess raises."""
+
+    exit_status = 126
 
 
 def explained(error: Error, origins: Mapping[str, str]) -> Error:
@@ -55,7 +62,9 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
     if not isinstance(error, StepError):
         return error
     kind, errno = SandboxError, error.errno
-    if error.op == "find_command":
+    if isinstance(error, SandboxError):
+        kind = type(error)
+    elif error.op == "find_command":
         denied = errno == EACCES or "permission denied" in error.strerror
         kind, errno = (CommandNotExecutable, EACCES) if denied else (CommandNotFound, ENOENT)
     found = kind(
@@ -73,6 +82,8 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         hint=error.hint,
         opening=error.opening,
     )
+    if isinstance(found, OSError):  # whose constructor has its own idea of these
+        found.errno, found.strerror, found.filename = errno, error.strerror, error.path
     found.traces = error.traces
     if notes(error):
         found.__notes__ = notes(error)  # type: ignore[attr-defined]

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         keep_caps: bool
         seccomp: Seccomp | Path
         landlock: Landlock
+        cgroups: str
         as_pid_1: bool
         outlive: bool
         root: Path
@@ -86,6 +87,9 @@ class Options(Record):
         capabilities allow; "unconfined" is all; a path is that of a file with an engine's
         profile, or with a configuration that has one.
     landlock: what it may do with the files that it sees, and with TCP.
+    cgroups: who makes the control group that limits of memory, pids and cpus need: "cgroupfs",
+        libct itself; "systemd"; "disabled", nobody, and such limits are refused; "", libct
+        where the caller may write to the tree, and else systemd.
     as_pid_1: the command is process 1 of its pid namespace.  Otherwise that is a reaper of
         libct's, and the sandbox ends when the caller's process does.  outlive: but for that.
     root: the directory of states; "" is the user's own.
@@ -115,6 +119,7 @@ class Options(Record):
     keep_caps: bool = False
     seccomp: Seccomp | str = "default"
     landlock: Landlock | None = None
+    cgroups: str = ""
     as_pid_1: bool = False
     outlive: bool = False
     root: str = ""
@@ -254,6 +259,12 @@ def _net(value: Any) -> str:
     return str(value)
 
 
+def _cgroups(value: Any) -> str:
+    if value not in ("", "cgroupfs", "systemd", "disabled"):
+        raise _Wrong(f"not cgroupfs, systemd or disabled: {value!r}")
+    return str(value)
+
+
 def _variables(value: Any) -> dict[str, str]:
     if not hasattr(value, "items"):
         raise _Wrong(f"not a mapping of names to values: {value!r}")
@@ -340,6 +351,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tmpfs": _tmpfs,
     **dict.fromkeys(("overlay", "home", "clear_env", "keep_caps", "as_pid_1", "outlive"), _bool),
     "net": _net,
+    "cgroups": _cgroups,
     "env": _variables,
     "unset": _texts,
     "cwd": _text,

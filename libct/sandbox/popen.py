@@ -13,8 +13,9 @@ import warnings
 from ..errors import ConfigError, Error, Finding, note
 from .config import Prepared
 from .failures import Explaining
+from .measure import ended_by, measured
 from .options import command, read, read_size
-from .results import EXIT, MEMORY, OUTPUT, SIGNAL, TIMEOUT, CompletedProcess, TimeoutExpired, Usage
+from .results import EXIT, OUTPUT, SIGNAL, TIMEOUT, CompletedProcess, TimeoutExpired, Usage
 from .streams import Exchange, Streams, Text
 
 TYPE_CHECKING = False
@@ -245,15 +246,13 @@ class Popen:
             if self.returncode is not None:
                 return
             container, self._container = self._container, None
-            usage = Usage(wall=time.monotonic() - self._began)
-            killed = 0
-            if container is not None and self._own:
-                try:
-                    killed = _measure(usage, container)
-                finally:
+            wall = time.monotonic() - self._began
+            try:
+                self.usage, killed = measured(container if self._own else None, state, wall)
+            finally:
+                if container is not None and self._own:
                     container.destroy(force=True)
-            self.usage = usage
-            self.ended_by = _ended_by(state, self._killed_for, killed)
+            self.ended_by = ended_by(state, self._killed_for, killed)
             self.returncode = -state.signal if state.signal is not None else state.status
 
     # --- input and output ---
@@ -456,29 +455,3 @@ def _removed(container: Container, error: BaseException) -> None:
         container.destroy(force=True)
     except Error as failure:
         note(error, str(failure))
-
-
-def _measure(usage: Usage, container: Container) -> int:
-    """What the container's control groups have counted; returns how many were killed by OOM."""
-    manager = container.manager
-    if manager is None or not manager.exists():
-        return 0
-    found = container.stats().cgroup_stats
-    if found.cpu_stats is not None and found.cpu_stats.cpu_usage is not None:
-        times = found.cpu_stats.cpu_usage
-        usage.user, usage.system = times.usage_in_usermode / 1e9, times.usage_in_kernelmode / 1e9
-    peak = found.memory_stats.usage if found.memory_stats is not None else None
-    if peak is not None:
-        usage.memory = peak.max_usage
-    if found.blkio_stats is not None:
-        entries = found.blkio_stats.io_service_bytes_recursive
-        usage.written = sum(one.value for one in entries if one.op.lower() == "write")
-    return manager.oom_kill_count()
-
-
-def _ended_by(state: ProcessState, killed_for: str, out_of_memory: int) -> str:
-    if killed_for in (TIMEOUT, OUTPUT):
-        return killed_for
-    if out_of_memory and not killed_for and state.status == 128 + _signal.SIGKILL:
-        return MEMORY  # a shell says so of what was killed for it, where that is not all
-    return EXIT if state.signal is None else SIGNAL

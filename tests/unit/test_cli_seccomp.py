@@ -170,9 +170,9 @@ def test_a_bundle(told: Told, tmp_path: Path) -> None:
 
 def test_mistakes(told: Told) -> None:
     told("explian", "default", error="seccomp: no such command: 'explian' (did you mean explain?)")
-    told("dump", "default", "x", error="seccomp dump: too much: 'x'")
+    told("dump", "default", "x", error="seccomp dump: unexpected argument 'x'")
     told("explain", "default", error="seccomp explain: missing: CALL")
-    told("explain", "default", "read", *"1234567", error="seccomp explain: too much: '7'")
+    told("explain", "default", "read", *"1234567", error="seccomp explain: unexpected argument '7'")
     for text in ("x", "0x10000000000000000", "1.5"):
         message = f"seccomp explain: not a number of 64 bits: '{text}'"
         told("explain", "default", "read", text, error=message)

@@ -224,7 +224,12 @@ def test_drivers_of_control_groups_do_not_know_each_other(package: Package) -> N
         assert not package.imports[name] & {*of_files, "libct.cgroups.choose"}, name
     others = {name for name in package.trees if package.imports[name] & of_systemd} - of_systemd
     # At its end a container's ledger has the unit stopped that it is about.
-    assert others == {"libct.cgroups.choose", "libct.cgroups.ledger", "libct.life.host"}
+    assert others == {
+        "libct.cgroups.choose",
+        "libct.cgroups.ledger",
+        "libct.life.host",
+        "libct.sandbox.groups",
+    }
 
 
 def test_imports_by_computed_names_are_known(package: Package) -> None:

@@ -1,0 +1,95 @@
+"""How `libct sandbox` ends, and what it says of that: statuses, limits, --json-status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+import pytest
+
+from ..commands import libct, libct_command, libct_environment, user_environment, user_identity
+from ..needs import requires
+
+pytestmark = [requires("root", "overlay", "user"), pytest.mark.usefixtures("nothing_left")]
+as_both = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
+
+
+@as_both
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["sh", "-c", "exit 7"], 7, ""),
+        (["sh", "-c", "kill -9 $$"], 137, ""),
+        (["no-such-command"], 127, "no-such-command"),
+        (["/etc/passwd"], 126, "permission denied"),
+        (["--no-such-option"], 125, "no such option"),
+        ([], 125, "missing: COMMAND"),
+        (["--ro", "/nowhere", "true"], 125, "--ro: no such file or directory: '/nowhere'"),
+        (["--pids", "x", "true"], 125, "--pids: not a whole number"),
+        (["--timeout", "soon", "true"], 125, "--timeout: not a time like 10, 0.5 or 2m: 'soon'"),
+        (["--json-status", "99", "true"], 125, "--json-status: 99: "),
+        (["--timeout", "0.3", "sleep", "60"], 124, "it took longer than 0.3 s"),
+        (["--cpu-time", "1", "sh", "-c", "while :; do :; done"], 152, "used up its CPU time"),
+        (["--max-output", "5", "sh", "-c", "yes"], 137, "written more than --max-output"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_statuses(args: list[str], status: int, message: str, user: bool) -> None:
+    run = libct("sandbox", *args, user=user)
+    assert run.returncode == status, run.stderr
+    lines = run.stderr.splitlines()
+    assert len(lines) == (1 if message else 0), run.stderr
+    assert all(line.startswith("libct: ") for line in lines)
+    assert message in run.stderr
+    assert "step " not in run.stderr
+    if "--max-output" in args:
+        assert run.stdout == "y\ny\ny"
+    assert libct("list", "--quiet", user=user).stdout == ""
+
+
+def test_a_limit_of_memory_is_told() -> None:
+    run = libct("sandbox", "--memory", "30M", "/usr/bin/python3", "-c", "bytearray(1 << 30)")
+    assert (run.returncode, run.stderr) == (
+        137,
+        "libct: the command was killed: it was out of memory (--memory)\n",
+    )
+    quiet = libct("sandbox", "--quiet", "--timeout", "0.2", "sleep", "60")
+    assert (quiet.returncode, quiet.stderr) == (124, "")
+
+
+def test_a_limit_that_cannot_be_set_names_what_was_tried_and_what_is_near() -> None:
+    run = libct("sandbox", "--memory", "30M", "true", user=True)
+    assert run.returncode == 125
+    assert run.stderr.startswith("libct: --memory: cannot be limited: ")
+    assert run.stderr.endswith("(the nearest limit without a control group is rlimits AS)\n")
+    run = libct("--cgroup-manager", "disabled", "sandbox", "--pids", "5", "true")
+    assert run.returncode == 125
+    assert "--pids: cannot be limited without a control group" in run.stderr
+
+
+@as_both
+def test_the_end_is_told_as_json(user: bool) -> None:
+    reading, writing = os.pipe()
+    identity: dict[str, Any] = user_identity() if user else {}
+    base = user_environment() if user else dict(os.environ)
+    args = ("sandbox", "--json-status", str(writing), "sh", "-c", "kill -TERM $$")
+    try:
+        status = subprocess.run(
+            libct_command(*args, user=user),
+            env={**base, **libct_environment(user=user)},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            pass_fds=[writing],
+            check=False,
+            **identity,
+        ).returncode
+    finally:
+        os.close(writing)
+    with open(reading) as file:
+        first, last = map(json.loads, file)
+    assert status == 143
+    assert first["pid"] > 1
+    assert (last["exit_code"], last["signal"], last["ended_by"]) == (None, 15, "signal")
+    assert last["usage"]["wall"] > 0
