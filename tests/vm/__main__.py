@@ -21,6 +21,7 @@ _SLOWNESS = "5"  # of a guest: what the tests multiply their patience with
 def main() -> int:
     """0 if the command of each lane has exited with that."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     lanes = [LANES[name] for name in options.lane or (LANES if options.all else USUAL)]
     try:
         images = {lane.image: image_directory(lane.image) for lane in lanes}
@@ -47,7 +48,6 @@ def main() -> int:
             _write_failure(results, result)
         return result
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # A guest has two processors, and mostly uses one of them.
     with ThreadPoolExecutor(options.jobs) as pool:
         waiting = [pool.submit(run, lane) for lane in lanes]

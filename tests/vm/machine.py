@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, NamedTuple
@@ -55,7 +56,7 @@ class Result(NamedTuple):
     seconds: float
 
 
-_running: set[subprocess.Popen[bytes]] = set()
+_stopped = threading.Event()
 
 
 class _Hung(Exception):
@@ -153,7 +154,6 @@ def _boot_and_wait(
 ) -> None:
     with console.open("ab") as file:
         machine = subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-    _running.add(machine)
     try:
         _wait_until((share / "started").exists, machine, BOOT, "boot")
         with (share / "output").open("w+", errors="replace") as output:
@@ -167,13 +167,11 @@ def _boot_and_wait(
     finally:
         machine.kill()  # nothing on its disk is kept
         machine.wait()
-        _running.discard(machine)
 
 
 def stop_all() -> None:
-    """End all machines of this process, whose commands have then hung."""
-    for machine in list(_running):
-        machine.kill()
+    """End all machines of this process, also those that are being started; for other threads."""
+    _stopped.set()
 
 
 def _wait_until(
@@ -183,6 +181,8 @@ def _wait_until(
     while not condition():
         if machine.poll() is not None and not condition():
             raise _Hung(f"stopped (qemu exited with {machine.returncode}) and did not {what}")
+        if _stopped.is_set():
+            raise _Hung(f"was stopped before it could {what}")
         if time.monotonic() > deadline:
             raise _Hung(f"did not {what} within {longest:.0f} s")
         time.sleep(0.2)
