@@ -106,6 +106,8 @@ def test_a_name_is_not_too_long() -> None:
     assert place == "linux.cgroupsPath"
     assert what.startswith("the unit's name is longer than 255 letters")
     assert new(Cgroup("n" * 247, scope_prefix="x")).problems() == []
+    ((_, what),) = choose.new(Cgroup(systemd=True), "c" * 255, v2_layout(), Systemd(252)).problems()
+    assert what.startswith("the unit's name is longer than 255 letters")
 
 
 @pytest.mark.parametrize("name", ["cpu.slice", "tasks", "_a.scope", "cgroup.x", "memory.b.scope"])

@@ -57,7 +57,7 @@ def plan(
         group = names.group_of(unit, slice_name)
     except ValueError as error:
         problems.append((PATH_PLACE, str(error)))
-        unit, group = names.unit_name(PREFIX, container_id), "nowhere"
+        unit = group = f"{PREFIX}.scope"  # of nobody: with a problem nothing is planned
     if systemd.user and layout.mode != "v2":
         what = "an ordinary user's systemd cannot limit a container with cgroup v1"
         problems.append((PATH_PLACE, f"{what} (leave --systemd-cgroup out, or boot with v2)"))
