@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .names import MARK, run_mark
+from .patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +119,7 @@ def run(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            timeout=timeout,
+            timeout=patient(timeout),
             check=False,
             **identity,
         ).returncode

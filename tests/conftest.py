@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import commands, leaks, names, needs
+from .patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     lacking = needs.missing(*wanted)
     if lacking:
         reason = f"this machine lacks: {', '.join(lacking)}"
-        if needs.no_skip():
+        if needs.no_skip() and not set(lacking) <= needs.lacked_by_nature():
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 
@@ -46,7 +47,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ends a test that hangs, with the place where it does."""
     marker = request.node.get_closest_marker("longest")
-    longest = marker.args[0] if marker else _LONGEST
+    longest = int(patient(marker.args[0] if marker else _LONGEST))
 
     def over(*_: object) -> None:
         raise TimeoutError(f"the test has taken longer than {longest} s")

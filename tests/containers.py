@@ -28,6 +28,7 @@ from libct.config.mount_flags import MS_NODEV, MS_NOEXEC, MS_NOSUID
 from .bundles import busybox_rootfs
 from .commands import session_directory, state_root
 from .names import unique
+from .patience import patient
 from .processes import CLONE_NEWNS, in_namespaces, mount
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def run_in(container: libct.Container, *args: str, **process: Any) -> Run:
         values = {"env": [PATH], "stdin": file, "stdout": file, "stderr": file, **process}
         started = libct.Process(args, **values)
         container.run(started)
-        state = started.wait(60)
+        state = started.wait(patient(60))
         file.seek(0)
         return Run(state, file.read())
 
@@ -115,11 +116,17 @@ def running(config: Config, *args: str, **process: Any) -> Iterator[libct.Contai
         yield container
 
 
+def mount_v2() -> None:
+    """Have the v2 tree on /sys/fs/cgroup, in a mount namespace; there is one tree of it anyway."""
+    if detect().mode != "v2":  # where it is, it cannot be put on itself
+        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+
+
 def with_v2(body: Callable[[], object], *, timeout: float = 60) -> None:
     """Run body where v2 is all there is, for timeout seconds at most."""
 
     def enter() -> None:
-        mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        mount_v2()
         assert detect().mode == "v2"
         control = Path("/sys/fs/cgroup/cgroup.subtree_control")
         before = control.read_text().split()

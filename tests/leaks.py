@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from .commands import state_root
 from .names import MARK, run_mark
+from .patience import patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ class Snapshot:
 
 def wait_until(condition: Callable[[], bool], *, patience: float = 10) -> bool:
     """Wait for condition, for patience seconds at most; whether it came true."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patient(patience)
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -22,6 +22,7 @@ import pytest
 from .bundles import busybox
 from .commands import DOCKER, as_user, user_account
 from .names import unique
+from .patience import patient
 from .processes import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -61,6 +62,11 @@ def no_skip() -> bool:
     return os.environ.get("LIBCT_NO_SKIP") == "1"
 
 
+def lacked_by_nature() -> set[str]:
+    """Needs that are not met on this kind of machine, and are not to be; tests/vm/lanes.py."""
+    return set(os.environ.get("LIBCT_LACKS", "").split())
+
+
 @functools.cache
 def _met(need: str) -> bool:
     try:
@@ -85,6 +91,7 @@ def _program(name: str, *args: str) -> None:
 def _programs() -> None:
     for name, args in {
         "crun": ("--version",),
+        "qemu-system-x86_64": ("--version",),
         "runc": ("--version",),
         "mmdebstrap": ("--version",),
         "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
@@ -93,6 +100,41 @@ def _programs() -> None:
 
 
 _programs()
+
+
+@_need
+def vm() -> None:
+    """A machine of tests/vm, which tests may change as they like: it is thrown away."""
+    if "LIBCT_VM" not in os.environ:
+        raise LookupError("not in a virtual machine of ours")
+
+
+@_need
+def clock() -> None:
+    """A processor that keeps up with the clock, for tests of how long something takes."""
+    if patient(1) != 1:
+        raise TimeoutError("the processor is emulated")
+
+
+@_need
+def systemd() -> None:
+    """systemd as process 1, with its bus."""
+    _program("systemctl", "show", "--property=Version")
+
+
+@_need
+def apparmor() -> None:
+    """AppArmor, and what loads a profile into the kernel."""
+    Path("/sys/kernel/security/apparmor/.replace").stat()
+    _program("apparmor_parser", "--version")
+
+
+@_need
+def selinux() -> None:
+    """SELinux with a policy, enforced or not."""
+    Path("/sys/fs/selinux/enforce").read_text()
+    if Path("/proc/self/attr/current").read_text().strip("\0\n") == "kernel":
+        raise LookupError("no policy is loaded")
 
 
 @_need
@@ -201,6 +243,30 @@ def overlay() -> None:
         mount("overlay", "/mnt/merged", "overlay", data=layers)
 
     in_namespaces(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0), body)
+
+
+@_need
+def idmapped_tmpfs() -> None:
+    """Id-mapped mounts of tmpfs (Linux 6.3)."""
+    open_tree, mount_setattr, at_fdcwd, at_empty_path = 428, 442, -100, 0x1000
+    clone, idmap = 1, 0x00100000  # OPEN_TREE_CLONE, MOUNT_ATTR_IDMAP
+    libc = ctypes.CDLL(None)
+
+    def body() -> None:
+        mount("tmpfs", "/mnt", "tmpfs")
+        tree = libc.syscall(open_tree, at_fdcwd, b"/mnt", clone)
+        words = ("unshare", "--user", "--map-root-user", "sh", "-c", "echo; exec sleep 60")
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+            assert other.stdout
+            other.stdout.read(1)
+            spaces = os.open(f"/proc/{other.pid}/ns/user", os.O_RDONLY)
+            other.kill()
+        attr = (ctypes.c_uint64 * 4)(idmap, 0, 0, spaces)  # struct mount_attr
+        size = ctypes.c_size_t(ctypes.sizeof(attr))
+        if libc.syscall(mount_setattr, tree, b"", at_empty_path, attr, size):
+            raise OSError(errno.EINVAL, "tmpfs cannot be id-mapped")
+
+    in_namespaces(CLONE_NEWNS, body)
 
 
 @_need

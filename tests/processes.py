@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .patience import patient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
@@ -73,7 +75,7 @@ def forked(body: Callable[[], Any], *, timeout: float = 60) -> Any:
         _answer(body, writer)
     os.close(writer)
     try:
-        answer = _read_answer(reader, time.monotonic() + timeout)
+        answer = _read_answer(reader, time.monotonic() + patient(timeout))
     finally:
         os.close(reader)
         os.kill(pid, signal.SIGKILL)  # it has answered, or never will

@@ -106,7 +106,8 @@ def _enter_cgroup2() -> None:
     check(libc.unshare(_CLONE_NEWNS), "new mount namespace")
     check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC_PRIVATE), None), "private mounts")
     target = b"/sys/fs/cgroup"
-    check(libc.mount(b"cgroup2", target, b"cgroup2", ctypes.c_ulong(0), None), "mount cgroup2")
+    if not os.path.exists("/sys/fs/cgroup/cgroup.procs"):  # it cannot be put on itself
+        check(libc.mount(b"cgroup2", target, b"cgroup2", ctypes.c_ulong(0), None), "mount cgroup2")
     # States are kept here, and a tmpfs is what /run is on a host that has booted.
     check(libc.mount(b"tmpfs", b"/run", b"tmpfs", ctypes.c_ulong(0), None), "mount /run")
 

@@ -36,6 +36,7 @@ from tests.containers import (
     PROC,
     USUAL,
     make_config,
+    mount_v2,
     run,
     run_in,
     running,
@@ -507,7 +508,7 @@ def the_groups_of_the_host_are_written(place: Path) -> str:
         return attempt(config, "sh", "-c", f"mkdir {group} && rmdir {group} && echo made")
 
     def v2() -> str:
-        kernel_mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        mount_v2()
         said: str = in_namespaces(CLONE_NEWUSER | CLONE_NEWNS, body)
         return said
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.debian import apt_options, mirrors
 from tests.support import (
     change_config,
     libct,
@@ -72,11 +73,10 @@ def _make_debian(place: Path) -> None:
             f"--include={','.join(_PACKAGES)}",
             "--mode=root",
             "--format=directory",
-            # What apt needs here to reach its mirror, it needs there as well.
-            *(f"--aptopt={path}" for path in sorted(Path("/etc/apt/apt.conf.d").glob("*proxy*"))),
+            *apt_options(),
             _SUITE,
             str(unfinished),
-            *_mirrors(),
+            *mirrors(_SUITE),
         ],
         timeout=600,
     )
@@ -87,15 +87,6 @@ def _make_debian(place: Path) -> None:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     unfinished.rename(place)
-
-
-def _mirrors() -> list[str]:
-    """The host's own sources, where it is the same Debian; else mmdebstrap's default."""
-    release = Path("/etc/os-release").read_text()
-    if f"VERSION_CODENAME={_SUITE}" not in release:
-        return []
-    found = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*.sources")]
-    return [str(path) for path in found if path.is_file() and path.stat().st_size]
 
 
 def _bundle(directory: Path, debian: Path, *args: str, **changes: Any) -> Path:

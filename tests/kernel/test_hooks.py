@@ -42,6 +42,7 @@ from libct.syscalls.process import set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, running, shared_rootfs, state_directory
 from ..killing import as_caller, beside, groups, orphans, remove
+from ..patience import patient
 from ..support import (
     CHECKOUT,
     default_spec,
@@ -498,7 +499,7 @@ def test_what_a_hook_leaves_behind_does_not_hold_us_up(
     started = time.monotonic()
     with create(config_with(hooks_of(**{kind: shell(script)}))) as container:
         container.run(first())
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < patient(20)
     assert Path(f"{shared_rootfs() if kind == 'startContainer' else ''}{pid_file}").exists()
     if kind in HOST and program.startswith("sleep"):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
@@ -680,7 +681,7 @@ def test_a_hook_that_takes_too_long_is_killed_with_what_it_has_started(
         else:
             text = str(fails(container, "run"))
             container.destroy()
-    assert 1 <= time.monotonic() - started < 8
+    assert 1 <= time.monotonic() - started < patient(8)
     assert "hook ran past specified timeout of 1.0s, and was killed: began" in text
     assert (place / "began").exists()
     assert wait_until(lambda: not processes_with(seconds))
@@ -926,7 +927,7 @@ def test_a_caller_may_be_interrupted_in_a_hook(place: Path) -> None:
                 begun = time.monotonic()
                 with pytest.raises(KeyboardInterrupt):
                     container.run(first())
-                assert time.monotonic() - begun < 8
+                assert time.monotonic() - begun < patient(8)
             thread.join()
             assert container.status() == "stopped"
         assert wait_until(lambda: not processes_with(seconds)), kind  # noqa: B023

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libct.cgroups.layout import detect
 from tests.engines import POLITE
 from tests.podman import IMAGE, Podman, called_under_profiles
 from tests.support import requires, run, unique, wait_until
@@ -538,7 +539,8 @@ def test_on_cgroup_v2_alone() -> None:
         podman.command("stop", "--time", "0", name),
         podman.command("rm", name),
     ]
-    script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup\n" + "\n".join(map(shlex.join, commands))
+    mounting = "" if detect().mode == "v2" else "mount -t cgroup2 cgroup2 /sys/fs/cgroup\n"
+    script = mounting + "\n".join(map(shlex.join, commands))
     try:
         done = run(
             ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],

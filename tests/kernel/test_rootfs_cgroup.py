@@ -10,12 +10,12 @@ import pytest
 import libct
 from libct.bootstrap.context import Context
 from libct.rootfs.cgroup_mounts import bind_group, mount_cgroup2
+from tests.containers import mount_v2
 from tests.support import (
     CLONE_NEWCGROUP,
     CLONE_NEWNS,
     CLONE_NEWUSER,
     in_namespaces,
-    mount as kernel_mount,
     requires,
     unique,
 )
@@ -154,7 +154,7 @@ def on_v2(body: Callable[[], Any]) -> Any:
     """Run body where /sys/fs/cgroup is cgroup v2."""
 
     def covered() -> Any:
-        kernel_mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        mount_v2()
         return body()
 
     return in_namespaces(CLONE_NEWNS, covered)

@@ -68,6 +68,7 @@ def test_files_have_the_right_owners_inside_and_outside(
     assert (volume / "of-7").stat().st_uid == 7
 
 
+@requires("idmapped_tmpfs")
 @pytest.mark.parametrize("user", [False, True])
 def test_a_new_file_system_is_mapped(rootfs: Path, user: bool) -> None:
     shown = 100_000 if user else 2000
@@ -81,6 +82,7 @@ def test_a_new_file_system_is_mapped(rootfs: Path, user: bool) -> None:
     assert ("touch: " in done.text) is not user
 
 
+@requires("idmapped_tmpfs")
 def test_a_new_one_is_read_only_in_the_end(rootfs: Path) -> None:
     data = mount("/data", "tmpfs", "tmpfs", "ro", id_mapping=mapped(0, 100_000))
     script = "cat /data/x > /dev/null && touch /data/y"

@@ -43,7 +43,7 @@ def test_memory_that_is_used_and_limits() -> None:
     limits = {"memory": 64 * MEGABYTE, "memory_swap": 96 * MEGABYTE, "pids_limit": 30}
     script = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 60 & sleep 61 & wait"
     with running(config(**limits), "sh", "-c", script) as container:
-        assert wait_until(lambda: _sleeping(container) == 2)
+        assert wait_until(lambda: _sleeping(container) == 2, patience=60)
         found = cgroup_stats(container)
         memory, pids = found.memory_stats, found.pids_stats
         assert memory is not None
@@ -129,7 +129,7 @@ def test_v2() -> None:
     def body() -> None:
         script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 60 & sleep 61 & wait"
         with running(config(), "sh", "-c", script) as container:
-            assert wait_until(lambda: _sleeping(container) == 2)
+            assert wait_until(lambda: _sleeping(container) == 2, patience=60)
             found = cgroup_stats(container)
             available = Path(group_of(container), "cgroup.controllers").read_text().split()
         assert found.cpu_stats is not None

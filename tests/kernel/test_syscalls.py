@@ -355,7 +355,7 @@ def _mountinfo(path: str) -> str:
         return [line for line in file if line.split()[4] == path][-1]
 
 
-@requires("root", "userns")
+@requires("root", "userns", "idmapped_tmpfs")
 def test_a_mount_is_id_mapped() -> None:
     def body() -> None:
         pid, _ = namespaces.clone3(CLONE_NEWUSER, signal.SIGCHLD)
@@ -368,14 +368,9 @@ def test_a_mount_is_id_mapped() -> None:
         os.kill(pid, signal.SIGKILL)
         wait(pid)
         tree = _new_tmpfs()
-        try:
-            mounts.mount_setattr(
-                "", dirfd=tree, flags=AT_EMPTY_PATH, attr_set=MOUNT_ATTR_IDMAP, userns_fd=userns
-            )
-        except OSError as error:
-            if error.errno == errno.EINVAL:
-                pytest.skip("this machine lacks: id-mapped tmpfs, of Linux 6.3")
-            raise
+        mounts.mount_setattr(
+            "", dirfd=tree, flags=AT_EMPTY_PATH, attr_set=MOUNT_ATTR_IDMAP, userns_fd=userns
+        )
         found = os.stat(".", dir_fd=tree)
         assert (found.st_uid, found.st_gid) == (1000, 1000)
 
