@@ -36,8 +36,8 @@ from .events import Events
 _TOGETHER = 1.0
 
 # In each window of 2 s, for how long some process, or all at the same time, have waited:
-# microseconds.  Since Linux 6.5 an ordinary user may ask for this as well, in
-# windows of whole multiples of 2 s.
+# microseconds.  From Linux 6.5 on, and where that was taken over, an ordinary user may
+# ask for this as well, in windows of whole multiples of 2 s.
 _TRIGGERS = {
     "low": "some 150000 2000000",
     "medium": "some 500000 2000000",
@@ -194,7 +194,7 @@ def _explained(error: OSError, group: str) -> CgroupError:
         else:
             why = "the kernel does not measure it (CONFIG_PSI; boot it with psi=1)"
     elif error.errno in (errno.EPERM, errno.EINVAL):
-        why = "before Linux 6.5 that takes CAP_SYS_RESOURCE, which is root's"
+        why = "this kernel gives that to root alone (CAP_SYS_RESOURCE; to all from Linux 6.5 on)"
     elif error.errno == errno.EACCES:
         why = f"you may not write to {group}/memory.pressure"
     elif error.errno == errno.ENOMEM:
