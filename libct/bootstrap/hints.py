@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _MAKE_NAMESPACES = (
     "clone_init",
     "clone_command",
+    "clone_reaper",
     "clone_stage",
     "get_network",
     "unshare_cgroup",

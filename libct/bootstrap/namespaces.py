@@ -62,8 +62,11 @@ def clone_stage(context: Context, into_cgroup: bool) -> None:
     _clone(context, 0, into_cgroup, _STAGE_NAME)
 
 
-def clone_init(context: Context, flags: int, into_cgroup: bool) -> None:
-    """flags: CLONE_NEW* of the namespaces that are made with it."""
+def clone_init(context: Context, flags: int, into_cgroup: bool, back: bool = False) -> None:
+    """flags: CLONE_NEW* of the namespaces that are made with it.
+
+    back: we return to our own pid namespace then, which clone_reaper() has seen to.
+    """
     _clone(context, flags, into_cgroup, INIT_NAME)
 
 

@@ -106,7 +106,7 @@ def plan_start(
     # to belong to the container's user namespace, so that is made before, too.
     reaped = process.reaper
     staged |= reaped and new_user
-    reaper = reaper_steps() if reaped else []
+    reaper = reaper_steps(back=not staged) if reaped else []
     privileged = host.euid == 0
     start = users.group_steps(config)
 
@@ -153,7 +153,8 @@ def plan_start(
             plan.add(STAGE, "join", [ns.unshare_others(flags & ~CLONE_NEWCGROUP, why=why)])
         plan.add(STAGE, "join", [mounts.lend_here()] if shared and lend else [])
     else:
-        plan.add(SERVER, "clone", [*lend, *reaper, _clone_init(flags, into, reaped=reaped)])
+        init = _clone_init(flags, into, reaped=reaped, back=reaped)
+        plan.add(SERVER, "clone", [*lend, *reaper, init])
         plan.add(RUNTIME, "attach", attach)
     plan.add(RUNTIME, "attach", [*maps, *classed])
     if privileged:
@@ -304,13 +305,14 @@ def _join(
     return maps, flags & ~CLONE_NEWTIME if offsets else flags
 
 
-def _clone_init(flags: int, into: bool, *, reaped: bool) -> Step:
+def _clone_init(flags: int, into: bool, *, reaped: bool, back: bool = False) -> Step:
     """The cgroup namespace is unshared later: its root is the group that the process is in.
 
-    reaped: it is cloned into the pid namespace that the reaper is in.
+    reaped: it is cloned into the pid namespace that the reaper is in; back: as for that.
     """
     later = CLONE_NEWCGROUP | (CLONE_NEWPID if reaped else 0)
-    return ns.clone_init(flags & ~later, into, why="linux.namespaces")
+    more = (True,) if back else ()
+    return ns.clone_init(flags & ~later, into, *more, why="linux.namespaces")
 
 
 def _hook_steps(

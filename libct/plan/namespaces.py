@@ -115,8 +115,9 @@ def clone_stage(into_cgroup: bool) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "clone the container's process")
-def clone_init(flags: int, into_cgroup: bool) -> list[str]:
-    return _clone_call(flags, into_cgroup)
+def clone_init(flags: int, into_cgroup: bool, back: bool = False) -> list[str]:
+    """back: the cloner returns to its own pid namespace, which it has left for that (reaper.py)."""
+    return _clone_call(flags, into_cgroup) + ["setns(CLONE_NEWPID)"] * back
 
 
 @operation("bootstrap.namespaces", "clone the process that becomes the command")

@@ -12,8 +12,11 @@ _CALLS = ("poll", "ppoll", "restart_syscall", "exit", "exit_group", "rt_sigprocm
 _MEMORY = ("madvise", "mmap", "munmap", "brk")
 
 
-def reaper_steps() -> list[Step]:
-    """Right before the first process is cloned, which is to be in its pid namespace."""
+def reaper_steps(*, back: bool) -> list[Step]:
+    """Right before the first process is cloned, which is to be in its pid namespace.
+
+    back: who clones the two goes back into its own after that.
+    """
     from ..config.seccomp import Seccomp, SeccompRule
     from ..seccomp.architectures import here
     from ..seccomp.compiler import compile_profile
@@ -22,17 +25,18 @@ def reaper_steps() -> list[Step]:
     try:
         machine = here()
     except ValueError:
-        return [clone_reaper("", why="reaper")]
+        return [clone_reaper("", back, why="reaper")]
     allowed = SeccompRule([*_CALLS, *_MEMORY], "SCMP_ACT_ALLOW")
     profile = Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[allowed])
-    return [clone_reaper(encode(compile_profile(profile, machine)).hex(), why="reaper")]
+    program = encode(compile_profile(profile, machine)).hex()
+    return [clone_reaper(program, back, why="reaper")]
 
 
 @operation("bootstrap.reaper", "clone the reaper, process 1 of a new pid namespace")
-def clone_reaper(program: str) -> list[str]:
+def clone_reaper(program: str, back: bool) -> list[str]:
     flags = clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)
     return [
+        *(['openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)'] if back else []),
         f"unshare({clone_names(CLONE_NEWPID)})",
         f"clone3({{flags={flags}, exit_signal=0}})",
-        f"setns({clone_names(CLONE_NEWPID)})",
     ]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
+from libct.life.container import list_containers
 from tests import terminals
 from tests.support import (
     busybox_rootfs,
@@ -26,6 +27,7 @@ from tests.support import (
     make_bundle,
     requires,
     session_directory,
+    state_root,
     unique,
     wait_until,
 )
@@ -121,9 +123,13 @@ def at_a_shell() -> Iterator[terminals.Session]:
 
 
 def _stops(session: terminals.Session) -> None:
-    """What is typed stops libct, which gives the terminal back."""
+    """What is typed stops all in the sandbox, and libct, which gives the terminal back."""
     session.type("\x1a")
     session.read_until("Stopped(?s:.*)host> ")
+    (container,) = list_containers(str(state_root()))
+    pids = container.processes()
+    assert len(pids) > 1
+    assert wait_until(lambda: {_state_of(pid) for pid in pids} == {"T"})
     session.type("stty -a\n")
     assert "echo" in session.read_until("host> ").split()
 

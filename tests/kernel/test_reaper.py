@@ -130,20 +130,21 @@ def test_orphans_go(config: libct.Config) -> None:
         assert not [line for line in run.lines if "Z" in line.partition("State:")[2]]
 
 
-def test_with_the_command_all_ends_before_anybody_is_told(
-    config: libct.Config, tmp_path: Path
-) -> None:
+def test_with_the_command_all_ends_before_anybody_is_told(config: libct.Config) -> None:
     read, write = os.pipe()
+    heard, word = os.pipe()
     with libct.create(state_directory(), unique(), config) as container:
-        script = "(while :; do echo; sleep 0.001; done) & exit 5"
-        process = reaped(container, "sh", "-c", script, stdout=write)
+        script = "(while :; do echo; sleep 0.001; done) & read line; exit 5"
+        process = reaped(container, "sh", "-c", script, stdin=heard, stdout=write)
         os.close(write)
+        os.kill(reaper_of(container), signal.SIGSTOP)  # not to be faster than who waits
+        os.close(word)
         assert process.wait(60).exit_code == 5
-        assert container.processes() == []
-    os.set_blocking(read, False)
-    while os.read(read, 65536):  # BlockingIOError if anybody has it open still
-        pass
+        os.set_blocking(read, False)
+        while os.read(read, 65536):  # BlockingIOError if anybody has it open still
+            pass
     os.close(read)
+    os.close(heard)
 
 
 def test_what_has_been_left_behind_ends_while_nobody_waits(config: libct.Config) -> None:

@@ -63,9 +63,7 @@ _ENTRY = (
     "    if host.euid != 0:\n"
     '        plan.add(who, "identity", [ns.make_undumpable()])\n'
 )
-_CLONE = (
-    '        plan.add(SERVER, "clone", [*lend, *reaper, _clone_init(flags, into, reaped=reaped)])\n'
-)
+_CLONE = '        plan.add(SERVER, "clone", [*lend, *reaper, init])\n'
 _STAGED = (
     "        maps, flags ="
     " _join(plan, config, host, flags, maps, apart=bool(shared), reaped=reaped)\n"

@@ -355,6 +355,8 @@ PLANS: dict[str, Callable[[], Plan]] = {
         sub_cgroup_paths={"memory": "a", "pids": "a/b"},
     ),
     "exec-no-namespaces": lambda: further(config_with(no_new_keyring=True), root(), 0),
+    "reaper": lambda: start(config_with(*USUAL), root(), hold=False, reaper=True),
+    "reaper-of-a-user": lambda: start(config_with(*USUAL, NEWUSER, **OWN), user(), reaper=True),
 }
 
 
