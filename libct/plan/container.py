@@ -168,8 +168,8 @@ def plan_start(
     plan.add(who, "identity", entry)
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
-    sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps))
+    sources = mounts.early_sources(config, lent) if lent or maps or config.rootfs_view else []
+    own = _identity(config, sources if lent or maps else [], bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
     plan.add(RUNTIME, "identity", manager.delegate_steps() if manager is not None else [])
@@ -179,12 +179,12 @@ def plan_start(
     plan.add(who, "network", network.network_steps(config, ready=ready))
     plan.add(RUNTIME, "network", network.device_steps(config, container_id))
     plan.add(who, "network", network.route_steps(config))
-    plan.add(who, "rootfs", root.prepare_steps(config))
+    plan.add(who, "rootfs", root.prepare_steps(config, [] if lent or maps else sources))
     # What protects, and what fills /dev, goes on the mounts themselves: so they are held.
     read_only = mounts.read_only_steps(config.mounts)
     plan.add(who, "rootfs", held.hold_steps(config, [step.args[0] for step in read_only]))
     # While the host's files can still be sources of mounts.
-    plan.add(who, "rootfs", _mounts(config, host, manager, lent, own=bool(maps)))
+    plan.add(who, "rootfs", _mounts(config, host, manager, lent, own=bool(sources)))
     plan.add(who, "rootfs", devices.device_steps(config))
     plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
     hook_steps = _hook_steps(config, container_id, bundle, process)
@@ -359,7 +359,7 @@ def _identity(config: Config, sources: list[Step], mapped: bool) -> list[Step]:
 def _mounts(
     config: Config, host: Host, manager: Manager | None, lent: dict[int, mounts.Lent], *, own: bool
 ) -> list[Step]:
-    """own: the process has opened sources itself, where nobody lends them."""
+    """own: the process has opened sources itself by then, where nobody lends them."""
     steps: list[Step] = []
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
-def prepare_steps(config: Config) -> list[Step]:
-    """From the host's file systems, as the new namespace inherits them, to a rootfs of its own."""
+def prepare_steps(config: Config, sources: list[Step]) -> list[Step]:
+    """From the host's file systems, as the new namespace inherits them, to a rootfs of its own.
+
+    sources: to be opened before a view comes to lie on our root, where `/..` leads to it.
+    """
     if not any(namespace.type == NEWNS for namespace in config.namespaces):
         return [open_root(config.rootfs, why="root.path")]
     # First of all: no mount made from here on may reach the host.
@@ -42,7 +45,7 @@ def prepare_steps(config: Config) -> list[Step]:
     if config.rootfs_view:
         from .view import view_steps
 
-        return steps + view_steps(config)
+        return [*steps, *sources, *view_steps(config)]
     return [*steps, bind_root(config.rootfs, why="root.path")]
 
 

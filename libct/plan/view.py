@@ -27,4 +27,5 @@ def view(path: str, kind: str, hidden: tuple[str, ...]) -> list[str]:
         'move_mount("", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)',
         *(['fsopen("overlay", FSOPEN_CLOEXEC)'] if kind == "overlay" else []),
         'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)',
+        *(["umount2(MNT_DETACH)"] if kind == "overlay" else []),
     ]

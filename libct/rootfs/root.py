@@ -87,7 +87,22 @@ def pivot(context: Context) -> None:
         posix.close(old)
     mount("", ".", "", MS_SLAVE | MS_REC, "")
     umount2(".", MNT_DETACH)
+    _detach_rest()
     posix.chdir("/")
+
+
+def _detach_rest() -> None:
+    """What has gone lay over the old root, if anything did: until "." is not mounted any more.
+
+    Left on top of the new one, it would be the root of whoever enters the mount namespace.
+    """
+    while True:
+        try:
+            umount2(".", MNT_DETACH)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return
 
 
 def move_root(context: Context) -> None:

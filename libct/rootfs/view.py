@@ -14,8 +14,12 @@ mounts below it that came with it from a more privileged namespace
 nor overlay is made of a directory with a mount point or something to leave out
 below it, but of the entries of it.
 
-An ordinary user may change what the host lets him change, and make new entries
-in a directory that an overlay lies on, for its uppermost layer is his.
+An ordinary user may change what the host lets him change, and make, replace and
+remove entries in a directory that an overlay lies on, /usr or /etc, for its
+uppermost layer is his.  In the directories below (/usr/lib) only their owners may
+do that, of whom no other is mapped in his user namespace, so that he has no rights
+over them there either.  What has mounts below it in a directory that he may not
+list, which overlayfs refuses, is a read-only bind.
 """
 
 from __future__ import annotations
@@ -30,11 +34,12 @@ from ..syscalls.constants import (
     AT_NO_AUTOMOUNT,
     AT_RECURSIVE,
     AT_SYMLINK_NOFOLLOW,
+    MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     OPEN_TREE_CLONE,
 )
-from ..syscalls.mounts import move_mount, open_tree
+from ..syscalls.mounts import move_mount, open_tree, umount2
 from .attach import remount_attached, set_attributes
 from .copyup import copy_entry, keep_attributes
 from .filesystems import make_filesystem
@@ -43,6 +48,8 @@ from .paths import open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..bootstrap.context import Context
 
 _LARGEST_COPY = 1 << 20  # bytes
@@ -63,7 +70,7 @@ def view(context: Context, path: str, kind: str, hidden: tuple[str, ...]) -> Non
     try:
         points = [at for at in mount_points(context) if at.is_below(path) and at.point != path]
         view = _View(context, path, kind == "overlay", hidden, points)
-        view.fill(source, view.root, "")
+        view.fill(source, view.root, "", posix.listdir(source))
     finally:
         posix.close(source)
     view.finish()
@@ -95,56 +102,84 @@ class _View:
         self.root = _tmpfs_on_root("755")
         context.keep("root", self.root)
         if overlay:
-            # Below the root that is being left, where no path is in its way.
             self.layers = _tmpfs_on_root("700")
             self.xattr = (("userxattr", None),) if not _in_first_user_namespace(context) else ()
 
-    def fill(self, source: int, place: int, path: str) -> None:
-        """Put what is in the directory source into place.  path: theirs, from the root."""
-        for name in posix.listdir(source):
-            found = posix.stat(name, dir_fd=source, follow_symlinks=False)
-            inner = f"{path}/{name}"
-            here = self.base + inner
-            if stat.S_ISLNK(found.st_mode):
-                posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=place)
-            elif not stat.S_ISDIR(found.st_mode):
-                self._file(source, place, name, inner, found)
-            elif here in self.hidden:
-                posix.mkdir(name, 0o755, dir_fd=place)
-                keep_attributes(place, name, found)
-            elif here not in self.parents or not self._enter(source, place, name, inner, found):
-                posix.mkdir(name, 0o755, dir_fd=place)
-                if self.overlay and here not in self.points:
-                    self._lay_over(source, place, name, found)
-                else:
-                    self._bind(source, place, name, inner)
+    def fill(self, source: int, place: int, path: str, names: Iterable[str]) -> None:
+        """Put entries of the directory source into place.  path: theirs, from the root."""
+        for name in names:
+            try:
+                found = posix.stat(name, dir_fd=source, follow_symlinks=False)
+                self._entry(source, place, name, f"{path}/{name}", found)
+            except FileNotFoundError:
+                if _is_there(source, name):
+                    raise
+                # It has gone meanwhile, as files do on a host.
+
+    def _entry(
+        self, source: int, place: int, name: str, inner: str, found: posix.stat_result
+    ) -> None:
+        here = self.base + inner
+        if stat.S_ISLNK(found.st_mode):
+            posix.symlink(posix.readlink(name, dir_fd=source), name, dir_fd=place)
+        elif not stat.S_ISDIR(found.st_mode):
+            self._file(source, place, name, inner, found)
+        elif here in self.hidden:
+            posix.mkdir(name, 0o755, dir_fd=place)
+            keep_attributes(place, name, found)
+        elif here in self.parents and self._is_made_of_entries(source, name, here):
+            self._enter(source, place, name, inner, found)
+        else:
+            posix.mkdir(name, 0o755, dir_fd=place)
+            # No overlay of what has mounts below it that we cannot leave out.
+            if self.overlay and here not in self.points and here not in self.parents:
+                self._lay_over(source, place, name, found)
+            else:
+                self._bind(source, place, name, inner)
 
     def finish(self) -> None:
         """The root is like the directory it is a view of."""
         found = posix.stat(self.base or "/")
         posix.chmod(".", stat.S_IMODE(found.st_mode), dir_fd=self.root)
         if self.layers >= 0:
+            # The overlays have them.  On top of the new root they would be what `/..` leads to,
+            # and what others have for a root that enter the mount namespace.
+            umount2(f"/proc/self/fd/{self.layers}", MNT_DETACH)
             posix.close(self.layers)
+
+    def _is_made_of_entries(self, source: int, name: str, here: str) -> bool:
+        """Whether we may list it; or enter it, and have something to leave out of it."""
+        if posix.access(name, posix.R_OK | posix.X_OK, dir_fd=source, effective_ids=True):
+            return True
+        enter = posix.access(name, posix.X_OK, dir_fd=source, effective_ids=True)
+        return enter and _leads_to(here, self.hidden)
 
     def _enter(
         self, source: int, place: int, name: str, inner: str, found: posix.stat_result
-    ) -> bool:
-        """Make a directory of the entries of this one; False where we may not list them."""
+    ) -> None:
+        """Make a directory of the entries of this one.
+
+        Where we may not list it, of those that lead to what is left out: others may be known
+        by name, but bound with the whole what is left out would be there, too.
+        """
         try:
             below = posix.open(name, _READ_DIRECTORY, dir_fd=source)
+            names = posix.listdir(below)
         except PermissionError:
-            return False
+            below = posix.open(name, posix.O_PATH | _READ_DIRECTORY, dir_fd=source)
+            here = self.base + inner + "/"
+            led = {place[len(here) :] for place in self.hidden if place.startswith(here)}
+            names = sorted({place.partition("/")[0] for place in led})
         try:
             posix.mkdir(name, 0o755, dir_fd=place)
             made = posix.open(name, _READ_DIRECTORY, dir_fd=place)
             try:
-                self.fill(below, made, inner)
+                self.fill(below, made, inner, names)
             finally:
                 posix.close(made)
         finally:
             posix.close(below)
         keep_attributes(place, name, found)
-        return True
 
     def _file(
         self, source: int, place: int, name: str, inner: str, found: posix.stat_result
@@ -206,6 +241,14 @@ class _View:
             _move(tree, place, name)
         finally:
             posix.close(tree)
+
+
+def _is_there(directory: int, name: str) -> bool:
+    try:
+        posix.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _leads_to(path: str, places: set[str]) -> bool:

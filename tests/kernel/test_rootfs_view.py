@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
+from libct.config.mount_flags import MS_BIND, MS_REC
 from libct.sandbox.config import sandbox
 from tests.support import (
     CLONE_NEWNS,
@@ -210,3 +211,101 @@ def test_root_in_a_user_namespace_has_the_view_too(place: Path) -> None:
         config.namespaces.append(libct.Namespace("NEWUSER"))
         config.uid_mappings = config.gid_mappings = [libct.IDMap(0, 0, 65_536)]
         assert run_prepared(config, process).lines[0] == "beside"
+
+
+@pytest.mark.parametrize("user", [False, pytest.param(True, marks=requires("user"))])
+@pytest.mark.parametrize("overlay", [False, True])
+def test_the_way_up_from_the_root_leads_to_the_root(overlay: bool, user: bool) -> None:
+    script = "ls -A /; echo --; ls -A /..; echo --; cat /../etc/passwd"
+    options = ["--overlay"] if overlay else []
+    ran = command("sandbox", *options, "--", "sh", "-c", script, user=user, check=True)
+    first, second, text = ran.stdout.split("--\n")
+    assert first == second
+    assert "usr" in first
+    assert text == Path("/etc/passwd").read_text()
+
+
+def test_sources_may_lead_up_from_the_root(place: Path) -> None:
+    """By a path, or by a relative link in the root, which had led into the new root."""
+    (place / "up").symlink_to("../" * 20 + str(place / "disk")[1:])
+    (place / "disk/file").write_text("host's\n")
+    script = f"cat /a/file /b/file; {WRITE.format('/a/new')}; {WRITE.format('/b/other')}"
+    binds = [(f"/..{place}/disk", "/a"), (str(place / "up"), "/b")]
+    run = run_sandbox(script, overlay=True, bind=binds)
+    assert run.lines == ["host's", "host's", "wrote", "wrote"]
+    assert sorted(os.listdir(place / "disk")) == ["covered", "file", "new", "other"]
+
+
+@pytest.mark.parametrize("overlay", [False, True])
+@pytest.mark.parametrize("covered", [False, True])
+def test_others_that_enter_have_the_same_root(place: Path, overlay: bool, covered: bool) -> None:
+    """Also where something is mounted over the caller's own root."""
+
+    def body() -> None:
+        if covered:
+            kernel_mount("/", "/", flags=MS_BIND | MS_REC)
+        with libct.Sandbox(overlay=overlay) as box:
+            script = f"ls -A {place}; stat -fc %T /; {WRITE.format(place / 'x')}"
+            done = [box.run(["sh", "-c", script], stdout=libct.PIPE, text=True) for _ in range(2)]
+        names = "beside\ndisk\nhome\nlink\n"
+        if overlay:
+            assert done[0].stdout == f"{names}tmpfs\nwrote\n"
+            assert done[1].stdout == f"{names}x\ntmpfs\nwrote\n"
+        else:
+            assert [one.stdout for one in done] == [f"{names}tmpfs\nfailed\n"] * 2
+        assert not (place / "x").exists()
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@requires("user")
+@pytest.mark.parametrize("overlay", [False, True])
+def test_mounts_where_an_ordinary_user_may_not_look(place: Path, overlay: bool) -> None:
+    """overlayfs refuses what has such mounts below it: that is bound."""
+
+    def body() -> None:
+        for name, mode in (("closed", 0o700), ("passed", 0o711)):
+            inner = place / name / "disk"
+            inner.mkdir(parents=True)
+            (place / name).chmod(mode)
+            kernel_mount("tmpfs", str(inner), "tmpfs")
+            (inner / "file").write_text(f"{name}\n")
+        script = f"cd {place}; cat passed/disk/file; cat closed/disk/file; {WRITE.format('x')}"
+        options = ["--overlay"] if overlay else []
+        ran = command("sandbox", *options, "--", "sh", "-c", script, user=True)
+        assert ran.stderr.count("Permission denied") == 1, ran.stderr
+        assert ran.stdout == "passed\n" + ("wrote\n" if overlay else "failed\n")
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@requires("user")
+@pytest.mark.parametrize("overlay", [False, True])
+def test_a_home_below_what_the_user_may_only_pass(place: Path, overlay: bool) -> None:
+    """It is not there at all, and neither are the others': not only covered."""
+    for name in ("mine", "other"):
+        (place / "home" / name).mkdir()
+        (place / "home" / name / "file").write_text("secret\n")
+    (place / "home").chmod(0o711)
+    program = "import ctypes, os; libc = ctypes.CDLL(None); home = os.environ['HOME']\n"
+    program += "while libc.umount2(home.encode(), 2) == 0: pass\n"
+    program += "print(os.listdir(home), os.listdir(home + '/..'))"
+    options = ["--overlay"] if overlay else []
+    words = ["sandbox", "--keep-caps", *options, "--", "/usr/bin/python3", "-ISc", program]
+    ran = command(*words, user=True, env={"HOME": str(place / "home/mine")})
+    assert (ran.stdout, ran.stderr) == ("[] ['mine']\n", "")
+
+
+@requires("user")
+def test_what_an_ordinary_user_changes_in_an_overlay() -> None:
+    """Entries of /usr and /etc, as docs/sandbox.md says; in what is below, the owner may."""
+    may = [
+        "echo new > /usr/libct-x",
+        "mkdir /usr/libct-d",
+        "rm /etc/hostname",
+        "echo a > /etc/libct-x && mv /etc/libct-x /etc/hosts && grep -x a /etc/hosts",
+    ]
+    may_not = ["echo new > /usr/lib/libct-x", "echo > /etc/passwd"]
+    for line, allowed in [(line, True) for line in may] + [(line, False) for line in may_not]:
+        ran = command("sandbox", "--overlay", "--", "sh", "-c", line, user=True)
+        assert (ran.returncode == 0) is allowed, (line, ran.stderr)

@@ -345,7 +345,7 @@ def test_an_id_mapping_without_one_of_its_own_is_the_container_s() -> None:
 )
 def test_propagation_of_the_root(wanted: int, first: int, last: int) -> None:
     made = config(root_propagation=wanted)
-    before, after = brief(prepare_steps(made)), brief(enter_steps(made))
+    before, after = brief(prepare_steps(made, [])), brief(enter_steps(made))
     assert before[0] == ("propagate", "/", first)
     unshared = [("unshare_parent", "/images/one")] if wanted & MS_SHARED else []
     assert before[1:] == [*unshared, ("bind_root", "/images/one")]
@@ -354,7 +354,7 @@ def test_propagation_of_the_root(wanted: int, first: int, last: int) -> None:
 
 def test_other_ways_into_the_rootfs() -> None:
     bare = config("NEWPID", mounts=[], devices=list(libct.ALLOWED_DEVICES))
-    assert brief(prepare_steps(bare)) == [("open_root", "/images/one")]
+    assert brief(prepare_steps(bare, [])) == [("open_root", "/images/one")]
     assert brief(enter_steps(bare)) == [("change_root",)]
     assert device_steps(bare) == []
     assert brief(enter_steps(config(no_pivot_root=True))) == [("move_root",)]
@@ -366,7 +366,7 @@ def test_a_view_leaves_out_what_will_be_covered() -> None:
     mounts.append(libct.Mount("/srv", "/srv", "bind", MS_BIND))
     made = config(rootfs_view="overlay", mounts=mounts)
     hidden = ("/dev", "/home", "/homes", "/proc")
-    assert brief(prepare_steps(made))[1:] == [("view", "/images/one", "overlay", hidden)]
+    assert brief(prepare_steps(made, []))[1:] == [("view", "/images/one", "overlay", hidden)]
 
 
 def test_devices_are_made_or_bound() -> None:
