@@ -66,16 +66,8 @@ def list_containers(
 
     damaged: gets what is wrong with the others.
     """
-    root = root or default_root()
-    require_own_proc()
-    try:
-        names = sorted(posix.listdir(root))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise Error(f"cannot list the containers in {root!r}: {error.strerror}") from error
     found = []
-    for name in names:
+    for name in container_ids(root):
         try:
             found.append(load(root, name))
         except ContainerDamaged as error:
@@ -84,6 +76,18 @@ def list_containers(
         except Error:
             continue  # being made or removed just now, or no container's
     return found
+
+
+def container_ids(root: str = "") -> list[str]:
+    """What may be containers under root; load() tells which are."""
+    root = root or default_root()
+    require_own_proc()
+    try:
+        return sorted(posix.listdir(root))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Error(f"cannot list the containers in {root!r}: {error.strerror}") from error
 
 
 class Container:
