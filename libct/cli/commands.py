@@ -219,6 +219,7 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
     "pause": _pause,
     "resume": _resume,
     "update": None,
+    "mounts": None,
     "state": _state,
     "list": _list,
     "ps": _ps,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..cgroups.statistics.records import NetworkInterface, Stats
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
+    from ..config.mount import Mount
     from ..plan.step import Plan
     from ..resctrl.statistics import IntelRdtStats
     from .directory import Held
@@ -460,6 +461,30 @@ class Container:
         """Thaw them."""
         with deferred(), self._locked("resume"):
             self._has.needed_manager("resume").thaw()
+
+    def add_mount(self, mount: Mount) -> None:
+        """Mount something in the container that runs, or waits for its start.
+
+        A source is opened as the caller sees the host; the destination is looked up in the
+        container.  It is there until remove_mount(), or the end of the container.
+
+        Raises ConfigError for a mount that cannot be made so (proc, sysfs, control groups,
+        a remount), StepError.
+        """
+        with deferred(), self._locked("mount") as held:
+            from .mounting import add
+
+            add(self._has, held, mount)
+
+    def remove_mount(self, destination: str) -> None:
+        """Remove what add_mount() has mounted there last.  What is open in there stays usable.
+
+        Raises StepError where the container has moved, unmounted or covered it.
+        """
+        with deferred(), self._locked("mount") as held:
+            from .mounting import remove
+
+            remove(self._has, held, destination)
 
     def checkpoint(self, *_: object, **__: object) -> None:
         """Not supported yet: Unsupported; the container is as it was."""
