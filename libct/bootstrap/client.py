@@ -56,6 +56,8 @@ def carry_out(
 _PAUSE = 0.02  # seconds between two looks at what has been cloned
 # What is cloned besides, by its place in the page of clones; starts and records have it as that.
 _COMPANIONS = {clones.MESSENGER: "messenger", clones.REAPER: "reaper"}
+# Of those that tell what they have found: their second argument is what it is of.
+_FINDING = ("landlock_path", "note_mount")
 
 
 class _Run:
@@ -225,9 +227,9 @@ class _Run:
             self.started.keep(message[1])
 
     def _take_found(self, number: int, text: str) -> None:
-        """What the path of a Landlock rule leads to."""
+        """What the path of a Landlock rule leads to, or which mount was made."""
         steps = self.plan.steps
-        if not 1 <= number <= len(steps) or steps[number - 1].op != "landlock_path":
+        if not 1 <= number <= len(steps) or steps[number - 1].op not in _FINDING:
             raise self.started.garbled()
         found = self.context.values.setdefault("found", {})
         found[steps[number - 1].args[1]] = text

@@ -29,5 +29,9 @@ def record_created(context: Context) -> None:
     context.values["created"]()
 
 
+def end_mounting(context: Context) -> None:
+    """Its turn says it: the stage has done all, and leaves."""
+
+
 def let_go(context: Context) -> None:
     """The runtime is there to do it; without it the process ends here (DESIGN.md 3.6)."""

@@ -196,11 +196,28 @@ def join_process(context: Context, flags: int, inodes: tuple[tuple[int, int], ..
         _leave_groups(context)
     setns(context.fds["target"], flags)
     for flag, inode in inodes:
-        name = _OWN_NAMES[flag]
-        if posix.stat(f"self/ns/{name}", dir_fd=context.fds["proc"]).st_ino != inode:
-            raise StepProblem(f"the first process has left the container's namespace ({name})")
+        _require_joined(context, flag, inode)
     if flags & CLONE_NEWUSER:
         become_root(context)
+
+
+def _require_joined(context: Context, flag: int, inode: int) -> None:
+    name = _OWN_NAMES[flag]
+    if posix.stat(f"self/ns/{name}", dir_fd=context.fds["proc"]).st_ino != inode:
+        raise StepProblem(f"the first process has left the container's namespace ({name})")
+
+
+def copy_mounts(context: Context, user: int) -> None:
+    """The stage's: a mount namespace of its own, with the mounts that it has.
+
+    user: the inode of the user namespace of "target" that it is to belong to, which is
+        joined first; 0 for none.  The ids are the caller's still, for files.
+    """
+    if user:
+        _leave_groups(context)
+        setns(context.fds["target"], CLONE_NEWUSER)
+        _require_joined(context, CLONE_NEWUSER, user)
+    unshare(CLONE_NEWNS)
 
 
 def open_root_of(context: Context, pid: int) -> None:

@@ -51,6 +51,8 @@ GLOBAL_OPTIONS = [
 
 _FORMAT = Option("-f, --format", "form of the output", "table|json", default="table")
 
+_REGEX = "ID is a regular expression: all containers whose id it is found in"
+
 
 def _making() -> list[Option]:
     """The options of `run` and `create`."""
@@ -149,7 +151,10 @@ def _kill() -> Command:
         "Send a signal to the process of a container."
         "  By number or name, with or without SIG; SIGTERM unless another is given.",
         "control:kill",
-        [Option("-a, --all", "send it to all processes of the container", hidden=True)],
+        [
+            Option("-a, --all", "send it to all processes of the container", hidden=True),
+            Option("-r, --regex", _REGEX),
+        ],
     )
 
 
@@ -159,7 +164,10 @@ def _delete() -> Command:
         "ID",
         "Remove a container that has stopped, or was never started.",
         "control:delete",
-        [Option("-f, --force", "end it first; no error if there is none")],
+        [
+            Option("-f, --force", "end it first; no error if there is none"),
+            Option("-r, --regex", _REGEX),
+        ],
     )
 
 
@@ -211,6 +219,7 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
     "pause": _pause,
     "resume": _resume,
     "update": None,
+    "mounts": None,
     "state": _state,
     "list": _list,
     "ps": _ps,

@@ -7,7 +7,7 @@ import posix
 
 from ..errors import ContainerDamaged, ContainerNotFound, ContainerNotRunning, Error, StepError
 from ..life import rules as lifecycle
-from ..life.container import load
+from ..life.container import container_ids, load
 from ..life.directory import Directory, default_root
 from ..loading.paths import environment
 from .options import nearest
@@ -79,9 +79,17 @@ def resume(arguments: Arguments) -> int:
 
 
 def kill(arguments: Arguments) -> int:
-    container_id, *rest = arguments.operands
-    container = load(arguments.root, container_id)
-    number = signal_number(rest[0] if rest and rest[0] else "TERM")
+    target, *rest = arguments.operands
+    text = rest[0] if rest and rest[0] else "TERM"
+    if arguments.regex:
+        number = signal_number(text)  # once, also where there is no container
+        return _for_all(arguments, lambda one: _kill(arguments, load(arguments.root, one), number))
+    container = load(arguments.root, target)
+    _kill(arguments, container, signal_number(text))
+    return 0
+
+
+def _kill(arguments: Arguments, container: Container, number: int) -> None:
     tell = _telling(arguments, container)
     try:
         container.signal(number, all=arguments.all)
@@ -89,6 +97,31 @@ def kill(arguments: Arguments) -> int:
         if not arguments.all:
             raise
     tell(f"sent signal {number} to " + ("all of {pids}" if arguments.all else "{pid}"))
+
+
+def _for_all(arguments: Arguments, act: Callable[[str], None]) -> int:
+    """Act on the containers whose id the pattern is found in.
+
+    One that fails is a warning, and the others follow, as with crun.
+    """
+    import re
+
+    from .log import report
+
+    pattern = arguments.operands[0]
+    try:
+        matches = re.compile(pattern).search
+    except re.error as error:
+        raise Error(f"--regex: not a regular expression: {pattern!r}: {error}") from error
+    for name in container_ids(arguments.root):
+        if not matches(name):
+            continue
+        try:
+            act(name)
+        except ContainerNotFound:
+            continue  # being made or removed just now, or no container's
+        except Error as error:
+            report(arguments, "warning", str(error))
     return 0
 
 
@@ -129,7 +162,20 @@ def signal_number(text: str) -> int:
 
 
 def delete(arguments: Arguments) -> int:
+    if arguments.regex:
+        return _for_all(arguments, lambda name: _delete(arguments, name))
     (container_id,) = arguments.operands
+    try:
+        _delete(arguments, container_id)
+    except ContainerNotFound:
+        if not arguments.force:
+            raise
+        # A create that was killed before it had written anything, say.
+        _remove_remains(arguments, container_id)
+    return 0
+
+
+def _delete(arguments: Arguments, container_id: str) -> None:
     try:
         container = load(arguments.root, container_id)
         tell = _telling(arguments, container)
@@ -139,15 +185,17 @@ def delete(arguments: Arguments) -> int:
             from .removal import warn
 
             warn(arguments, container)
-    except (ContainerDamaged, ContainerNotFound):
+    except ContainerDamaged:
         if not arguments.force:
             raise
-        from ..life.ending import remove_remains
+        _remove_remains(arguments, container_id)
 
-        # A create that was killed before it had written anything, say.
-        remove_remains(Directory(arguments.root or default_root(), container_id))
-        if arguments.debug:
-            from .log import report
 
-            report(arguments, "debug", f"container {container_id!r}: removed what there was of it")
-    return 0
+def _remove_remains(arguments: Arguments, container_id: str) -> None:
+    from ..life.ending import remove_remains
+
+    remove_remains(Directory(arguments.root or default_root(), container_id))
+    if arguments.debug:
+        from .log import report
+
+        report(arguments, "debug", f"container {container_id!r}: removed what there was of it")

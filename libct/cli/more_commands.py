@@ -72,6 +72,17 @@ def update() -> Command:
     )
 
 
+def mounts() -> Command:
+    return Command(
+        "mounts",
+        "add|remove ID FILE",
+        "Add mounts to a container that runs, or remove those."
+        "  FILE is the mounts of a config.json, as a list or in an object; - is standard input."
+        "  All are added, or none; to remove them their destinations are enough.",
+        "mounts:main",
+    )
+
+
 def events() -> Command:
     return Command(
         "events",

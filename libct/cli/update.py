@@ -163,6 +163,14 @@ def _from_options(arguments: Arguments, given: list[str], findings: list[Finding
 
 
 def _from_file(path: str) -> Any:
+    values = read_json(path, "limits")
+    if not isinstance(values, dict):
+        raise ConfigError([Finding(path, f"not an object: {show(values)}")])
+    return values
+
+
+def read_json(path: str, what: str) -> Any:
+    """The value in a file; "-" is standard input.  what: is in there, for errors."""
     try:
         if path == "-":
             path = "standard input"
@@ -172,13 +180,10 @@ def _from_file(path: str) -> Any:
         else:
             text = contents(path, _LARGEST + 1)
     except OSError as error:
-        raise Error(f"cannot read the limits from {path!r}: {error.strerror}") from error
+        raise Error(f"cannot read the {what} from {path!r}: {error.strerror}") from error
     if len(text) > _LARGEST:
-        raise Error(f"the file of limits {path!r} is larger than {_LARGEST >> 20} MiB")
-    values = loads(text, path)
-    if not isinstance(values, dict):
-        raise ConfigError([Finding(path, f"not an object: {show(values)}")])
-    return values
+        raise Error(f"the file of {what} {path!r} is larger than {_LARGEST >> 20} MiB")
+    return loads(text, path)
 
 
 def _renamed(finding: Finding, names: dict[str, str]) -> Finding:

@@ -17,7 +17,7 @@ from ..syscalls import procfs
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
 from . import rules
-from .directory import Directory, default_root
+from .directory import MARK, Directory, default_root
 from .holdings import Holdings
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..cgroups.statistics.records import NetworkInterface, Stats
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
+    from ..config.mount import Mount
     from ..plan.step import Plan
     from ..resctrl.statistics import IntelRdtStats
     from .directory import Held
@@ -67,16 +68,8 @@ def list_containers(
 
     damaged: gets what is wrong with the others.
     """
-    root = root or default_root()
-    require_own_proc()
-    try:
-        names = sorted(posix.listdir(root))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise Error(f"cannot list the containers in {root!r}: {error.strerror}") from error
     found = []
-    for name in names:
+    for name in container_ids(root):
         try:
             container = load(root, name)
             if not _is_left(container._has.record):
@@ -96,6 +89,18 @@ def _is_left(record: Record) -> bool:
     from .mortal import is_left
 
     return is_left(record)
+
+
+def container_ids(root: str = "") -> list[str]:
+    """What may be containers under root; load() tells which are."""
+    root = root or default_root()
+    require_own_proc()
+    try:
+        return sorted(name for name in posix.listdir(root) if not name.startswith(MARK))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Error(f"cannot list the containers in {root!r}: {error.strerror}") from error
 
 
 class Container:
@@ -473,6 +478,30 @@ class Container:
         """Thaw them."""
         with deferred(), self._locked("resume"):
             self._has.needed_manager("resume").thaw()
+
+    def add_mount(self, mount: Mount) -> None:
+        """Mount something in the container that runs, or waits for its start.
+
+        A source is opened as the caller sees the host; the destination is looked up in the
+        container.  It is there until remove_mount(), or the end of the container.
+
+        Raises ConfigError for a mount that cannot be made so (proc, sysfs, control groups,
+        a remount), StepError.
+        """
+        with deferred(), self._locked("mount") as held:
+            from .mounting import add
+
+            add(self._has, held, mount)
+
+    def remove_mount(self, destination: str) -> None:
+        """Remove what add_mount() has mounted there last.  What is open in there stays usable.
+
+        Raises StepError where the container has moved, unmounted or covered it.
+        """
+        with deferred(), self._locked("mount") as held:
+            from .mounting import remove
+
+            remove(self._has, held, destination)
 
     def checkpoint(self, *_: object, **__: object) -> None:
         """Not supported yet: Unsupported; the container is as it was."""

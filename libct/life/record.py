@@ -41,6 +41,8 @@ class Record:
     namespaces: of the first process, by their names in /proc/PID/ns: device and inode
         number, as its start has made or joined them; those that are known.
     landlock: by the paths of Landlock rules, what they led it to (security/landlock.py).
+    mounts: those added while it runs: the destination, the path that this has led to, and
+        the kernel's number of the mount, as text.
     cgroup_paths: its own control groups, by controller; None where it has none
         (yet).  What else its start has made of groups, cgroups/ledger.py knows.
     """
@@ -64,6 +66,7 @@ class Record:
         "last_step",
         "messenger",
         "mortal",
+        "mounts",
         "namespaces",
         "own_pids",
         "owner",
@@ -100,6 +103,7 @@ class Record:
         self.exit_status: int | None = None
         self.namespaces: dict[str, list[int]] = {}
         self.landlock: dict[str, str] = {}
+        self.mounts: list[list[str]] = []
         self.tracers = False
         self.process: dict[str, Any] | None = None
         self.cgroup_paths: dict[str, str] | None = None
@@ -193,6 +197,7 @@ _ADDED = {
     "landlock": {},
     "messenger": [],
     "mortal": [],
+    "mounts": [],
     "namespaces": {},
     "process": None,
     "reaper": [],
@@ -223,6 +228,8 @@ def _fits(name: str, value: Any) -> bool:
         return fits and all(map(_fits, kinds, value))
     if name == "namespaces":
         return type(value) is dict and all(map(_is_inode, value.values()))
+    if name == "mounts":
+        return type(value) is list and all(map(_is_mount, value))
     if name == "status":
         return value in (CREATING, CREATED, STOPPED)
     if name == "hooks":
@@ -243,6 +250,12 @@ def _is_inode(value: object) -> bool:
         and len(value) == 2
         and all(type(one) is int and 0 <= one < 2**64 for one in value)
     )
+
+
+def _is_mount(value: object) -> bool:
+    """Destination, path and number."""
+    texts = type(value) is list and len(value) == 3 and all(map(_is_text, value))
+    return texts and value[2].isascii() and value[2].isdigit()  # type: ignore[index]
 
 
 def _is_text(value: object) -> bool:

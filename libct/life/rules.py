@@ -22,6 +22,7 @@ _ALLOWED = {
     "resume": ((PAUSED,), "resume"),
     "show": ((CREATED, RUNNING, PAUSED, STOPPED), "show the state of"),
     "watch": ((CREATED, RUNNING, PAUSED), "watch"),
+    "mount": ((CREATED, RUNNING, PAUSED), "change the mounts of"),
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
 }

@@ -200,7 +200,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     finally:
         if ledger is not None:
             ledger.release()
-        _close_own(context)
+        close_own(context)
     holdings.traces += started.traces
     started.close()  # who has created it listens no more: the answer goes to who starts it
     first = record.pid, record.start, record.inode
@@ -277,7 +277,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
     context = Context()
     try:
         context.fds["target"] = holdings.open_init()
-        joined = _namespaces(holdings)
+        joined = namespaces_to_join(holdings)
         _lend(context, process)
         tracers = _has_tracers(holdings, process)
 
@@ -316,7 +316,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
         holdings.traces += error.traces
         raise
     finally:
-        _close_own(context)
+        close_own(context)
     holdings.traces += started.traces
     holdings.warnings += started.warnings
     _become(holdings, process, started)
@@ -423,7 +423,7 @@ def _become(holdings: Holdings, process: Process, started: Started) -> Child:
     return child
 
 
-def _namespaces(holdings: Holdings) -> dict[int, int]:
+def namespaces_to_join(holdings: Holdings) -> dict[int, int]:
     """CLONE_NEW* of the namespaces that a further process has to join, and their inodes."""
     waiting = backoff(_SHOWN_SECONDS)
     try:
@@ -483,7 +483,7 @@ def _fileno(file: HasFileno | int) -> int:
     return file if isinstance(file, int) else file.fileno()
 
 
-def _close_own(context: Context) -> None:
+def close_own(context: Context) -> None:
     """Close what the context holds, but for what it was lent."""
     lent = context.values.get("lent", ())
     for name, fd in context.fds.items():

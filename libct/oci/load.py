@@ -232,6 +232,17 @@ def _mount(table: Table, bundle: str, fields: dict[str, Any], namespaces: list[N
     return mount
 
 
+def read_mounts(values: list[Any], config: Config) -> list[Mount]:
+    """The mounts of a list, for a container of config; ConfigError with every finding."""
+    findings: list[Finding] = []
+    maps = {"uid_mappings": config.uid_mappings, "gid_mappings": config.gid_mappings}
+    labels = dict(label.partition("=")[::2] for label in config.labels)
+    tables = Table({"mounts": values}, "", findings).tables("mounts")
+    found = [_mount(one, labels.get("bundle", "/"), maps, config.namespaces) for one in tables]
+    settle(findings, None)
+    return found
+
+
 def _devices(linux: Table, namespaces: list[Namespace]) -> list[Device]:
     """The spec's devices, then the default ones, which every /dev of ours has."""
     found = []

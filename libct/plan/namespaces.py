@@ -161,6 +161,11 @@ def join_process(flags: int, inodes: tuple[tuple[int, int], ...]) -> list[str]:
     return [f"setns({clone_names(flags)})"]
 
 
+@operation("bootstrap.namespaces", "copy the mounts that the host's files are opened in")
+def copy_mounts(user: int) -> list[str]:
+    return ["setns(CLONE_NEWUSER)"] * bool(user) + ["unshare(CLONE_NEWNS)"]
+
+
 @operation("bootstrap.namespaces", "open the root directory of process {0}")
 def open_root_of(pid: int) -> list[str]:
     flags = "O_PATH|O_DIRECTORY|O_CLOEXEC"

@@ -584,6 +584,45 @@ def test_delete_force_ends_it_first(tmp_path: Path, rootfs: Path) -> None:
     libct("delete", "--force", name, check=True)
 
 
+def several(directory: Path, rootfs: Path, *names: str) -> None:
+    bundle = bundle_of(directory, rootfs, "sleep", "1000")
+    for name in names:
+        libct("run", "-d", "-b", bundle, name, check=True)
+
+
+def test_kill_and_delete_by_a_regular_expression(tmp_path: Path, rootfs: Path) -> None:
+    mark = unique()
+    first, second, other = (f"{name}-{mark}" for name in ("web1", "web2", "db"))
+    several(tmp_path, rootfs, first, second, other)
+    try:
+        libct("kill", "--regex", f"^web[0-9]+-{mark}", "KILL", check=True)
+        wait_until(lambda: {state(name)["status"] for name in (first, second)} == {"stopped"})
+        assert state(other)["status"] == "running"
+        # It is looked for anywhere in the id.  One that cannot be removed is a warning.
+        done = libct("delete", "-r", mark)
+        assert done.returncode == 0
+        assert f"level=warning msg=\"cannot delete container '{other}'" in done.stderr
+        assert done.stderr.count("\n") == 1
+        left = libct("list", "-q", check=True).stdout.split()
+        assert [name for name in (first, second, other) if name in left] == [other]
+    finally:
+        libct("delete", "--force", "--regex", mark, check=True)
+    assert libct("state", other).returncode == 1
+
+
+def test_a_regular_expression_that_is_none() -> None:
+    done = libct("delete", "--regex", "(")
+    assert done.returncode == 1
+    assert "--regex: not a regular expression: '('" in done.stderr
+    assert libct("kill", "--regex", "nobody is called so", "NOSIGNAL").returncode == 1
+
+
+def test_delete_by_a_regular_expression_touches_nothing_of_others(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    libct("delete", "--force", "--regex", ".", root=tmp_path, check=True)
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_delete_of_what_is_not_there() -> None:
     refused = libct("delete", unique())
     assert refused.returncode == 1

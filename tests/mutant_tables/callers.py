@@ -18,6 +18,27 @@ _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
     Mutant(
+        "a regular expression chooses among the containers",
+        "cli/control.py",
+        "        if not matches(name):\n",
+        "        if False:\n",
+        (_CLI + "test_kill_and_delete_by_a_regular_expression",),
+    ),
+    Mutant(
+        "a regular expression is looked for anywhere in the id",
+        "cli/control.py",
+        "re.compile(pattern).search",
+        "re.compile(pattern).match",
+        (_CLI + "test_kill_and_delete_by_a_regular_expression",),
+    ),
+    Mutant(
+        "a directory that is no container is not removed by a regular expression",
+        "cli/control.py",
+        "            continue  # being made or removed just now, or no container's\n",
+        "            _remove_remains(arguments, name)\n",
+        (_CLI + "test_delete_by_a_regular_expression_touches_nothing_of_others",),
+    ),
+    Mutant(
         "standard input that has ended stays at its end",
         "cli/terminal.py",
         "            self._next = now + self._pause\n",

@@ -212,8 +212,8 @@ _PROCFS = [
     Mutant(
         "a list of containers is not empty because nothing can be looked at",
         "life/container.py",
-        "    require_own_proc()\n    try:\n        names",
-        "    try:\n        names",
+        "    require_own_proc()\n    try:\n        return sorted",
+        "    try:\n        return sorted",
         (_NUMBERS + "[list]", _SAYS + "[another-list]"),
     ),
     Mutant(
@@ -970,7 +970,7 @@ _COMMANDS = [
     Mutant(
         "what there is of a container without a record is removed by force",
         "cli/control.py",
-        "        remove_remains(Directory(arguments.root or default_root(), container_id))\n",
+        "    remove_remains(Directory(arguments.root or default_root(), container_id))\n",
         "",
         (_CLI + "test_delete_force_removes_the_leftovers_of_a_killed_create",),
     ),

@@ -12,7 +12,44 @@ _RULES = "tests/unit/test_config_validate.py::test_rules"
 _OPTIONS = "tests/unit/test_oci_mount_options.py::test_options"
 _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
+_ADDED = "tests/kernel/test_mounting.py::"
+
 MUTANTS = [
+    Mutant(
+        "no other mount than the one that was added is removed",
+        "rootfs/mounting.py",
+        "if place < 0 or _number(context, place) != number:",
+        "if place < 0:",
+        (_ADDED + "test_no_other_mount_is_removed",),
+    ),
+    Mutant(
+        "the source of a mount that is added comes with its locks",
+        "plan/mounting.py",
+        "[ns.copy_mounts(user), propagate",
+        "[ns.copy_mounts(0), *([ns.copy_mounts(user)] if user else []), propagate",
+        (_ADDED + "test_a_bind_mount_is_added_and_removed",),
+    ),
+    Mutant(
+        "a lender opens the source of a mount that is added",
+        "plan/mounting.py",
+        "    if opens and user and host.euid == 0:\n",
+        "    if False:\n",
+        (_ADDED + "test_a_source_that_only_root_of_the_host_reaches",),
+    ),
+    Mutant(
+        "a procfs of the wrong pid namespace is not added",
+        "plan/mounting.py",
+        '"mqueue", "proc", "sysfs")',
+        '"mqueue", "sysfs")',
+        (_ADDED + "test_what_cannot_be_added",),
+    ),
+    Mutant(
+        "of a list of mounts all are added or none",
+        "cli/mounts.py",
+        "            added.append(mount.destination)\n",
+        "",
+        (_ADDED + "test_the_command_adds_and_removes_a_list",),
+    ),
     Mutant(
         "Linux before 6.5 takes a comma in the paths of an overlay by mount(2) alone",
         "rootfs/flags.py",

@@ -340,6 +340,7 @@ def test_every_option_of_runc_is_there(name: str) -> None:
     more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
     assert more <= {
         *("--trace", "--seccomp-learn", "--pressure"),
+        *("-r", "--regex"),  # crun's
         *("--memory-swappiness", "--memory-oom-group", "--unified"),
     }
 
