@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pwd
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ..support import (
     session_directory,
     unique,
     user_account,
+    user_python,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,23 @@ def commands() -> list[str]:
     """The indented lines of README.md, without what is said about them."""
     lines = (CHECKOUT / "README.md").read_text().splitlines()
     return [line.partition("  #")[0].strip() for line in lines if line.startswith("    ")]
+
+
+@WHO
+def test_the_first_program(checkout: Path, user: bool, tmp_path: Path) -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    program = text.partition("```python\n")[2].partition("```")[0]
+    assert "libct.run(" in program
+    place = session_directory() / unique()
+    place.mkdir()
+    if user:
+        give_to_user(place)
+    python = user_python() if user else sys.executable
+    env = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run([python, "-c", program], user=user, cwd=place, env=env)
+    assert done.stderr == ""
+    assert done.stdout.startswith("0  exit 0.")
+    assert (place / "answer").read_text() == "42\n"
 
 
 def command_with(words: str) -> str:
@@ -81,15 +100,15 @@ def typed(line: str, checkout: Path, *, user: bool = False) -> subprocess.Comple
 @WHO
 def test_the_first_command(checkout: Path, user: bool) -> None:
     first = commands()[0]
-    assert first == "python3 -m libct sandbox -- sh -c 'id; hostname; ps'"
+    assert first == "python3 -m libct sandbox -- sh -c 'id; echo $$; touch /etc/new'"
     done = typed(first, checkout, user=user)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    identity, host, *processes = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "Read-only file system" in done.stderr
+    identity, number = done.stdout.splitlines()
     account = user_account() if user else pwd.getpwuid(0)
     assert identity.startswith(f"uid={account.pw_uid}({account.pw_name}) gid={account.pw_gid}")
-    assert host != Path("/proc/sys/kernel/hostname").read_text().strip()
-    assert [line.split()[-1] for line in processes] == ["CMD", "sh", "ps"]
+    assert number == "2"
     assert typed("python3 -m libct sandbox -- sh -c 'exit 7'", checkout, user=user).returncode == 7
 
 
