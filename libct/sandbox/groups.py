@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from .options import Options
 
 # The limit of setrlimit(2) that comes nearest to one of a control group.
-_NEAREST = {"memory": "rlimits AS", "pids": "rlimits NPROC", "cpus": "cpu_time"}
+_NEAREST = {
+    "memory": "the resource limit AS",
+    "pids": "the resource limit NPROC",
+    "cpus": "one of CPU time",
+}
 
 
 def groups(options: Options, resources: Resources, *, ordinary: bool) -> Cgroup:

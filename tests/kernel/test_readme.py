@@ -53,7 +53,7 @@ def test_the_first_program(checkout: Path, user: bool, tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
     done = run([python, "-c", program], user=user, cwd=place, env=env)
     assert done.stderr == ""
-    assert done.stdout.startswith("0  exit 0.")
+    assert done.stdout.startswith("0  exit ")
     assert (place / "answer").read_text() == "42\n"
 
 
@@ -150,7 +150,7 @@ def test_the_way_to_run_the_tests_names_what_there_is() -> None:
 def refused(line: str, checkout: Path, **options: Any) -> str:
     """The one line that a failure is told in."""
     done = typed(line, checkout, **options)
-    assert done.returncode == 1
+    assert done.returncode == (125 if "libct sandbox" in line else 1)
     assert done.stdout == ""
     said, end, more = done.stderr.partition("\n")
     assert (end, more) == ("\n", ""), done.stderr
@@ -185,8 +185,8 @@ def test_an_unknown_command(checkout: Path, user: bool) -> None:
 
 def test_a_limit_without_delegation(checkout: Path) -> None:
     said = refused("python3 -m libct sandbox --memory 256M -- true", checkout, user=True)
-    assert "an ordinary user can only limit groups of their own" in said
-    assert "Delegate=yes" in said
+    assert said.startswith("libct: --memory: cannot be limited: ")
+    assert said.endswith("(the nearest limit without a control group is the resource limit AS)")
 
 
 def test_without_privilege(checkout: Path, bundle: Path) -> None:
