@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from libct.config import Cgroup, Device, Resources
 from ..containers import NULL, PATH, make_config, run_in, running
 from ..support import (
     as_user,
+    busybox_rootfs,
     give_to_user,
     libct as command_line,
     libct_command,
@@ -165,9 +167,13 @@ def found() -> Iterator[libct.CgroupStats]:
         "cpu_period": 100_000,
         "cpuset_cpus": "0",
     }
-    with running(config(**limits), "sh", "-c", BUSY) as container:
-        assert wait_until(lambda: _sleeps(container), patience=120)
-        yield container.stats().cgroup_stats
+    made = config(**limits)
+    # On a disk, which /tmp need not be.
+    with tempfile.TemporaryDirectory(prefix=unique(), dir="/var/tmp") as disk:
+        made.rootfs = str(busybox_rootfs(Path(disk)))
+        with running(made, "sh", "-c", BUSY) as container:
+            assert wait_until(lambda: _sleeps(container), patience=120)
+            yield container.stats().cgroup_stats
 
 
 def _sleeps(container: libct.Container) -> bool:
