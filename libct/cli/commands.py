@@ -25,7 +25,12 @@ GLOBAL_OPTIONS = [
         "DIR",
         default="",
     ),
-    Option("--log", "write errors to this file, too", "FILE", default=""),
+    Option(
+        "--log",
+        "write errors to this file, too; or journald:ID, syslog:ID",
+        "FILE",
+        default="",
+    ),
     Option("--log-format", "form of the log", "text|json", default="text"),
     Option("--debug", "log what is done, and show where in libct an error comes from"),
     Option(

@@ -6,6 +6,7 @@ import _signal
 import _socket
 import posix
 
+from ..config.annotations import PIDFD_RECEIVER, annotation
 from ..errors import Error
 from ..loading.paths import environment, split
 
@@ -69,10 +70,13 @@ def start(
 ) -> None:
     """Start a process.
 
-    pidfd_socket: where a pidfd of it is sent.
+    pidfd_socket: where a pidfd of it is sent; of a first process, without that, where crun's
+        annotation says.
     trace: where it is written down how it started, also where that fails.
     """
     connected = None
+    if process.init and not pidfd_socket:
+        pidfd_socket = annotation(container.config, PIDFD_RECEIVER) or ""
     if pidfd_socket:
         process.pidfd_socket = connected = _connect(pidfd_socket, "pidfd socket")
     container.trace = trace is not None

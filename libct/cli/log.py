@@ -16,22 +16,32 @@ from ..loading import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .datagrams import Datagrams
     from .options import Arguments
 
 
 class Log:
-    """A file that lines are added to; "" is standard error.
+    """A file that lines are added to; "" is standard error; or crun's journald:ID, syslog:ID.
 
     form: "json", an object with level, msg and time in each line; or "text".
 
     shown: whether it is standard error.
     """
 
+    _datagrams: Datagrams | None = None
+
     def __init__(self, path: str, form: str) -> None:
         self._form, self.shown = form, not path
         self._fd = 2
         if not path:
             return
+        if ":" in path:
+            from .datagrams import Datagrams, named
+
+            kind, path = named(path)
+            if kind:
+                self._datagrams = Datagrams(kind, path)
+                return
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -39,6 +49,9 @@ class Log:
 
     def write(self, level: str, message: str) -> None:
         """Add a line; one that cannot be written is lost, for whom could we tell?"""
+        if self._datagrams is not None:
+            self._datagrams.write(level, printable(message))
+            return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         quoted = jsontext.dumps(printable(message))  # engines show it as it was before JSON
         if self._form == "json":
@@ -51,6 +64,8 @@ class Log:
             pass
 
     def close(self) -> None:
+        if self._datagrams is not None:
+            self._datagrams.close()
         if self._fd != 2:
             os.close(self._fd)
 

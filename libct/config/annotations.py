@@ -19,6 +19,9 @@ SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 # Shared objects to be loaded, which libct does not do.
 SECCOMP_PLUGINS = "run.oci.seccomp.plugins"
 
+# A socket that gets a pidfd of the first process.
+PIDFD_RECEIVER = "run.oci.pidfd_receiver"
+
 # A control group below that of the unit of systemd's, for the container to be in.
 SUB_GROUP = "run.oci.systemd.subgroup"
 # Another one below, that the container manages itself.

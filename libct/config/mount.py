@@ -50,6 +50,6 @@ class Mount(Record):
     propagation_flags: list[int] = []  # MS_*, each a mount(2) call of its own
     data: str = ""  # options for the filesystem, joined by commas
     rec_attr: RecAttr | None = None
-    extensions: int = 0  # EXT_COPYUP
+    extensions: int = 0  # EXT_*
     id_mapping: MountIDMapping | None = None
     relabel: str = ""  # SELinux: "z" shared, "Z" private

@@ -40,13 +40,23 @@ from ..syscalls.constants import (
     MS_UNBINDABLE,
 )
 
-# No flag of the kernel says it: fill a tmpfs with what was below (Mount.extensions).
+# What no flag of the kernel says (Mount.extensions): fill a tmpfs with what was below; and of
+# bind mounts: make a link like the one that is the source, mount the source itself
+# though it is a link, mount on the destination itself though it is one.
 EXT_COPYUP = 1
+EXT_COPY_SYMLINK = 2
+EXT_SRC_NOFOLLOW = 4
+EXT_DEST_NOFOLLOW = 8
+EXT_LINKS = EXT_COPY_SYMLINK | EXT_SRC_NOFOLLOW | EXT_DEST_NOFOLLOW
 
 MS_PROPAGATION = MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED
 
 __all__ = [
     "EXT_COPYUP",
+    "EXT_COPY_SYMLINK",
+    "EXT_DEST_NOFOLLOW",
+    "EXT_LINKS",
+    "EXT_SRC_NOFOLLOW",
     "MOUNT_ATTR_IDMAP",
     "MOUNT_ATTR_NOATIME",
     "MOUNT_ATTR_NODEV",

@@ -6,7 +6,9 @@ from ..errors import Finding
 from ..loading.paths import normal
 from .mount import destination_inside
 from .mount_flags import (
+    EXT_COPY_SYMLINK,
     EXT_COPYUP,
+    EXT_LINKS,
     MOUNT_ATTR_IDMAP,
     MS_BIND,
     MS_MOVE,
@@ -92,6 +94,7 @@ def mount_rules(config: Config, facts: Facts, findings: Findings) -> None:
             check_text(f"{place}.options", mount.data, findings)
         check_text(f"{place}.type", mount.device, findings)
         _kind_rules(place, mount, findings)
+        _link_rules(place, mount, findings)
         for flags in mount.propagation_flags:
             if not _is_propagation(flags):
                 findings.append(Finding(f"{place}.options", f"not a propagation: {flags:#x}"))
@@ -138,6 +141,21 @@ def _kind_rules(place: str, mount: Mount, findings: Findings) -> None:
         message = f"tmpcopyup is for tmpfs alone, not for {mount.device}"
         if bind:
             message = f"{_BIND_OPTIONS}: 'tmpcopyup'"
+        findings.append(Finding(f"{place}.options", message))
+
+
+def _link_rules(place: str, mount: Mount, findings: Findings) -> None:
+    """What looks at links: only binds, and those without much else."""
+    bind = bool(mount.flags & MS_BIND) or mount.device == "bind"
+    links = mount.extensions & EXT_LINKS
+    if links and not bind:
+        message = "copy-symlink, src-nofollow and dest-nofollow are for bind mounts alone"
+        findings.append(Finding(f"{place}.options", message))
+    if links & EXT_COPY_SYMLINK and links != EXT_COPY_SYMLINK:
+        message = "copy-symlink excludes src-nofollow and dest-nofollow"
+        findings.append(Finding(f"{place}.options", message))
+    if links and (mount.id_mapping is not None or mount.relabel or mount.flags & MS_REMOUNT):
+        message = "options about links exclude idmap, z, Z and remount"
         findings.append(Finding(f"{place}.options", message))
 
 

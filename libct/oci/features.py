@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 from ..config import Config, Mount
+from ..config.annotations import PIDFD_RECEIVER, SECCOMP_RECEIVER
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
@@ -97,6 +98,9 @@ def features(version: str) -> dict[str, Any]:
         # An engine that passes on its users' annotations must know what these can do.
         "potentiallyUnsafeConfigAnnotations": [
             *HOOK_OUTPUT_ANNOTATIONS,
+            # What is sent to whom they name, rules the container.
+            PIDFD_RECEIVER,
+            SECCOMP_RECEIVER,
             *([_SYSTEMD_PROPERTY] if systemd else []),
         ],
     }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ..config.mount import Mount, MountIDMapping, RecAttr
 from ..config.mount_flags import (
+    EXT_COPY_SYMLINK,
     EXT_COPYUP,
+    EXT_DEST_NOFOLLOW,
+    EXT_SRC_NOFOLLOW,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
     MOUNT_ATTR_NODEV,
@@ -122,7 +125,12 @@ RECURSIVE_ATIME = {
     "rnostrictatime": MOUNT_ATTR_RELATIME,
 }
 
-EXTENSIONS = {"tmpcopyup": EXT_COPYUP}
+EXTENSIONS = {
+    "copy-symlink": EXT_COPY_SYMLINK,
+    "dest-nofollow": EXT_DEST_NOFOLLOW,
+    "src-nofollow": EXT_SRC_NOFOLLOW,
+    "tmpcopyup": EXT_COPYUP,
+}
 
 ID_MAPPING = {"idmap": False, "ridmap": True}  # option -> is it recursive
 

@@ -7,6 +7,7 @@ comments give the reasons for the order.
 from __future__ import annotations
 
 from ..config.mount import destination_inside
+from ..config.mount_flags import EXT_LINKS
 from ..config.namespace import NEWCGROUP, NEWNS, NEWUSER
 from ..config.status import CREATING
 from ..syscalls.constants import (
@@ -364,6 +365,10 @@ def _mounts(
     for index, mount in enumerate(config.mounts):
         if mount.device in ("cgroup", "cgroup2"):
             steps += cgroup_mounts.cgroup_mount_steps(config, mount, index, host, manager)
+        elif mount.extensions & EXT_LINKS:
+            from .links import link_steps
+
+            steps += link_steps(mount, index)
         elif mount.device == "sysfs" and (host.userns or _joins_user(config)):
             from .sysfs import sysfs_steps
 

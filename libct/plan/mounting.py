@@ -8,7 +8,7 @@ pid namespace, and no path of the container is looked up anywhere but in there.
 from __future__ import annotations
 
 from ..config.mount import destination_inside
-from ..config.mount_flags import MS_REC, MS_REMOUNT, MS_SLAVE
+from ..config.mount_flags import EXT_LINKS, MS_REC, MS_REMOUNT, MS_SLAVE
 from ..syscalls.constants import CLONE_NEWNS, CLONE_NEWUSER
 from . import idmapped, mounts, namespaces as ns
 from .chroot import open_root
@@ -33,6 +33,9 @@ def refused(mount: Mount) -> str:
         return "a mount is added, and none is changed"
     if mount.device in _NOT_LATER and not mounts.is_bind(mount):
         return f"{mount.device} cannot be added to a running container"
+    if mount.extensions & EXT_LINKS:
+        # Its source is opened when it is made, and that would be the container's.
+        return "a mount with regard to links cannot be added to a running container"
     return ""
 
 

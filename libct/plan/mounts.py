@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..config.mount_flags import (
     EXT_COPYUP,
+    EXT_LINKS,
     MOUNT_ATTR_RDONLY,
     MS_BIND,
     MS_RDONLY,
@@ -175,7 +176,11 @@ def _bind_sources(config: Config) -> list[tuple[int, Source]]:
     return [
         (index, (f"source {index}", mount.source, bool(mount.flags & MS_REC)))
         for index, mount in enumerate(config.mounts)
-        if is_bind(mount) and mount.id_mapping is None and not mount.flags & MS_REMOUNT
+        if is_bind(mount)
+        and mount.id_mapping is None
+        and not mount.flags & MS_REMOUNT
+        # (What is to be done with a link, is not known before that is looked at.)
+        and not mount.extensions & EXT_LINKS
     ]
 
 

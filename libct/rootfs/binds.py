@@ -11,6 +11,7 @@ from ..syscalls.constants import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_RECURSIVE,
+    AT_SYMLINK_NOFOLLOW,
     OPEN_TREE_CLOEXEC,
     OPEN_TREE_CLONE,
 )
@@ -29,14 +30,17 @@ def open_source(context: Context, slot: str, source: str, recursive: bool) -> No
     context.keep(slot, clone_tree(source, recursive=recursive))
 
 
-def clone_tree(source: str, *, recursive: bool, dirfd: int = AT_FDCWD) -> int:
+def clone_tree(source: str, *, recursive: bool, dirfd: int = AT_FDCWD, follow: bool = True) -> int:
     """open_tree(2): a detached copy of a mount from source down, close-on-exec.
 
     source "" copies what dirfd refers to.
+    follow: where source is a symbolic link, what it leads to, and not the link itself.
     """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
     if recursive:
         flags |= AT_RECURSIVE
+    if not follow:
+        flags |= AT_SYMLINK_NOFOLLOW
     if not source:
         flags |= AT_EMPTY_PATH
     try:
@@ -62,11 +66,34 @@ def bind(
 ) -> None:
     """The host's source on target; a missing target becomes a directory or a file like it."""
     tree = context.fds.pop(slot) if slot else clone_tree(source, recursive=recursive)
+    changes = (attr_set, attr_clr, asked, rec_set, rec_clr, propagation)
+    attach_tree(context, target, source, tree, -1, *changes)
+
+
+def attach_tree(
+    context: Context,
+    target: str,
+    source: str,
+    tree: int,
+    place: int,
+    attr_set: int,
+    attr_clr: int,
+    asked: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> None:
+    """Put a copy of source on target, and close it.
+
+    place: where that is, closed too; -1 to look for target, and make it.
+    """
     try:
         directory = stat.S_ISDIR(posix.fstat(tree).st_mode)
         # No link may lead to another file of /proc than the one that was allowed.
         links = target not in PROC_FILES
-        place = make_in_root(context.fds["root"], target, directory=directory, symlinks=links)
+        if place < 0:
+            root = context.fds["root"]
+            place = make_in_root(root, target, directory=directory, symlinks=links)
         try:
             if stat.S_ISDIR(posix.fstat(place).st_mode) != directory:
                 kinds = ("a directory", "no directory")

@@ -11,7 +11,7 @@ import pytest
 
 import libct
 from libct.config import NEWUSER, Mount, MountIDMapping
-from libct.config.mount_flags import MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
+from libct.config.mount_flags import EXT_SRC_NOFOLLOW, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT
 from libct.errors import ConfigError, ContainerNotRunning, Error, StepError
 from tests.containers import USUAL, make_config, run_in, running, shared_rootfs, state_directory
 from tests.support import (
@@ -154,6 +154,7 @@ def test_ids_are_mapped(rootfs: Path, volume: Path) -> None:
     [
         (Mount("/mnt", "proc", "proc"), "proc cannot be added to a running container"),
         (Mount("/mnt", "", "", MS_REMOUNT | MS_RDONLY), "a mount is added, and none is changed"),
+        (Mount("/m", "/etc", "bind", MS_BIND, extensions=EXT_SRC_NOFOLLOW), "with regard to links"),
         (Mount("/", "/etc", "bind", MS_BIND), "is the root itself"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import Mutant
 
+_LOG = "tests/kernel/test_cli_log.py::"
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
 _CLI = "tests/kernel/test_cli.py::"
 _PLANS = "tests/unit/test_cgroups_plan.py::"
@@ -17,6 +18,20 @@ _HOOKS = "tests/kernel/test_hooks.py::"
 _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
+    Mutant(
+        "the log of crun's names goes to the daemons",
+        "cli/log.py",
+        "            if kind:\n",
+        "            if False:\n",
+        (_LOG + "test_errors_go_to_journald", _LOG + "test_errors_and_warnings_go_to_syslog"),
+    ),
+    Mutant(
+        "crun's receiver gets a pidfd",
+        "cli/launch.py",
+        "    if process.init and not pidfd_socket:\n",
+        "    if False:\n",
+        (_LOG + "test_a_pidfd_goes_to_the_receiver",),
+    ),
     Mutant(
         "a regular expression chooses among the containers",
         "cli/control.py",

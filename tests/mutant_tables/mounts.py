@@ -14,7 +14,30 @@ _MOUNTS = "tests/kernel/test_rootfs_mounts.py::test_"
 
 _ADDED = "tests/kernel/test_mounting.py::"
 
+_LINKS = "tests/kernel/test_rootfs_links.py::"
+
 MUTANTS = [
+    Mutant(
+        "a link is mounted itself",
+        "rootfs/binds.py",
+        "        flags |= AT_SYMLINK_NOFOLLOW\n",
+        "        pass\n",
+        (_LINKS + "test_a_link_itself_is_mounted",),
+    ),
+    Mutant(
+        "no link is made over something else",
+        "rootfs/links.py",
+        "        if found != link:\n",
+        "        if False:\n",
+        (_LINKS + "test_no_link_is_made_over_something_else",),
+    ),
+    Mutant(
+        "the source of a mount with links is not opened in a running container",
+        "plan/mounting.py",
+        "    if mount.extensions & EXT_LINKS:\n",
+        "    if False:\n",
+        (_ADDED + "test_what_cannot_be_added",),
+    ),
     Mutant(
         "no other mount than the one that was added is removed",
         "rootfs/mounting.py",
@@ -26,8 +49,8 @@ MUTANTS = [
         "the source of a mount that is added comes with its locks",
         "plan/mounting.py",
         "[ns.copy_mounts(user), propagate",
-        "[ns.copy_mounts(0), *([ns.copy_mounts(user)] if user else []), propagate",
-        (_ADDED + "test_a_bind_mount_is_added_and_removed",),
+        "[ns.copy_mounts(0), propagate",
+        (_ADDED + "test_what_is_read_only_on_the_host_is_locked",),
     ),
     Mutant(
         "a lender opens the source of a mount that is added",

@@ -29,7 +29,7 @@ from libct.config.mount_flags import (
 from libct.oci import mount_options as tables
 from libct.oci.mount_options import apply_options, options_of
 
-# config.md and config-linux.md list these, but for acl; runc prints them as mountOptions.
+# config.md and config-linux.md list these, but for acl and crun's; as mountOptions runc has them.
 DOCUMENTED = [
     "acl", "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
     "lazytime", "loud", "mand", "noacl", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
@@ -39,6 +39,7 @@ DOCUMENTED = [
     "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave",
     "rstrictatime", "rsuid", "rsymfollow", "runbindable", "rw", "shared", "silent", "slave",
     "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable", "idmap", "ridmap",
+    "copy-symlink", "dest-nofollow", "src-nofollow",  # crun's
 ]  # fmt: skip
 
 
