@@ -97,6 +97,13 @@ def run_in_foreground(
             relay.restore()
 
 
+def follow(process: Process) -> int:
+    """Pass on signals to a process that runs already, until it ends; its exit status."""
+    with Signals() as signals:
+        _follow(process, signals, None, None, mortal=False)
+    return process.wait().status
+
+
 def _follow(
     process: Process,
     signals: Signals,

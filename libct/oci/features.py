@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 from ..config import Config, Mount
+from ..config.annotations import CRIU_CONFIG
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
@@ -93,10 +94,13 @@ def features(version: str) -> dict[str, Any]:
             "org.libct.python.version": ".".join(map(str, sys.version_info[:3])),
             # What the annotation of that name may hold.
             LANDLOCK: ",".join(Landlock.__annotations__),
+            # What engines ask for.
+            "org.opencontainers.runc.checkpoint.enabled": "true",
         },
         # An engine that passes on its users' annotations must know what these can do.
         "potentiallyUnsafeConfigAnnotations": [
             *HOOK_OUTPUT_ANNOTATIONS,
+            CRIU_CONFIG,
             *([_SYSTEMD_PROPERTY] if systemd else []),
         ],
     }

@@ -341,6 +341,7 @@ def test_every_option_of_runc_is_there(name: str) -> None:
     assert more <= {
         *("--trace", "--seccomp-learn", "--pressure"),
         *("--memory-swappiness", "--memory-oom-group", "--unified"),
+        *("--tcp-close", "--network-lock"),  # crun's
     }
 
 
