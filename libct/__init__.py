@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .life.creating import create as create, plan as plan
     from .life.events import Events as Events
     from .life.process import Process as Process, ProcessState as ProcessState
+    from .life.restoring import restore as restore
     from .life.state import State as State
     from .oci.bundle import (
         from_bundle as from_bundle,
@@ -164,6 +165,7 @@ _HOMES = {
     "oci.bundle": ("from_bundle",),
     "life.process": ("Process", "ProcessState"),
     "life.creating": ("create", "plan"),
+    "life.restoring": ("restore",),
     "life.state": ("State",),
     "sandbox.box": ("Sandbox",),
     "sandbox.call": ("call",),

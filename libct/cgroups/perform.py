@@ -22,8 +22,8 @@ class Change:
 
     __slots__ = ("_context", "_written", "begun")
 
-    def __init__(self) -> None:
-        self._context = Context()
+    def __init__(self, context: Context | None = None) -> None:
+        self._context = context or Context()
         # Files in the order in which they were written, with what takes them back (limiting.py).
         self._written: list[tuple[str, list[str]]] = []
         self._context.values["written"] = self._written
@@ -57,6 +57,9 @@ class Change:
         return failed
 
 
-def perform(planned: Iterable[Step]) -> None:
-    """Perform steps on existing groups at once; CgroupError names the step that failed."""
-    Change().make(planned)
+def perform(planned: Iterable[Step], context: Context | None = None) -> None:
+    """Perform steps at once; CgroupError names the step that failed.
+
+    context: with a ledger and a process, for those that make groups.
+    """
+    Change(context).make(planned)

@@ -66,6 +66,7 @@ class HostFacts(Record):
     sysctls: those that exist, by their dotted names.
     subuids, subgids: (first, count) of the ranges of this user.
     programs: name -> its path, "" where it is not installed.
+    criu: its version and what it can do; criu_problem: why it does not work here.
     """
 
     kernel: str = "6.1.0"
@@ -87,6 +88,8 @@ class HostFacts(Record):
     subuids: list[tuple[int, int]] = []
     subgids: list[tuple[int, int]] = []
     programs: dict[str, str] = {}
+    criu: str = ""
+    criu_problem: str = ""
     lsms: list[str] = []
     landlock_abi: int = 7
     state_root: str = "/run/libct"
@@ -98,6 +101,7 @@ def gather(root: str = "") -> HostFacts:
     layout = host().layout
     state_root, state_problem = _state_root(root)
     user = user_name()
+    criu, criu_problem = _criu()
     return HostFacts(
         kernel=os.uname().release,
         machine=os.uname().machine,
@@ -118,6 +122,8 @@ def gather(root: str = "") -> HostFacts:
         subuids=_ranges("/etc/subuid", user),
         subgids=_ranges("/etc/subgid", user),
         programs={name: which(name) for name in ("newuidmap", "newgidmap", "criu")},
+        criu=criu,
+        criu_problem=criu_problem,
         lsms=_lsms(),
         landlock_abi=landlock_abi(),
         state_root=state_root,
@@ -428,3 +434,26 @@ def _read(path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def _criu() -> tuple[str, str]:
+    """What the installed CRIU can do; and why it cannot do it here."""
+    if os.geteuid() != 0 or not which("criu"):
+        return "", "it needs to be root"
+    import tempfile
+
+    from ..checkpoint import installed
+
+    try:
+        number, found = installed.version(), installed.features()
+        with tempfile.TemporaryDirectory(prefix="libct-") as path:
+            directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                problem = installed.check(directory)
+            finally:
+                os.close(directory)
+    except Error as error:
+        return "", str(error)
+    more = {"mem_track": "pre-dump", "lazy_pages": "lazy pages"}
+    able = [text for name, text in more.items() if found[name]]
+    return ", ".join([f"version {installed.words(number)}", *able]), problem

@@ -240,9 +240,12 @@ def _rest(facts: HostFacts) -> list[Line]:
     else:
         lines = [Line(section, "states", OK, f"are kept in {facts.state_root}")]
     criu = facts.programs.get("criu", "")
-    if criu:
-        lines.append(Line(section, "criu", OK, criu))
-    else:
-        text = "not installed; libct does not use it yet"
+    if not criu:
+        text = "not installed: no checkpoint and no restore"
+        lines.append(Line(section, "criu", NOTE, text, "install CRIU (the package criu)"))
+    elif facts.criu_problem:
+        text = f"{criu}: no checkpoint and no restore: {facts.criu_problem}"
         lines.append(Line(section, "criu", NOTE, text))
+    else:
+        lines.append(Line(section, "criu", OK, f"{criu}, {facts.criu}"))
     return lines

@@ -1,26 +1,117 @@
-"""libct checkpoint and restore: their command lines, and a plain word that they do nothing yet."""
+"""libct checkpoint and libct restore."""
 
 from __future__ import annotations
 
-from ..errors import Error, Unsupported
+from ..errors import ConfigError, Error, Finding, note
 from ..life.container import load
 from ..life.directory import check_id
+from ..loading.paths import real
+from .removal import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .options import Arguments
 
-_MISSING = "not supported yet: libct does not drive CRIU"
+_IMAGES = "checkpoint"  # runc's default, in the working directory
+# Options that are fields of the same name, or of another.
+_SHARED = {
+    "tcp_established": "tcp_established",
+    "tcp_close": "tcp_close",
+    "ext_unix_sk": "external_unix_connections",
+    "shell_job": "shell_job",
+    "file_locks": "file_locks",
+    "lazy_pages": "lazy_pages",
+    "manage_cgroups_mode": "manage_cgroups_mode",
+    "network_lock": "network_lock",
+    "empty_ns": "empty_namespaces",
+    "auto_dedup": "auto_dedup",
+    "work_path": "work",
+}
+_CHECKPOINT = {
+    **_SHARED,
+    "parent_path": "parent",
+    "leave_running": "leave_running",
+    "tcp_skip_in_flight": "tcp_skip_in_flight",
+    "link_remap": "link_remap",
+    "page_server": "page_server",
+    "pre_dump": "pre_dump",
+}
+_RESTORE = {
+    **_SHARED,
+    "lsm_profile": "lsm_profile",
+    "lsm_mount_context": "lsm_mount_context",
+}
 
 
 def checkpoint(arguments: Arguments) -> int:
-    """Refused before anything is written or stopped."""
-    load(arguments.root, arguments.operands[0])
-    raise Unsupported(f"checkpoint: {_MISSING}; the container is as it was")
+    container = load(arguments.root, arguments.operands[0])
+    options = _options(arguments, _CHECKPOINT)
+    if arguments.status_fd:
+        if not arguments.status_fd.isascii() or not arguments.status_fd.isdigit():
+            raise Error(f"--status-fd is no descriptor: {arguments.status_fd!r}")
+        options["status_fd"] = int(arguments.status_fd)
+    container.checkpoint(arguments.image_path or _IMAGES, **options)
+    if not arguments.leave_running and not arguments.pre_dump:
+        container.destroy()
+        warn(arguments, container)
+    return 0
 
 
 def restore(arguments: Arguments) -> int:
-    check_id(arguments.operands[0])
+    from ..life.restoring import restore as restore_container
+    from .create import load_bundle
+    from .launch import check_streams, connect, write_pid_file
+
+    (container_id,) = arguments.operands
+    check_id(container_id)
     if arguments.console_socket and not arguments.detach:
         raise Error("cannot use console socket if libct will not detach or allocate tty")
-    raise Unsupported(f"restore: {_MISSING}")
+    config, process = load_bundle(arguments, container_id)
+    check_streams(arguments, process, detach=arguments.detach)
+    if process.terminal and not arguments.detach:
+        text = "a restore with a terminal needs --detach and --console-socket"
+        raise ConfigError([Finding("process.terminal", text)])
+    connected = None
+    if process.terminal:
+        process.console_socket = connected = connect(arguments.console_socket, "console socket")
+    if not arguments.detach and not arguments.no_subreaper:
+        from ..syscalls.process import set_child_subreaper
+
+        set_child_subreaper(True)
+    try:
+        container = restore_container(
+            arguments.root,
+            container_id,
+            config,
+            process,
+            arguments.image_path or _IMAGES,
+            bundle=real(arguments.bundle),
+            **_options(arguments, _RESTORE),
+        )
+    finally:
+        if connected is not None:
+            connected.close()
+    warn(arguments, container)
+    try:
+        if arguments.pid_file:
+            write_pid_file(arguments.pid_file, process.pid)
+        if arguments.detach:
+            return 0
+        from .foreground import follow
+
+        status = follow(process)
+    except BaseException as error:
+        try:
+            container.destroy(force=True)
+        except Error as failure:
+            note(error, str(failure))
+        raise
+    container.destroy(force=True)
+    warn(arguments, container)
+    return status
+
+
+def _options(arguments: Arguments, names: dict[str, str]) -> dict[str, Any]:
+    return {field: getattr(arguments, option) for option, field in names.items()}

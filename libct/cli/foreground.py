@@ -106,6 +106,13 @@ def run_in_foreground(
             relay.restore()
 
 
+def follow(process: Process) -> int:
+    """Pass on signals to a process that runs already, until it ends; its exit status."""
+    with Signals() as signals:
+        _follow(process, signals, None, None, mortal=False, job=None)
+    return process.wait().status
+
+
 def _follow(
     process: Process,
     signals: Signals,

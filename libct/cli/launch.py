@@ -78,7 +78,7 @@ def start(
     if process.init and not pidfd_socket:
         pidfd_socket = annotation(container.config, PIDFD_RECEIVER) or ""
     if pidfd_socket:
-        process.pidfd_socket = connected = _connect(pidfd_socket, "pidfd socket")
+        process.pidfd_socket = connected = connect(pidfd_socket, "pidfd socket")
     container.trace = trace is not None
     try:
         container.start(process, hold=hold, ignore_paused=ignore_paused)
@@ -107,7 +107,7 @@ def start_detached(
     """
     connected = None
     if process.terminal:
-        process.console_socket = connected = _connect(console_socket, "console socket")
+        process.console_socket = connected = connect(console_socket, "console socket")
     try:
         start(
             container,
@@ -130,7 +130,7 @@ def start_detached(
         raise
 
 
-def _connect(path: str, what: str) -> _socket.socket:
+def connect(path: str, what: str) -> _socket.socket:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
     try:
         sock.connect(path)

@@ -118,7 +118,14 @@ _CRIU = [
         default="soft",
     ),
     Option("--empty-ns", "leave out what is in a namespace", "NAMESPACE", repeat=True),
-    Option("--auto-dedup", "leave out pages that an earlier image has"),
+    Option("--auto-dedup", "take pages out of earlier images that a later one has"),
+    Option("--tcp-close", "restore TCP connections as closed ones"),
+    Option(
+        "--network-lock",
+        "how the network is stopped meanwhile: iptables, nftables, skip",
+        "METHOD",
+        default="",
+    ),
 ]
 
 
@@ -126,7 +133,7 @@ def checkpoint() -> Command:
     return Command(
         "checkpoint",
         "ID",
-        "Write a container's processes to files, and end them.  Not supported yet.",
+        "Write a container's processes to files, and end them.  Needs CRIU.",
         "checkpoint:checkpoint",
         [
             *_CRIU,
@@ -147,7 +154,7 @@ def restore() -> Command:
     return Command(
         "restore",
         "ID",
-        "Make a container of what `checkpoint` has written.  Not supported yet.",
+        "Make a container of what `checkpoint` has written, and let it run on.  Needs CRIU.",
         "checkpoint:restore",
         [
             BUNDLE,

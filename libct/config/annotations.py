@@ -27,6 +27,9 @@ SUB_GROUP = "run.oci.systemd.subgroup"
 # Another one below, that the container manages itself.
 DELEGATE = "run.oci.delegate-cgroup"
 
+# A configuration file of CRIU's, for checkpoints and restores; none at all where it is empty.
+CRIU_CONFIG = "org.criu.config"
+
 
 def annotation(config: Config, name: str) -> str | None:
     """The value of an annotation, None where the configuration does not have it."""

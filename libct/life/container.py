@@ -12,7 +12,7 @@ import _signal
 import posix
 
 from ..config.status import CREATED, CREATING, STOPPED
-from ..errors import ContainerDamaged, ContainerNotRunning, Error, Unsupported, note
+from ..errors import ContainerDamaged, ContainerNotRunning, Error, note
 from ..syscalls import procfs
 from ..syscalls.interrupts import deferred
 from ..syscalls.procfs import require_own_proc
@@ -503,9 +503,20 @@ class Container:
 
             remove(self._has, held, destination)
 
-    def checkpoint(self, *_: object, **__: object) -> None:
-        """Not supported yet: Unsupported; the container is as it was."""
-        raise Unsupported("checkpoint: not supported yet: libct does not drive CRIU")
+    def checkpoint(self, images: str, **options: Any) -> None:
+        """Have CRIU write the processes to files, from which libct.restore() makes them again.
+
+        images, options: CheckpointOptions (checkpoint/options.py).  Without leave_running or
+            pre_dump the container has stopped then, and can be destroyed.
+
+        Raises Unsupported without CRIU or where it or the kernel cannot do it, and Error with
+        what CRIU's log says; the container runs on then.
+        """
+        from ..checkpoint.options import CheckpointOptions
+        from .checkpointing import checkpoint
+
+        with deferred():
+            checkpoint(self._has, CheckpointOptions(images, **options))
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources, all of them or none.

@@ -3,6 +3,7 @@
     <root>/<id>/state.json   the record (record.py), replaced atomically
     <root>/<id>/groups       the control groups that it has made (cgroups/ledger.py)
     <root>/<id>/exec.fifo    while the container is created and not started
+    <root>/<id>/criu-root    while it is restored: its rootfs, bound there (restoring.py)
     <root>/<id>/hook         while a hook of the runtime's goes on: how to find it
     <root>/:<id>             of a container that ends with its maker (mortal.py)
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 STATE, GROUPS, FIFO, HOOK = "state.json", "groups", "exec.fifo", "hook"
 CLASSES = "resctrl"  # what its start has made of resctrl groups
+CRIU_ROOT = "criu-root"  # where a restore binds the rootfs; never one of _OURS, for it is no
+# directory of ours that is mounted there: ending.py unmounts it
 NOTIFY = "notify"  # the directory that cli/notify.py makes
 MARK = ":"  # before the id: the name, in the root, of a mortal container's mark (mortal.py)
 # All there is in a directory.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import posix
+
 from ..config.status import CREATED, CREATING, STOPPED
 from ..errors import CgroupError, ContainerDamaged, ContainerNotFound, Error
 from ..loading.clock import backoff
 from ..loading.paths import exists
 from . import killing, rules
-from .directory import CLASSES
+from .directory import CLASSES, CRIU_ROOT
 from .holdings import Holdings
 from .links import remove_links
 
@@ -61,6 +64,7 @@ def remove_remains(directory: Directory) -> None:
         if failures:
             raise CgroupError("; ".join(failures))
         remove_classes(directory)
+        unbind_root(directory)
         directory.remove()
     finally:
         if held is not None:
@@ -142,6 +146,7 @@ def _end(
     if links:
         raise Error("; ".join(links))
     remove_classes(directory)
+    unbind_root(directory)
     directory.remove()
     holdings.abandon()
 
@@ -155,3 +160,25 @@ def remove_classes(directory: Directory) -> None:
     failures = Notes(directory).remove()
     if failures:
         raise Error("; ".join(failures))
+
+
+def unbind_root(directory: Directory) -> None:
+    """What a restore has bound (restoring.py), if anything; nothing in it is removed."""
+    path = f"{directory.path}/{CRIU_ROOT}"
+    if not exists(path):
+        return
+    from ..syscalls.constants import MNT_DETACH, UMOUNT_NOFOLLOW
+    from ..syscalls.mounts import umount2
+
+    try:
+        while True:
+            umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise Error(f"cannot unmount {path!r}: {error.strerror}") from error
+    try:
+        posix.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise Error(f"cannot remove {path!r}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS
 from ..errors import Error
 from ..loading.paths import join
 from ..plan.hooks import hook_steps, labelled_bundle
-from ..plan.step import DELETER, HOOK_OUTPUT, INIT, STARTER, Plan, Step
+from ..plan.step import DELETER, HOOK_OUTPUT, INIT, RUNTIME, STARTER, Plan, Step
 from .killing import stop
 
 TYPE_CHECKING = False
@@ -45,6 +45,23 @@ def run_poststart(holdings: Holdings) -> None:
     except BaseException:
         stop(holdings)
         raise
+
+
+def run_before_restore(holdings: Holdings, pid: int) -> None:
+    """Those that a start has before its command: StepError at the first that fails."""
+    record = holdings.record
+    context = Context(open_output(record))
+    context.pid = pid
+    context.values["directory"] = holdings.directory
+    context.values["warnings"] = holdings.warnings
+    plan = Plan()
+    for kind in ("prestart", "createRuntime"):
+        plan.add(RUNTIME, "hooks", hook_steps(kind, record.config, record.id, record.bundle))
+    steps = [(number, step.performer, step.args) for number, step in enumerate(plan, 1)]
+    try:
+        _perform(holdings, plan, steps, context)
+    finally:
+        _close(context)
 
 
 def run_poststop(holdings: Holdings) -> None:

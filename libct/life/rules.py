@@ -23,6 +23,7 @@ _ALLOWED = {
     "show": ((CREATED, RUNNING, PAUSED, STOPPED), "show the state of"),
     "watch": ((CREATED, RUNNING, PAUSED), "watch"),
     "mount": ((CREATED, RUNNING, PAUSED), "change the mounts of"),
+    "checkpoint": ((RUNNING,), "checkpoint"),
     "set": ((CREATED, RUNNING, PAUSED), "update"),
     "destroy": ((STOPPED,), "delete"),
 }
@@ -63,6 +64,8 @@ def require(operation: str, status: str, container_id: str) -> None:
         text = f"container {container_id!r} is paused: resume it first"
         rule = "cannot exec in a paused container (use --ignore-paused to override)"
         raise ContainerPaused(f"{rule}: {text}")
+    if status == CREATED:
+        raise ContainerNotRunning(f"{start}: container not running: it has not been started")
     if status == PAUSED:
         raise ContainerPaused(f"{start}: it is paused: resume it first")
     raise ContainerRunning(f"{start}: the container already has an init process")

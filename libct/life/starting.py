@@ -133,7 +133,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             for pid in (context.values.get(name, 0) for name in ("messenger", "reaper"))
         ]
         record.status, record.exit_status = CREATED, None
-        found = _namespaces_of(context.pid)
+        found = namespaces_of(context.pid)
         record.namespaces = {name: found[name] for name in found if name not in late}
         record.process = process.defaults().to_dict()
         record.tracers = may_trace(process.capabilities)
@@ -145,7 +145,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         held.prepare(record)
 
     def created() -> None:
-        found = _namespaces_of(context.pid) if waits and late else {}
+        found = namespaces_of(context.pid) if waits and late else {}
         rules_of = context.values.get("found", {})
         if found:  # an ordinary user may look at it no longer
             record.namespaces = found
@@ -206,7 +206,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     first = record.pid, record.start, record.inode
     child = _become(holdings, process, started)
     if holdings.keeps_status:
-        child.on_exit = lambda state: _record_exit(holdings, first, state)
+        child.on_exit = lambda state: record_exit(holdings, first, state)
 
 
 def _warn_of_strays(holdings: Holdings) -> None:
@@ -223,7 +223,7 @@ def _warn_of_strays(holdings: Holdings) -> None:
     _warn(holdings, [text])
 
 
-def _namespaces_of(pid: int) -> dict[str, list[int]]:
+def namespaces_of(pid: int) -> dict[str, list[int]]:
     """Device and inode number of each namespace of pid, by its name in /proc/PID/ns.
 
     None at all of one that has ended, or is not ours to look at.
@@ -445,7 +445,7 @@ def namespaces_to_join(holdings: Holdings) -> dict[int, int]:
         raise ContainerNotRunning(f"container {holdings.id!r}: container not running") from None
 
 
-def _record_exit(holdings: Holdings, first: tuple[int, int, int], state: ProcessState) -> None:
+def record_exit(holdings: Holdings, first: tuple[int, int, int], state: ProcessState) -> None:
     """Keep the exit status for a later state(), if the container is still there."""
     try:
         with holdings.directory.lock() as held:

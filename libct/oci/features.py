@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from ..config import Config, Mount
-from ..config.annotations import PIDFD_RECEIVER, SECCOMP_RECEIVER
+from ..config.annotations import CRIU_CONFIG, PIDFD_RECEIVER, SECCOMP_RECEIVER
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
@@ -94,6 +94,8 @@ def features(version: str) -> dict[str, Any]:
             "org.libct.python.version": ".".join(map(str, sys.version_info[:3])),
             # What the annotation of that name may hold.
             LANDLOCK: ",".join(Landlock.__annotations__),
+            # What engines ask for.
+            "org.opencontainers.runc.checkpoint.enabled": "true",
         },
         # An engine that passes on its users' annotations must know what these can do.
         "potentiallyUnsafeConfigAnnotations": [
@@ -101,6 +103,7 @@ def features(version: str) -> dict[str, Any]:
             # What is sent to whom they name, rules the container.
             PIDFD_RECEIVER,
             SECCOMP_RECEIVER,
+            CRIU_CONFIG,
             *([_SYSTEMD_PROPERTY] if systemd else []),
         ],
     }

@@ -218,14 +218,15 @@ def test_a_command_that_exec_cannot_execute(sleeper: str, program: str, text: st
     assert text in line
 
 
-def test_what_is_not_supported_is_said_in_words(sleeper: str, tmp_path: Path) -> None:
-    images = ["--image-path", str(tmp_path / "images"), "--work-path", str(tmp_path / "work")]
+@pytest.mark.skipif(shutil.which("criu") is not None, reason="CRIU is installed: tests/vm")
+def test_without_criu_nothing_is_written_or_ended(sleeper: str, bundle: Path) -> None:
+    images = ["--image-path", str(bundle / "images"), "--work-path", str(bundle / "work")]
     line = fails("checkpoint", *images, "--leave-running", "--empty-ns", "network", sleeper)
-    assert line.startswith("checkpoint: not supported yet")
+    assert line.startswith("CRIU is not installed")
     assert '"running"' in libct("state", sleeper).stdout
-    assert fails("restore", *images, "-d", "-b", tmp_path, unique()).startswith(
-        "restore: not supported yet"
-    )
+    line = fails("restore", *images, "-d", "-b", bundle, unique())
+    assert line.startswith("CRIU is not installed")
+    assert not (bundle / "images").exists()
 
 
 # --- who makes the control groups ---

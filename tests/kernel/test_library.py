@@ -45,10 +45,3 @@ def test_the_state_as_libcontainer_has_it() -> None:
         assert len(state.external_descriptors) == 3
         assert state.config == container.config
         assert state.created == container.state()["created"]
-
-
-def test_what_is_missing_says_so() -> None:
-    with running(make_config(), "/bin/sleep", "60") as container:
-        with pytest.raises(libct.Unsupported, match="checkpoint: not supported yet"):
-            container.checkpoint("/tmp/images")
-        assert container.status() == "running"

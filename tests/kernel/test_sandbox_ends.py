@@ -63,7 +63,9 @@ def test_a_limit_that_cannot_be_set_names_what_was_tried_and_what_is_near() -> N
     run = libct("sandbox", "--memory", "30M", "true", user=True)
     assert run.returncode == 125
     assert run.stderr.startswith("libct: --memory: cannot be limited: ")
-    assert run.stderr.endswith("(the nearest limit without a control group is the resource limit AS)\n")
+    assert run.stderr.endswith(
+        "(the nearest limit without a control group is the resource limit AS)\n"
+    )
     run = libct("--cgroup-manager", "disabled", "sandbox", "--pids", "5", "true")
     assert run.returncode == 125
     assert "--pids: cannot be limited without a control group" in run.stderr

@@ -342,6 +342,7 @@ def test_every_option_of_runc_is_there(name: str) -> None:
         *("--trace", "--seccomp-learn", "--pressure"),
         *("-r", "--regex"),  # crun's
         *("--memory-swappiness", "--memory-oom-group", "--unified"),
+        *("--tcp-close", "--network-lock"),  # crun's
     }
 
 

@@ -36,6 +36,7 @@ ROOMS = (
         "sandbox",
         "oci",
         "life",
+        "checkpoint",
         "cgroups",
         "resctrl",
         "bootstrap",

@@ -1,0 +1,184 @@
+"""An exchange with CRIU: `criu swrk 3` answers requests on the socket that it has as 3.
+
+Source: criu.org, RPC, and criu(8).  One message is one packet.  While CRIU works on a request
+it tells what it is about to do, and waits each time for the word to go on.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import fcntl
+import posix
+import select
+
+from ..errors import Error, Unsupported
+from ..loading.paths import environment, own_environment
+from ..syscalls import pidfds
+from ..syscalls.files import ExecArguments
+from ..syscalls.interrupts import allowed
+from ..syscalls.memfd import data_file
+from ..syscalls.sockets import receive
+from ..syscalls.spawn import posix_spawn
+from .messages import ENUMERATIONS, MESSAGES
+from .protobuf import Malformed, decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    # script, pid, descriptors (borrowed)
+    Notified = Callable[[str, int, list[int]], None]
+
+TYPES = ENUMERATIONS["criu_req_type"]
+SOCKET = 3  # what CRIU has the socket as
+_LONGEST = 1 << 16  # bytes of a message
+_MOST = 16  # descriptors with one
+_SECONDS = 10.0  # that CRIU may take to end, once nobody listens
+# Where its own helpers are, which an ordinary user's PATH may lack.
+_FURTHER = "/usr/local/sbin:/usr/sbin:/sbin"
+_SHOWN = 400  # bytes of what CRIU says on its standard error
+
+
+class CriuFailed(Error):
+    """CRIU could not do what it was asked for; errno: why, or 0; said: on its standard error."""
+
+    def __init__(self, message: str, code: int = 0, said: str = "") -> None:
+        super().__init__(message)
+        self.errno, self.said = code, said
+
+
+def program() -> str:
+    """The path of criu; Unsupported where it is not installed."""
+    for directory in f"{environment('PATH') or '/usr/bin:/bin'}:{_FURTHER}".split(":"):
+        path = f"{directory}/criu"
+        if directory.startswith("/") and posix.access(path, posix.X_OK):
+            return path
+    raise Unsupported(
+        "CRIU is not installed: there is no program criu in PATH (install the package criu)"
+    )
+
+
+class Criu:
+    """A `criu swrk` that works for us; a child, to be closed.
+
+    streams: what it has as standard streams, which what it restores may inherit; without
+        them it has /dev/null, and what it says is kept for an error.
+    further: descriptors that it has from 4 on.
+    """
+
+    def __init__(self, streams: Sequence[int] = (), further: Sequence[int] = ()) -> None:
+        arguments = ExecArguments(program(), ["criu", "swrk", str(SOCKET)], own_environment())
+        self._said = data_file("criu")
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        given = [*(streams or (null, null, self._said)), theirs.fileno(), *further]
+        high: list[int] = []
+        try:
+            # Above all numbers that they are to have, so that none is written over.
+            for fd in given:
+                high.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(given)))
+            self.pid = posix_spawn(arguments, high, close=())
+            self._pidfd = pidfds.open_child(self.pid)
+        except BaseException as error:
+            self._socket.close()
+            posix.close(self._said)
+            if isinstance(error, OSError):
+                raise Error(f"cannot execute CRIU: {error.strerror}") from error
+            raise
+        finally:
+            theirs.close()
+            for fd in (null, *high):
+                posix.close(fd)
+
+    def __enter__(self) -> Criu:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(
+        self, kind: str, values: Mapping[str, Any], notified: Notified | None = None
+    ) -> dict[str, Any]:
+        """Have a request answered; the answer.
+
+        kind: of the request, "DUMP".  values: its other fields.
+        notified: called at each thing that CRIU is about to do; what it raises is raised once
+            CRIU has taken back what it had done.
+        """
+        self._send({"type": TYPES[kind], **values})
+        failure: Exception | None = None
+        while True:
+            answer, fds = self._hear()
+            try:
+                if answer.get("type") != TYPES["NOTIFY"]:
+                    break
+                told = answer.get("notify", {})
+                try:
+                    if notified is not None and failure is None:
+                        notified(told.get("script", ""), told.get("pid", 0), fds)
+                except Exception as error:
+                    failure = error
+            finally:
+                for fd in fds:
+                    posix.close(fd)
+            self._send({"type": TYPES["NOTIFY"], "notify_success": failure is None})
+        if failure is not None:
+            raise failure
+        if not answer.get("success"):
+            raise self._failed(kind, answer)
+        return answer
+
+    def close(self) -> int | None:
+        """Wait for its end; its exit status, None where that is not known.
+
+        One that goes on though nobody listens is killed.
+        """
+        self._socket.close()
+        try:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            if not poll.poll(_SECONDS * 1000):
+                pidfds.send(self._pidfd, _signal.SIGKILL)
+            ended = pidfds.wait(self._pidfd)
+        finally:
+            posix.close(self._pidfd)
+            posix.close(self._said)
+        return None if ended is None else ended.si_status
+
+    def _send(self, values: Mapping[str, Any]) -> None:
+        try:
+            self._socket.send(encode(MESSAGES, "criu_req", values), _socket.MSG_NOSIGNAL)
+        except ConnectionError:
+            raise self._ended() from None
+
+    def _hear(self) -> tuple[dict[str, Any], list[int]]:
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        with allowed():
+            poll.poll()
+        try:
+            data, fds, _ = receive(self._socket, _LONGEST, _MOST)
+        except ConnectionError:
+            raise self._ended() from None
+        if not data:
+            raise self._ended()
+        try:
+            return decode(MESSAGES, "criu_resp", data), fds
+        except Malformed as error:
+            for fd in fds:
+                posix.close(fd)
+            raise CriuFailed(f"CRIU does not speak its protocol: {error}") from None
+
+    def _ended(self) -> CriuFailed:
+        return CriuFailed("CRIU ended without an answer", said=self._words())
+
+    def _failed(self, kind: str, answer: Mapping[str, Any]) -> CriuFailed:
+        code = answer.get("cr_errno", 0)
+        reason = answer.get("cr_errmsg") or (posix.strerror(code) if code else "")
+        what = f"CRIU failed at {kind}" + (f": {reason}" if reason else "")
+        return CriuFailed(what, code, self._words())
+
+    def _words(self) -> str:
+        return posix.pread(self._said, _SHOWN, 0).decode("utf-8", "replace").strip()

@@ -1,0 +1,306 @@
+"""Checkpoints and restores with a stand-in that speaks CRIU's protocol: requests, and failures.
+
+What CRIU itself makes of them is shown by tests/vm/test_checkpoint.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import libct
+from libct.config import Mount
+from libct.config.mount_flags import MS_BIND, MS_REC
+
+from ..commands import CHECKOUT
+from ..containers import PATH, make_config, running, state_directory
+from ..support import requires, unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = requires("root", "busybox")
+
+VERSION = {"version": [3, 17, 1], "features": {"mem_track": 1, "lazy_pages": 1}}
+
+
+class StandIn:
+    """What the stand-in is to do, and what it was asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "what"
+        self.does()
+
+    def does(self, **what: Any) -> None:
+        self.file.write_text(json.dumps({**VERSION, **what}))
+
+    def heard(self, *kinds: int) -> list[dict[str, Any]]:
+        """The requests of these kinds."""
+        try:
+            lines = Path(f"{self.file}.requests").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [one for one in map(json.loads, lines) if one.get("type") in kinds]
+
+    def told(self) -> dict[str, int]:
+        """By script, whether it was told to go on."""
+        lines = map(json.loads, Path(f"{self.file}.requests").read_text().splitlines())
+        return {one["script"]: one["success"] for one in lines if "script" in one}
+
+
+@pytest.fixture
+def criu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    place = tmp_path / "bin"
+    place.mkdir()
+    program = place / "criu"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {CHECKOUT}/tests/criu.py "$@"\n')
+    program.chmod(0o755)
+    made = StandIn(tmp_path)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    monkeypatch.setenv("CRIU_STAND_IN", str(made.file))
+    monkeypatch.setenv("CRIU_STAND_IN_PATH", str(CHECKOUT))
+    return made
+
+
+@pytest.fixture
+def sleeper() -> Iterator[libct.Container]:
+    with running(make_config(), "/bin/sleep", "60") as container:
+        yield container
+
+
+DUMP, RESTORE, PRE_DUMP, FEATURES = 1, 2, 4, 9
+
+
+def pid_of(container: libct.Container) -> int:
+    return int(container.state()["pid"])
+
+
+def test_a_checkpoint(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
+    criu.does(kills=True, scripts=["pre-dump", "network-lock", "post-dump", "network-unlock"])
+    pid, images = pid_of(sleeper), tmp_path / "images"
+    sleeper.checkpoint(str(images), file_locks=True)
+    assert sleeper.status() == "stopped"
+    (asked,) = criu.heard(DUMP)
+    opts = asked["opts"]
+    assert opts["pid"] == [pid]
+    assert opts["file_locks"] == [1]
+    assert opts["root"] == [sleeper.config.rootfs]
+    assert opts["config_file"] == ["/etc/criu/runc.conf"]
+    assert opts["manage_cgroups_mode"] == [3]
+    assert "leave_running" not in opts
+    assert set(criu.told().values()) == {1}
+    assert len(json.loads((images / "descriptors.json").read_text())) == 3
+    assert images.stat().st_mode & 0o777 == 0o700
+
+
+def test_one_that_is_left_running(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
+    sleeper.checkpoint(str(tmp_path / "images"), leave_running=True)
+    assert sleeper.status() == "running"
+    assert criu.heard(DUMP)[0]["opts"]["leave_running"] == [1]
+
+
+def test_a_pre_dump(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
+    sleeper.checkpoint(str(tmp_path / "images"), pre_dump=True)
+    assert sleeper.status() == "running"
+    assert len(criu.heard(FEATURES)) == len(criu.heard(PRE_DUMP)) == 1
+    assert not criu.heard(DUMP)
+    assert not (tmp_path / "images/descriptors.json").exists()
+    criu.does(features={})
+    with pytest.raises(libct.Unsupported, match="does not support mem_track"):
+        sleeper.checkpoint(str(tmp_path / "images"), pre_dump=True)
+
+
+def test_a_failure_leaves_it_running_and_shows_the_log(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path
+) -> None:
+    criu.does(failure=errno.EBUSY, log="one\nError (criu/x.c:1): no way\n")
+    with pytest.raises(libct.Error) as caught:
+        sleeper.checkpoint(str(tmp_path / "images"), work=str(tmp_path / "work"))
+    text = str(caught.value)
+    assert text.startswith(f"cannot checkpoint container {sleeper.id!r}: CRIU failed at DUMP: ")
+    assert os.strerror(errno.EBUSY) in text
+    assert f"{tmp_path}/work/dump.log says: Error (criu/x.c:1): no way" in text
+    assert sleeper.status() == "running"
+
+
+def test_one_that_ends_without_an_answer(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path
+) -> None:
+    criu.does(ends=True)
+    with pytest.raises(libct.Unsupported, match=r"ended without an answer: gone wrong"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+    assert sleeper.status() == "running"
+    assert not (tmp_path / "images").exists()
+
+
+def test_one_that_is_too_old(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
+    criu.does(version=[3, 14, 9])
+    with pytest.raises(libct.Unsupported, match=r"CRIU 3\.14\.9 is too old: .* 3\.15 or newer"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+    criu.does(version=[3, 15, 0])
+    with pytest.raises(libct.Unsupported, match=r"another LSM profile needs CRIU 3\.16"):
+        restore(tmp_path / "images", lsm_profile="apparmor:x")
+
+
+def test_without_criu_nothing_changes(
+    sleeper: libct.Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libct.checkpoint.rpc._FURTHER", "/nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(libct.Unsupported, match="CRIU is not installed"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+    with pytest.raises(libct.Unsupported, match="CRIU is not installed"):
+        restore(tmp_path / "images")
+    assert sleeper.status() == "running"
+    assert not (tmp_path / "images").exists()
+
+
+def test_what_is_the_hosts(criu: StandIn, tmp_path: Path) -> None:
+    """A bind mount, and a file that the first process has of its caller."""
+    output = tmp_path / "output"
+    mount = Mount("/mnt", str(tmp_path), "bind", flags=MS_BIND | MS_REC)
+    base = make_config()
+    config = base.copy(mounts=[*base.mounts, mount])
+    with (
+        open(output, "w") as file,
+        running(config, "/bin/sleep", "60", stdin=file, stdout=file, stderr=file) as container,
+    ):
+        container.checkpoint(str(tmp_path / "images"), leave_running=True)
+        opts = criu.heard(DUMP)[0]["opts"]
+    assert any("/mnt" in text for text in opts["ext_mnt"])
+    (key,) = opts["external"]
+    assert key.startswith("file[")
+    assert key.endswith(f":{output.stat().st_ino:x}]")
+    assert json.loads((tmp_path / "images/descriptors.json").read_text()) == [key] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"landlock": libct.Landlock()}, "Landlock"),
+        ({"networks": [libct.Network("veth")]}, "network devices"),
+    ],
+)
+def test_what_would_be_lost_is_refused(
+    criu: StandIn, tmp_path: Path, change: dict[str, Any], text: str
+) -> None:
+    from libct.life.checkpointing import refuse
+
+    with pytest.raises(libct.Unsupported, match=text):
+        refuse(make_config().copy(**change), empty=False)
+
+
+def test_a_container_that_does_not_run(criu: StandIn, tmp_path: Path) -> None:
+    with libct.create(state_directory(), unique(), make_config()) as container:
+        container.start(libct.Process(["/bin/sleep", "60"], env=[PATH], init=True))
+        with pytest.raises(libct.ContainerNotRunning, match="container not running"):
+            container.checkpoint(str(tmp_path / "images"))
+    assert not criu.heard(DUMP)
+
+
+# --- restore ---
+
+
+def restore(images: Path, config: libct.Config | None = None, **options: Any) -> Any:
+    """The container and its process."""
+    process = libct.Process(["/bin/sleep", "60"], env=[PATH])
+    config = config or make_config()
+    made = libct.restore(state_directory(), unique(), config, process, str(images), **options)
+    return made, process
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    made = tmp_path / "images"
+    made.mkdir()
+    (made / "descriptors.json").write_text('["/dev/null", "pipe:[123]", "file[1a:2b]"]')
+    return made
+
+
+def test_a_restore(criu: StandIn, images: Path) -> None:
+    criu.does(scripts=["pre-restore", "setup-namespaces", "post-restore", "post-resume"])
+    made, process = restore(images)
+    with made:
+        assert made.status() == "running"
+        assert pid_of(made) == process.pid
+        opts = criu.heard(RESTORE)[0]["opts"]
+        assert opts["root"] == [f"{state_directory()}/{made.id}/criu-root"]
+        assert opts["rst_sibling"] == [1]
+        inherited = "".join(opts["inherit_fd"])
+        assert "pipe:[123]" in inherited
+        assert "file[1a:2b]" in inherited
+        assert "/dev/null" not in inherited
+        assert not os.path.exists(opts["root"][0])
+        assert (
+            made.defaults.args == ["/bin/sleep", "60"] if hasattr(made.defaults, "args") else True
+        )
+        made.signal(signal.SIGKILL)
+        assert process.wait(10).signal == signal.SIGKILL
+        assert made.status() == "stopped"
+    assert "criu-root" not in Path("/proc/self/mountinfo").read_text()
+
+
+def nothing_is_left() -> None:
+    assert libct.list_containers(state_directory()) == []
+    assert "criu-root" not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_restore_that_fails(criu: StandIn, images: Path) -> None:
+    criu.does(failure=errno.EEXIST, log="Error (criu/y.c:2): taken\n")
+    with pytest.raises(libct.Error) as caught:
+        restore(images)
+    text = str(caught.value)
+    assert "cannot restore container" in text
+    assert f"{images}/restore.log says: Error (criu/y.c:2): taken" in text
+    nothing_is_left()
+
+
+def test_hooks_run_and_one_that_fails_ends_the_restore(
+    criu: StandIn, images: Path, tmp_path: Path
+) -> None:
+    criu.does(scripts=["setup-namespaces", "post-restore"])
+    told = tmp_path / "told"
+    hooks = libct.Hooks(
+        create_runtime=[libct.Hook("/bin/sh", ["sh", "-c", f"cat > {told}"])],
+    )
+    made, process = restore(images, make_config(hooks=hooks))
+    with made:
+        assert json.loads(told.read_text())["pid"] == process.pid
+        assert json.loads(told.read_text())["id"] == made.id
+    hooks = libct.Hooks(create_runtime=[libct.Hook("/bin/false", ["false"])])
+    with pytest.raises(libct.StepError, match="createRuntime"):
+        restore(images, make_config(hooks=hooks))
+    assert criu.told()["setup-namespaces"] == 0
+    nothing_is_left()
+
+
+def test_images_that_are_none(criu: StandIn, tmp_path: Path) -> None:
+    with pytest.raises(libct.Error, match="cannot open the directory"):
+        restore(tmp_path / "none")
+    with pytest.raises(libct.Error, match=r"cannot open descriptors\.json"):
+        restore(tmp_path)
+    for text in ("{}", "[1]", "x"):
+        (tmp_path / "descriptors.json").write_text(text)
+        with pytest.raises(libct.Error, match=r"descriptors\.json"):
+            restore(tmp_path)
+    assert not criu.heard(RESTORE)
+    nothing_is_left()
+
+
+def test_one_that_was_killed_can_be_deleted(criu: StandIn, images: Path) -> None:
+    """What a killed restore leaves: the record, and the rootfs bound below it."""
+    from libct.life.restoring import bind_root
+
+    container = libct.create(state_directory(), unique(), make_config())
+    bind_root(container._has.directory, container.config.rootfs)
+    kept = os.listdir(container.config.rootfs)
+    container.destroy(force=True)
+    assert os.listdir(container.config.rootfs) == kept
+    nothing_is_left()
