@@ -118,6 +118,10 @@ def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:
     if asked.memory_oom_group is not None and not facts.cgroup_v2:
         message = "ignored: cgroup v1 has no such limit"
         ignored.append(Finding("memory_oom_group", message, "warning"))
+    whole = asked.memory_oom_group is not None or "memory.oom.group" in asked.unified
+    if whole and facts.cgroup_v2 and cgroup.systemd:
+        message = "systemd sets it anew when it reloads, as it was when the container was made"
+        ignored.append(Finding("memory_oom_group", message, "warning"))
     return [finding for finding in wrong if finding.level == "error"] + [
         finding for finding in ignored if finding.level != "error"
     ]

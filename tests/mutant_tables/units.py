@@ -116,6 +116,20 @@ MUTANTS = [
         (_UNITS + "variants_are_read",),
     ),
     Mutant(
+        "a scope's OOM policy is its memory.oom.group",
+        "cgroups/systemd/manager.py",
+        "        if inner.version == 2 and not is_slice:\n",
+        "        if False:\n",
+        (_UNITS + "the_oom_policy_of_a_scope_is_its_oom_group",),
+    ),
+    Mutant(
+        "what systemd sets anew is warned of",
+        "cli/update.py",
+        "    if whole and facts.cgroup_v2 and cgroup.systemd:\n",
+        "    if False:\n",
+        ("tests/unit/test_cli_update.py::test_what_systemd_sets_anew_is_warned_of",),
+    ),
+    Mutant(
         "annotated properties hold",
         "cgroups/systemd/manager.py",
         "        properties[:] = [one for one in properties if one[0] != found[0]]\n",
@@ -283,5 +297,12 @@ MUTANTS = [
         "            _set(manager, present, resources)\n",
         "            pass\n",
         (_VM + "a_limit_that_cannot_be_set_changes_nothing",),
+    ),
+    Mutant(
+        "a change that fails leaves what systemd sets by itself",
+        "cgroups/systemd/update.py",
+        "                manager.files.set(again)\n",
+        "                pass\n",
+        (_VM + "a_group_that_ends_as_a_whole_does_so_after_a_change",),
     ),
 ]

@@ -159,6 +159,19 @@ def test_limits_of_one_version_alone_are_ignored_by_the_other(
     )
 
 
+@pytest.mark.parametrize(
+    "wanted", [Resources(memory_oom_group=True), Resources(unified={"memory.oom.group": "1"})]
+)
+def test_what_systemd_sets_anew_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, wanted: Resources
+) -> None:
+    monkeypatch.setattr(HostFacts, "cgroup_v2", True)
+    (found,) = problems(wanted, Cgroup(systemd=True))
+    assert (found.place, found.level) == ("memory_oom_group", "warning")
+    assert problems(wanted, Cgroup()) == []
+    assert problems(Resources(memory=5), Cgroup(systemd=True)) == []
+
+
 def test_files_of_the_unified_tree() -> None:
     found, findings = asked("--unified", "memory.high=5", "--unified=io.max=8:0 rbps=1")
     assert found.unified == {"memory.high": "5", "io.max": "8:0 rbps=1"}

@@ -11,6 +11,7 @@ from libct.cgroups.layout import Hierarchy, Layout
 from libct.cgroups.systemd import names, stopping, units
 from libct.cgroups.systemd.description import described, has_mark
 from libct.cgroups.systemd.facts import Systemd
+from libct.cgroups.systemd.manager import SystemdManager
 from libct.cgroups.systemd.properties import (
     NO_LIMIT,
     bitmask,
@@ -506,6 +507,27 @@ def test_a_unit_is_known_by_the_mark_in_its_description() -> None:
     assert has_mark("a [x] [0123]", "0123")
     assert not has_mark("a [0123] [x]", "0123")
     assert not has_mark("0123", "0123")
+
+
+@pytest.mark.parametrize(
+    ("systemd", "name", "fields", "policy"),
+    [
+        (253, "c1", {"memory_oom_group": True}, "kill"),
+        (253, "c1", {"memory_oom_group": False}, "continue"),
+        (253, "c1", {"unified": {"memory.oom.group": "1\n"}}, "kill"),
+        (253, "c1", {"memory_oom_group": True, "unified": {"memory.oom.group": "0"}}, "continue"),
+        (253, "c1", {"memory": 5 << 20}, None),
+        (252, "c1", {"memory_oom_group": True}, None),
+        (257, "a-b.slice", {"memory_oom_group": True}, None),
+    ],
+)
+def test_the_oom_policy_of_a_scope_is_its_oom_group(
+    systemd: int, name: str, fields: dict[str, Any], policy: str | None
+) -> None:
+    made = new(Cgroup(name, resources=Resources(**fields)), facts=Systemd(systemd))
+    assert isinstance(made, SystemdManager)
+    told = {name: value for name, _, value in made.properties}
+    assert told.get("OOMPolicy") == policy
 
 
 def test_annotated_properties_hold() -> None:

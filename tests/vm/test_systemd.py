@@ -351,6 +351,27 @@ def test_a_limit_that_cannot_be_set_changes_nothing() -> None:
 
 @requires("cgroup2")
 @pytest.mark.skipif(not V2, reason="files of v2")
+def test_a_group_that_ends_as_a_whole_does_so_after_a_change() -> None:
+    name = unique()
+    with running(name, memory=64 * MiB, memory_oom_group=True) as container:
+        config = container.config.copy()
+        assert config.cgroups is not None
+        cpus = str(os.cpu_count() or 1)  # one more than there are
+        present = config.cgroups.resources
+        config.cgroups.resources = present.copy(memory=65 * MiB, skip_devices=True)
+        container.set(config)
+        assert text(name, "", "memory.oom.group") == "1"
+        config.cgroups.resources = present.copy(pids_limit=9, cpuset_cpus=cpus, skip_devices=True)
+        with pytest.raises(libct.CgroupError):
+            container.set(config)
+        assert text(name, "", "memory.oom.group") == "1"
+        if units.manager_version(user=False) >= 253:
+            systemctl("daemon-reload")
+            assert text(name, "", "memory.oom.group") == "1"
+
+
+@requires("cgroup2")
+@pytest.mark.skipif(not V2, reason="files of v2")
 def test_an_idle_group_stays_idle() -> None:
     name = unique()
     with running(name, cpu_idle=1):

@@ -34,7 +34,7 @@ _HIGHEST_NUMBER = 1 << 16  # of a CPU or a memory node
 
 # The first versions of systemd with these.
 _QUOTA_PERIOD, _CPUSET, _IDLE = 242, 244, 252
-_ZSWAP = 253
+_ZSWAP = _OOM_POLICY = 253
 
 # Weights of the BFQ scheduler and of systemd: the least, the default, the most.
 _BFQ, _WEIGHT = (1, 100, 1000), (1, 100, 10000)
@@ -77,6 +77,15 @@ def unit_properties(name: str, slice_name: str, version: int, *, is_slice: bool)
     # A unit that fails, as when its process has ended by then, is not kept for its name.
     collected: Property = ("CollectMode", "s", "inactive-or-failed")
     return [*found, ("DefaultDependencies", "b", False), collected]
+
+
+def oom_properties(resources: Resources, systemd: int) -> list[Property]:
+    """What systemd makes memory.oom.group of: of a scope, and only as that is made."""
+    text = resources.unified.get("memory.oom.group", "").strip()
+    whole = {"1": True, "0": False}.get(text, resources.memory_oom_group)
+    if whole is None or systemd < _OOM_POLICY:
+        return []
+    return [("OOMPolicy", "s", "kill" if whole else "continue")]
 
 
 def limit_properties(
