@@ -7,6 +7,7 @@ rules for that.  Nothing is changed unless all of it can be.
 
 from __future__ import annotations
 
+from ..cgroups.limits.v2 import settings
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
 from ..config.sizes import parse_size
@@ -98,14 +99,28 @@ def updated(before: Resources, asked: Resources) -> Resources:
         value = getattr(asked, name)
         if value != default and name != "unified":
             setattr(after, name, value)
+    _make_way(after, asked)
     after.unified.update(asked.unified)
-    if asked.memory_oom_group is not None:
-        after.unified.pop("memory.oom.group", None)  # it would win
     if asked.memory == -1 and not asked.memory_swap:
         after.memory_swap = -1  # or the sum of both would still limit the memory
     if asked.cpu_shares:
         after.cpu_weight = 0  # it would win
     return after
+
+
+def _make_way(after: Resources, asked: Resources) -> None:
+    """Drop what unified said before of the files that are asked for: it would win."""
+    files = {file for one in settings(asked.copy(unified={})) for file, _, _ in one.writes}
+    if asked.memory_swap:
+        files.add("memory.swap.max")  # what is written there takes a limit of memory, too
+    for file in files.intersection(after.unified):
+        text = after.unified.pop(file)
+        if file == "cpu.max":  # two limits, of which one may be asked for
+            quota, _, period = text.strip().partition(" ")
+            if not asked.cpu_quota and quota.isdecimal():
+                after.cpu_quota = int(quota)
+            if not asked.cpu_period and period.strip().isdecimal():
+                after.cpu_period = int(period)
 
 
 def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:

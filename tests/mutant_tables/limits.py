@@ -199,9 +199,19 @@ _SETTINGS = [
     Mutant(
         "an option wins over a file of the unified tree",
         "cli/update.py",
-        '        after.unified.pop("memory.oom.group", None)  # it would win\n',
-        "        pass\n",
-        (_UPDATE + "a_group_of_victims_is_asked_for_by_one_of_two_ways",),
+        "    _make_way(after, asked)\n",
+        "",
+        (
+            _UPDATE + "a_group_of_victims_is_asked_for_by_one_of_two_ways",
+            _UPDATE + "a_limit_wins_over_what_unified_said_before",
+        ),
+    ),
+    Mutant(
+        "a period that is asked for leaves the quota that there is",
+        "cli/update.py",
+        "            if not asked.cpu_quota and quota.isdecimal():\n",
+        "            if False:\n",
+        (_UPDATE + "of_a_quota_and_a_period_one_may_be_asked_for",),
     ),
     Mutant(
         "a limit that there is not is warned of",
