@@ -7,6 +7,7 @@ rules for that.  Nothing is changed unless all of it can be.
 
 from __future__ import annotations
 
+from ..cgroups.limits.v2 import settings
 from ..config.facts import facts_of_host
 from ..config.rules_cgroup import cgroup_rules
 from ..config.sizes import parse_size
@@ -98,14 +99,28 @@ def updated(before: Resources, asked: Resources) -> Resources:
         value = getattr(asked, name)
         if value != default and name != "unified":
             setattr(after, name, value)
+    _make_way(after, asked)
     after.unified.update(asked.unified)
-    if asked.memory_oom_group is not None:
-        after.unified.pop("memory.oom.group", None)  # it would win
     if asked.memory == -1 and not asked.memory_swap:
         after.memory_swap = -1  # or the sum of both would still limit the memory
     if asked.cpu_shares:
         after.cpu_weight = 0  # it would win
     return after
+
+
+def _make_way(after: Resources, asked: Resources) -> None:
+    """Drop what unified said before of the files that are asked for: it would win."""
+    files = {file for one in settings(asked.copy(unified={})) for file, _, _ in one.writes}
+    if asked.memory_swap:
+        files.add("memory.swap.max")  # what is written there takes a limit of memory, too
+    for file in files.intersection(after.unified):
+        text = after.unified.pop(file)
+        if file == "cpu.max":  # two limits, of which one may be asked for
+            quota, _, period = text.strip().partition(" ")
+            if not asked.cpu_quota and quota.isdecimal():
+                after.cpu_quota = int(quota)
+            if not asked.cpu_period and period.strip().isdecimal():
+                after.cpu_period = int(period)
 
 
 def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:
@@ -117,6 +132,10 @@ def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:
     cgroup_rules(type(cgroup)(resources=asked), facts, ignored)
     if asked.memory_oom_group is not None and not facts.cgroup_v2:
         message = "ignored: cgroup v1 has no such limit"
+        ignored.append(Finding("memory_oom_group", message, "warning"))
+    whole = asked.memory_oom_group is not None or "memory.oom.group" in asked.unified
+    if whole and facts.cgroup_v2 and cgroup.systemd:
+        message = "systemd sets it anew when it reloads, as it was when the container was made"
         ignored.append(Finding("memory_oom_group", message, "warning"))
     return [finding for finding in wrong if finding.level == "error"] + [
         finding for finding in ignored if finding.level != "error"

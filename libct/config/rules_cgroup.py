@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import Finding
 from .number_lists import parse_numbers
 from .texts import check_text
+from .unified import check_unified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,8 +151,10 @@ def _unified_rules(resources: Resources, facts: Facts, findings: Findings) -> No
         message = "invalid configuration: cannot use unified on cgroup v1, which this host has"
         findings.append(Finding(place, message))
     for name, text in resources.unified.items():
-        if not name or "/" in name or name in (".", ".."):
-            findings.append(Finding(f"{place}.{name}", f"not a name of a file: {name!r}"))
+        try:
+            check_unified(name)
+        except ValueError as error:
+            findings.append(Finding(f"{place}.{name}", str(error)))
         check_text(f"{place}.{name}", name, findings)
         check_text(f"{place}.{name}", text, findings)
 

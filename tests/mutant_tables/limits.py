@@ -9,6 +9,7 @@ _LIMITS = "tests/unit/test_cgroups_limits.py::test_"
 _LOAD = "tests/unit/test_oci_load.py::test_"
 _PLANS = "tests/unit/test_cgroups_plan.py::test_"
 _STEPS = "tests/unit/test_cgroups_steps.py::test_"
+_VALIDATE = "tests/unit/test_config_validate.py::test_"
 _UPDATE = "tests/unit/test_cli_update.py::test_"
 _V1 = "tests/kernel/test_cgroups_v1.py::test_"
 _NOTHING = _V1 + "nothing_is_changed_where_one_limit_is_refused"
@@ -147,6 +148,34 @@ _SETTINGS = [
         (_LIMITS + "which_controllers_are_needed_and_who_asks",),
     ),
     Mutant(
+        "a limit by name is a file of the group",
+        "config/unified.py",
+        'if not name or "/" in name or name in _DOTS:',
+        "if not name:",
+        (_VALIDATE + "rules_of_control_groups",),
+    ),
+    Mutant(
+        "unified takes no order of the core",
+        "config/unified.py",
+        '    if controller == "cgroup" and name not in _CORE:\n',
+        "    if False:\n",
+        (_VALIDATE + "unified_gives_no_orders",),
+    ),
+    Mutant(
+        "unified takes no order of a controller",
+        "config/unified.py",
+        '    if name in _ORDERS or file == "pressure":\n',
+        "    if False:\n",
+        (_VALIDATE + "unified_gives_no_orders",),
+    ),
+    Mutant(
+        "a manager takes no order either",
+        "cgroups/limits/v2.py",
+        "            check_unified(file)\n",
+        "            pass\n",
+        (_VALIDATE + "unified_gives_no_orders",),
+    ),
+    Mutant(
         "what the kernel refuses says what it takes",
         "cgroups/limiting.py",
         "        if file in _TAKES:\n",
@@ -170,9 +199,19 @@ _SETTINGS = [
     Mutant(
         "an option wins over a file of the unified tree",
         "cli/update.py",
-        '        after.unified.pop("memory.oom.group", None)  # it would win\n',
-        "        pass\n",
-        (_UPDATE + "a_group_of_victims_is_asked_for_by_one_of_two_ways",),
+        "    _make_way(after, asked)\n",
+        "",
+        (
+            _UPDATE + "a_group_of_victims_is_asked_for_by_one_of_two_ways",
+            _UPDATE + "a_limit_wins_over_what_unified_said_before",
+        ),
+    ),
+    Mutant(
+        "a period that is asked for leaves the quota that there is",
+        "cli/update.py",
+        "            if not asked.cpu_quota and quota.isdecimal():\n",
+        "            if False:\n",
+        (_UPDATE + "of_a_quota_and_a_period_one_may_be_asked_for",),
     ),
     Mutant(
         "a limit that there is not is warned of",

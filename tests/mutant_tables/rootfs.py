@@ -1630,13 +1630,6 @@ _CONFIGURATIONS = [
         "tests/unit/test_config_validate.py::test_rules_of_control_groups",
     ),
     _rule(
-        "a limit by name is a file of the group",
-        "cgroup",
-        'if not name or "/" in name or name in (".", ".."):',
-        "if not name:",
-        "tests/unit/test_config_validate.py::test_rules_of_control_groups",
-    ),
-    _rule(
         "a class of resctrl is a directory of its own",
         "cgroup",
         'if name in (".", "..") or ("/" in name and name != "/"):',

@@ -178,7 +178,7 @@ def test_which_controllers_are_needed_and_who_asks() -> None:
     found = asked(v2.settings(EVERYTHING))
     assert list(found) == ["pids", "memory", "io", "cpu", "cpuset", "hugetlb", "rdma"]
     assert found["io"] == "linux.resources.blockIO.weight"
-    files = Resources(unified={"misc.max": "x 1", "cgroup.freeze": "0"})
+    files = Resources(unified={"misc.max": "x 1", "cgroup.max.depth": "0"})
     assert asked(v2.settings(files)) == {"misc": "linux.resources.unified.misc.max"}
     assert list(asked(v1.settings(EVERYTHING)))[-4:] == ["hugetlb", "net_cls", "net_prio", "rdma"]
 

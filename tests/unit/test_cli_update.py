@@ -7,7 +7,7 @@ import pytest
 from libct.cli.commands import COMMANDS, GLOBAL_OPTIONS
 from libct.cli.options import Arguments, parse
 from libct.cli.update import _boolean, _from_options, _renamed, problems, updated
-from libct.config.cgroup import Cgroup, Resources
+from libct.config.cgroup import Cgroup, HugepageLimit, Resources
 from libct.config.device import DeviceRule
 from libct.config.facts import HostFacts
 from libct.config.sizes import parse_size
@@ -157,6 +157,64 @@ def test_limits_of_one_version_alone_are_ignored_by_the_other(
     assert str(_renamed(found[0], {"memory.swappiness": "--memory-swappiness"})) == (
         "--memory-swappiness: ignored: cgroup v2 has no such limit"
     )
+
+
+@pytest.mark.parametrize(
+    "wanted", [Resources(memory_oom_group=True), Resources(unified={"memory.oom.group": "1"})]
+)
+def test_what_systemd_sets_anew_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, wanted: Resources
+) -> None:
+    monkeypatch.setattr(HostFacts, "cgroup_v2", True)
+    (found,) = problems(wanted, Cgroup(systemd=True))
+    assert (found.place, found.level) == ("memory_oom_group", "warning")
+    assert problems(wanted, Cgroup()) == []
+    assert problems(Resources(memory=5), Cgroup(systemd=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("unified", "wanted", "kept"),
+    [
+        ({"memory.max": "5", "memory.high": "4"}, Resources(memory=9), {"memory.high": "4"}),
+        ({"memory.max": "5"}, Resources(memory_reservation=9), {"memory.max": "5"}),
+        ({"memory.swap.max": "5"}, Resources(memory_swap=9), {}),
+        ({"pids.max": "5"}, Resources(pids_limit=9), {}),
+        ({"pids.max": "5"}, Resources(pids_limit=9, unified={"pids.max": "7"}), {"pids.max": "7"}),
+        ({"hugetlb.2MB.max": "5"}, Resources(hugetlb_limit=[HugepageLimit("2MB", 9)]), {}),
+        (
+            {"hugetlb.1GB.max": "5"},
+            Resources(hugetlb_limit=[HugepageLimit("2MB", 9)]),
+            {"hugetlb.1GB.max": "5"},
+        ),
+        ({"io.bfq.weight": "5", "io.weight": "5"}, Resources(blkio_weight=9), {}),
+        ({"cpuset.cpus": "0"}, Resources(cpuset_cpus="1"), {}),
+        ({"cpu.idle": "1"}, Resources(cpu_idle=0), {}),
+        ({"cpu.weight": "1"}, Resources(cpu_shares=9), {}),
+    ],
+)
+def test_a_limit_wins_over_what_unified_said_before(
+    unified: dict[str, str], wanted: Resources, kept: dict[str, str]
+) -> None:
+    before = Resources(memory=3, unified=unified)
+    assert updated(before, wanted).unified == kept
+    assert before.unified == unified
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "quota", "period"),
+    [
+        ("2000 50000", Resources(cpu_period=9), 2000, 9),
+        ("2000 50000", Resources(cpu_quota=9), 9, 50000),
+        ("2000", Resources(cpu_period=9), 2000, 9),
+        ("max 50000", Resources(cpu_quota=-1), -1, 50000),
+        ("max", Resources(cpu_period=9), 0, 9),
+    ],
+)
+def test_of_a_quota_and_a_period_one_may_be_asked_for(
+    text: str, wanted: Resources, quota: int, period: int
+) -> None:
+    after = updated(Resources(unified={"cpu.max": text}), wanted)
+    assert (after.cpu_quota, after.cpu_period, after.unified) == (quota, period, {})
 
 
 def test_files_of_the_unified_tree() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct.cgroups.limits import v2
 from libct.config import (
     NEWCGROUP,
     NEWIPC,
@@ -805,12 +806,48 @@ CGROUP_CASES: list[tuple[Cgroup, list[str]]] = [
         Cgroup(resources=Resources(unified={"memory.high": "1", "../x": "2"})),
         ["linux.resources.unified.../x: not a name of a file: '../x'"],
     ),
+    (
+        Cgroup(resources=Resources(unified={"memory": "1", "cgroup.freeze": "1"})),
+        [
+            "linux.resources.unified.memory: not like memory.high, a controller's file: 'memory'",
+            (
+                "linux.resources.unified.cgroup.freeze: not a limit: of cgroup.* there are"
+                " cgroup.max.depth and cgroup.max.descendants; pause and resume do that"
+            ),
+        ],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("cgroup", "expected"), CGROUP_CASES)
 def test_rules_of_control_groups(cgroup: Cgroup, expected: list[str]) -> None:
     assert found(config(cgroups=cgroup)) == expected
+
+
+_ORDERS = (
+    *("cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.type", "cgroup.freeze"),
+    *("cgroup.subtree_control", "cgroup.pressure", "cgroup.", "cgroup", "memory.reclaim"),
+    *("cpu.pressure", "memory.pressure", "io.pressure", "irq.pressure", "memory.peak"),
+    *("memory.swap.peak", "tasks", ".procs", ".", "..", "", "a b.max", "Memory/high"),
+)
+_LIMITS = (
+    *("memory.high", "memory.oom.group", "hugetlb.2MB.max", "cpuset.cpus.partition", "io.max"),
+    *("cgroup.max.depth", "cgroup.max.descendants", "pids.max", "nosuch.key"),
+)
+
+
+@pytest.mark.parametrize("file", _ORDERS)
+def test_unified_gives_no_orders(file: str) -> None:
+    resources = Resources(unified={file: "1"})
+    assert len(found(config(cgroups=Cgroup(resources=resources)))) == 1
+    assert len(v2.problems(resources)) == 1  # of the managers, which anyone may use
+
+
+@pytest.mark.parametrize("file", _LIMITS)
+def test_unified_sets_limits(file: str) -> None:
+    resources = Resources(unified={file: "1"})
+    assert found(config(cgroups=Cgroup(resources=resources))) == []
+    assert v2.problems(resources) == []
 
 
 SECCOMP_CASES: list[tuple[Seccomp, list[str]]] = [

@@ -11,6 +11,7 @@ from libct.cgroups.layout import Hierarchy, Layout
 from libct.cgroups.systemd import names, stopping, units
 from libct.cgroups.systemd.description import described, has_mark
 from libct.cgroups.systemd.facts import Systemd
+from libct.cgroups.systemd.manager import SystemdManager
 from libct.cgroups.systemd.properties import (
     NO_LIMIT,
     bitmask,
@@ -142,6 +143,7 @@ V2 = [
     ({"cpu_shares": 1024}, [("CPUWeight", "t", 100)]),
     ({"cpu_weight": 7, "cpu_shares": 1024}, [("CPUWeight", "t", 7)]),
     ({"cpu_idle": 1, "cpu_shares": 1024}, [("CPUWeight", "t", 0)]),
+    ({"cpu_idle": 0}, [("CPUWeight", "t", NO_LIMIT)]),
     ({"cpu_idle": 0, "cpu_shares": 2048}, [("CPUWeight", "t", 174)]),
     ({"cpu_quota": 20000}, [("CPUQuotaPerSecUSec", "t", 200000)]),
     (
@@ -234,6 +236,7 @@ def test_limits_are_properties_of_v1(fields: dict[str, Any], properties: list[An
     ("systemd", "fields", "properties"),
     [
         (251, {"cpu_idle": 1, "cpu_shares": 9}, []),
+        (251, {"cpu_idle": 0}, []),
         (243, {"cpuset_cpus": "1"}, []),
         (241, {"cpu_period": 5, "cpu_quota": 5}, [("CPUQuotaPerSecUSec", "t", 1000000)]),
         (251, {"unified": {"cpu.idle": "1"}}, []),
@@ -259,7 +262,7 @@ def test_what_an_older_systemd_does_not_know_is_left_out(
         ("pids.max", "10", [("TasksMax", "t", 10)]),
         ("cpu.weight", "55", [("CPUWeight", "t", 55)]),
         ("cpu.idle", "1", [("CPUWeight", "t", 0)]),
-        ("cpu.idle", "0", []),
+        ("cpu.idle", "0", [("CPUWeight", "t", NO_LIMIT)]),
         (
             "cpu.max",
             "20000 50000",
@@ -271,12 +274,18 @@ def test_what_an_older_systemd_does_not_know_is_left_out(
             [("CPUQuotaPeriodUSec", "t", 100000), ("CPUQuotaPerSecUSec", "t", NO_LIMIT)],
         ),
         ("cpuset.cpus", "0,2", [("AllowedCPUs", "ay", b"\x05")]),
+        ("cpuset.cpus", "", [("AllowedCPUs", "ay", b"")]),
+        ("cpuset.mems", "\n", [("AllowedMemoryNodes", "ay", b"")]),
         ("cpuset.mems", "0", [("AllowedMemoryNodes", "ay", b"\x01")]),
         ("io.weight", "default 50", [("IOWeight", "t", 50)]),
         (
             "io.weight",
             "50\n8:0 70\n8:16 default",
-            [("IOWeight", "t", 50), ("IODeviceWeight", "a(st)", (("/dev/block/8:0", 70),))],
+            [
+                ("IOWeight", "t", 50),
+                ("IODeviceWeight", "a(st)", ()),
+                ("IODeviceWeight", "a(st)", (("/dev/block/8:0", 70),)),
+            ],
         ),
         ("io.bfq.weight", "1000", [("IOWeight", "t", 10000)]),
         (
@@ -322,6 +331,20 @@ def test_unified_text_that_is_no_value_is_a_problem(file: str, text: str) -> Non
 def test_unified_holds_where_both_are_given() -> None:
     found = limits(memory=1, pids_limit=3, unified={"memory.max": "2"})
     assert found == [("TasksMax", "t", 3), ("MemoryMax", "t", 2)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "weight"),
+    [
+        ({"cpu_idle": 1, "unified": {"cpu.idle": "0"}}, NO_LIMIT),
+        ({"cpu_shares": 2048, "unified": {"cpu.idle": "0"}}, 174),
+        ({"unified": {"cpu.weight": "5", "cpu.idle": "0"}}, 5),
+        ({"unified": {"cpu.weight": "5", "cpu.idle": "1"}}, 0),
+        ({"cpu_shares": 2048, "unified": {"cpu.idle": "1"}}, 0),
+    ],
+)
+def test_what_is_idle_and_what_has_a_weight(fields: dict[str, Any], weight: int) -> None:
+    assert limits(**fields) == [("CPUWeight", "t", weight)]
 
 
 @pytest.mark.parametrize(
@@ -506,6 +529,27 @@ def test_a_unit_is_known_by_the_mark_in_its_description() -> None:
     assert has_mark("a [x] [0123]", "0123")
     assert not has_mark("a [0123] [x]", "0123")
     assert not has_mark("0123", "0123")
+
+
+@pytest.mark.parametrize(
+    ("systemd", "name", "fields", "policy"),
+    [
+        (253, "c1", {"memory_oom_group": True}, "kill"),
+        (253, "c1", {"memory_oom_group": False}, "continue"),
+        (253, "c1", {"unified": {"memory.oom.group": "1\n"}}, "kill"),
+        (253, "c1", {"memory_oom_group": True, "unified": {"memory.oom.group": "0"}}, "continue"),
+        (253, "c1", {"memory": 5 << 20}, None),
+        (252, "c1", {"memory_oom_group": True}, None),
+        (257, "a-b.slice", {"memory_oom_group": True}, None),
+    ],
+)
+def test_the_oom_policy_of_a_scope_is_its_oom_group(
+    systemd: int, name: str, fields: dict[str, Any], policy: str | None
+) -> None:
+    made = new(Cgroup(name, resources=Resources(**fields)), facts=Systemd(systemd))
+    assert isinstance(made, SystemdManager)
+    told = {name: value for name, _, value in made.properties}
+    assert told.get("OOMPolicy") == policy
 
 
 def test_annotated_properties_hold() -> None:

@@ -351,12 +351,71 @@ def test_a_limit_that_cannot_be_set_changes_nothing() -> None:
 
 @requires("cgroup2")
 @pytest.mark.skipif(not V2, reason="files of v2")
+def test_a_group_that_ends_as_a_whole_does_so_after_a_change() -> None:
+    name = unique()
+    with running(name, memory=64 * MiB, memory_oom_group=True) as container:
+        config = container.config.copy()
+        assert config.cgroups is not None
+        cpus = str(os.cpu_count() or 1)  # one more than there are
+        present = config.cgroups.resources
+        config.cgroups.resources = present.copy(memory=65 * MiB, skip_devices=True)
+        container.set(config)
+        assert text(name, "", "memory.oom.group") == "1"
+        config.cgroups.resources = present.copy(pids_limit=9, cpuset_cpus=cpus, skip_devices=True)
+        with pytest.raises(libct.CgroupError):
+            container.set(config)
+        assert text(name, "", "memory.oom.group") == "1"
+        if units.manager_version(user=False) >= 253:
+            systemctl("daemon-reload")
+            assert text(name, "", "memory.oom.group") == "1"
+
+
+@requires("cgroup2")
+@pytest.mark.skipif(not V2, reason="files of v2")
 def test_an_idle_group_stays_idle() -> None:
     name = unique()
     with running(name, cpu_idle=1):
         assert text(name, "", "cpu.idle") == "1"
         systemctl("daemon-reload")
         assert text(name, "", "cpu.idle") == "1"
+
+
+@requires("cgroup2")
+@pytest.mark.skipif(not V2, reason="files of v2")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"cpu_idle": 1}, {"cpu_idle": 0}),
+        ({"unified": {"cpu.idle": "1"}}, {"unified": {"cpu.idle": "0"}}),
+        ({"cpu_quota": 20000}, {"cpu_quota": -1}),
+        ({"cpuset_cpus": "0"}, {"unified": {"cpuset.cpus": ""}}),
+        ({"cpuset_mems": "0"}, {"unified": {"cpuset.mems": ""}}),
+        ({"memory": 64 * MiB}, {"memory": -1}),
+        ({"unified": {"memory.high": "60M"}}, {"unified": {"memory.high": "max"}}),
+        ({"pids_limit": 9}, {"pids_limit": -1}),
+    ],
+)
+def test_what_is_set_back_stays_so(before: dict[str, Any], after: dict[str, Any]) -> None:
+    def files() -> dict[str, str]:
+        skipped = (".current", ".stat", ".peak", ".pressure", ".events", ".numa_stat", "cgroup.")
+        return {
+            file.name: file.read_text()
+            for file in group_of(name).iterdir()
+            if not any(part in file.name for part in skipped) and os.access(file, os.W_OK)
+            if file.stat().st_mode & 0o600 == 0o600
+        }
+
+    name = unique()
+    with running(name, **before) as container:
+        limited = files()
+        config = container.config.copy()
+        assert config.cgroups is not None
+        config.cgroups.resources = Resources(skip_devices=True, **after)
+        container.set(config)
+        freed = files()
+        assert freed != limited
+        systemctl("daemon-reload")
+        assert files() == freed
 
 
 @requires("cgroup2")

@@ -6,6 +6,7 @@ Source: the kernel's admin-guide/cgroup-v2; REFERENCE.md, 3.3 and 3.4.
 from __future__ import annotations
 
 from ...config import conversions as convert
+from ...config.unified import check_unified
 from ..resources import place
 from .setting import Setting, rdma
 
@@ -45,11 +46,17 @@ def settings(resources: Resources) -> list[Setting]:
 
 def problems(resources: Resources) -> list[Problem]:
     """What is wrong with the limits themselves, whatever the host has."""
+    found = []
     try:
         convert.swap_max(resources.memory, resources.memory_swap)
     except ValueError as error:
-        return [(place("memory.swap"), str(error))]
-    return []
+        found.append((place("memory.swap"), str(error)))
+    for file in resources.unified:
+        try:
+            check_unified(file)
+        except ValueError as error:
+            found.append((f"{place('unified')}.{file}", str(error)))
+    return found
 
 
 def _pids(resources: Resources) -> list[Setting]:

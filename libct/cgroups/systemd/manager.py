@@ -19,7 +19,7 @@ from ..manager import Manager
 from ..resources import PATH_PLACE, device_access, refuse
 from . import names
 from .facts import is_users
-from .properties import for_files, limit_properties, unit_properties
+from .properties import for_files, limit_properties, oom_properties, unit_properties
 from .variant import property_of
 
 TYPE_CHECKING = False
@@ -75,6 +75,8 @@ def plan(
             cgroup.resources, access, inner.version, systemd.version, bfq=systemd.bfq
         )
         made.properties += limits
+        if inner.version == 2 and not is_slice:
+            made.properties += oom_properties(cgroup.resources, systemd.version)
         problems += found + _add_annotated(made.properties, cgroup.systemd_props)
     made._problems = problems
     return made

@@ -34,7 +34,7 @@ _HIGHEST_NUMBER = 1 << 16  # of a CPU or a memory node
 
 # The first versions of systemd with these.
 _QUOTA_PERIOD, _CPUSET, _IDLE = 242, 244, 252
-_ZSWAP = 253
+_ZSWAP = _OOM_POLICY = 253
 
 # Weights of the BFQ scheduler and of systemd: the least, the default, the most.
 _BFQ, _WEIGHT = (1, 100, 1000), (1, 100, 10000)
@@ -79,6 +79,15 @@ def unit_properties(name: str, slice_name: str, version: int, *, is_slice: bool)
     return [*found, ("DefaultDependencies", "b", False), collected]
 
 
+def oom_properties(resources: Resources, systemd: int) -> list[Property]:
+    """What systemd makes memory.oom.group of: of a scope, and only as that is made."""
+    text = resources.unified.get("memory.oom.group", "").strip()
+    whole = {"1": True, "0": False}.get(text, resources.memory_oom_group)
+    if whole is None or systemd < _OOM_POLICY:
+        return []
+    return [("OOMPolicy", "s", "kill" if whole else "continue")]
+
+
 def limit_properties(
     resources: Resources,
     access: DeviceAccess | None,
@@ -93,6 +102,9 @@ def limit_properties(
     version: of control groups.  systemd: its version.
     bfq: the kernel has the scheduler of this name, whose weights are written then.
     """
+    idle = resources.unified.get("cpu.idle", "").strip() if version == 2 else ""
+    if idle in ("0", "1"):
+        resources = resources.copy(cpu_idle=int(idle))
     found = device_properties(access) if access is not None else []
     found += _memory(resources, version)
     found += _cpu(resources, version, systemd)
@@ -108,6 +120,8 @@ def limit_properties(
             except ValueError as error:
                 problems.append((f"{place('unified')}.{file}", str(error)))
                 continue
+            if file == "cpu.weight" and resources.cpu_idle == 1:
+                continue  # an idle group has none
             # They are written after the others, and so it is they that hold.
             names = [name for name, _, _ in more]
             found = [one for one in found if one[0] not in names] + more
@@ -180,6 +194,8 @@ def _cpu(resources: Resources, version: int, systemd: int) -> list[Property]:
             found.append(("CPUWeight", "t", 0))
     else:
         weight = resources.cpu_weight or convert.weight_of_shares(resources.cpu_shares)
+        if not weight and resources.cpu_idle == 0 and systemd >= _IDLE:
+            weight = NO_LIMIT  # none, or it would be idle again when systemd reloads
         found += [("CPUWeight", "t", weight)] if weight else []
     return found + _quota(resources.cpu_quota, resources.cpu_period, systemd)
 
@@ -293,12 +309,13 @@ def _cpu_max(text: str, systemd: int) -> list[Property]:
 def _cpu_idle(text: str, systemd: int) -> list[Property]:
     if text not in ("0", "1"):
         raise ValueError(f"not 0 or 1: {text!r}")
-    return [("CPUWeight", "t", 0)] if text == "1" and systemd >= _IDLE else []
+    return []  # limit_properties() has seen to it
 
 
 def _cpuset_text(name: str) -> Callable[[str, int], list[Property]]:
     def read(text: str, systemd: int) -> list[Property]:
-        return [(name, "ay", bitmask(text))] if text and systemd >= _CPUSET else []
+        # Without any the group has those of the group above.
+        return [(name, "ay", bitmask(text) if text else b"")] if systemd >= _CPUSET else []
 
     return read
 
@@ -308,16 +325,19 @@ def _weights(weight_of: Callable[[int], int]) -> Callable[[str, int], list[Prope
 
     def read(text: str, systemd: int) -> list[Property]:
         found: list[Property] = []
-        devices = []
+        devices, emptied = [], False
         for line in text.splitlines():
             device, _, number = line.strip().rpartition(" ")
             if number == "default":  # as for all devices, which is to be without one
+                emptied = True
                 continue
             weight = weight_of(_limit(number))
             if device in ("", "default"):
                 found = [("IOWeight", "t", weight)]
             else:
                 devices.append((f"/dev/block/{device.strip()}", weight))
+        # One alone cannot be taken out of systemd's list.
+        found += [("IODeviceWeight", "a(st)", ())] if emptied else []
         return found + ([("IODeviceWeight", "a(st)", tuple(devices))] if devices else [])
 
     return read

@@ -43,6 +43,10 @@ def update(
     except BaseException as error:
         try:
             _set(manager, present, resources)
+            if before is not None:
+                # Told anything, systemd sets files that it has not been told of, too.
+                again = for_files(before).copy(skip_devices=True, freezer="")
+                manager.files.set(again)
         except CgroupError as problem:
             note(error, f"the unit has the new limits still: {problem}")
         raise
