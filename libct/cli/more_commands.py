@@ -200,6 +200,7 @@ def plan() -> Command:
         [
             BUNDLE,
             _JSON,
+            Option("--run", "the plan of run, which does not wait between create and start"),
             Option("--no-pivot", "as for run"),
             Option("--no-new-keyring", "as for run"),
         ],

@@ -14,5 +14,6 @@ if TYPE_CHECKING:
 def main(arguments: Arguments) -> int:
     container_id = arguments.operands[0] if arguments.operands else "container"
     config, process = load_bundle(arguments, container_id)
-    show_plan(plan(config, process, id=container_id), json=arguments.json)
+    made = plan(config, process, id=container_id, hold=not arguments.run)
+    show_plan(made, json=arguments.json)
     return 0

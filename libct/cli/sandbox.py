@@ -58,7 +58,7 @@ def main(arguments: Arguments) -> int:
         from ..life.creating import plan
         from .show import show_plan
 
-        show_plan(plan(config, process, id=name), json=arguments.json)
+        show_plan(plan(config, process, id=name, hold=False), json=arguments.json)
         return 0
     from .foreground import run_in_foreground
     from .launch import tracing

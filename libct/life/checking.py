@@ -9,6 +9,8 @@ from .unsupported import refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..cgroups.manager import Manager
     from ..config import Config
     from .host import Host
@@ -46,6 +48,11 @@ def check_process(config: Config, process: Process) -> list[str]:
     warnings = _raise_for(findings)
     refuse_unsupported(config, process)
     return warnings
+
+
+def waits_for(hooks: Collection[str]) -> bool:
+    """Whether there are hooks between the start of the first process and its command, or after."""
+    return not {"start_container", "poststart"}.isdisjoint(hooks)
 
 
 def planned_manager(config: Config, container_id: str, facts: Host) -> Manager | None:

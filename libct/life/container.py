@@ -246,9 +246,8 @@ class Container:
         if not record.alive:
             return []
         try:
-            ours, theirs = (
-                posix.stat(f"/proc/{pid}/ns/net") for pid in ("thread-self", record.pid)
-            )
+            ours = posix.stat("/proc/thread-self/ns/net")
+            theirs = posix.stat(procfs.path(record.pid, "ns/net"))
             if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
                 return []
             with open(procfs.path(record.pid, "net/dev"), encoding="utf-8") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ContainerExists
 from ..syscalls.interrupts import deferred
-from .checking import check, planned_manager
+from .checking import check, planned_manager, waits_for
 from .container import Container
 from .directory import Directory, check_id, default_root
 from .holdings import Holdings
@@ -81,10 +81,12 @@ def plan(
     process: Process | None = None,
     *,
     id: str = "container",  # noqa: A002
+    hold: bool = True,
 ) -> Plan:
     """What a start would do, step by step; nothing is done.
 
     Without a process the plan is for one that runs /bin/sh as root.
+    hold: the process waits for Container.exec(), as after start(); else it is that of run().
     """
     from ..plan.container import plan_start
 
@@ -92,4 +94,6 @@ def plan(
     check_id(id)
     check(config, process)
     facts = host()
-    return plan_start(config, process, facts, planned_manager(config, id, facts), id)
+    kinds = config.hooks.to_dict() if config.hooks is not None else {}
+    hold = hold or waits_for(kinds)
+    return plan_start(config, process, facts, planned_manager(config, id, facts), id, hold=hold)

@@ -28,7 +28,7 @@ from ..loading.clock import backoff
 from ..plan.step import INIT, RUNTIME, STDIO
 from ..syscalls import pidfds, procfs
 from . import rules
-from .checking import check_process, planned_manager
+from .checking import check_process, planned_manager, waits_for
 from .host import host
 from .killing import end_companions, stop
 from .links import remove_links, unique_name
@@ -62,8 +62,7 @@ def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bo
         process.init = holdings.refresh().status == CREATING
     if process.init:
         _warn(holdings, check_process(holdings.record.config, process))
-        # With something to be done between the start and the command, or after that.
-        held = hold or not {"start_container", "poststart"}.isdisjoint(holdings.record.hooks)
+        held = hold or waits_for(holdings.record.hooks)
         with holdings.directory.lock() as directory:
             _start_init(holdings, directory, process, hold=held)
         if held and not hold:

@@ -12,6 +12,7 @@ import errno
 import posix
 
 from ..loading.paths import fsencode
+from ..syscalls import procfs
 from ..syscalls.namespaces import CLONE_NEWNET, setns
 from .rtnetlink import (
     IFF_UP,
@@ -208,4 +209,4 @@ class Elsewhere(Netlink):
 
 def netns_of(pid: int) -> int:
     """A descriptor of the network namespace of a process; close-on-exec, the caller's."""
-    return posix.open(f"/proc/{pid}/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+    return posix.open(procfs.path(pid, "ns/net"), posix.O_RDONLY | posix.O_CLOEXEC)

@@ -5,6 +5,9 @@ Only who prints a plan needs the names of flags, so they are imported on use.
 
 from __future__ import annotations
 
+# How a call begins that is made only where what it is about is there.
+IF_THERE = "if it is there: "
+
 
 def quote(text: str) -> str:
     from ..syscalls import flags

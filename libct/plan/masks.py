@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .calls import IF_THERE
 from .held import base_of
 from .paths import inside
 from .step import Step, operation
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from ..config import Config
     from ..rootfs.flags import Options
+
+
+_MOVE = 'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)'
 
 
 def read_only_path_steps(config: Config) -> list[Step]:
@@ -43,12 +47,21 @@ def _once(paths: list[str]) -> Iterable[tuple[str, int]]:
 
 @operation("rootfs.masks", "make {0} read-only")
 def make_read_only(path: str, base: str) -> list[str]:
-    return _sure_calls(path, base)
+    return [
+        *_sure_calls(path, base),
+        IF_THERE + 'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)',
+        IF_THERE + 'mount_setattr("", AT_EMPTY_PATH|AT_RECURSIVE, MOUNT_ATTR_RDONLY)',
+        IF_THERE + _MOVE,
+    ]
 
 
 @operation("rootfs.masks", "mask {0}")
 def mask(path: str, base: str, options: Options = ()) -> list[str]:
-    return _sure_calls(path, base)
+    return [
+        *_sure_calls(path, base),
+        IF_THERE + 'open_tree("", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)',
+        IF_THERE + _MOVE,
+    ]
 
 
 def _sure_calls(path: str, base: str) -> list[str]:
