@@ -311,7 +311,7 @@ MUTANTS = [
     Mutant(
         "a sandbox is given its rules",
         "cli/sandbox.py",
-        "        landlock=_landlock(arguments.landlock),\n",
+        '    given["landlock"] = _landlock(arguments.landlock)\n',
         "",
         (f"{_KERNEL}a_sandbox_with_rules",),
     ),

@@ -184,7 +184,7 @@ _SETTINGS = [
     Mutant(
         "a sandbox without memory ends as a whole",
         "sandbox/config.py",
-        "memory_oom_group=True if memory else None,",
+        "memory_oom_group=True if options.memory else None,",
         "memory_oom_group=None,",
         ("tests/unit/test_sandbox_config.py",),
     ),

@@ -389,7 +389,7 @@ _DEFAULTS = [
     Mutant(
         "a sandbox has libct's own profile",
         "sandbox/config.py",
-        "    config.seccomp = _filter(seccomp, config.capabilities)\n",
+        "    config.seccomp = _filter(options.seccomp, config.capabilities)\n",
         "",
         (f"{_SANDBOX}what_is_left_out_fails_inside", f"{_SANDBOX}arguments_decide_inside"),
     ),
