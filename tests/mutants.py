@@ -37,6 +37,7 @@ from .mutant_tables import (
     mounts,
     rootfs,
     runc,
+    sandbox,
     seccomp,
     servers,
     systemd,
@@ -53,6 +54,7 @@ CHECKOUT = Path(__file__).parent.parent
 _TABLES = (
     bootstrap,
     rootfs,
+    sandbox,
     life,
     callers,
     claims,

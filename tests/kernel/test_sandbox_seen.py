@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import libct
-from libct.config.mount_flags import MS_BIND
+from libct.config.mount_flags import MS_BIND, MS_REC, MS_SHARED
 from libct.sandbox.config import sandbox
+from tests.commands import CHECKOUT
 from tests.support import (
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -230,5 +231,38 @@ def test_names_are_found_where_resolv_conf_leads_into_run() -> None:
         for net, text in (("host", b"nameserver 127.0.0.53\n"), ("none", b"")):
             done = libct.run(["cat", "/etc/resolv.conf"], net=net, capture_output=True)
             assert done.stdout == text, done.stderr
+
+    in_namespaces(CLONE_NEWNS, body)
+
+
+@pytest.mark.parametrize("words", [[], ["--overlay"]])
+def test_in_a_chroot(place: Path, words: list[str]) -> None:
+    """Whose root is no mount point, on a mount that is shared with others."""
+
+    def body() -> None:
+        root = place / "root"
+        for name, source in (("usr", "/usr"), ("etc", "/etc"), ("src", CHECKOUT)):
+            (root / name).mkdir(parents=True)
+            mount(str(source), str(root / name), flags=MS_BIND)
+        for name in ("bin", "lib", "lib64"):
+            (root / name).symlink_to(f"usr/{name}")
+        for name in ("proc", "dev", "dir"):
+            (root / name).mkdir()
+        mount("", "/", flags=MS_SHARED | MS_REC)
+        script = "cd /; ls /.. /dir; touch /x /tmp/x; grep -c ' / / ' /proc/self/mountinfo"
+        line = ["chroot", str(root), "/usr/bin/env", "PYTHONPATH=/src", "/usr/bin/python3"]
+        line += ["-B", "-m", "libct", "sandbox", *words, "--", "sh", "-c", script]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert "mount -t proc proc /proc" in done.stderr
+        mount("proc", str(root / "proc"), "proc")
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert "(there is no /dev/null here: mount or bind the host's first)" in done.stderr
+        mount("/dev", str(root / "dev"), flags=MS_BIND)
+        before = Path("/proc/self/mountinfo").read_text()
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert {"src", "usr", "proc", "tmp"} <= set(done.stdout.split()), done.stderr
+        assert done.stdout.endswith("1\n")
+        assert ("cannot touch '/x'" in done.stderr) is (not words)
+        assert Path("/proc/self/mountinfo").read_text() == before
 
     in_namespaces(CLONE_NEWNS, body)

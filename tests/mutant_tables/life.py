@@ -23,8 +23,8 @@ _ENTRY = '    plan.add(who, "identity", entry)\n'
 _IDENTITY = """\
     if host.euid != 0:
         plan.add(who, "identity", [ns.make_undumpable()])
-    sources = mounts.early_sources(config, lent) if lent or maps else []
-    own = _identity(config, sources, bool(maps))
+    sources = mounts.early_sources(config, lent) if lent or maps or config.rootfs_view else []
+    own = _identity(config, sources if lent or maps else [], bool(maps))
     # What appears in a shared pid namespace must not be in the caller's, with his terminal.
     plan.add(who, "identity", [ns.new_session(), *own])
 """

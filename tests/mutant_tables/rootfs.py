@@ -687,7 +687,7 @@ _ROOTS = [
     Mutant(
         "the host's root is not left below",
         "rootfs/root.py",
-        '    umount2(".", MNT_DETACH)\n',
+        '    umount2(".", MNT_DETACH)\n    _detach_rest()\n',
         "",
         (f"{_ROOT}nothing_of_the_host_is_left[False]",),
     ),
