@@ -38,6 +38,7 @@ from .mutant_tables import (
     reaper,
     rootfs,
     runc,
+    sandbox,
     seccomp,
     servers,
     systemd,
@@ -54,6 +55,7 @@ CHECKOUT = Path(__file__).parent.parent
 _TABLES = (
     bootstrap,
     rootfs,
+    sandbox,
     life,
     callers,
     claims,

@@ -235,6 +235,8 @@ def _spawn(identity: tuple[Any, ...]) -> Server:
             from .hints import TOO_MANY
 
             why += f" ({TOO_MANY})"
+        elif error.errno == errno.ENOENT and (lacking := _lacking()):
+            why += f" (there is no {lacking} here: mount or bind the host's first)"
         raise ServerError(f"cannot execute {program!r}: {why}") from error
     finally:
         posix.close(sealed)
@@ -253,6 +255,16 @@ def fill_standard_streams() -> None:
             null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)  # by the lowest number
             if null != fd:
                 posix.close(null)  # another thread was faster
+
+
+def _lacking() -> str:
+    """What every server needs and a chroot may lack, or ""."""
+    for path in ("/proc/self", "/dev/null"):
+        try:
+            posix.stat(path)
+        except OSError:
+            return path
+    return ""
 
 
 def _execute(program: str, place: str, sealed: int, requests: int) -> int:

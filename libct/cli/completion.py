@@ -49,7 +49,9 @@ def _kind(option: Option) -> str:
         return "files"
     if option.metavar == "DIR":
         return "dirs"
-    return option.metavar.replace("|", " ") if "|" in option.metavar else "any"
+    if "|" not in option.metavar:
+        return "any"
+    return " ".join(word for word in option.metavar.split("|") if not word.isupper())
 
 
 def _operand_kinds(command: Command) -> list[str]:

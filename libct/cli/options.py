@@ -51,7 +51,8 @@ class Option:
 
     names: "-b, --bundle"; the value is under the last one, as `bundle`.
     metavar: "" for a flag; "N" for a whole number; "a|b" for one of these
-        words; anything else is a text, and says of what kind: DIR, FILE, ID.
+        words, "a|B" also for others; "SRC DST" for two words, each time (repeat);
+        anything else is a text, and says of what kind: DIR, FILE, ID.
     repeat: may be given again; the value is a list.
     hidden: works, and is not shown.
     filled: "" is an error.  It is what a shell makes of a command that has failed, and
@@ -91,7 +92,8 @@ class Option:
             if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20:
                 return int(text)
             raise UsageError(f"{name}: not a whole number: {text!r}")
-        if "|" in self.metavar and text not in self.metavar.split("|"):
+        words = self.metavar.split("|")
+        if len(words) > 1 and text not in words and not words[-1].isupper():
             raise UsageError(f"{name}: not {self.metavar.replace('|', ' or ')}: {text!r}")
         return text
 
@@ -272,6 +274,12 @@ def _give(
     option: Option, name: str, text: str | None, left: list[str], values: dict[str, Any]
 ) -> None:
     """Store an option's value; text: what came in its word, None for nothing."""
+    wanted = option.metavar.split()
+    if len(wanted) > 1:
+        if text is not None or len(left) < len(wanted):
+            raise UsageError(f"{name}: not followed by {option.metavar}")
+        values[option.key].append([left.pop() for _ in wanted])
+        return
     if text is None:
         if not option.metavar:
             text = "true"

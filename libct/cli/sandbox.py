@@ -12,6 +12,7 @@ from .log import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from ..config import Landlock
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _AS_GIVEN = (
     *("ro", "rw", "ro_try", "rw_try", "unset", "overlay", "home", "net", "clear_env", "cwd"),
     *("user", "hostname", "memory", "pids", "keep_caps", "seccomp", "as_pid_1", "outlive"),
+    *("dev", "dir", "symlink", "rootfs", "empty", "proc", "sys", "userns", "subids"),
 )
 # Keyword -> how it is written here.
 _OPTIONS = {name: "--" + name.replace("_", "-") for name in Options._fields}
@@ -97,8 +99,18 @@ def _given(arguments: Arguments) -> dict[str, Any]:
     given = {name: value for name in _AS_GIVEN if (value := getattr(arguments, name))}
     for name in ("bind", "bind_try"):
         given[name] = [_bind(name, text) for text in getattr(arguments, name)]
-    given["tmpfs"] = [_tmpfs(text) for text in arguments.tmpfs]
+    for name, more in (("bind", ""), ("bind_try", "_try")):
+        given[name] += [(*pair, "ro") for pair in getattr(arguments, f"ro_bind{more}")]
+        given[name] += [tuple(pair) for pair in getattr(arguments, f"dev_bind{more}")]
+    given["tmpfs"] = [_tmpfs(text, arguments.size) for text in arguments.tmpfs]
+    given["file"] = dict(_file(text) for text in arguments.file)
     given["env"] = dict(_variable(text) for text in arguments.env)
+    given["env"].update(arguments.setenv)
+    for name in ("uid", "gid"):
+        if (number := getattr(arguments, name)) is not None:
+            given[name] = number
+    if arguments.unshare_net:
+        given["net"] = "none"
     given["rlimits"] = dict(_rlimit(text) for text in arguments.rlimit)
     for name in ("cpus", "cpu_time"):
         if text := getattr(arguments, name):
@@ -128,9 +140,20 @@ def _bind(name: str, text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _tmpfs(text: str) -> str | tuple[str, str]:
-    path, colon, size = text.partition(":")
-    return (path, size) if colon else path
+def _tmpfs(text: str, size: str) -> str | tuple[str, str]:
+    """size: of one that has none of its own, or ""."""
+    path, _, own = text.partition(":")
+    return (path, own or size) if own or size else path
+
+
+def _file(text: str) -> tuple[str, Path]:
+    """SRC:DST; see _bind()."""
+    source, _, inside = text.partition(":")
+    if not source or not inside or ":" in inside:
+        raise ConfigError([Finding("file", f"not SRC:DST: {text!r}")])
+    from pathlib import Path
+
+    return inside, Path(source)
 
 
 def _variable(text: str) -> tuple[str, str]:

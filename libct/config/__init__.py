@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from .config import Config, NetDevice, Network, Route
     from .device import ALLOWED_DEVICES, Device, DeviceRule
+    from .entry import Entry
     from .hooks import Hook, Hooks
     from .landlock import Landlock
     from .mount import Mount, MountIDMapping, RecAttr
@@ -55,6 +56,7 @@ _HOMES = {
     "cgroup": "Cgroup HugepageLimit InterfacePriority Rdma Resources ThrottleDevice WeightDevice",
     "config": "Config NetDevice Network Route",
     "device": "ALLOWED_DEVICES Device DeviceRule",
+    "entry": "Entry",
     "hooks": "Hook Hooks",
     "landlock": "Landlock",
     "mount": "Mount MountIDMapping RecAttr",
@@ -80,6 +82,7 @@ __all__ = [
     "Config",
     "Device",
     "DeviceRule",
+    "Entry",
     "Hook",
     "Hooks",
     "HugepageLimit",

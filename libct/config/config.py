@@ -14,6 +14,7 @@ from .attributes import (
 )
 from .cgroup import Cgroup
 from .device import Device
+from .entry import Entry
 from .mount import Mount
 from .namespace import IDMap, Namespace, TimeOffset
 from .record import Record
@@ -72,7 +73,7 @@ class Config(Record):
 
     rootfs: str  # absolute, without symlinks
     rootfs_view: str = (
-        ""  # ours: "read-only" (with all mounts below) or "overlay" (writes are lost)
+        ""  # ours: "read-only" (with all mounts below), "overlay" (writes are lost), or "empty"
     )
     no_pivot_root: bool = False  # move and chroot instead; for an initramfs, which cannot pivot
     parent_death_signal: int = 0  # signal that the process gets when its parent ends; 0: none
@@ -80,6 +81,7 @@ class Config(Record):
     readonlyfs: bool = False  # the root is read-only at the end
     root_propagation: int = 0  # MS_*; 0: recursive slave while building
     mounts: list[Mount] = []  # made in order
+    entries: list[Entry] = []  # ours: what is made in the rootfs then
     devices: list[Device] = []  # nodes; the rules of access are in cgroups.resources
     net_devices: dict[str, NetDevice] = {}  # host name -> device
     mount_label: str = ""  # SELinux label of what is mounted

@@ -60,8 +60,9 @@ def rootfs_rules(config: Config, facts: Facts, findings: Findings) -> None:
             problem = facts.rootfs_problem(path)
             if problem:
                 findings.append(Finding("root.path", problem))
-    if config.rootfs_view not in ("", "read-only", "overlay"):
-        message = f"unknown view of the rootfs: {config.rootfs_view!r} (known: overlay, read-only)"
+    if config.rootfs_view not in ("", "empty", "overlay", "read-only"):
+        known = "(known: empty, overlay, read-only)"
+        message = f"unknown view of the rootfs: {config.rootfs_view!r} {known}"
         findings.append(Finding("rootfs_view", message))
     if config.readonlyfs and find(config, NEWNS) is None:
         findings.append(Finding("root.readonly", _NO_NAMESPACE))
@@ -85,6 +86,15 @@ def _is_propagation(flags: int) -> bool:
 def mount_rules(config: Config, facts: Facts, findings: Findings) -> None:
     if config.mounts and find(config, NEWNS) is None:
         findings.append(Finding("mounts", _NO_NAMESPACE))
+    if config.entries and find(config, NEWNS) is None:
+        findings.append(Finding("entries", _NO_NAMESPACE))
+    for index, entry in enumerate(config.entries):
+        check_path(f"entries[{index}].path", entry.path, findings)
+        if entry.kind == "link":
+            check_text(f"entries[{index}].content", entry.content, findings)
+        if entry.kind not in ("directory", "empty", "file", "link"):
+            message = f"not directory, empty, file or link: {entry.kind!r}"
+            findings.append(Finding(f"entries[{index}].kind", message))
     for index, mount in enumerate(config.mounts):
         place = f"mounts[{index}]"
         _destination_rule(f"{place}.destination", mount.destination, config.rootfs, findings)

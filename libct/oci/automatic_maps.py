@@ -29,16 +29,24 @@ def add_automatic_maps(fields: dict[str, Any], user: str) -> None:
         return
     if not spaces:
         fields["namespaces"].append(Namespace(NEWUSER))
-    facts, name = host(), user_name()
-    helped = bool(facts.newuidmap and facts.newgidmap)  # else he may map his own alone
+    facts = host()
     uid, _, gid = user.partition(":")
     for field, own, inside, file in (
         ("uid_mappings", facts.euid, uid, "/etc/subuid"),
         ("gid_mappings", facts.egid, gid, "/etc/subgid"),
     ):
         if not fields[field]:
-            ranges = parse_ranges(_read(file), name, facts.euid) if helped else []
-            fields[field] = mappings(own, int(inside or 0), disjoint(ranges, own))
+            fields[field] = mappings(own, int(inside or 0), subordinate(file, own))
+
+
+def subordinate(file: str, own: int) -> Ranges:
+    """What /etc/subuid or /etc/subgid gives the user, but for own, his own id."""
+    from ..life.host import host
+
+    facts = host()
+    if facts.euid != 0 and not (facts.newuidmap and facts.newgidmap):
+        return []  # he may map his own alone
+    return disjoint(parse_ranges(_read(file), user_name(), facts.euid), own)
 
 
 def mappings(own: int, inside: int, ranges: Ranges) -> list[IDMap]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 # Fields that the caller chooses, on a command line for example, and routes,
 # which the runtime-spec does not have.
 NOT_IN_SPEC = (
+    "entries",
     "no_new_keyring",
     "no_pivot_root",
     "parent_death_signal",

@@ -187,6 +187,10 @@ def plan_start(
     # While the host's files can still be sources of mounts.
     plan.add(who, "rootfs", _mounts(config, host, manager, lent, own=bool(sources)))
     plan.add(who, "rootfs", devices.device_steps(config))
+    if config.entries:
+        from .entries import entry_steps
+
+        plan.add(who, "rootfs", entry_steps(config))
     plan.add(who, "rootfs", [root.make_directory(process.cwd, why="process.cwd")])
     hook_steps = _hook_steps(config, container_id, bundle, process)
     # All mounts are made, all limits in force, and the host's files still there.

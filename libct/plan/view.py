@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def view_steps(config: Config) -> list[Step]:
     hidden = {inside(mount.destination) for mount in config.mounts if not is_bind(mount)}
+    hidden |= {inside(entry.path) for entry in config.entries if entry.kind == "empty"}
     # /dev/pts goes with /dev.
     outer = [
         path for path in sorted(hidden) if not any(path.startswith(other + "/") for other in hidden)

@@ -9,6 +9,7 @@ import errno
 import posix
 
 from ..config.mount_flags import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC, MS_SLAVE
+from ..errors import StepProblem
 from ..syscalls.constants import (
     AT_FDCWD,
     MNT_DETACH,
@@ -28,7 +29,37 @@ if TYPE_CHECKING:
 
 
 def propagate(context: Context, path: str, propagation: int) -> None:
-    mount("", path, "", propagation, "")
+    try:
+        mount("", path, "", propagation, "")
+    except OSError as error:
+        if error.errno != errno.EINVAL or path != "/":
+            raise
+        _leave_chroot(propagation)
+
+
+def _leave_chroot(propagation: int) -> None:
+    """Make our root a mount, which that of a chroot(2) is not, with its mounts as wanted.
+
+    pivot_root(2) wants one, too.  What / lies on may be shared with the host, and then a mount
+    on / would be made there: so the copy is attached to /proc, which is a mount that can be
+    made private.
+    """
+    tree = clone_tree("/", recursive=True)
+    try:
+        try:
+            mount("", "/proc", "", MS_PRIVATE, "")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            message = "the root directory is no mount point (as after chroot), and nor is /proc"
+            hint = "mount a proc file system there: mount -t proc proc /proc"
+            raise StepProblem(message, hint) from None
+        move_mount(tree, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH)
+        posix.fchdir(tree)
+        mount("", ".", "", propagation, "")
+        posix.chroot(".")
+    finally:
+        posix.close(tree)
 
 
 def unshare_parent(context: Context, rootfs: str) -> None:

@@ -64,8 +64,12 @@ def _is_below(path: str, others: set[str]) -> bool:
 def view(context: Context, path: str, kind: str, hidden: tuple[str, ...]) -> None:
     """Hold the new rootfs under "root".
 
-    kind: "read-only" or "overlay".  hidden: what is left out, absolute in path.
+    kind: "read-only", "overlay", or "empty", which has nothing of path.
+    hidden: what is left out, absolute in path.
     """
+    if kind == "empty":
+        context.keep("root", _tmpfs_on_root("755"))
+        return
     source = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
         points = [at for at in mount_points(context) if at.is_below(path) and at.point != path]

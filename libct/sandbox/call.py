@@ -47,7 +47,9 @@ def call(
     """
     asked = read(options, "call")
     with Call(function, args, {}, sys.executable) as made:
-        asked.ro_try += _needed(function, hidden_paths(asked))
+        shown = {*asked.ro, *asked.ro_try, *asked.rw, *asked.rw_try}
+        needed = _needed(function, hidden_paths(asked))
+        asked.ro_try += [path for path in needed if path not in shown]
         prepared = Prepared(made.args, asked)
         process = prepared.process
         process.extra_files = list(made.extra_files)

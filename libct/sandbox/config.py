@@ -1,8 +1,6 @@
 """Throwaway containers over the host's own root: the configuration of `libct sandbox`.
 
-The rootfs is the host's /, read-only down to the last mount, or below an
-overlay that takes the writes and is thrown away.  /proc, /dev, /sys, /tmp,
-/run and the home directory are the sandbox's own.
+What it sees of the host, and has of its own, is in seen.py; here is what it may do.
 """
 
 from __future__ import annotations
@@ -21,22 +19,10 @@ from ..config import (
     Config,
     Device,
     IDMap,
-    Mount,
     Namespace,
     Network,
     Resources,
     Rlimit,
-)
-from ..config.mount import RecAttr
-from ..config.mount_flags import (
-    MOUNT_ATTR_RDONLY,
-    MS_BIND,
-    MS_NODEV,
-    MS_NOEXEC,
-    MS_NOSUID,
-    MS_RDONLY,
-    MS_REC,
-    MS_STRICTATIME,
 )
 from ..errors import ConfigError, Finding
 from ..life.process import Process
@@ -44,6 +30,7 @@ from ..syscalls.constants import RLIMITS
 from .failures import Explaining
 from .groups import groups
 from .options import command, read
+from .seen import Seen, elsewhere, hidden_paths, own_maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +56,7 @@ CAPABILITIES = [
 ]
 # What of the caller's environment a command may expect; the rest may be secret.
 ENVIRONMENT = ("PATH", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL")
+__all__ = ["Prepared", "elsewhere", "hidden_paths", "sandbox"]
 _CPU_PERIOD = 100_000  # microseconds
 _MASKED = (
     "/proc/acpi",
@@ -127,20 +115,19 @@ class Prepared:
 def _prepared(
     args: Sequence[str], options: Options, origins: dict[str, str], *, terminal: bool
 ) -> tuple[Config, Process]:
-    binds = _binds(options)
     euid, egid = os.geteuid(), os.getegid()
     ordinary = euid != 0
-    uid, gid = _ids(options.user, euid, egid) if ordinary else (0, 0)
-    home = _home()
-    cwd, shown = _directory(options, [inside for _, _, inside, _ in binds])
+    uid, gid = _ids(options, euid, egid) if ordinary else (0, 0)
+    seen = Seen(options, (uid, gid) if ordinary else _owner(options))
 
     config = Config(
-        rootfs="/",
-        rootfs_view="overlay" if options.overlay else "read-only",
+        rootfs=os.path.realpath(options.rootfs or "/"),
+        rootfs_view="empty" if options.empty else "overlay" if options.overlay else "read-only",
         readonlyfs=not options.overlay,
         hostname=options.hostname,
         namespaces=[Namespace(kind) for kind in (NEWNS, NEWPID, NEWUTS, NEWIPC, NEWCGROUP)],
-        mounts=_mounts("" if options.home else home, (uid, gid), options.net, ordinary=ordinary),
+        mounts=seen.mounts,
+        entries=seen.entries,
         devices=[Device(f"/dev/{name}", "c", 1, minor) for name, minor in _DEVICES]
         + [Device("/dev/tty", "c", 5, 0)],
         mask_paths=list(_MASKED),
@@ -153,18 +140,13 @@ def _prepared(
     if options.net == "none":
         config.namespaces.append(Namespace(NEWNET))
         config.networks = [Network(type="loopback")]
-    if ordinary:
+    elif options.net != "host":
+        config.namespaces.append(Namespace(NEWNET, options.net))
+    if ordinary or options.userns or options.subids:
         config.namespaces.append(Namespace(NEWUSER))
-        config.uid_mappings = [IDMap(uid, euid, 1)]
-        config.gid_mappings = [IDMap(gid, egid, 1)]
-        config.rootless_euid = config.rootless_cgroups = True
-    first = len(config.mounts)
-    config.mounts += [_memory(path, size) for path, size in options.tmpfs]
-    # Before what was asked for, which may be in there.
-    config.mounts += [_bind(cwd, cwd, True)] if shown else []
-    config.mounts += [_bind(*bind[1:]) for bind in binds]
-    names = ["tmpfs"] * len(options.tmpfs) + ["cwd"] * shown + [name for name, *_ in binds]
-    origins.update((f"mounts[{number}]", name) for number, name in enumerate(names, first))
+        config.uid_mappings, config.gid_mappings = _maps(options, (uid, euid), (gid, egid))
+        config.rootless_euid = config.rootless_cgroups = ordinary
+    origins.update(seen.origins)
     config.seccomp = _filter(options.seccomp, config.capabilities)
     if options.memory or options.pids or options.cpus:
         resources = Resources(
@@ -180,9 +162,9 @@ def _prepared(
         config.cgroups = groups(options, resources, ordinary=ordinary)
     process = Process(
         args,
-        env=_environment(options, home or "/"),
-        cwd=cwd,
-        user=f"{uid}:{gid}" if ordinary else options.user,
+        env=_environment(options, seen.home or "/"),
+        cwd=seen.cwd,
+        user=f"{uid}:{gid}" if ordinary else _user(options),
         rlimits=_rlimits(options),
         terminal=terminal,
         init=True,
@@ -198,34 +180,23 @@ def _pids_limit(options: Options, *, ordinary: bool) -> int | None:
     return options.pids + (ordinary and not options.as_pid_1)
 
 
-def _binds(options: Options) -> list[tuple[str, str, str, bool]]:
-    """Option, host path, path inside, and whether it is read-only, of all that is shown.
-
-    Raises ConfigError for what is not there, or cannot be.
-    """
-    found: list[tuple[str, str, str, bool]] = []
-    findings = []
-    for name in ("ro", "ro_try", "rw", "rw_try", "bind", "bind_try"):
-        given = getattr(options, name)
-        if not name.startswith("bind"):
-            given = [(path, path, name.startswith("ro")) for path in given]
-        for source, inside, read_only in given:
-            if os.path.normpath(inside) == "/":
-                findings.append(Finding(name, "/ cannot be bound, only what is below it"))
-            elif os.path.exists(source):
-                found.append((name, source, inside, read_only))
-            elif not name.endswith("_try"):
-                findings.append(Finding(name, f"no such file or directory: {source!r}"))
-    for path, _ in options.tmpfs:
-        if os.path.normpath(path) == "/":
-            findings.append(Finding("tmpfs", "/ cannot be covered, only what is below it"))
-    if findings:
-        raise ConfigError(findings)
-    return found
+def _user(options: Options) -> str:
+    """By --uid and --gid, or --user."""
+    if options.uid < 0 and options.gid < 0:
+        return options.user
+    if options.user:
+        name = "uid" if options.uid >= 0 else "gid"
+        raise ConfigError([Finding(name, "user is given, too: one or the other")])
+    return f"{max(options.uid, 0)}:{max(options.gid, 0)}"
 
 
-def _ids(user: str, euid: int, egid: int) -> tuple[int, int]:
-    """The ids inside of an ordinary user, who has one of each to give."""
+def _ids(options: Options, euid: int, egid: int) -> tuple[int, int]:
+    """The ids inside of an ordinary user, who is one user there."""
+    user = options.user
+    if options.uid >= 0 or options.gid >= 0:
+        _user(options)
+        uid = options.uid if options.uid >= 0 else euid
+        return uid, options.gid if options.gid >= 0 else egid
     if not user:
         return euid, egid
     name, _, group = user.partition(":")
@@ -236,53 +207,46 @@ def _ids(user: str, euid: int, egid: int) -> tuple[int, int]:
     return int(name), int(group) if group else (0 if name == "0" else egid)
 
 
-def _home() -> str:
-    """The caller's home directory as an existing path other than /, or ""."""
-    home = os.path.realpath(os.environ.get("HOME", ""))
-    return home if home.startswith("/") and home != "/" and os.path.isdir(home) else ""
+def _owner(options: Options) -> tuple[int, int]:
+    """Whom root's sandbox is to run as, to own its home: (0, 0) for one that is not known here."""
+    name, _, group = _user(options).partition(":")
+    if not name or (name.isdecimal() and not group):
+        return int(name or 0), 0
+    if name.isdecimal() and group.isdecimal():
+        return int(name), int(group)
+    import pwd
+
+    try:
+        known = pwd.getpwnam(name)
+    except KeyError:
+        return 0, 0  # it is an error of the start, or another root knows it
+    return known.pw_uid, known.pw_gid
 
 
-def _mounts(home: str, owner: tuple[int, int], net: str, *, ordinary: bool) -> list[Mount]:
-    quiet = MS_NOSUID | MS_NODEV
-    mounts = [
-        Mount("/proc", "proc", "proc", quiet | MS_NOEXEC),
-        Mount("/dev", "tmpfs", "tmpfs", MS_NOSUID | MS_STRICTATIME, data="mode=755,size=65536k"),
-        Mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            MS_NOSUID | MS_NOEXEC,
-            # gid 5, tty, is not mapped for an ordinary user.
-            data="newinstance,ptmxmode=0666,mode=0620" + ("" if ordinary else ",gid=5"),
-        ),
-        Mount("/dev/shm", "shm", "tmpfs", quiet | MS_NOEXEC, data="mode=1777"),
-        Mount("/dev/mqueue", "mqueue", "mqueue", quiet | MS_NOEXEC),
-        Mount("/tmp", "tmpfs", "tmpfs", quiet, data="mode=1777"),
-        Mount("/run", "tmpfs", "tmpfs", quiet, data="mode=755"),
-    ]
-    if net == "none":
-        # The host's would show its network devices; in its own namespace alone
-        # the sandbox may mount one.
-        mounts.append(Mount("/sys", "sysfs", "sysfs", quiet | MS_NOEXEC | MS_RDONLY))
-    if home:
-        data = f"mode=700,uid={owner[0]},gid={owner[1]}"
-        mounts.append(Mount(home, "tmpfs", "tmpfs", quiet, data=data))
-    return mounts
+def _maps(
+    options: Options, uids: tuple[int, int], gids: tuple[int, int]
+) -> tuple[list[IDMap], list[IDMap]]:
+    """Of a user namespace; uids, gids: of the caller, inside and outside."""
+    if options.subids:
+        return _subordinate(uids, gids)
+    if uids[1] != 0:
+        return [IDMap(*uids, 1)], [IDMap(*gids, 1)]
+    # Root's own user namespace has all the ids that he has, and no rights outside.
+    return own_maps("uid"), own_maps("gid")
 
 
-def _memory(path: str, size: int) -> Mount:
-    data = "mode=1777" + (f",size={size}" if size else "")
-    return Mount(path, "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, data=data)
+def _subordinate(uids: tuple[int, int], gids: tuple[int, int]) -> tuple[list[IDMap], list[IDMap]]:
+    """The caller as himself, and all his subordinate ids (subuid(5)) as the others from 0 on."""
+    from ..oci.automatic_maps import mappings, subordinate
 
-
-def _bind(source: str, inside: str, read_only: bool) -> Mount:
-    return Mount(
-        inside,
-        source,
-        "bind",
-        MS_BIND | MS_REC,
-        rec_attr=RecAttr(MOUNT_ATTR_RDONLY, 0) if read_only else None,
-    )
+    found = []
+    for (inside, own), file in ((uids, "/etc/subuid"), (gids, "/etc/subgid")):
+        ranges = subordinate(file, own)
+        if not ranges:
+            advice = "add some (usermod --add-subuids, --add-subgids), or install newuidmap"
+            raise ConfigError([Finding("subids", f"no subordinate ids in {file}: {advice}")])
+        found.append(mappings(own, inside, ranges))
+    return found[0], found[1]
 
 
 def _rlimits(options: Options) -> list[Rlimit]:
@@ -344,40 +308,3 @@ def _environment(options: Options, home: str) -> list[str]:
     kept.update(options.env)
     kept.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     return [f"{name}={value}" for name, value in kept.items()]
-
-
-def hidden_paths(options: Options) -> list[str]:
-    """What the sandbox has of its own in the place of the host's."""
-    home = _home()
-    return ["/tmp", "/run"] + ([home] if home and not options.home else [])
-
-
-def elsewhere(options: Options) -> str:
-    """Why the command does not start in the caller's directory, in a line; "" where it does."""
-    directory, _ = _directory(options, [bind[2] for bind in _binds(options)])
-    here = os.getcwd()
-    if options.cwd or directory == here:
-        return ""
-    return f"{here!r} is not shown in the sandbox (--rw . shows it): starting in {directory!r}"
-
-
-def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
-    """Where the command starts, and whether that is to be shown, read-only.
-
-    In the caller's directory, unless the sandbox hides that as a whole: it has an empty one
-    in its place then, the home directory, if there is one.
-    """
-    here = os.getcwd()
-    if options.cwd:
-        return options.cwd, False
-    hidden = hidden_paths(options)
-    if _is_below(here, shared) or not _is_below(here, hidden):
-        return here, False
-    if here not in hidden and not any(_is_below(path, [here]) for path in hidden):
-        return here, True
-    return _home() or "/", False
-
-
-def _is_below(path: str, others: Sequence[str]) -> bool:
-    """Whether it is one of the others, or in one."""
-    return any(path == other or path.startswith(other.rstrip("/") + "/") for other in others)

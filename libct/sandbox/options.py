@@ -10,9 +10,35 @@ from __future__ import annotations
 import os
 
 from ..config.record import Record
-from ..config.sizes import parse_size
 from ..errors import ConfigError, Finding
-from ..syscalls.constants import RLIMITS
+from .readers import (
+    Wrong,
+    kind_of,
+    read_binds,
+    read_bool,
+    read_count,
+    read_cpu_time,
+    read_directories,
+    read_files,
+    read_filter,
+    read_host_path,
+    read_id,
+    read_items,
+    read_landlock,
+    read_links,
+    read_manager,
+    read_net,
+    read_number,
+    read_own,
+    read_paths,
+    read_rlimits,
+    read_size as _size,
+    read_text,
+    read_texts,
+    read_tmpfs,
+    read_user,
+    read_variables,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,14 +65,26 @@ if TYPE_CHECKING:
         bind: Sequence[tuple[Path, Path] | tuple[Path, Path, str]]
         bind_try: Sequence[tuple[Path, Path] | tuple[Path, Path, str]]
         tmpfs: Sequence[Path | tuple[Path, Size]]
+        dir: Sequence[Path]
+        symlink: Sequence[tuple[Path, Path]]
+        file: Mapping[Path, str | bytes | os.PathLike[str]]
+        dev: Sequence[Path]
+        rootfs: Path
+        empty: bool
+        proc: str
+        sys: str
         overlay: bool
         home: bool
-        net: str
+        net: Path
         env: Mapping[str, str]
         clear_env: bool
         unset: Sequence[str]
         cwd: Path
         user: str | int
+        uid: int
+        gid: int
+        userns: bool
+        subids: bool
         hostname: str
         memory: Size
         pids: int
@@ -69,14 +107,26 @@ class Options(Record):
     ro_try, rw_try: the same, where the path exists.
     bind: host path, path inside, and whether it is read-only there.  bind_try: where it exists.
     tmpfs: paths inside, each an empty directory in memory; and its size, 0 for the kernel's.
+    All these are mounted with outer places before inner ones, whatever their order.
+    dir: directories to make inside.
+    symlink: what a link leads to, and the path of the link.
+    file: files to make inside: path -> content; a PathLike is a host file that is copied.
+        These three are made after the mounts, where there is nothing else yet.
+    dev: device nodes of the host to see, at the same place.
+    rootfs: the directory that is seen as /, instead of the host's.
+    empty: / is empty but for what is asked for, and the sandbox's own /proc, /dev, /tmp, ...
+    proc, sys: "own", or "none" for an empty directory.
     overlay: / is writable, and what is written is lost at the end.
     home: the home directory is the host's, read-only, instead of an empty one.
-    net: "none" (a loopback device alone) or "host".
+    net: "none" (a loopback device alone), "host", or the path of a network namespace.
     env: added to the few variables that come from the caller.
     clear_env: none comes from the caller.  unset: names that do not come from him.
     cwd: "" is the caller's directory, where the sandbox has it, or else /.
     user: "name", "uid", "uid:gid"; "" is the caller.  An ordinary user is the one user there
         is, whatever id he takes.
+    uid, gid: the same by numbers alone; -1 is not given.
+    userns: root's sandbox has a user namespace, too: he is root there, with no rights outside.
+    subids: the user namespace has the caller's subordinate ids (subuid(5)), too.
     hostname: what the sandbox is called inside.
     memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
     rlimits: name as "NOFILE" -> soft and hard limit (getrlimit(2)); -1 is no limit.
@@ -102,6 +152,14 @@ class Options(Record):
     bind: list[tuple[str, str, bool]] = []
     bind_try: list[tuple[str, str, bool]] = []
     tmpfs: list[tuple[str, int]] = []
+    dir: list[str] = []
+    symlink: list[tuple[str, str]] = []
+    file: list[tuple[str, str]] = []
+    dev: list[str] = []
+    rootfs: str = ""
+    empty: bool = False
+    proc: str = "own"
+    sys: str = "own"
     overlay: bool = False
     home: bool = False
     net: str = "none"
@@ -110,6 +168,10 @@ class Options(Record):
     unset: list[str] = []
     cwd: str = ""
     user: str = ""
+    uid: int = -1
+    gid: int = -1
+    userns: bool = False
+    subids: bool = False
     hostname: str = "sandbox"
     memory: int = 0
     pids: int = 0
@@ -125,10 +187,6 @@ class Options(Record):
     root: str = ""
 
 
-class _Wrong(Exception):
-    """What a value is not."""
-
-
 def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
     """The options that were given by keyword to a function of that name.
 
@@ -142,7 +200,7 @@ def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
             raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{_near(name)}")
         try:
             values[name] = reader(value)
-        except (_Wrong, ValueError) as error:
+        except (Wrong, ValueError) as error:
             findings.append(Finding(name, str(error)))
     if findings:
         raise ConfigError(findings)
@@ -160,11 +218,11 @@ def command(args: Any) -> list[str]:
     """The command and its arguments, as given."""
     if isinstance(args, (str, bytes, os.PathLike)):
         example = args.split() if isinstance(args, str) else [os.fsdecode(args)]
-        text = f"one {_kind(args)} where a list is wanted: {args!r} (write {example!r})"
+        text = f"one {kind_of(args)} where a list is wanted: {args!r} (write {example!r})"
         raise ConfigError([Finding("args", text)])
     try:
-        found = [_text(one) for one in _items(args, "a list of texts")]
-    except _Wrong as error:
+        found = [read_text(one) for one in read_items(args, "a list of texts")]
+    except Wrong as error:
         raise ConfigError([Finding("args", str(error))]) from None
     if not found:
         raise ConfigError([Finding("args", "empty: a command is wanted")])
@@ -175,194 +233,37 @@ def read_size(name: str, value: Any) -> int:
     """Bytes, of a number or a text as "256M"; name: the keyword that it was given as."""
     try:
         return _size(value)
-    except (_Wrong, ValueError) as error:
+    except (Wrong, ValueError) as error:
         raise ConfigError([Finding(name, str(error))]) from None
 
 
-# --- readers ---
-
-
-def _kind(value: Any) -> str:
-    return "text" if isinstance(value, str) else type(value).__name__
-
-
-def _items(value: Any, wanted: str) -> list[Any]:
-    if isinstance(value, (str, bytes, os.PathLike)):
-        raise _Wrong(f"one {_kind(value)} where a list is wanted: {value!r} (write [{value!r}])")
-    if isinstance(value, dict) or not hasattr(value, "__iter__"):
-        raise _Wrong(f"not {wanted}: {value!r}")
-    return list(value)
-
-
-def _text(value: Any) -> str:
-    found = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if isinstance(found, bytes):
-        found = os.fsdecode(found)
-    if not isinstance(found, str):
-        raise _Wrong(f"not a text: {value!r}")
-    if "\0" in found:
-        raise _Wrong(f"has a NUL: {value!r}")
-    return found
-
-
-def _path(value: Any) -> str:
-    text = _text(value)
-    if not text:
-        raise _Wrong("an empty path")
-    return text
-
-
-def _host_path(value: Any) -> str:
-    return os.path.abspath(_path(value))
-
-
-def _inside(value: Any) -> str:
-    path = _path(value)
-    if not path.startswith("/"):
-        raise _Wrong(f"not absolute: {path!r}")
-    return path
-
-
-def _paths(value: Any) -> list[str]:
-    return [_host_path(one) for one in _items(value, "a list of paths")]
-
-
-def _binds(value: Any) -> list[tuple[str, str, bool]]:
-    found = []
-    for one in _items(value, "a list of pairs of paths"):
-        if not isinstance(one, (tuple, list)) or len(one) not in (2, 3):
-            raise _Wrong(f"not (host path, path inside): {one!r}")
-        mode = one[2] if len(one) == 3 else "rw"
-        if mode not in ("ro", "rw"):
-            raise _Wrong(f"neither 'ro' nor 'rw': {mode!r}")
-        found.append((_host_path(one[0]), _inside(one[1]), mode == "ro"))
-    return found
-
-
-def _tmpfs(value: Any) -> list[tuple[str, int]]:
-    found = []
-    for one in _items(value, "a list of paths"):
-        path, size = one if isinstance(one, tuple) and len(one) == 2 else (one, 0)
-        found.append((_inside(path), _size(size)))
-    return found
-
-
-def _bool(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong(f"neither True nor False: {value!r}")
-    return value
-
-
-def _net(value: Any) -> str:
-    if value not in ("none", "host"):
-        raise _Wrong(f"neither none nor host: {value!r}")
-    return str(value)
-
-
-def _cgroups(value: Any) -> str:
-    if value not in ("", "cgroupfs", "systemd", "disabled"):
-        raise _Wrong(f"not cgroupfs, systemd or disabled: {value!r}")
-    return str(value)
-
-
-def _variables(value: Any) -> dict[str, str]:
-    if not hasattr(value, "items"):
-        raise _Wrong(f"not a mapping of names to values: {value!r}")
-    found = {_text(name): _text(text) for name, text in value.items()}
-    for name in found:
-        if not name or "=" in name:
-            raise _Wrong(f"not a name of a variable: {name!r}")
-    return found
-
-
-def _texts(value: Any) -> list[str]:
-    return [_text(one) for one in _items(value, "a list of texts")]
-
-
-def _user(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return str(value)
-    return _text(value)
-
-
-def _size(value: Any) -> int:
-    """Bytes; 0 is none given."""
-    if isinstance(value, str):
-        return parse_size(value)
-    return _count(value, "bytes, or a text like '256M'")
-
-
-def _count(value: Any, wanted: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Wrong(f"not a number of {wanted}: {value!r}")
-    if value < 0:
-        raise _Wrong(f"negative: {value}")
-    return value
-
-
-def _number(value: Any, wanted: str, most: float) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _Wrong(f"not a number of {wanted}: {value!r}")
-    if not 0 <= value < most:  # nor what is no number
-        raise _Wrong(f"negative: {value}" if value < 0 else f"not a number of {wanted}: {value!r}")
-    return float(value)
-
-
-def _cpu_time(value: Any) -> int:
-    seconds = _number(value, "seconds", 1 << 40)
-    return int(seconds) + (seconds > int(seconds))  # the kernel counts whole ones
-
-
-def _rlimits(value: Any) -> dict[str, tuple[int, int]]:
-    if not hasattr(value, "items"):
-        raise _Wrong(f"not a mapping of names to limits: {value!r}")
-    found = {}
-    for given, limit in value.items():
-        name = _text(given).upper()
-        name = name if name.startswith("RLIMIT_") else f"RLIMIT_{name}"
-        if name not in RLIMITS:
-            known = ", ".join(known[7:] for known in RLIMITS)
-            raise _Wrong(f"unknown limit: {given!r} (known: {known})")
-        pair = limit if isinstance(limit, tuple) and len(limit) == 2 else (limit, limit)
-        soft, hard = (-1 if one == -1 else _size(one) for one in pair)
-        if hard != -1 and (soft == -1 or soft > hard):
-            raise _Wrong(f"the soft limit of {given} is above the hard one: {limit!r}")
-        found[name] = soft, hard
-    return found
-
-
-def _filter(value: Any) -> Any:
-    from ..config.seccomp import Seccomp
-
-    return value if isinstance(value, Seccomp) else _path(value)
-
-
-def _landlock(value: Any) -> Any:
-    from ..config import Landlock
-
-    if value is not None and not isinstance(value, Landlock):
-        raise _Wrong(f"not a libct.Landlock: {value!r}")
-    return value
-
-
 _READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("ro", "rw", "ro_try", "rw_try"), _paths),
-    **dict.fromkeys(("bind", "bind_try"), _binds),
-    "tmpfs": _tmpfs,
-    **dict.fromkeys(("overlay", "home", "clear_env", "keep_caps", "as_pid_1", "outlive"), _bool),
-    "net": _net,
-    "cgroups": _cgroups,
-    "env": _variables,
-    "unset": _texts,
-    "cwd": _text,
-    "user": _user,
-    "hostname": _text,
+    **dict.fromkeys(("ro", "rw", "ro_try", "rw_try", "dev"), read_paths),
+    **dict.fromkeys(("bind", "bind_try"), read_binds),
+    "tmpfs": read_tmpfs,
+    "dir": read_directories,
+    "symlink": read_links,
+    "file": read_files,
+    "rootfs": read_host_path,
+    **dict.fromkeys(("proc", "sys"), read_own),
+    **dict.fromkeys(
+        ("overlay", "empty", "home", "clear_env", "keep_caps", "userns", "subids"), read_bool
+    ),
+    **dict.fromkeys(("as_pid_1", "outlive"), read_bool),
+    "net": read_net,
+    "cgroups": read_manager,
+    "env": read_variables,
+    "unset": read_texts,
+    "cwd": read_text,
+    "user": read_user,
+    **dict.fromkeys(("uid", "gid"), read_id),
+    "hostname": read_text,
     "memory": _size,
-    "pids": lambda value: _count(value, "processes"),
-    "cpus": lambda value: _number(value, "CPUs", 1 << 20),
-    "rlimits": _rlimits,
-    "cpu_time": _cpu_time,
-    "seccomp": _filter,
-    "landlock": _landlock,
-    "root": _host_path,
+    "pids": lambda value: read_count(value, "processes"),
+    "cpus": lambda value: read_number(value, "CPUs", 1 << 20),
+    "rlimits": read_rlimits,
+    "cpu_time": read_cpu_time,
+    "seccomp": read_filter,
+    "landlock": read_landlock,
+    "root": read_host_path,
 }

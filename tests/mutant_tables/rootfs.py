@@ -691,8 +691,8 @@ _ROOTS = [
     Mutant(
         "the host's root is not left below",
         "rootfs/root.py",
-        '\n    umount2(".", MNT_DETACH)\n',
-        "\n",
+        '    umount2(".", MNT_DETACH)\n    _detach_rest()\n',
+        "",
         (f"{_ROOT}nothing_of_the_host_is_left[False]",),
     ),
     Mutant(

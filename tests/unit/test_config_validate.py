@@ -152,7 +152,7 @@ CASES: list[tuple[Config, list[str]]] = [
     (config(root_propagation=MS_SLAVE | MS_REC, no_pivot_root=True), []),
     (
         config(rootfs_view="x"),
-        ["rootfs_view: unknown view of the rootfs: 'x' (known: overlay, read-only)"],
+        ["rootfs_view: unknown view of the rootfs: 'x' (known: empty, overlay, read-only)"],
     ),
     # namespaces
     (

@@ -30,6 +30,12 @@ HERE = os.getcwd()
         ({"bind": [("/etc", "/e", "ro")]}, "bind", [("/etc", "/e", True)]),
         ({"bind": [["/etc", "/e", "rw"]]}, "bind", [("/etc", "/e", False)]),
         ({"tmpfs": ["/a", ("/b", "1M")]}, "tmpfs", [("/a", 0), ("/b", 1 << 20)]),
+        ({"dir": [Path("/a")]}, "dir", ["/a"]),
+        ({"symlink": [("a", "/b")]}, "symlink", [("a", "/b")]),
+        ({"file": {"/a": "b", Path("/c"): b"\xff"}}, "file", [("/a", "b"), ("/c", "\udcff")]),
+        ({"rootfs": "a"}, "rootfs", f"{HERE}/a"),
+        ({"net": Path("/run/netns/a")}, "net", "/run/netns/a"),
+        ({"uid": 0}, "uid", 0),
         ({"env": {"A": "b"}}, "env", {"A": "b"}),
         ({"user": 1000}, "user", "1000"),
         ({"user": "daemon:0"}, "user", "daemon:0"),
@@ -61,7 +67,16 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
         ({"bind": [("/etc", "/e", "rx")]}, "bind: neither 'ro' nor 'rw': 'rx'"),
         ({"tmpfs": ["a"]}, "tmpfs: not absolute: 'a'"),
         ({"overlay": 1}, "overlay: neither True nor False: 1"),
-        ({"net": "vpn"}, "net: neither none nor host: 'vpn'"),
+        ({"net": "vpn"}, "net: neither none, host nor the absolute path of a namespace: 'vpn'"),
+        ({"dir": ["a"]}, "dir: not absolute: 'a'"),
+        ({"symlink": [("a", "b")]}, "symlink: not absolute: 'b'"),
+        ({"symlink": ["/a"]}, "symlink: not (target, path inside): '/a'"),
+        ({"file": ["/a"]}, "file: not a mapping of paths to contents"),
+        ({"file": {"/a": 1}}, "file: neither text, bytes nor the path of a file: 1"),
+        ({"file": {"/a": Path("/nowhere")}}, "file: No such file or directory: '/nowhere'"),
+        ({"file": {"/a": b"x" * ((1 << 20) + 1)}}, "file: more than 1048576 bytes"),
+        ({"proc": "host"}, "proc: neither own nor none: 'host'"),
+        ({"gid": 1 << 32}, "gid: too large for an id: 4294967296"),
         ({"env": ["A=b"]}, "env: not a mapping of names to values: ['A=b']"),
         ({"env": {"A": 1}}, "env: not a text: 1"),
         ({"env": {"A=": "b"}}, "env: not a name of a variable: 'A='"),
@@ -101,10 +116,40 @@ def test_what_is_not_there_is_told_at_once() -> None:
     assert places == ["ro", "rw", "bind", "tmpfs"]
 
 
-def test_what_is_only_tried_need_not_be_there() -> None:
+def test_what_is_only_tried_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
     config, _ = sandbox(["true"], ro_try=["/nowhere", "/etc"], bind_try=[("/nor/this", "/x")])
     assert [mount.source for mount in config.mounts if mount.device == "bind"][-1] == "/etc"
     assert "/nor/this" not in [mount.source for mount in config.mounts]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"rw": ["/etc"], "tmpfs": ["/opt/../etc"]},
+            "rw: something is mounted on '/etc' twice, and by tmpfs",
+        ),
+        ({"ro": ["/etc", "/etc/."]}, "ro: something is mounted on '/etc' twice"),
+        ({"dev": ["/etc"]}, "dev: not a device: '/etc'"),
+        ({"dev": ["/dev/nowhere"]}, "dev: no such file or directory: '/dev/nowhere'"),
+        ({"rootfs": "/etc", "empty": True}, "empty: rootfs is given, too: one or the other"),
+        ({"overlay": True, "empty": True}, "empty: overlay is given, too"),
+        ({"rootfs": "/nowhere"}, "rootfs: no such directory: '/nowhere'"),
+        ({"dir": ["/."]}, "dir: / cannot be covered"),
+        ({"user": "0", "uid": 1}, "uid: user is given, too: one or the other"),
+    ],
+)
+def test_what_cannot_be_together(given: Any, message: str) -> None:
+    with pytest.raises(libct.ConfigError) as error:
+        sandbox(["true"], **given)
+    assert str(error.value).startswith(message)
+
+
+def test_outer_places_come_before_inner_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    config, _ = sandbox(["true"], tmpfs=["/a/b/c", "/a"], bind=[("/etc", "/a/b")])
+    assert [mount.destination for mount in config.mounts][-3:] == ["/a", "/a/b", "/a/b/c"]
 
 
 def test_a_keyword_that_there_is_not_is_a_type_error() -> None:
