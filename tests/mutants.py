@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from .mutant_tables import (
     bootstrap,
     callers,
+    checkpoints,
     claims,
     delegation,
     devices,
@@ -55,6 +56,7 @@ _TABLES = (
     rootfs,
     life,
     callers,
+    checkpoints,
     claims,
     delegation,
     devices,
