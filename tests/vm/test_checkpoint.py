@@ -90,7 +90,7 @@ class Counting:
 
     def restore(self, images: Path, *options: object, check: bool = True) -> str:
         words = ["restore", "-d", "-b", self.bundle, "--image-path", images, *options]
-        with open(self.bundle / "more", "a+") as out:
+        with open(self.bundle / "out", "a+") as out:
             done = subprocess.run(
                 libct_command(*map(str, words), self.name, root=self.root),
                 stdin=subprocess.DEVNULL,
@@ -125,7 +125,9 @@ class Counting:
             if all(now[kind] > first[kind] for kind in KINDS):
                 break
             assert time.monotonic() < deadline, (first, now)
-        lines = (self.bundle / "rootfs/data/lines").read_text().split()
+        # One that is being written just now may be there in part.
+        lines = (self.bundle / "rootfs/data/lines").read_text().splitlines(keepends=True)
+        lines = [line.strip() for line in lines if line.endswith("\n")]
         assert lines == [str(number) for number in range(1, len(lines) + 1)]
         return now
 
