@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from .mutant_tables import (
     bootstrap,
     callers,
+    checkpoints,
     claims,
     delegation,
     devices,
@@ -58,6 +59,7 @@ _TABLES = (
     sandbox,
     life,
     callers,
+    checkpoints,
     claims,
     delegation,
     devices,

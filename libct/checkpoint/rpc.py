@@ -12,7 +12,7 @@ import fcntl
 import posix
 import select
 
-from ..errors import Error, Unsupported
+from ..errors import Error, Unsupported, printable
 from ..loading.paths import environment, own_environment
 from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments
@@ -176,7 +176,8 @@ class Criu:
 
     def _failed(self, kind: str, answer: Mapping[str, Any]) -> CriuFailed:
         code = answer.get("cr_errno", 0)
-        reason = answer.get("cr_errmsg") or (posix.strerror(code) if code else "")
+        # Its message is the first error of the log, which is shown anyway.
+        reason = posix.strerror(code) if code else printable(answer.get("cr_errmsg", "").strip())
         what = f"CRIU failed at {kind}" + (f": {reason}" if reason else "")
         return CriuFailed(what, code, self._words())
 

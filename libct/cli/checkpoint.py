@@ -62,14 +62,14 @@ def checkpoint(arguments: Arguments) -> int:
 def restore(arguments: Arguments) -> int:
     from ..life.restoring import restore as restore_container
     from .create import load_bundle
-    from .launch import check_streams, connect, write_pid_file
+    from .launch import check_terminal, connect, write_pid_file
 
     (container_id,) = arguments.operands
     check_id(container_id)
     if arguments.console_socket and not arguments.detach:
         raise Error("cannot use console socket if libct will not detach or allocate tty")
     config, process = load_bundle(arguments, container_id)
-    check_streams(arguments, process, detach=arguments.detach)
+    check_terminal(arguments, process, detach=arguments.detach)
     if process.terminal and not arguments.detach:
         text = "a restore with a terminal needs --detach and --console-socket"
         raise ConfigError([Finding("process.terminal", text)])

@@ -49,7 +49,9 @@ def cgroup_manager_name(arguments: Arguments) -> str:
     return "systemd" if arguments.systemd_cgroup else name
 
 
-def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Process]:
+def load_bundle(
+    arguments: Arguments, container_id: str, *, no_new_keyring: bool = False
+) -> tuple[Config, Process]:
     """The configuration and the first process of the bundle, as the options want them."""
     warnings: list[Finding] = []
     config, process = from_bundle(
@@ -57,7 +59,7 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
         container_id,
         **cgroup_manager(arguments),
         no_pivot=arguments.no_pivot,
-        no_new_keyring=arguments.no_new_keyring,
+        no_new_keyring=no_new_keyring,
         rootless_cgroups={"true": True, "false": False, "auto": None}[arguments.rootless],
         warnings=warnings,
     )
@@ -73,7 +75,7 @@ def load_bundle(arguments: Arguments, container_id: str) -> tuple[Config, Proces
 
 def _create(arguments: Arguments, *, detach: bool, hold: bool, learn: str = "") -> int:
     (container_id,) = arguments.operands
-    config, process = load_bundle(arguments, container_id)
+    config, process = load_bundle(arguments, container_id, no_new_keyring=arguments.no_new_keyring)
     check_streams(arguments, process, detach=detach, sockets=handed_sockets())
     learning = _learning(learn, config, process)
     notifications = _notifications(arguments, container_id)

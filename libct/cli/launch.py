@@ -26,16 +26,20 @@ def check_streams(
 
     sockets: how many of a service manager's are passed on before those of --preserve-fds.
     """
-    socket_given = bool(arguments.console_socket)
-    if detach and process.terminal and not socket_given:
-        raise Error("cannot allocate tty if libct will detach without setting console socket")
-    if socket_given and not (detach and process.terminal):
-        raise Error("cannot use console socket if libct will not detach or allocate tty")
+    check_terminal(arguments, process, detach=detach)
     process.extra_files = list(range(3, 3 + sockets + arguments.preserve_fds))
     if sockets:
         # The first process of a pid namespace, as runc takes every container's to be.
         process.own_env += [f"LISTEN_FDS={sockets}", "LISTEN_PID=1"]
         process.env += process.own_env
+
+
+def check_terminal(arguments: Arguments, process: Process, *, detach: bool) -> None:
+    socket_given = bool(arguments.console_socket)
+    if detach and process.terminal and not socket_given:
+        raise Error("cannot allocate tty if libct will detach without setting console socket")
+    if socket_given and not (detach and process.terminal):
+        raise Error("cannot use console socket if libct will not detach or allocate tty")
 
 
 def handed_sockets() -> int:

@@ -19,7 +19,8 @@ import libct
 from libct.config import Mount
 from libct.config.mount_flags import MS_BIND, MS_REC
 
-from ..commands import CHECKOUT
+from ..bundles import make_bundle
+from ..commands import CHECKOUT, libct as command_line
 from ..containers import PATH, make_config, running, state_directory
 from ..support import requires, unique
 
@@ -245,6 +246,23 @@ def test_a_restore(criu: StandIn, images: Path) -> None:
         assert process.wait(10).signal == signal.SIGKILL
         assert made.status() == "stopped"
     assert "criu-root" not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_the_commands(criu: StandIn, images: Path, tmp_path: Path) -> None:
+    criu.does(scripts=["post-restore", "post-dump"], kills=True)
+    bundle = make_bundle(tmp_path, args=["sleep", "60"])
+    name, file = unique(), tmp_path / "pid"
+    command = ["restore", "--image-path", str(images), "-b", str(bundle), "--pid-file", str(file)]
+    command_line(*command, "-d", name, check=True)
+    state = json.loads(command_line("state", name, check=True).stdout)
+    assert (state["status"], state["pid"]) == ("running", int(file.read_text()))
+    again = tmp_path / "again"
+    command_line("checkpoint", "--image-path", again, "--work-path", tmp_path, name, check=True)
+    assert (again / "descriptors.json").exists()
+    assert command_line("state", name).returncode == 1
+    done = command_line(*command, "--console-socket", "/x", name)
+    assert "cannot use console socket" in done.stderr
+    nothing_is_left()
 
 
 def nothing_is_left() -> None:

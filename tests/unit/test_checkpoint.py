@@ -58,6 +58,8 @@ def test_what_is_not_known_is_left_out() -> None:
     [
         *("08", "0880", "80808080808080808080", "12ff", "1205aabb", "0d010203", "09010203"),
         *("0b", "0c", "0a0108", "1008"),
+        # Of fields that are not known: too short; and a number that is too long.
+        *("a20605aa", "b506010203", "a10601020304050607", "a006" + "80" * 10 + "01"),
     ],
 )
 def test_what_is_malformed_is_refused(data: str) -> None:
