@@ -72,6 +72,13 @@ _CHANGES = [
         (_CONTAINER + "limits_that_cannot_be_kept_are_taken_back",),
     ),
     Mutant(
+        "limits are checked before they are set",
+        "life/container.py",
+        "        check_limits(config.cgroups.resources)\n",
+        "",
+        (_CONTAINER + "limits_are_checked_before_they_are_set",),
+    ),
+    Mutant(
         "to freeze is done once",
         "life/container.py",
         '                freezer="",\n',
