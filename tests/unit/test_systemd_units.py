@@ -14,6 +14,7 @@ from libct.cgroups.systemd.facts import Systemd
 from libct.cgroups.systemd.manager import SystemdManager
 from libct.cgroups.systemd.properties import (
     NO_LIMIT,
+    _quota,
     bitmask,
     device_properties,
     for_files,
@@ -21,6 +22,7 @@ from libct.cgroups.systemd.properties import (
     limit_properties,
     unit_properties,
 )
+from libct.cgroups.systemd.update import in_order
 from libct.cgroups.systemd.variant import parse, property_of
 from libct.config import Cgroup, Config, Namespace, Resources
 from libct.config.cgroup import ThrottleDevice, WeightDevice
@@ -550,6 +552,23 @@ def test_the_oom_policy_of_a_scope_is_its_oom_group(
     assert isinstance(made, SystemdManager)
     told = {name: value for name, _, value in made.properties}
     assert told.get("OOMPolicy") == policy
+
+
+def test_properties_are_told_by_name_and_a_list_is_emptied_first() -> None:
+    list_ = ("DeviceAllow", "a(ss)", (("/dev/null", "rwm"),))
+    told = [
+        ("TasksMax", "t", 5),
+        *(("DeviceAllow", "a(ss)", ()), ("DevicePolicy", "s", "strict"), list_),
+        *_quota(5000, 50000, 252)[::-1],
+    ]
+    assert in_order(told) == [
+        ("CPUQuotaPerSecUSec", "t", 100000),
+        ("CPUQuotaPeriodUSec", "t", 50000),
+        ("DeviceAllow", "a(ss)", ()),
+        list_,
+        ("DevicePolicy", "s", "strict"),
+        ("TasksMax", "t", 5),
+    ]
 
 
 def test_annotated_properties_hold() -> None:
