@@ -162,6 +162,13 @@ _SETTINGS = [
         (_VALIDATE + "rules_of_control_groups",),
     ),
     Mutant(
+        "v1 has no limit of swap below that of memory",
+        "cgroups/limits/v1.py",
+        "    elif 0 < both < memory:\n",
+        "    elif False:\n",
+        (_LIMITS + "v1_has_no_limit_of_swap_below_that_of_memory",),
+    ),
+    Mutant(
         "unified takes no order of the core",
         "config/unified.py",
         '    if controller == "cgroup" and name not in _CORE:\n',

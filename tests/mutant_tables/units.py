@@ -175,6 +175,13 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "a weight of unified is one before systemd is told",
+        "cgroups/systemd/properties.py",
+        "    if not least <= weight <= most:\n",
+        "    if False:\n",
+        (_UNITS + "unified_text_that_is_no_value_is_a_problem",),
+    ),
+    Mutant(
         "annotated properties hold",
         "cgroups/systemd/manager.py",
         "        properties[:] = [one for one in properties if one[0] != found[0]]\n",

@@ -285,6 +285,8 @@ def _unified(file: str, text: str, systemd: int) -> list[Property]:
     text = text.strip()
     if file in _LIMITS:
         name, least = _LIMITS[file]
+        if file == "cpu.weight":
+            _weight(text, _WEIGHT)
         return [(name, "t", _limit(text))] if systemd >= least else []
     read = _TEXTS.get(file)
     return read(text, systemd) if read is not None else []
@@ -298,6 +300,14 @@ def _limit(text: str) -> int:
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"not a number, nor max: {text!r}")
     return min(int(number) << units.get(unit, 0), NO_LIMIT)
+
+
+def _weight(text: str, known: tuple[int, int, int]) -> int:
+    least, _, most = known
+    weight = _limit(text)
+    if not least <= weight <= most:
+        raise ValueError(f"not from {least} to {most}: {text!r}")
+    return weight
 
 
 def _cpu_max(text: str, systemd: int) -> list[Property]:
@@ -320,7 +330,9 @@ def _cpuset_text(name: str) -> Callable[[str, int], list[Property]]:
     return read
 
 
-def _weights(weight_of: Callable[[int], int]) -> Callable[[str, int], list[Property]]:
+def _weights(
+    weight_of: Callable[[int], int], known: tuple[int, int, int]
+) -> Callable[[str, int], list[Property]]:
     """Lines "100", "default 100", "8:0 100"."""
 
     def read(text: str, systemd: int) -> list[Property]:
@@ -331,7 +343,7 @@ def _weights(weight_of: Callable[[int], int]) -> Callable[[str, int], list[Prope
             if number == "default":  # as for all devices, which is to be without one
                 emptied = True
                 continue
-            weight = weight_of(_limit(number))
+            weight = weight_of(_weight(number, known))
             if device in ("", "default"):
                 found = [("IOWeight", "t", weight)]
             else:
@@ -372,7 +384,7 @@ _TEXTS: dict[str, Callable[[str, int], list[Property]]] = {
     "cpu.idle": _cpu_idle,
     "cpuset.cpus": _cpuset_text("AllowedCPUs"),
     "cpuset.mems": _cpuset_text("AllowedMemoryNodes"),
-    "io.weight": _weights(int),
-    "io.bfq.weight": _weights(io_weight),
+    "io.weight": _weights(int, _WEIGHT),
+    "io.bfq.weight": _weights(io_weight, _BFQ),
     "io.max": _io_max,
 }
