@@ -182,6 +182,13 @@ MUTANTS = [
         (_UNITS + "unified_text_that_is_no_value_is_a_problem",),
     ),
     Mutant(
+        "of a group of CPUs the first are used",
+        "config/number_lists.py",
+        "            first, count = counts\n",
+        "            pass\n",
+        (_UNITS + "a_list_of_numbers_is_a_bitmask",),
+    ),
+    Mutant(
         "annotated properties hold",
         "cgroups/systemd/manager.py",
         "        properties[:] = [one for one in properties if one[0] != found[0]]\n",

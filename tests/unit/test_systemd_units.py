@@ -259,6 +259,10 @@ def test_what_an_older_systemd_does_not_know_is_left_out(
         ("memory.low", "4k", [("MemoryLow", "t", 4096)]),
         ("memory.high", "max", [("MemoryHigh", "t", NO_LIMIT)]),
         ("memory.max", "1M\n", [("MemoryMax", "t", 1 << 20)]),
+        ("memory.max", "1T", [("MemoryMax", "t", 1 << 40)]),
+        ("memory.max", "2p", [("MemoryMax", "t", 2 << 50)]),
+        ("memory.max", "1E", [("MemoryMax", "t", 1 << 60)]),
+        ("memory.max", "99E", [("MemoryMax", "t", NO_LIMIT)]),
         ("memory.swap.max", "0", [("MemorySwapMax", "t", 0)]),
         ("memory.zswap.max", "5", [("MemoryZSwapMax", "t", 5)]),
         ("pids.max", "10", [("TasksMax", "t", 10)]),
@@ -387,6 +391,12 @@ def test_a_list_of_numbers_is_a_bitmask() -> None:
     assert bitmask("0") == b"\x01"
     assert bitmask("7,8") == b"\x80\x01"
     assert bitmask("16") == b"\0\0\x01"
+    assert bitmask("0-10:2/4") == bitmask("0,1,4,5,8,9")
+    assert bitmask("1-4:1/2,7") == bitmask("1,3,7")
+    assert bitmask("1,,2 ") == b"\x06"
+    for text in ("0-3:2", "0-3:0/2", "0-3:3/2", "0-3:a/2", "0-3:2/4/5", "a:1/2"):
+        with pytest.raises(ValueError, match=r"not groups|not a list"):
+            bitmask(text)
 
 
 # --- devices ---

@@ -4,15 +4,13 @@ What systemd knows of a limit it keeps, also when it makes the groups anew (daem
 So it is told of every limit that it has a property for, block I/O included; the files are
 written as well, for what it has none for.
 
-properties_of() is the table.  Version: of systemd, whose older ones lack some.
-
 Sources: systemd.resource-control(5); org.freedesktop.systemd1(5); REFERENCE.md, 3.5.
 """
 
 from __future__ import annotations
 
 from ...config import conversions as convert
-from ...config.number_lists import parse_numbers
+from ...config.number_lists import parse_grouped
 from ..resources import place
 
 TYPE_CHECKING = False
@@ -228,7 +226,7 @@ def _cpuset(resources: Resources, systemd: int) -> list[Property]:
 def bitmask(text: str) -> bytes:
     """A list of numbers as bits, the first byte for 0 to 7: "0-3,8" is 0f 01."""
     mask = 0
-    for number in parse_numbers(text, _HIGHEST_NUMBER):
+    for number in parse_grouped(text, _HIGHEST_NUMBER):
         mask |= 1 << number
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
 
@@ -295,7 +293,8 @@ def _unified(file: str, text: str, systemd: int) -> list[Property]:
 def _limit(text: str) -> int:
     if text == "max":
         return NO_LIMIT
-    units = {"K": 10, "M": 20, "G": 30}  # the kernel reads these, too (memparse)
+    # The kernel reads these, too (memparse).
+    units = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in units else (text, "")
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"not a number, nor max: {text!r}")
