@@ -183,6 +183,8 @@ _TAKES = {
         ("io.bfq.weight", "blkio.bfq.weight", "blkio.bfq.weight_device"), "from 1 to 1000"
     ),
     "memory.swappiness": "from 0 to 200",
+    "memory.limit_in_bytes": "not more than memory.memsw.limit_in_bytes, of memory and swap",
+    "memory.memsw.limit_in_bytes": "not less than memory.limit_in_bytes",
     "pids.max": "from 0 to 4194304",
     "rdma.max": "hca_handle and hca_object from 0 to 2147483647",
 }

@@ -9,6 +9,7 @@ import errno
 import posix
 import time
 
+from ..config.unified import CONTROLLERS
 from ..errors import CgroupError
 from ..loading.paths import split
 from ..plan import cgroups as steps
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .layout import Hierarchy, Layout
     from .resources import DeviceAccess, Problem
 
+_UNKNOWN = "cgroup v2 has no {} controller here, and libct knows none of this name"
 _NOT_AVAILABLE = (
     "the {} controller is not available to cgroup v2: the kernel must have it, and no hierarchy"
     " of v1; groups above must distribute it (systemd: Delegate=yes)"
@@ -58,7 +60,7 @@ def _beside_us(unified: Hierarchy, path: str, aside: bool) -> str:
 
 def _limit_problems(resources: Resources, layout: Layout) -> list[Problem]:
     return [
-        (where, _NOT_AVAILABLE.format(controller))
+        (where, (_NOT_AVAILABLE if controller in CONTROLLERS else _UNKNOWN).format(controller))
         for controller, where in asked(limits.settings(resources)).items()
         if controller not in layout.v2_controllers
     ] + limits.problems(resources)

@@ -33,6 +33,24 @@ def parse_numbers(text: str, limit: int = 1024) -> list[int]:
     return sorted(found)
 
 
+def parse_grouped(text: str, limit: int) -> list[int]:
+    """The same, and ranges in groups: of "0-10:2/4" the first two of each four (cpuset(7))."""
+    found: set[int] = set()
+    for part in text.split(","):
+        numbers, _, groups = part.partition(":")
+        if not numbers.strip():
+            continue
+        first = count = 1
+        if groups:
+            counts = [int(one) for one in groups.split("/") if one.isascii() and one.isdigit()]
+            if len(counts) != 2 or groups.count("/") != 1 or not 0 < counts[0] <= counts[1]:
+                raise ValueError(f"not groups like 0-10:2/4: {part!r}")
+            first, count = counts
+        ranged = parse_numbers(numbers, limit)
+        found.update(number for number in ranged if (number - ranged[0]) % count < first)
+    return sorted(found)
+
+
 def format_numbers(numbers: Iterable[int]) -> str:
     """The list of the numbers, with ranges."""
     ranges: list[list[int]] = []

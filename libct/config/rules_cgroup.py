@@ -50,6 +50,9 @@ def cgroup_rules(cgroup: Cgroup, facts: Facts, findings: Findings) -> None:
         if not _is_page_size(limit.page_size):
             message = f"not a size like 2MB: {limit.page_size!r}"
             findings.append(Finding(f"{_PLACE}.hugepageLimits[{index}].pageSize", message))
+        if limit.limit < 0:
+            message = f"negative: {limit.limit}"
+            findings.append(Finding(f"{_PLACE}.hugepageLimits[{index}].limit", message))
     for name in resources.rdma:
         if not name or any(at.isspace() or at == "\0" for at in name):
             message = f"not a name of a device: {name!r}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 # Files of the core, which have no controller.
 _CORE = ("cgroup.max.depth", "cgroup.max.descendants")
+# Those that Linux has.  A newer one is known by the host's files.
+CONTROLLERS = ("cpu", "cpuset", "dmem", "hugetlb", "io", "memory", "misc", "pids", "rdma")
 _ORDERS = ("memory.reclaim", "memory.peak", "memory.swap.peak")
 _DOTS = {".", ".."}
 _INSTEAD = {"cgroup.freeze": "pause and resume do that", "cgroup.kill": "kill does that"}

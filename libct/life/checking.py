@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..config import Config
+    from ..config.cgroup import Resources
     from .host import Host
     from .process import Process
 
@@ -53,6 +54,20 @@ def check_process(config: Config, process: Process) -> list[str]:
 def waits_for(hooks: Collection[str]) -> bool:
     """Whether there are hooks between the start of the first process and its command, or after."""
     return not {"start_container", "poststart"}.isdisjoint(hooks)
+
+
+def check_limits(resources: Resources) -> None:
+    """Raise ConfigError with every finding about limits for a container that is there."""
+    from ..config.cgroup import Cgroup
+    from ..config.facts import facts_of_host
+    from ..config.field_types import wrong_types
+    from ..config.rules_cgroup import cgroup_rules
+
+    cgroup = Cgroup(resources=resources)
+    findings = wrong_types(cgroup, "cgroups")
+    if not findings:
+        cgroup_rules(cgroup, facts_of_host(), findings)
+    _raise_for(findings)
 
 
 def planned_manager(config: Config, container_id: str, facts: Host) -> Manager | None:

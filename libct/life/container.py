@@ -522,8 +522,12 @@ class Container:
 
         Where one is refused, what was written is written back.
         """
-        if config.cgroups is None:
+        if getattr(config, "cgroups", None) is None:
             raise Error("the configuration has no cgroups to set")
+        assert config.cgroups is not None
+        from .checking import check_limits
+
+        check_limits(config.cgroups.resources)
         with deferred(), self._locked("set") as held:
             record = self._has.record
             manager = self._has.needed_manager("update", _no_group(config.cgroups.resources))

@@ -21,6 +21,7 @@ from libct.bootstrap import client, servers
 from libct.bootstrap.answer import EXECUTES, failed
 from libct.bootstrap.failure import Failure
 from libct.config import NEWNS, NEWPID, Cgroup, Mount, Resources
+from libct.config.cgroup import HugepageLimit
 from libct.life import holdings as holdings_module, killing, releasing
 from libct.life.container import list_containers
 from libct.life.directory import Held, default_root
@@ -676,6 +677,30 @@ def test_limits_that_cannot_all_be_set_stay_as_they_were() -> None:
         for seen in (container, another(container)):
             assert seen.config.cgroups is not None
             assert seen.config.cgroups.resources.memory == 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"freezer": "bogus"}, "freezer: not FROZEN or THAWED: 'bogus'"),
+        ({"pids_limit": "5"}, "cgroups.resources.pids_limit: not int | None: '5'"),
+        (
+            {"hugetlb_limit": [HugepageLimit("2MB", -1)]},
+            "linux.resources.hugepageLimits[0].limit: negative: -1",
+        ),
+        ({"unified": {"cgroup.freeze": "1"}}, "not a limit"),
+    ],
+)
+def test_limits_are_checked_before_they_are_set(fields: dict[str, Any], message: str) -> None:
+    with create(cgroups=Cgroup(resources=Resources(pids_limit=20))) as container:
+        container.run(first())
+        wanted = make_config(cgroups=Cgroup(resources=Resources(pids_limit=30).copy(**fields)))
+        with pytest.raises(libct.ConfigError) as caught:
+            container.set(wanted)
+        assert message in str(caught.value)
+        with pytest.raises(libct.Error, match="no cgroups to set"):
+            container.set(None)  # type: ignore[arg-type]
+        assert container.config.cgroups == Cgroup(resources=Resources(pids_limit=20))
 
 
 def test_limits_that_cannot_be_kept_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,13 @@ _CHANGES = [
         (_CONTAINER + "limits_that_cannot_be_kept_are_taken_back",),
     ),
     Mutant(
+        "limits are checked before they are set",
+        "life/container.py",
+        "        check_limits(config.cgroups.resources)\n",
+        "",
+        (_CONTAINER + "limits_are_checked_before_they_are_set",),
+    ),
+    Mutant(
         "to freeze is done once",
         "life/container.py",
         '                freezer="",\n',
@@ -153,6 +160,13 @@ _SETTINGS = [
         'if not name or "/" in name or name in _DOTS:',
         "if not name:",
         (_VALIDATE + "rules_of_control_groups",),
+    ),
+    Mutant(
+        "v1 has no limit of swap below that of memory",
+        "cgroups/limits/v1.py",
+        "    elif 0 < both < memory:\n",
+        "    elif False:\n",
+        (_LIMITS + "v1_has_no_limit_of_swap_below_that_of_memory",),
     ),
     Mutant(
         "unified takes no order of the core",

@@ -165,6 +165,30 @@ MUTANTS = [
         ("tests/unit/test_cli_update.py::test_what_systemd_sets_anew_is_warned_of",),
     ),
     Mutant(
+        "properties are told by name",
+        "cgroups/systemd/update.py",
+        "sorted(properties, key=lambda one: one[0])",
+        "properties",
+        (
+            _UNITS + "properties_are_told_by_name_and_a_list_is_emptied_first",
+            _VM + "a_change_wants_no_reload",
+        ),
+    ),
+    Mutant(
+        "a weight of unified is one before systemd is told",
+        "cgroups/systemd/properties.py",
+        "    if not least <= weight <= most:\n",
+        "    if False:\n",
+        (_UNITS + "unified_text_that_is_no_value_is_a_problem",),
+    ),
+    Mutant(
+        "of a group of CPUs the first are used",
+        "config/number_lists.py",
+        "            first, count = counts\n",
+        "            pass\n",
+        (_UNITS + "a_list_of_numbers_is_a_bitmask",),
+    ),
+    Mutant(
         "annotated properties hold",
         "cgroups/systemd/manager.py",
         "        properties[:] = [one for one in properties if one[0] != found[0]]\n",

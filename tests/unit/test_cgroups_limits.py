@@ -58,7 +58,7 @@ memory memory.disableOOMKiller: memory.oom_control=1
 memory memory.swappiness: memory.swappiness=0
 cpu cpu.idle: cpu.idle=0
 cpu cpu.shares: cpu.shares=512
-cpu cpu.quota: cpu.cfs_period_us=50000, cpu.cfs_burst_us=1000, cpu.cfs_quota_us=20000
+cpu cpu: cpu.cfs_period_us=50000, cpu.cfs_burst_us=1000, cpu.cfs_quota_us=20000
 cpu cpu.realtimeRuntime: cpu.rt_period_us=500000, cpu.rt_runtime_us=1000
 pids pids.limit: pids.max=1
 blkio blockIO.weight: blkio.bfq.weight=500 or blkio.weight=500
@@ -92,7 +92,7 @@ io blockIO.throttleReadIOPSDevice[0]: io.max=8:0 riops=3000
 io blockIO.throttleWriteIOPSDevice[0]: io.max=8:0 wiops=4000
 cpu cpu.idle: cpu.idle=0
 cpu cpu.shares: cpu.weight=59
-cpu cpu.quota: cpu.max.burst=1000, cpu.max=20000 50000
+cpu cpu: cpu.max.burst=1000, cpu.max=20000 50000
 cpuset cpu.cpus: cpuset.cpus=0-1
 cpuset cpu.mems: cpuset.mems=0
 hugetlb hugepageLimits[0]: hugetlb.2MB.max=4096, hugetlb.2MB.rsvd.max=4096?
@@ -172,6 +172,24 @@ def test_special_values(resources: Resources, v1_line: str, v2_line: str) -> Non
     for version, line in ((v1, v1_line), (v2, v2_line)):
         text = shown(version.settings(resources)).strip()
         assert text.partition(": ")[2] == line
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (Resources(memory=10, memory_swap=9), "is less than the limit of memory, 10"),
+        (Resources(memory=-1, memory_swap=9), "memory has no limit, so it and swap have none"),
+        (Resources(memory=10, memory_swap=10), None),
+        (Resources(memory=10, memory_swap=-1), None),
+        (Resources(memory=10), None),
+        (Resources(memory_swap=9), None),  # of a change: memory is limited already
+    ],
+)
+def test_v1_has_no_limit_of_swap_below_that_of_memory(
+    resources: Resources, message: str | None
+) -> None:
+    expected = [("linux.resources.memory.swap", message)] if message else []
+    assert v1.problems(resources) == expected
 
 
 def test_which_controllers_are_needed_and_who_asks() -> None:

@@ -296,7 +296,7 @@ V1_LIMITS = [
             write_v1("cpu.idle", "cpu/cpu.idle", "0"),
             write_v1("cpu.shares", "cpu/cpu.shares", "512"),
             group_v1(
-                "cpu.quota",
+                "cpu",
                 "cpu",
                 ("cpu.cfs_period_us", "100000", 0),
                 ("cpu.cfs_burst_us", "1000", 0),
@@ -366,12 +366,12 @@ V2_LIMITS = [
     (Resources(cpu_quota=5000), [write_v2("cpu.quota", "cpu.max", "5000 100000")]),
     (
         Resources(cpu_quota=-1, cpu_period=50000),
-        [write_v2("cpu.quota", "cpu.max", "max 50000")],
+        [write_v2("cpu", "cpu.max", "max 50000")],
     ),
     (Resources(cpu_period=50000), [write_v2("cpu.period", "cpu.max", "max 50000")]),
     (
         Resources(cpu_quota=5000, cpu_burst=100),
-        [group_v2("cpu.quota", ("cpu.max.burst", "100", 0), ("cpu.max", "5000 100000", 0))],
+        [group_v2("cpu", ("cpu.max.burst", "100", 0), ("cpu.max", "5000 100000", 0))],
     ),
     (
         Resources(cpuset_cpus="0-1", cpuset_mems="0"),
@@ -429,6 +429,10 @@ def test_a_controller_that_v2_does_not_offer() -> None:
     assert where == "linux.resources.memory.limit"
     assert what.startswith("the memory controller is not available to cgroup v2: ")
     assert what.endswith("(systemd: Delegate=yes)")
+    unknown = Cgroup(resources=Resources(unified={"memori.max": "5"}, skip_devices=True))
+    ((where, what),) = cgroups.new(unknown, "c1", v2_layout()).problems()
+    assert where == "linux.resources.unified.memori.max"
+    assert what == "cgroup v2 has no memori controller here, and libct knows none of this name"
 
 
 def test_access_to_devices_must_be_limited() -> None:

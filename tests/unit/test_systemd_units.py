@@ -14,6 +14,7 @@ from libct.cgroups.systemd.facts import Systemd
 from libct.cgroups.systemd.manager import SystemdManager
 from libct.cgroups.systemd.properties import (
     NO_LIMIT,
+    _quota,
     bitmask,
     device_properties,
     for_files,
@@ -21,6 +22,7 @@ from libct.cgroups.systemd.properties import (
     limit_properties,
     unit_properties,
 )
+from libct.cgroups.systemd.update import in_order
 from libct.cgroups.systemd.variant import parse, property_of
 from libct.config import Cgroup, Config, Namespace, Resources
 from libct.config.cgroup import ThrottleDevice, WeightDevice
@@ -257,6 +259,10 @@ def test_what_an_older_systemd_does_not_know_is_left_out(
         ("memory.low", "4k", [("MemoryLow", "t", 4096)]),
         ("memory.high", "max", [("MemoryHigh", "t", NO_LIMIT)]),
         ("memory.max", "1M\n", [("MemoryMax", "t", 1 << 20)]),
+        ("memory.max", "1T", [("MemoryMax", "t", 1 << 40)]),
+        ("memory.max", "2p", [("MemoryMax", "t", 2 << 50)]),
+        ("memory.max", "1E", [("MemoryMax", "t", 1 << 60)]),
+        ("memory.max", "99E", [("MemoryMax", "t", NO_LIMIT)]),
         ("memory.swap.max", "0", [("MemorySwapMax", "t", 0)]),
         ("memory.zswap.max", "5", [("MemoryZSwapMax", "t", 5)]),
         ("pids.max", "10", [("TasksMax", "t", 10)]),
@@ -317,6 +323,10 @@ def test_unified_files_are_properties(file: str, text: str, properties: list[Any
         ("cpu.max", "a b"),
         ("cpu.idle", "2"),
         ("cpuset.cpus", "a"),
+        ("cpu.weight", "0"),
+        ("cpu.weight", "10001"),
+        ("io.weight", "8:0 0"),
+        ("io.bfq.weight", "1001"),
         ("io.weight", "x"),
         ("io.max", "8:0 rbps=x"),
         ("io.max", "8:0 bps=1"),
@@ -381,6 +391,12 @@ def test_a_list_of_numbers_is_a_bitmask() -> None:
     assert bitmask("0") == b"\x01"
     assert bitmask("7,8") == b"\x80\x01"
     assert bitmask("16") == b"\0\0\x01"
+    assert bitmask("0-10:2/4") == bitmask("0,1,4,5,8,9")
+    assert bitmask("1-4:1/2,7") == bitmask("1,3,7")
+    assert bitmask("1,,2 ") == b"\x06"
+    for text in ("0-3:2", "0-3:0/2", "0-3:3/2", "0-3:a/2", "0-3:2/4/5", "a:1/2"):
+        with pytest.raises(ValueError, match=r"not groups|not a list"):
+            bitmask(text)
 
 
 # --- devices ---
@@ -550,6 +566,23 @@ def test_the_oom_policy_of_a_scope_is_its_oom_group(
     assert isinstance(made, SystemdManager)
     told = {name: value for name, _, value in made.properties}
     assert told.get("OOMPolicy") == policy
+
+
+def test_properties_are_told_by_name_and_a_list_is_emptied_first() -> None:
+    list_ = ("DeviceAllow", "a(ss)", (("/dev/null", "rwm"),))
+    told = [
+        ("TasksMax", "t", 5),
+        *(("DeviceAllow", "a(ss)", ()), ("DevicePolicy", "s", "strict"), list_),
+        *_quota(5000, 50000, 252)[::-1],
+    ]
+    assert in_order(told) == [
+        ("CPUQuotaPerSecUSec", "t", 100000),
+        ("CPUQuotaPeriodUSec", "t", 50000),
+        ("DeviceAllow", "a(ss)", ()),
+        list_,
+        ("DevicePolicy", "s", "strict"),
+        ("TasksMax", "t", 5),
+    ]
 
 
 def test_annotated_properties_hold() -> None:

@@ -345,6 +345,7 @@ def test_a_limit_that_cannot_be_set_changes_nothing() -> None:
         assert show(name)["TasksMax"] == "10"
         assert text(name, "pids", "pids.max") == "10"
         assert show(name).get("AllowedCPUs", "") == ""
+        assert show(name)["NeedDaemonReload"] == "no"
         systemctl("daemon-reload")
         assert text(name, "pids", "pids.max") == "10"
 
@@ -368,6 +369,19 @@ def test_a_group_that_ends_as_a_whole_does_so_after_a_change() -> None:
         if units.manager_version(user=False) >= 253:
             systemctl("daemon-reload")
             assert text(name, "", "memory.oom.group") == "1"
+
+
+def test_a_change_wants_no_reload() -> None:
+    name = unique()
+    with running(name, pids_limit=10) as container:
+        config = container.config.copy()
+        assert config.cgroups is not None
+        config.cgroups.resources = Resources(
+            pids_limit=11, memory=64 * MiB, cpu_quota=20000, cpu_shares=2048, cpuset_cpus="0"
+        )
+        container.set(config)
+        told = show(name)
+        assert (told["TasksMax"], told["NeedDaemonReload"]) == ("11", "no")
 
 
 @requires("cgroup2")

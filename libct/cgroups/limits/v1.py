@@ -54,10 +54,17 @@ def settings(resources: Resources) -> list[Setting]:
 def problems(resources: Resources) -> list[Problem]:
     """What is wrong with the limits themselves, whatever the host has."""
     low, high = _SHARES
+    found = []
     if resources.cpu_shares and not low <= resources.cpu_shares <= high:
         what = f"must be from {low} to {high}, is {resources.cpu_shares}"
-        return [(place("cpu.shares"), what)]
-    return []
+        found.append((place("cpu.shares"), what))
+    memory, both = resources.memory, resources.memory_swap
+    if memory == -1 and both > 0:
+        found.append((place("memory.swap"), "memory has no limit, so it and swap have none"))
+    elif 0 < both < memory:
+        what = f"is less than the limit of memory, {memory}"
+        found.append((place("memory.swap"), what))
+    return found
 
 
 def _cpuset(resources: Resources) -> list[Setting]:
@@ -112,7 +119,7 @@ def _cpu(resources: Resources) -> list[Setting]:
         if limit is not None
     ]
     if limits:
-        where = limits[-1][2]
+        where = limits[-1][2] if len(limits) == 1 else "cpu"
         found.append(Setting("cpu", where, *((file, value) for file, value, _ in limits)))
     return found
 

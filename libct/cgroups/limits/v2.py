@@ -131,16 +131,17 @@ def _cpu(resources: Resources) -> list[Setting]:
     weight = resources.cpu_weight or convert.weight_of_shares(resources.cpu_shares)
     if weight and idle != 1:  # an idle group takes no weight
         found.append(Setting("cpu", "cpu.shares", ("cpu.weight", str(weight))))
-    limits, where = [], ""
+    limits, places = [], []
     if resources.cpu_burst is not None:
         limits.append(("cpu.max.burst", str(resources.cpu_burst)))
-        where = "cpu.burst"
+        places.append("cpu.burst")
     if resources.cpu_quota or resources.cpu_period:
         quota = str(resources.cpu_quota) if resources.cpu_quota > 0 else "max"
         limits.append(("cpu.max", f"{quota} {resources.cpu_period or _DEFAULT_PERIOD}"))
-        where = "cpu.quota" if resources.cpu_quota else "cpu.period"
+        places += ["cpu.quota"] if resources.cpu_quota else []
+        places += ["cpu.period"] if resources.cpu_period else []
     if limits:
-        found.append(Setting("cpu", where, *limits))
+        found.append(Setting("cpu", places[0] if len(places) == 1 else "cpu", *limits))
     return found
 
 

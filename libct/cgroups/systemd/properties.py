@@ -4,15 +4,13 @@ What systemd knows of a limit it keeps, also when it makes the groups anew (daem
 So it is told of every limit that it has a property for, block I/O included; the files are
 written as well, for what it has none for.
 
-properties_of() is the table.  Version: of systemd, whose older ones lack some.
-
 Sources: systemd.resource-control(5); org.freedesktop.systemd1(5); REFERENCE.md, 3.5.
 """
 
 from __future__ import annotations
 
 from ...config import conversions as convert
-from ...config.number_lists import parse_numbers
+from ...config.number_lists import parse_grouped
 from ..resources import place
 
 TYPE_CHECKING = False
@@ -228,7 +226,7 @@ def _cpuset(resources: Resources, systemd: int) -> list[Property]:
 def bitmask(text: str) -> bytes:
     """A list of numbers as bits, the first byte for 0 to 7: "0-3,8" is 0f 01."""
     mask = 0
-    for number in parse_numbers(text, _HIGHEST_NUMBER):
+    for number in parse_grouped(text, _HIGHEST_NUMBER):
         mask |= 1 << number
     return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
 
@@ -285,6 +283,8 @@ def _unified(file: str, text: str, systemd: int) -> list[Property]:
     text = text.strip()
     if file in _LIMITS:
         name, least = _LIMITS[file]
+        if file == "cpu.weight":
+            _weight(text, _WEIGHT)
         return [(name, "t", _limit(text))] if systemd >= least else []
     read = _TEXTS.get(file)
     return read(text, systemd) if read is not None else []
@@ -293,11 +293,20 @@ def _unified(file: str, text: str, systemd: int) -> list[Property]:
 def _limit(text: str) -> int:
     if text == "max":
         return NO_LIMIT
-    units = {"K": 10, "M": 20, "G": 30}  # the kernel reads these, too (memparse)
+    # The kernel reads these, too (memparse).
+    units = {"K": 10, "M": 20, "G": 30, "T": 40, "P": 50, "E": 60}
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in units else (text, "")
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"not a number, nor max: {text!r}")
     return min(int(number) << units.get(unit, 0), NO_LIMIT)
+
+
+def _weight(text: str, known: tuple[int, int, int]) -> int:
+    least, _, most = known
+    weight = _limit(text)
+    if not least <= weight <= most:
+        raise ValueError(f"not from {least} to {most}: {text!r}")
+    return weight
 
 
 def _cpu_max(text: str, systemd: int) -> list[Property]:
@@ -320,7 +329,9 @@ def _cpuset_text(name: str) -> Callable[[str, int], list[Property]]:
     return read
 
 
-def _weights(weight_of: Callable[[int], int]) -> Callable[[str, int], list[Property]]:
+def _weights(
+    weight_of: Callable[[int], int], known: tuple[int, int, int]
+) -> Callable[[str, int], list[Property]]:
     """Lines "100", "default 100", "8:0 100"."""
 
     def read(text: str, systemd: int) -> list[Property]:
@@ -331,7 +342,7 @@ def _weights(weight_of: Callable[[int], int]) -> Callable[[str, int], list[Prope
             if number == "default":  # as for all devices, which is to be without one
                 emptied = True
                 continue
-            weight = weight_of(_limit(number))
+            weight = weight_of(_weight(number, known))
             if device in ("", "default"):
                 found = [("IOWeight", "t", weight)]
             else:
@@ -372,7 +383,7 @@ _TEXTS: dict[str, Callable[[str, int], list[Property]]] = {
     "cpu.idle": _cpu_idle,
     "cpuset.cpus": _cpuset_text("AllowedCPUs"),
     "cpuset.mems": _cpuset_text("AllowedMemoryNodes"),
-    "io.weight": _weights(int),
-    "io.bfq.weight": _weights(io_weight),
+    "io.weight": _weights(int, _WEIGHT),
+    "io.bfq.weight": _weights(io_weight, _BFQ),
     "io.max": _io_max,
 }

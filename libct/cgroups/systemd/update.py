@@ -99,4 +99,14 @@ def _set(manager: SystemdManager, properties: list[Property], resources: Resourc
 
 
 def set_step(manager: SystemdManager, properties: list[Property]) -> Step:
-    return steps.systemd_set_properties(manager.unit, int(manager.user), tuple(properties))
+    told = tuple(in_order(properties))
+    return steps.systemd_set_properties(manager.unit, int(manager.user), told)
+
+
+def in_order(properties: list[Property]) -> list[Property]:
+    """By name, and so that a list is emptied before it is told.
+
+    systemd makes a file of each, and holds the list of them, in the order in which it was
+    told, against the sorted one: where they differ the unit wants a daemon-reload.
+    """
+    return sorted(properties, key=lambda one: one[0])
