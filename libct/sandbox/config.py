@@ -27,7 +27,7 @@ from ..config import (
 )
 from ..errors import ConfigError, Finding
 from ..life.process import Process
-from ..syscalls.constants import RLIMITS
+from ..syscalls.constants import CAPABILITIES as ALL_CAPABILITIES, RLIMITS
 from .failures import Explaining
 from .options import command, read
 from .seen import Seen, elsewhere, hidden_paths, own_maps
@@ -142,7 +142,7 @@ def _prepared(
         config.networks = [Network(type="loopback")]
     elif options.net != "host":
         config.namespaces.append(Namespace(NEWNET, options.net))
-    if ordinary or options.userns or options.subids:
+    if ordinary or options.userns or options.subids or _lacks_rights():
         config.namespaces.append(Namespace(NEWUSER))
         config.uid_mappings, config.gid_mappings = _maps(options, (uid, euid), (gid, egid))
         config.rootless_euid = config.rootless_cgroups = ordinary
@@ -171,6 +171,15 @@ def _prepared(
         init=True,
     )
     return config, process
+
+
+def _lacks_rights() -> bool:
+    """Whether root needs a user namespace to have them: in a container of Docker's, for example."""
+    from ..syscalls.credentials import capget
+
+    wanted = [ALL_CAPABILITIES[name] for name in ("CAP_SYS_ADMIN", "CAP_NET_ADMIN")]
+    effective, _, _ = capget()
+    return any(not effective >> number & 1 for number in wanted)
 
 
 def _user(options: Options) -> str:
@@ -255,9 +264,7 @@ def _rlimits(options: Options) -> list[Rlimit]:
 
 def _capabilities(*, keep: bool) -> Capabilities:
     if keep:
-        from ..syscalls.constants import CAPABILITIES as ALL
-
-        names = list(ALL)
+        names = list(ALL_CAPABILITIES)
         return Capabilities(bounding=names, effective=names, permitted=names)
     names = list(CAPABILITIES)
     return Capabilities(bounding=names, effective=names, permitted=names)
