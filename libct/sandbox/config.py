@@ -26,7 +26,7 @@ from ..config import (
 )
 from ..errors import ConfigError, Finding
 from ..life.process import Process
-from ..syscalls.constants import RLIMITS
+from ..syscalls.constants import CAPABILITIES as ALL_CAPABILITIES, RLIMITS
 from .failures import Explaining
 from .groups import groups
 from .options import command, read
@@ -142,7 +142,7 @@ def _prepared(
         config.networks = [Network(type="loopback")]
     elif options.net != "host":
         config.namespaces.append(Namespace(NEWNET, options.net))
-    if ordinary or options.userns or options.subids:
+    if ordinary or options.userns or options.subids or _lacks_rights():
         config.namespaces.append(Namespace(NEWUSER))
         config.uid_mappings, config.gid_mappings = _maps(options, (uid, euid), (gid, egid))
         config.rootless_euid = config.rootless_cgroups = ordinary
@@ -178,6 +178,15 @@ def _pids_limit(options: Options, *, ordinary: bool) -> int | None:
     if not options.pids:
         return None
     return options.pids + (ordinary and not options.as_pid_1)
+
+
+def _lacks_rights() -> bool:
+    """Whether root needs a user namespace to have them: in a container of Docker's, for example."""
+    from ..syscalls.credentials import capget
+
+    wanted = [ALL_CAPABILITIES[name] for name in ("CAP_SYS_ADMIN", "CAP_NET_ADMIN")]
+    effective, _, _ = capget()
+    return any(not effective >> number & 1 for number in wanted)
 
 
 def _user(options: Options) -> str:
@@ -263,9 +272,7 @@ def _rlimits(options: Options) -> list[Rlimit]:
 def _capabilities(*, keep: bool, trace: bool) -> Capabilities:
     """trace: CAP_SYS_PTRACE may be kept; over the host's reaper it must not (Process)."""
     if keep:
-        from ..syscalls.constants import CAPABILITIES as ALL
-
-        names = [name for name in ALL if trace or name != "CAP_SYS_PTRACE"]
+        names = [name for name in ALL_CAPABILITIES if trace or name != "CAP_SYS_PTRACE"]
         return Capabilities(bounding=names, effective=names, permitted=names)
     names = list(CAPABILITIES)
     return Capabilities(bounding=names, effective=names, permitted=names)

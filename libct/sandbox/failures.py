@@ -67,6 +67,9 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
     elif error.op == "find_command":
         denied = errno == EACCES or "permission denied" in error.strerror
         kind, errno = (CommandNotExecutable, EACCES) if denied else (CommandNotFound, ENOENT)
+    option, hint = _option(error.place, origins), error.hint
+    if option == "proc":
+        hint = f"{hint}; proc=none goes without" if hint else "proc=none goes without"
     found = kind(
         number=error.number,
         total=error.total,
@@ -78,8 +81,8 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         path=error.path,
         errno=errno,
         problem=error.strerror,
-        place=_option(error.place, origins),
-        hint=error.hint,
+        place=option,
+        hint=hint,
         opening=error.opening,
     )
     if isinstance(found, OSError):  # whose constructor has its own idea of these

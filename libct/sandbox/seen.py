@@ -70,6 +70,8 @@ class Seen:
         self.origins = {f"mounts[{first + at}]": name for at, (name, _) in enumerate(asked)}
         self.origins.update((f"entries[{at}]", name) for at, (name, _) in enumerate(made))
         self.origins["root.path"] = "rootfs"
+        if options.proc == "own":
+            self.origins["mounts[0]"] = "proc"
         if options.net not in ("none", "host"):
             self.origins["linux.namespaces"] = "net"
 

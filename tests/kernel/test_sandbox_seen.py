@@ -266,3 +266,28 @@ def test_in_a_chroot(place: Path, words: list[str]) -> None:
         assert Path("/proc/self/mountinfo").read_text() == before
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+def test_as_root_without_the_rights_of_root() -> None:
+    """As in a container of Docker's: in a user namespace, then."""
+    script = "id -u; touch ~/x; readlink /proc/self/ns/user"
+    line = ["setpriv", "--bounding-set", "-sys_admin,-net_admin"]
+    line += libct_command("sandbox", "--", "sh", "-c", script)
+    env = {**os.environ, **libct_environment()}
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "0"
+    assert done.stdout.split()[1] != os.readlink("/proc/self/ns/user")
+
+
+def test_where_proc_is_partly_covered_proc_none_is_advised() -> None:
+    def body() -> None:
+        mount("tmpfs", "/proc/scsi" if os.path.isdir("/proc/scsi") else "/proc/fs", "tmpfs")
+        line = libct_command("sandbox", "--userns", "--", "true")
+        env = {**os.environ, **libct_environment()}
+        done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+        assert done.stderr.rstrip().endswith("; proc=none goes without) [from --proc]")
+        line[line.index("--") : line.index("--")] = ["--proc", "none"]
+        subprocess.run(line, env=env, check=True)
+
+    in_namespaces(CLONE_NEWNS, body)

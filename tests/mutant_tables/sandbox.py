@@ -85,4 +85,11 @@ MUTANTS: list[Mutant] = [
         '            mount("", "/proc", "", 0, "") if False else None\n',
         (f"{_SEEN}in_a_chroot",),
     ),
+    Mutant(
+        "root without rights has a user namespace",
+        "sandbox/config.py",
+        " or _lacks_rights():",
+        ":",
+        (f"{_SEEN}as_root_without_the_rights_of_root",),
+    ),
 ]
