@@ -55,6 +55,9 @@ def _make(directory: Directory, record: Record) -> Holdings:
     directory.make()
     try:
         holdings = Holdings(directory, record)
+        hooks = record.config.hooks
+        if hooks is not None and hooks.has_functions():
+            holdings.hooks = hooks.copy()
         if manager is not None:
             holdings.planned = manager, facts.layout
         with directory.lock() as held:
