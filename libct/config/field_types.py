@@ -25,8 +25,11 @@ def wrong_types(record: Record, place: str = "") -> list[Finding]:
 
 
 def _check(value: Any, annotation: str, place: str, findings: list[Finding]) -> None:
-    wanted, _, none = annotation.partition(" | ")
-    if none and value is None:
+    if annotation.startswith("list[") and annotation.endswith("]"):
+        wanted, none = annotation, ""
+    else:
+        wanted, _, none = annotation.partition(" | ")
+    if (none == "None" and value is None) or (none == "Function" and callable(value)):
         return
     if wanted.startswith("list[") and isinstance(value, (list, tuple)):
         for index, item in enumerate(value):

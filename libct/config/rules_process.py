@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from .config import Config
     from .facts import Facts, Maps
-    from .hooks import Hook, Hooks
+    from .hooks import Function, Hook, Hooks
 
     Findings = list[Finding]
 
@@ -324,7 +324,12 @@ def hook_rules(hooks: Hooks, findings: Findings) -> None:
             _hook_rules(f"hooks.{name}[{index}]", hook, findings)
 
 
-def _hook_rules(place: str, hook: Hook, findings: Findings) -> None:
+def _hook_rules(place: str, hook: Hook | Function, findings: Findings) -> None:
+    if callable(hook):
+        if place.startswith(("hooks.createContainer", "hooks.startContainer")):
+            message = "a function cannot run in the container: only a program can"
+            findings.append(Finding(place, message))
+        return
     check_path(f"{place}.path", hook.path, findings)
     check_texts(f"{place}.args", hook.args, findings)
     check_env(f"{place}.env", hook.env or (), findings)

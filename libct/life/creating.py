@@ -64,6 +64,9 @@ def _make(directory: Directory, record: Record, *, mortal: bool = False) -> Hold
         directory.make()
     try:
         holdings = Holdings(directory, record)
+        hooks = record.config.hooks
+        if hooks is not None and hooks.has_functions():
+            holdings.hooks = hooks.copy()
         if manager is not None:
             holdings.planned = manager, facts.layout
         if mortal:

@@ -42,7 +42,7 @@ def destroy(holdings: Holdings, *, force: bool) -> None:
     except ContainerNotFound:
         if not force:
             raise
-    if record is not None and "poststop" in record.hooks:
+    if record is not None and "poststop" in holdings.hook_kinds():
         from .hooks import run_poststop
 
         run_poststop(holdings)

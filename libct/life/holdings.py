@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..cgroups.layout import Layout
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
+    from ..config import Config
+    from ..config.hooks import Hooks
     from ..plan.step import Plan
     from .directory import Directory, Held
     from .process import Child
@@ -34,11 +36,13 @@ class Holdings:
 
     planned: what create() has found out: the manager of the groups that are to be
         made, and the groups of the host.
+    hooks: those of the configuration, if there are functions among them, which no record keeps.
     keeps_status, trace, traces, plan, warnings: as of Container.
     """
 
     __slots__ = (
         "directory",
+        "hooks",
         "keeps_status",
         "plan",
         "planned",
@@ -51,6 +55,7 @@ class Holdings:
     def __init__(self, directory: Directory, record: Record) -> None:
         self.directory, self.record = directory, record
         self.planned: tuple[Manager | None, Layout | None] = (None, None)
+        self.hooks: Hooks | None = None
         self.keeps_status = True
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
@@ -70,6 +75,15 @@ class Holdings:
             raise self.directory.not_found()  # removed, and the id is another container's
         self.record = record
         return record
+
+    def hook_kinds(self) -> list[str]:
+        """The fields of Hooks that have any, functions or programs."""
+        return self.hooks.kinds() if self.hooks is not None else self.record.hooks
+
+    def config(self) -> Config:
+        """The record's, with the functions among its hooks."""
+        config = self.record.config
+        return config if self.hooks is None else config.copy(hooks=self.hooks)
 
     def status(self) -> str:
         record = self.refresh()

@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..config import Config
     from .holdings import Holdings
     from .record import Record
 
@@ -113,14 +114,15 @@ def open_output(record: Record) -> dict[str, int]:
     return found
 
 
-def rest_of_plan(record: Record) -> Plan:
+def rest_of_plan(record: Record, config: Config) -> Plan:
     """The plan of a start, as far as it is left when the container is created.
 
+    config: the record's, with functions among its hooks.
     What goes before is there by its number only.
     """
 
     def hooks(kind: str) -> list[Step]:
-        return hook_steps(kind, record.config, record.id, record.bundle)
+        return hook_steps(kind, config, record.id, record.bundle)
 
     plan = Plan()
     command = Step("execute", (("the command",), ()), "process.args")
@@ -141,7 +143,7 @@ def _planned(holdings: Holdings, process: str) -> tuple[Plan, list[Any]]:
     """The plan, and in the form that is performed the steps of a process of it."""
     plan = holdings.plan  # of the start, if that was made by this object and is its latest
     if plan is None or all(step.process != process for step in plan):
-        plan = rest_of_plan(holdings.record)
+        plan = rest_of_plan(holdings.record, holdings.config())
     steps = [
         (number, step.performer, step.args)
         for number, step in enumerate(plan, 1)
@@ -152,6 +154,7 @@ def _planned(holdings: Holdings, process: str) -> tuple[Plan, list[Any]]:
 
 def _perform(holdings: Holdings, plan: Plan, steps: list[Any], context: Context) -> None:
     fill_standard_streams()
+    context.values["hooks"] = holdings.hooks
     trace = Trace(holdings.trace)
     try:
         perform(performers(steps), context, trace)

@@ -55,7 +55,7 @@ def release(holdings: Holdings) -> None:
         raise _exec_failure(holdings, answer)
     if answer is not None and answer.traced:
         holdings.traces += _traces(holdings, *answer.traced)
-    if "poststart" in holdings.record.hooks:
+    if "poststart" in holdings.hook_kinds():
         from .hooks import run_poststart
 
         run_poststart(holdings)  # without the lock, for they may use the container
@@ -160,7 +160,7 @@ def _exec_failure(holdings: Holdings, answer: Answer | None) -> StepError:
 
     plan = _own_plan(holdings)
     if plan is None:
-        plan = rest_of_plan(holdings.record)
+        plan = rest_of_plan(holdings.record, holdings.config())
     failure = Failure(0, None, "", "")
     if answer is not None:
         failure = Failure(*answer.failed[:-1])

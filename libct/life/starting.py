@@ -62,7 +62,7 @@ def start(holdings: Holdings, process: Process, *, hold: bool, ignore_paused: bo
         process.init = holdings.refresh().status == CREATING
     if process.init:
         _warn(holdings, check_process(holdings.record.config, process))
-        held = hold or waits_for(holdings.record.hooks)
+        held = hold or waits_for(holdings.hook_kinds())
         with holdings.directory.lock() as directory:
             _start_init(holdings, directory, process, hold=held)
         if held and not hold:
@@ -96,7 +96,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
     facts = host(layout)
     manager = manager or planned_manager(record.config, holdings.id, facts)
     steps = plan_start(
-        record.config,
+        holdings.config(),
         process,
         facts,
         manager,
@@ -166,9 +166,10 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
 
         context.values["resctrl"] = Notes(held)
     try:
-        if record.hooks:
+        if holdings.hook_kinds():
             from .hooks import open_output
 
+            context.values["hooks"] = holdings.hooks
             context.fds.update(open_output(record))
             context.values["directory"] = held
             context.values["warnings"] = holdings.warnings

@@ -238,7 +238,7 @@ def _hooks(config: Config) -> dict[str, Any]:
         return {}
     return _present(
         **{
-            key: [_hook(hook) for hook in getattr(config.hooks, field)]
+            key: [_hook(hook) for hook in getattr(config.hooks, field) if not callable(hook)]
             for key, field in HOOKS.items()
         }
     )

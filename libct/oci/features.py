@@ -18,7 +18,7 @@ from ..config.annotations import CRIU_CONFIG, PIDFD_RECEIVER, SECCOMP_RECEIVER
 from ..config.attributes import IntelRdt
 from ..config.cgroup import Cgroup, Rdma, Resources
 from ..config.config import NetDevice
-from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS, Hook, Hooks
+from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS, Hooks
 from ..config.landlock import ANNOTATION as LANDLOCK, Landlock
 from ..config.mount import MountIDMapping
 from ..config.namespace import SPEC_NAMES
@@ -58,7 +58,7 @@ def features(version: str) -> dict[str, Any]:
         "hooks": [
             name
             for name, field in HOOKS.items()
-            if _supports(hooks=Hooks(**{field: [Hook("/bin/true")]}))
+            if _supports(hooks=Hooks.from_dict({field: [{"path": "/bin/true"}]}))
         ],
         "mountOptions": sorted({option for table in _OPTION_TABLES for option in table}),
         "linux": {

@@ -17,9 +17,10 @@ MAX_NODES = 1024  # 1 << CONFIG_NODES_SHIFT, which is 10 at most
 
 
 def read_hooks(table: Table) -> Hooks:
-    return Hooks(
-        **{field: [_hook(hook) for hook in table.tables(key)] for key, field in HOOKS.items()}
-    )
+    hooks = Hooks()
+    for key, field in HOOKS.items():
+        setattr(hooks, field, [_hook(hook) for hook in table.tables(key)])
+    return hooks
 
 
 def _hook(table: Table) -> Hook:

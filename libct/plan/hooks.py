@@ -49,6 +49,11 @@ def hook_steps(
     state = state_text(config, container_id, bundle, status)
     steps = []
     for index, hook in enumerate(getattr(config.hooks, field)):
+        if callable(hook):
+            name = getattr(hook, "__qualname__", type(hook).__qualname__)
+            why = f"hooks.{kind}[{index}]"
+            steps.append(function_hook(kind, name, field, index, state, why=why))
+            continue
         inside, inherits = kind in _INSIDE, hook.env is None
         variables = last_of_each((env if inside else ()) if hook.env is None else hook.env)
         common = (kind, hook.path, tuple(hook.args) or (hook.path,), variables, hook.timeout or 0)
@@ -95,6 +100,11 @@ def runtime_hook(
 ) -> list[str]:
     enter = [f"open({quote(bundle)}, O_PATH|O_DIRECTORY|O_CLOEXEC)", "fchdir()"] if bundle else []
     return [*enter, *_calls(path, args)]
+
+
+@operation("bootstrap.functions", "call the {0} hook {1}")
+def function_hook(kind: str, name: str, field: str, index: int, state: str) -> list[str]:
+    return []
 
 
 @operation("bootstrap.hooks", "run the {0} hook {1} in the container")

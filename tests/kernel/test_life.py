@@ -311,7 +311,7 @@ def test_handlers_that_raise_leave_nothing(namespaces: Any) -> None:
 
 
 def test_a_handler_ends_a_start_that_hangs(tmp_path: Path) -> None:
-    hook = Hook("/bin/sh", ["sh", "-c", "sleep 300"], [PATH])
+    hook: Any = Hook("/bin/sh", ["sh", "-c", "sleep 300"], [PATH])
     for kind in ("create_runtime", "create_container", "start_container"):
         config = make_config(hooks=Hooks(**{kind: [hook]}))
         restored, alarm = signal.signal(signal.SIGALRM, raise_over), signal.alarm(0)

@@ -990,4 +990,40 @@ _COMMANDS = [
     ),
 ]
 
-MUTANTS = [*_RECORD, *_PROCFS, *_DIRECTORY, *_STARTS, *_ENDS, *_LEDGER, *_KILLING, *_COMMANDS]
+_FUNCTIONS_HOOKS = "tests/kernel/test_function_hooks.py::"
+
+_FUNCTIONS = [
+    Mutant(
+        "a function is told the pid",
+        "bootstrap/functions.py",
+        '        found["pid"] = context.pid\n',
+        "        pass\n",
+        (_FUNCTIONS_HOOKS + "test_an_exception_fails_the_start_and_is_its_cause",),
+    ),
+    Mutant(
+        "functions of a later time are known",
+        "life/holdings.py",
+        "return self.hooks.kinds() if self.hooks is not None else self.record.hooks",
+        "return self.record.hooks",
+        (_FUNCTIONS_HOOKS + "test_a_poststop_function_that_fails_is_a_warning",),
+    ),
+    Mutant(
+        "no function runs in the container",
+        "config/rules_process.py",
+        '("hooks.createContainer", "hooks.startContainer")',
+        '("hooks.createContainer",)',
+        (_FUNCTIONS_HOOKS + "test_no_function_runs_in_the_container",),
+    ),
+]
+
+MUTANTS = [
+    *_FUNCTIONS,
+    *_RECORD,
+    *_PROCFS,
+    *_DIRECTORY,
+    *_STARTS,
+    *_ENDS,
+    *_LEDGER,
+    *_KILLING,
+    *_COMMANDS,
+]

@@ -21,8 +21,12 @@ from libct.plan.step import DELETER, INIT, STARTER
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
-ALL = Hooks(**{field: [Hook(f"/{field}"), Hook(f"/{field}2")] for field in HOOKS.values()})
+PROGRAMS: dict[str, Any] = {
+    field: [Hook(f"/{field}"), Hook(f"/{field}2")] for field in HOOKS.values()
+}
+ALL = Hooks(**PROGRAMS)
 
 
 def test_the_state_text() -> None:
@@ -83,7 +87,7 @@ def test_no_hooks() -> None:
 def test_the_rest_of_a_plan_has_the_numbers_of_the_whole() -> None:
     record = Record("one", Config("/rootfs", hooks=ALL))
     record.last_step = 60
-    plan = rest_of_plan(record)
+    plan = rest_of_plan(record, record.config)
     assert len(plan) == 64
     assert [(step.process, step.why) for step in plan.steps[57:]] == [
         (INIT, "hooks.startContainer[0]"),
@@ -97,7 +101,7 @@ def test_the_rest_of_a_plan_has_the_numbers_of_the_whole() -> None:
     assert plan.steps[59].title == "execute the command"
     record = Record("one", Config("/rootfs"))
     record.last_step = 7
-    assert [step.op for step in rest_of_plan(record)] == ["execute"] * 7
+    assert [step.op for step in rest_of_plan(record, record.config)] == ["execute"] * 7
 
 
 def test_the_record_names_the_kinds_there_are() -> None:

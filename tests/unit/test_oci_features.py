@@ -9,7 +9,6 @@ import pytest
 import libct
 from libct.cli import main
 from libct.config import Config, Hooks
-from libct.config.hooks import Hook
 from libct.config.mount import Mount
 from libct.config.seccomp import Seccomp
 from libct.errors import Finding, Unsupported
@@ -52,7 +51,7 @@ def test_mount_options_are_those_that_no_file_system_gets() -> None:
 def test_what_is_refused_is_not_claimed() -> None:
     found = features(libct.__version__)
     for name, field in HOOKS.items():
-        config = Config("/", hooks=Hooks(**{field: [Hook("/bin/true")]}))
+        config = Config("/", hooks=Hooks.from_dict({field: [{"path": "/bin/true"}]}))
         assert (name in found["hooks"]) is not _is_refused(config)
     refused = _is_refused(Config("/", seccomp=Seccomp("SCMP_ACT_ALLOW")))
     assert found["linux"]["seccomp"]["enabled"] is not refused

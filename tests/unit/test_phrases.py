@@ -100,7 +100,7 @@ def test_every_step_of_a_mount_begins_with_runcs_words(
 
 
 def test_every_hook_begins_with_runcs_words() -> None:
-    hooks = {name: [Hook("/first"), Hook("/second")] for name in Hooks._fields}
+    hooks: dict[str, Any] = {name: [Hook("/first"), Hook("/second")] for name in Hooks._fields}
     config = Config("/rootfs", namespaces=[Namespace("NEWNS")], hooks=Hooks(**hooks))
     plan = plan_start(config, Process(["true"], init=True), Host(layout=V1), None, "c1")
     found = [
