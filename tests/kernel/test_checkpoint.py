@@ -245,7 +245,7 @@ def test_a_restore(criu: StandIn, images: Path) -> None:
         made.signal(signal.SIGKILL)
         assert process.wait(10).signal == signal.SIGKILL
         assert made.status() == "stopped"
-    assert "criu-root" not in Path("/proc/self/mountinfo").read_text()
+    assert state_directory() not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_the_commands(criu: StandIn, images: Path, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_the_commands(criu: StandIn, images: Path, tmp_path: Path) -> None:
 
 def nothing_is_left() -> None:
     assert libct.list_containers(state_directory()) == []
-    assert "criu-root" not in Path("/proc/self/mountinfo").read_text()
+    assert state_directory() not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_a_restore_that_fails(criu: StandIn, images: Path) -> None:
@@ -314,11 +314,15 @@ def test_images_that_are_none(criu: StandIn, tmp_path: Path) -> None:
 
 def test_one_that_was_killed_can_be_deleted(criu: StandIn, images: Path) -> None:
     """What a killed restore leaves: the record, and the rootfs bound below it."""
+    from libct.life.ending import unbind_root
     from libct.life.restoring import bind_root
 
     container = libct.create(state_directory(), unique(), make_config())
     bind_root(container._has.directory, container.config.rootfs)
     kept = os.listdir(container.config.rootfs)
-    container.destroy(force=True)
-    assert os.listdir(container.config.rootfs) == kept
-    nothing_is_left()
+    try:
+        container.destroy(force=True)
+        assert os.listdir(container.config.rootfs) == kept
+        nothing_is_left()
+    finally:
+        unbind_root(container._has.directory)
