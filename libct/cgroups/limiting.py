@@ -218,6 +218,8 @@ def _refined(path: str, error: OSError) -> OSError:
             return hinted(error, "use numbers that the group above has as well")
         if file in _TAKES:
             return hinted(error, f"it takes {_TAKES[file]}")
+    if error.errno == errno.ENOSPC and controller == "cpuset":
+        return hinted(error, "with processes in it a group keeps its numbers: write others")
     if error.errno == errno.ENODEV and controller in _DEVICES:
         return hinted(error, f"there is no {_DEVICES[controller]}")
     if error.errno == errno.EOPNOTSUPP and controller in ("io", "blkio"):

@@ -97,6 +97,6 @@ def plan(
     check_id(id)
     check(config, process)
     facts = host()
-    kinds = config.hooks.to_dict() if config.hooks is not None else {}
+    kinds = config.hooks.kinds() if config.hooks is not None else []
     hold = hold or waits_for(kinds)
     return plan_start(config, process, facts, planned_manager(config, id, facts), id, hold=hold)

@@ -148,7 +148,7 @@ def test_access_to_devices(limited: str) -> None:
 @pytest.mark.parametrize(
     ("devices", "more", "error"),
     [
-        ([KMSG], {"cpu": {"period": 1}}, "linux.resources.cpu."),
+        ([KMSG], {"cpu": {"period": 1}}, "linux.resources.cpu"),
         ([{"access": "x"}], {"pids": {"limit": 5}}, "devices[0]"),
         (
             [{**KMSG, "minor": -1}, {**KMSG, "allow": False}],

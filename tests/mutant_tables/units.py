@@ -99,7 +99,7 @@ MUTANTS = [
         "cgroups/systemd/properties.py",
         'bitmask(text) if text else b"")] if systemd >= _CPUSET else []',
         "bitmask(text))] if text and systemd >= _CPUSET else []",
-        (_UNITS + "unified_files_are_properties", _VM + "what_is_set_back_stays_so"),
+        (_UNITS + "unified_files_are_properties",),
     ),
     Mutant(
         "a device without a weight of its own has none with systemd",

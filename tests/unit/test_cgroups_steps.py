@@ -439,6 +439,7 @@ def test_swap_that_is_not_counted_needs_no_limit(tree: Tree) -> None:
         ("memory.limit_in_bytes", errno.EINVAL, "not more than memory.memsw.limit_in_bytes"),
         ("cpu.cfs_period_us", errno.EINVAL, "it takes from 1000 to 1000000"),
         ("cpuset.cpus", errno.ERANGE, "use numbers that the group above has as well"),
+        ("cpuset.mems", errno.ENOSPC, "a group keeps its numbers"),
         ("io.max", errno.ENODEV, "there is no block device of these numbers, or it is a partition"),
         ("io.weight", errno.EOPNOTSUPP, "choose bfq for it"),
         ("rdma.max", errno.ENODEV, "there is no RDMA device of that name"),

@@ -402,8 +402,6 @@ def test_an_idle_group_stays_idle() -> None:
         ({"cpu_idle": 1}, {"cpu_idle": 0}),
         ({"unified": {"cpu.idle": "1"}}, {"unified": {"cpu.idle": "0"}}),
         ({"cpu_quota": 20000}, {"cpu_quota": -1}),
-        ({"cpuset_cpus": "0"}, {"unified": {"cpuset.cpus": ""}}),
-        ({"cpuset_mems": "0"}, {"unified": {"cpuset.mems": ""}}),
         ({"memory": 64 * MiB}, {"memory": -1}),
         ({"unified": {"memory.high": "60M"}}, {"unified": {"memory.high": "max"}}),
         ({"pids_limit": 9}, {"pids_limit": -1}),
@@ -430,6 +428,21 @@ def test_what_is_set_back_stays_so(before: dict[str, Any], after: dict[str, Any]
         assert freed != limited
         systemctl("daemon-reload")
         assert files() == freed
+
+
+@requires("cgroup2")
+@pytest.mark.skipif(not V2, reason="files of v2")
+def test_a_cpuset_with_processes_in_it_keeps_its_cpus() -> None:
+    name = unique()
+    with running(name, cpuset_cpus="0") as container:
+        config = container.config.copy()
+        assert config.cgroups is not None
+        config.cgroups.resources = Resources(skip_devices=True, unified={"cpuset.cpus": ""})
+        with pytest.raises(libct.CgroupError, match="keeps its numbers"):
+            container.set(config)
+        assert (show(name)["AllowedCPUs"], text(name, "", "cpuset.cpus")) == ("0", "0")
+        systemctl("daemon-reload")
+        assert text(name, "", "cpuset.cpus") == "0"
 
 
 @requires("cgroup2")
