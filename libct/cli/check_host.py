@@ -34,6 +34,7 @@ from ..syscalls.filesystems import fsconfig_create, fsmount, fsopen, fstatfs
 from ..syscalls.mounts import mount, mount_setattr
 from ..syscalls.namespaces import CLONE_INTO_CGROUP, CLONE_NEWNS, CLONE_NEWUSER, clone3, unshare
 from ..syscalls.process import pidfd_open
+from . import check_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -290,6 +291,9 @@ _TRIALS: dict[str, Callable[[], object]] = {
     "id-mapped mounts": _idmapped,
     "overlay": _overlay,
     "eBPF device program": _ebpf,
+    "veth": check_network.veth,
+    "network devices": check_network.net_devices,
+    "Intel RDT": check_network.intel_rdt,
 }
 
 

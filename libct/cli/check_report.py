@@ -60,7 +60,16 @@ _CALLS = {
     ),
     "overlay": (WARNING, "is what `sandbox --overlay` writes to", "", ""),
     "eBPF device program": (WARNING, "controls access to devices on cgroup v2", "", ""),
+    "veth": (WARNING, "is what networks of type veth are made of", "load the module veth", ""),
+    "network devices": (WARNING, "are moved in for linux.netDevices", "", ""),
+    "Intel RDT": (
+        NOTE,
+        "is what linux.intelRdt asks for",
+        "mount -t resctrl resctrl /sys/fs/resctrl, on a CPU that has it",
+        "",
+    ),
 }
+_ROOTS = ("id-mapped mounts", "eBPF device program", "veth", "network devices")
 _SEALS = {
     "overlay": "a read-only overlay keeps containers from overwriting the interpreter",
     "memory": "a sealed copy in memory keeps containers from overwriting the interpreter",
@@ -91,7 +100,7 @@ def _kernel(facts: HostFacts) -> list[Line]:
         if not problem:
             lines.append(Line(section, name, OK, text))
             continue
-        if facts.euid != 0 and name in ("id-mapped mounts", "eBPF device program"):
+        if facts.euid != 0 and name in _ROOTS:
             lines.append(Line(section, name, NOTE, f"{text}; for root only: {problem}"))
             continue
         remedy = "; ".join(filter(None, (instead, remedy or (since and f"it came with {since}"))))

@@ -55,6 +55,20 @@ def test_the_host() -> None:
     assert done.stdout.count("\n  ") >= len(lines)
 
 
+@requires("user")
+def test_network_devices_and_rdt() -> None:
+    before = os.listdir("/sys/class/net")
+    states = {line["name"]: line["state"] for line in check()}
+    assert [states["veth"], states["network devices"]] == ["ok", "ok"]
+    mounted = " - resctrl " in Path("/proc/self/mountinfo").read_text()
+    assert states["Intel RDT"] == ("ok" if mounted else "note")
+    assert os.listdir("/sys/class/net") == before
+    done = libct("check", "--json", user=True)
+    lines = {line["name"]: line for line in json.loads(done.stdout)["lines"]}
+    assert lines["veth"]["state"] == "note"
+    assert "for root only" in lines["network devices"]["text"]
+
+
 def test_the_interpreter_is_the_one_that_is_run(tmp_path: Path) -> None:
     """Python takes PYTHONEXECUTABLE for its own name, also with -I."""
     seals = [

@@ -19,6 +19,13 @@ _DIFFERENTIAL = "tests/kernel/test_differential.py::"
 
 MUTANTS = [
     Mutant(
+        "check tries pairs of network devices",
+        "cli/check_host.py",
+        '    "veth": check_network.veth,\n',
+        '    "veth": check_network.intel_rdt,\n',
+        ("tests/kernel/test_cli_check.py::test_network_devices_and_rdt",),
+    ),
+    Mutant(
         "the log of crun's names goes to the daemons",
         "cli/log.py",
         "            if kind:\n",
