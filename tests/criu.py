@@ -93,7 +93,13 @@ def main() -> None:
     request = read(sock.recv(65536), REQUEST)
     kind = request["type"][0]
     opts = read(request.get("opts", [b""])[0], OPTS)
-    note({"type": kind, "opts": {name: list(map(shown, opts[name])) for name in opts}})
+    note(
+        {
+            "type": kind,
+            "path": os.environ["PATH"],
+            "opts": {name: list(map(shown, opts[name])) for name in opts},
+        }
+    )
     if what.get("ends"):
         print("gone wrong", file=sys.stderr, flush=True)
         sys.exit(1)

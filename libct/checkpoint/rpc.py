@@ -13,7 +13,7 @@ import posix
 import select
 
 from ..errors import Error, Unsupported, printable
-from ..loading.paths import environment, own_environment
+from ..loading.paths import environment, fsencode, own_environment
 from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments
 from ..syscalls.interrupts import allowed
@@ -36,7 +36,8 @@ SOCKET = 3  # what CRIU has the socket as
 _LONGEST = 1 << 16  # bytes of a message
 _MOST = 16  # descriptors with one
 _SECONDS = 10.0  # that CRIU may take to end, once nobody listens
-# Where its own helpers are, which an ordinary user's PATH may lack.
+# Where its own helpers are (iptables, ip), which PATH may lack.  Without them CRIU goes on, and
+# leaves the network of what it restores locked.
 _FURTHER = "/usr/local/sbin:/usr/sbin:/sbin"
 _SHOWN = 400  # bytes of what CRIU says on its standard error
 
@@ -51,13 +52,22 @@ class CriuFailed(Error):
 
 def program() -> str:
     """The path of criu; Unsupported where it is not installed."""
-    for directory in f"{environment('PATH') or '/usr/bin:/bin'}:{_FURTHER}".split(":"):
+    for directory in _path().split(":"):
         path = f"{directory}/criu"
         if directory.startswith("/") and posix.access(path, posix.X_OK):
             return path
     raise Unsupported(
         "CRIU is not installed: there is no program criu in PATH (install the package criu)"
     )
+
+
+def _path() -> str:
+    return f"{environment('PATH') or '/usr/bin:/bin'}:{_FURTHER}"
+
+
+def _environment() -> list[bytes]:
+    own = [one for one in own_environment() if not one.startswith(b"PATH=")]
+    return [*own, b"PATH=" + fsencode(_path())]
 
 
 class Criu:
@@ -69,7 +79,7 @@ class Criu:
     """
 
     def __init__(self, streams: Sequence[int] = (), further: Sequence[int] = ()) -> None:
-        arguments = ExecArguments(program(), ["criu", "swrk", str(SOCKET)], own_environment())
+        arguments = ExecArguments(program(), ["criu", "swrk", str(SOCKET)], _environment())
         self._said = data_file("criu")
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)

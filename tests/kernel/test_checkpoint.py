@@ -83,8 +83,11 @@ def pid_of(container: libct.Container) -> int:
     return int(container.state()["pid"])
 
 
-def test_a_checkpoint(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
+def test_a_checkpoint(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     criu.does(kills=True, scripts=["pre-dump", "network-lock", "post-dump", "network-unlock"])
+    monkeypatch.setenv("PATH", os.environ["PATH"].partition(":")[0])
     pid, images = pid_of(sleeper), tmp_path / "images"
     sleeper.checkpoint(str(images), file_locks=True)
     assert sleeper.status() == "stopped"
@@ -92,6 +95,7 @@ def test_a_checkpoint(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -
     opts = asked["opts"]
     assert opts["pid"] == [pid]
     assert opts["file_locks"] == [1]
+    assert "/usr/sbin" in asked["path"].split(":")  # iptables, whatever our PATH is
     assert opts["root"] == [sleeper.config.rootfs]
     assert opts["config_file"] == ["/etc/criu/runc.conf"]
     assert opts["manage_cgroups_mode"] == [3]

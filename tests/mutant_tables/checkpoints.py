@@ -44,6 +44,13 @@ MUTANTS = [
         (_KERNEL + "test_hooks_run_and_one_that_fails_ends_the_restore",),
     ),
     Mutant(
+        "CRIU finds iptables, whatever our PATH is",
+        "checkpoint/rpc.py",
+        "str(SOCKET)], _environment())",
+        "str(SOCKET)], own_environment())",
+        (_KERNEL + "test_a_checkpoint",),
+    ),
+    Mutant(
         "a CRIU that is too old is refused",
         "checkpoint/installed.py",
         "    if found < OLDEST:",
