@@ -45,6 +45,12 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
         return failure.hint
     if step.op == "landlock_restrict" and code == errno.EPERM:
         return "Landlock needs process.noNewPrivileges, or CAP_SYS_ADMIN of libct's process"
+    if is_of_group(failure):
+        return (
+            "this user may write to the group, but not to the one above both it and the one that"
+            " libct is in: start libct in the delegated group, or have systemd make the container's"
+            " (--systemd-cgroup)"
+        )
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
@@ -65,6 +71,11 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
     if code == errno.ENOSYS:
         return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
     return ""
+
+
+def is_of_group(failure: Failure) -> bool:
+    """Whether a clone was refused for the control group that it was to be into (clone(2))."""
+    return failure.errno == errno.EACCES and "CLONE_INTO_CGROUP" in failure.call
 
 
 def hint_for_filter(plan: Plan, number: int) -> str:

@@ -175,7 +175,7 @@ def executed(number: int, start: int) -> tuple[int, int, int, str]:
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:
     """The exception for a failed step, with all that plan knows of it."""
-    from .hints import hint_for, hint_for_filter
+    from .hints import hint_for, hint_for_filter, is_of_group
     from .phrases import not_executed, opening
 
     step = plan.steps[failure.number - 1]
@@ -196,7 +196,7 @@ def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, s
         path=failure.path,
         errno=failure.errno,
         problem=problem,
-        place=step.why,
+        place="linux.cgroupsPath" if is_of_group(failure) else step.why,
         hint=hint,
         opening=opening(plan, step, failure),
     )

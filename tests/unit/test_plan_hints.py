@@ -149,3 +149,14 @@ def test_what_landlock_may_forbid() -> None:
     plan.add(INIT, "process", [enter])
     assert "both `execute` and `read`" in hint_for(command, failure, plan)
     assert "noNewPrivileges" in hint_for(enter, Failure(1, errno.EPERM, "", "text"))
+
+
+def test_a_clone_into_a_group_that_is_elsewhere_names_the_group() -> None:
+    plan = Plan()
+    plan.add(INIT, "clone", [clone_init(CLONE_NEWNS, True, why="linux.namespaces")])
+    call = "clone3({flags=CLONE_NEWNS|CLONE_INTO_CGROUP})"
+    error = step_error(plan, Failure(1, errno.EACCES, call, "permission denied"), [])
+    assert error.place == "linux.cgroupsPath"
+    assert "start libct in the delegated group" in error.hint
+    error = step_error(plan, Failure(1, errno.EAGAIN, call, "try again"), [])
+    assert error.place == "linux.namespaces"
