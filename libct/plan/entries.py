@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..loading.paths import split
 from .paths import inside
 from .root import make_directory
 from .step import Step, operation
@@ -26,10 +27,16 @@ def entry_steps(config: Config) -> list[Step]:
 
 @operation("rootfs.entries", "make the link {0}")
 def link_entry(path: str, target: str) -> list[str]:
-    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)', f'symlinkat("{target}")']
+    above, name = split(path)
+    return [f'openat2("{above}", O_PATH, RESOLVE_IN_ROOT)', f'symlinkat("{target}", "{name}")']
 
 
 @operation("rootfs.entries", "make the file {0}")
 def file_entry(path: str, content: str) -> list[str]:
+    above, name = split(path)
     flags = "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC"
-    return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)', f'openat("{path}", {flags})', "write()"]
+    return [
+        f'openat2("{above}", O_PATH, RESOLVE_IN_ROOT)',
+        f'openat("{name}", {flags})',
+        *(["write()"] if content else []),
+    ]

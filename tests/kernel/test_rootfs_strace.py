@@ -26,7 +26,8 @@ pytestmark = requires("root", "busybox", "strace")
 
 CALLS = (
     "mount,umount2,pivot_root,open_tree,move_mount,mount_setattr,fsopen,fsconfig,fsmount,fspick,"
-    "openat,openat2,mknodat,symlinkat,fchownat,chdir,fchdir,chroot,ioctl,sendmsg,fstatfs,clone3,setns"
+    "openat,openat2,mknodat,symlinkat,fchownat,chdir,fchdir,chroot,ioctl,sendmsg,fstatfs,clone3,setns,"
+    "write"
 )
 # Operation -> what no log but that of the process which performs it has.
 CALLED_ELSEWHERE = {
@@ -65,6 +66,11 @@ def everything(rootfs: Path) -> libct.Config:
             *libct.ALLOWED_DEVICES,
             libct.Device("/dev/fifo", "p", file_mode=0o640, uid=1, gid=2),
             libct.Device("/srv/block", "b", 7, 0),
+        ],
+        entries=[
+            libct.Entry("/srv/directory"),
+            libct.Entry("/srv/link", "link", "../etc"),
+            libct.Entry("/srv/file", "file", "text"),
         ],
         mask_paths=["/proc/tty", "/proc/bus", "/proc/version", "/missing"],
         readonly_paths=["/proc/sys", "/home", "/missing"],
