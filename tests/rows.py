@@ -41,7 +41,6 @@ ROWS = [
     Row("hooks that are functions", "bootstrap/functions.py", "kernel/test_function_hooks.py"),
     Row("exit status kept for later", "life/record.py", "kernel/test_container.py"),
     Row("pidfd handed out", "cli/launch.py", "kernel/test_cli_log.py"),
-    Row("subreaper for `run`", "cli/foreground.py", "kernel/test_cli_services.py"),
     Row("NOTIFY_SOCKET, LISTEN_FDS", "cli/notify.py", "kernel/test_cli_services.py"),
     Row("log as JSON, to journald, to syslog", "cli/log.py", "kernel/test_cli_log.py"),
     Row("events, statistics", "cli/events.py", "kernel/test_cli_events.py"),
@@ -77,7 +76,7 @@ ROWS = [
         ("linux.memoryPolicy",),
     ),
     Row("pivot_root, no pivot, propagation", "rootfs/root.py", "kernel/test_rootfs_root.py"),
-    Row("masked and read-only paths", "rootfs/masks.py", "kernel/test_rootfs_paths.py"),
+    Row("masked and read-only paths", "rootfs/masks.py", "kernel/test_rootfs_devices.py"),
     Row(
         "mounts and their options",
         "rootfs/mounts.py",

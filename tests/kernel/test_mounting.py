@@ -96,7 +96,8 @@ def test_what_is_read_only_on_the_host_is_locked(rootfs: Path, tmp_path: Path) -
     volume.mkdir()
 
     def body() -> None:
-        mount_here("tmpfs", str(volume), "tmpfs", MS_RDONLY)
+        mount_here("tmpfs", str(volume), "tmpfs")
+        mount_here("", str(volume), "", MS_REMOUNT | MS_BIND | MS_RDONLY)
         caps = libct.Capabilities(
             **{
                 name: ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT"]
