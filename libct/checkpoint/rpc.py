@@ -76,6 +76,7 @@ class Criu:
     streams: what it has as standard streams, which what it restores may inherit; without
         them it has /dev/null, and what it says is kept for an error.
     further: descriptors that it has from 4 on.
+    pid, pidfd: of it; the latter is its own.
     """
 
     def __init__(self, streams: Sequence[int] = (), further: Sequence[int] = ()) -> None:
@@ -90,7 +91,7 @@ class Criu:
             for fd in given:
                 high.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(given)))
             self.pid = posix_spawn(arguments, high, close=())
-            self._pidfd = pidfds.open_child(self.pid)
+            self.pidfd = pidfds.open_child(self.pid)
         except BaseException as error:
             self._socket.close()
             posix.close(self._said)
@@ -148,12 +149,12 @@ class Criu:
         self._socket.close()
         try:
             poll = select.poll()
-            poll.register(self._pidfd, select.POLLIN)
+            poll.register(self.pidfd, select.POLLIN)
             if not poll.poll(_SECONDS * 1000):
-                pidfds.send(self._pidfd, _signal.SIGKILL)
-            ended = pidfds.wait(self._pidfd)
+                pidfds.send(self.pidfd, _signal.SIGKILL)
+            ended = pidfds.wait(self.pidfd)
         finally:
-            posix.close(self._pidfd)
+            posix.close(self.pidfd)
             posix.close(self._said)
         return None if ended is None else ended.si_status
 

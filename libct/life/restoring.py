@@ -201,11 +201,11 @@ class _Restore:
             self._undo(error)
             raise
 
-    def _enter_groups(self, pid: int) -> list[dict[str, str]]:
+    def _enter_groups(self, pid: int, pidfd: int) -> list[dict[str, str]]:
         """Put CRIU, and so what it makes, into the groups; the roots of these, for CRIU."""
         if self.manager is None or self.ledger is None:
             return []
-        self.context.pid = pid
+        self.context.pid, self.context.values["pidfd"] = pid, pidfd
         perform(self.manager.attach_steps(), self.context)
         perform(self.manager.join_steps(), self.context)
         own, paths = self.ledger.own(), self.manager.paths()
@@ -248,7 +248,7 @@ class _Restore:
         ]
         try:
             with Criu(streams, self.further) as criu:
-                opts["cg_root"] = self._enter_groups(criu.pid)
+                opts["cg_root"] = self._enter_groups(criu.pid, criu.pidfd)
                 criu.ask("RESTORE", {"opts": opts}, self._notified)
             if self.child is None:
                 raise CriuFailed("CRIU has not said what it has restored")

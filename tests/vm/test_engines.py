@@ -153,6 +153,32 @@ def test_podman_makes_scopes(podman: Podman) -> None:
 
 
 @requires("podman")
+@pytest.mark.skipif(
+    os.environ.get("LIBCT_VM") != "debian12", reason="CRIU is tried in the lane debian12 alone"
+)
+def test_podman_checkpoints_and_restores(podman: Podman) -> None:
+    name = unique()
+    count = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
+    podman("run", "-d", "--name", name, "box", "sh", "-c", count)
+
+    def counted() -> int:
+        return int((podman("logs", name).split() or ["0"])[-1])
+
+    assert wait_until(lambda: counted() > 5, patience=30)
+    podman("container", "checkpoint", name)
+    before = counted()
+    assert podman.inspect(name, "{{.State.Running}}") == "false"
+    podman("container", "restore", name)
+    assert wait_until(lambda: counted() > before + 5, patience=60)
+    lines = podman("logs", name).split()
+    assert lines == [str(number) for number in range(1, len(lines) + 1)]
+    pid, number = podman.inspect(name, "{{.State.Pid}} {{.Id}}").split()
+    assert unit_of(pid) == f"libpod-{number}.scope"
+    assert podman("exec", name, "echo", "here") == "here\n"
+    podman("rm", "--force", "--time", "0", name)
+
+
+@requires("podman")
 def test_podman_s_pod_is_a_slice(podman: Podman) -> None:
     pod, name = unique(), unique()
     podman("pod", "create", "--network", "none", "--name", pod)
