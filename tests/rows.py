@@ -45,7 +45,7 @@ ROWS = [
     Row("log as JSON, to journald, to syslog", "cli/log.py", "kernel/test_cli_log.py"),
     Row("events, statistics", "cli/events.py", "kernel/test_cli_events.py"),
     Row("out of memory, memory pressure", "life/events.py", "kernel/test_events.py"),
-    Row("checkpoint, restore", "", ""),
+    Row("checkpoint, restore", "life/checkpointing.py", "vm/test_checkpoint.py"),
     Row(
         "namespaces, made and joined, time offsets",
         "bootstrap/namespaces.py",
