@@ -135,7 +135,7 @@ def seconds(option: str, text: str) -> float:
 
 def open_descriptor(option: str, number: int) -> int:
     """The number of an open descriptor that is given to us; -1 where none is."""
-    if number < 0:
+    if number == -1:
         return -1
     try:
         os.fstat(number)

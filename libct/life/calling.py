@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .process import Process
+    from .process import Process, ProcessState
 
-LARGEST = 16 << 20  # bytes of a result
+# Bytes of a result.  As objects it may take fifty times as much memory, of many empty lists.
+LARGEST = 4 << 20
+# Keys of a dict of it that are no texts: whoever chooses numbers can have them all collide.
+_MOST_KEYS = 4096
 _ARGUMENTS, _RESULT = 3, 4  # descriptors inside
 
 _PROGRAM = r"""
@@ -128,8 +131,9 @@ class Call:
         """
         os.close(self._writing)
         self._writing = -1
-        data = self._read(process, kill, timeout, largest)
-        state = process.wait()
+        end = None if timeout is None else time.monotonic() + timeout
+        data = self._read(process, kill, end, largest)
+        state = self._ended(process, kill, end)
         if len(data) > largest:
             raise CallError("", f"the result of {self.name} is larger than {largest} bytes")
         if not data:
@@ -148,11 +152,22 @@ class Call:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ended(self, process: Process, kill: Callable[[], None], end: float | None) -> ProcessState:
+        """How the process has ended, which may go on when it has answered."""
+        try:
+            return process.wait(None if end is None else max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            kill()
+            process.wait()
+            raise self._late() from None
+
+    def _late(self) -> TimeoutError:
+        return TimeoutError(f"{self.name} took longer than its time limit")
+
     def _read(
-        self, process: Process, kill: Callable[[], None], timeout: float | None, largest: int
+        self, process: Process, kill: Callable[[], None], end: float | None, largest: int
     ) -> bytes:
         """All that comes, up to a byte more than largest; the process is killed for more."""
-        end = None if timeout is None else time.monotonic() + timeout
         pieces: list[bytes] = []
         size = 0
         poll = select.poll()
@@ -162,7 +177,7 @@ class Call:
             if left is not None and (left <= 0 or not poll.poll(left)):
                 kill()
                 process.wait()
-                raise TimeoutError(f"{self.name} took longer than {timeout} seconds")
+                raise self._late()
             piece = os.read(self._reading, min(65536, largest + 1 - size))
             if not piece:
                 return b"".join(pieces)
@@ -254,5 +269,7 @@ def _value(plain: Any) -> Any:
     if kind == "tuple":
         return tuple(_value(one) for one in value)
     if kind == "dict":
+        if sum(not isinstance(key, str) for key, _ in value) > _MOST_KEYS:
+            raise ValueError(f"a dict of more than {_MOST_KEYS} keys that are no texts")
         return {_value(key): _value(one) for key, one in value}
     raise ValueError(f"unknown kind: {kind!r}")

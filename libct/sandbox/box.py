@@ -10,6 +10,7 @@ from ..life.process import Process
 from .config import Prepared
 from .options import command, read
 from .popen import Popen, _removed, new_name
+from .results import TimeoutExpired
 from .running import _finished, _finished_async, _started, _streams
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ class Sandbox:
 
         usage is of the time alone: the rest is counted for the sandbox as a whole.
         """
-        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
         how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
         return _finished(self.popen(args, **how, **streams, **text), input, timeout, check)
 
@@ -119,7 +120,7 @@ class Sandbox:
         **text: Any,
     ) -> CompletedProcess:
         """run(), for asyncio.  When the task is cancelled, the command is killed."""
-        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
         how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
         popen = await _started(lambda: self.popen(args, **how, **streams, **text))
         return await _finished_async(popen, input, timeout, check)
@@ -131,11 +132,15 @@ class Sandbox:
         python: str = sys.executable,
         timeout: float | None = None,
     ) -> Any:
-        """Call a function of Python in it; see Container.call().
+        """Call a function of Python in it; see Container.call().  TimeoutExpired as of run().
 
         The interpreter and the modules are to be where the sandbox shows them.
         """
-        return self.container.call(function, *args, python=python, timeout=timeout)
+        try:
+            return self.container.call(function, *args, python=python, timeout=timeout)
+        except TimeoutError:
+            assert timeout is not None
+            raise TimeoutExpired([f"{function.__qualname__}()"], timeout) from None
 
     def close(self) -> None:
         """Kill all that runs in it, and remove it; may be called again."""
@@ -171,9 +176,9 @@ class Sandbox:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        from .popen import _in_thread
+        from .popen import in_thread
 
-        await _in_thread(self.close)
+        await in_thread(self.close)
 
     def __del__(self) -> None:
         if getattr(self, "_container", None) is not None:

@@ -210,7 +210,7 @@ def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
 def _near(name: str) -> str:
     import difflib
 
-    found = difflib.get_close_matches(name, _READERS, 1)
+    found = difflib.get_close_matches(name, _READERS, 1, 0.75)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _signal
 import itertools
+import math
 import os
 import select
 import threading
@@ -221,7 +222,7 @@ class Popen:
         """Wait for the end; TimeoutExpired after that many seconds, and it runs on."""
         if self.returncode is None:
             try:
-                state = self._process.wait(timeout)
+                state = self._process.wait(None if timeout == math.inf else timeout)
             except TimeoutError:
                 assert timeout is not None
                 raise TimeoutExpired(self.args, timeout) from None
@@ -233,7 +234,7 @@ class Popen:
         """wait(), for asyncio."""
         if self.returncode is None:
             state = await self._process.wait_async()
-            await _in_thread(self._finish, state)
+            await in_thread(self._finish, state)
         assert self.returncode is not None
         return self.returncode
 
@@ -263,6 +264,7 @@ class Popen:
         Returns what came from stdout and stderr, None for what is no pipe.  TimeoutExpired
         after that many seconds: nothing is lost then, and it may be called again.
         """
+        timeout = None if timeout == math.inf else timeout
         end = None if timeout is None else time.monotonic() + timeout
         exchange = self._exchanged(input)
         poll = select.poll()
@@ -321,6 +323,13 @@ class Popen:
     def _stop_exceeding(self, exchange: Exchange) -> None:
         if exchange.exceeded:
             self._kill(OUTPUT)
+            exchange.stop()
+
+    def _cut(self) -> None:
+        """It has been killed: what others in a Sandbox may still write is not waited for."""
+        self.wait()
+        if self._exchange is not None:
+            self._exchange.drain()
 
     def _expired(self, timeout: float | None) -> TimeoutExpired:
         exchange, expired = self._exchange, timeout or 0.0
@@ -381,7 +390,7 @@ class Popen:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await _in_thread(self._end)
+        await in_thread(self._end)
 
     def __del__(self) -> None:
         if getattr(self, "_container", None) is not None:
@@ -438,7 +447,7 @@ class _Watching:
             self._remove(fd)
 
 
-async def _in_thread(function: Any, *args: Any) -> Any:
+async def in_thread(function: Any, *args: Any) -> Any:
     """What takes milliseconds, and would hold up the loop."""
     import asyncio
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .popen import Popen
+from ..errors import ConfigError, Finding
+from .popen import Popen, in_thread
 from .results import TIMEOUT
 from .streams import PIPE
 
@@ -48,7 +49,7 @@ def run(
     check: raise CalledProcessError unless it exits with status 0.
     options: of the sandbox; see libct.sandbox.options.Options.
     """
-    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
     how: dict[str, Any] = {
         "text": text or universal_newlines,
         "encoding": encoding,
@@ -76,7 +77,7 @@ async def run_async(
     **options: Unpack[Given],
 ) -> CompletedProcess:
     """run(), for asyncio.  When the task is cancelled, the command is killed."""
-    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output)
+    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
     how: dict[str, Any] = {
         "text": text or universal_newlines,
         "encoding": encoding,
@@ -88,7 +89,13 @@ async def run_async(
 
 
 def _streams(
-    stdin: Any, data: Any, stdout: Any, stderr: Any, capture_output: bool, max_output: Any
+    stdin: Any,
+    data: Any,
+    stdout: Any,
+    stderr: Any,
+    capture_output: bool,
+    max_output: Any,
+    timeout: Any,
 ) -> dict[str, Any]:
     if data is not None:
         if stdin is not None:
@@ -98,6 +105,8 @@ def _streams(
         if stdout is not None or stderr is not None:
             raise ValueError("stdout and stderr arguments may not be used with capture_output.")
         stdout = stderr = PIPE
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout == timeout):
+        raise ConfigError([Finding("timeout", f"not a number of seconds: {timeout!r}")])
     if max_output is not None and PIPE not in (stdout, stderr):
         raise ValueError("max_output limits what is captured: use it with capture_output")
     return {"stdin": stdin, "stdout": stdout, "stderr": stderr}
@@ -112,7 +121,7 @@ def _finished(popen: Popen, data: Any, timeout: float | None, check: bool) -> Co
             popen.communicate(data, timeout)
         except TimeoutExpired:
             popen._kill(TIMEOUT)
-            popen.communicate()
+            popen._cut()
             if popen.ended_by == TIMEOUT:
                 assert timeout is not None
                 raise popen._timed_out(timeout) from None
@@ -149,7 +158,7 @@ async def _finished_async(
             await asyncio.wait_for(popen.communicate_async(data), timeout)
         except asyncio.TimeoutError:
             popen._kill(TIMEOUT)
-            await popen.communicate_async()
+            await in_thread(popen._cut)
             if popen.ended_by == TIMEOUT:
                 assert timeout is not None
                 raise popen._timed_out(timeout) from None

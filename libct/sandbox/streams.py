@@ -111,6 +111,8 @@ class Text:
         elif isinstance(data, str):
             advice = "give bytes, or text=True"
             raise ConfigError([Finding("input", f"a str where bytes are wanted ({advice})")])
+        elif not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ConfigError([Finding("input", f"not bytes: {data!r:.80}")])
         return bytes(data)
 
     def decode(self, data: bytes) -> Any:
@@ -192,6 +194,19 @@ class Exchange:
                 file.close()
             except BrokenPipeError:
                 pass  # what was buffered, of a command that has ended
+
+    def drain(self) -> None:
+        """Take what has been written already, and no more: others may have the pipes still."""
+        poll = select.poll()
+        for fd, events in self.open.items():
+            if events == select.POLLIN:
+                poll.register(fd, events)
+        while ready := poll.poll(0):
+            for fd, _ in ready:
+                self.ready(fd)
+                if fd not in self.open:
+                    poll.unregister(fd)
+        self.stop()
 
     def stop(self) -> None:
         """Read and write no more."""

@@ -131,6 +131,29 @@ def test_a_time_limit() -> None:
     assert time.monotonic() - began < 20
 
 
+def linger(seconds: float) -> None:
+    """Answer, and go on."""
+    os.write(4, b'{"result": 1}')
+    os.close(4)
+    time.sleep(seconds)
+    os._exit(0)
+
+
+def test_who_has_answered_and_goes_on_is_ended_in_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(libct.TimeoutExpired):
+        libct.call(linger, 60, timeout=1)
+    assert time.monotonic() - began < 20
+    assert libct.call(linger, 0.1) == 1
+
+
+def test_keys_that_may_collide_are_few() -> None:
+    data = json.dumps({"result": {"dict": [[key, 0] for key in range(5000)]}}).encode()
+    with pytest.raises(libct.CallError, match="more than 4096 keys that are no texts"):
+        libct.call(answer, data)
+    assert libct.call(echo, {str(key): key for key in range(9000)})["8999"] == 8999
+
+
 def test_the_size_of_a_result_is_limited() -> None:
     with pytest.raises(libct.CallError, match="is larger than 1000 bytes"):
         libct.call(echo, "x" * 1000, max_result=1000)
@@ -193,5 +216,7 @@ def test_in_a_container() -> None:
     with libct.Sandbox(ro=[CHECKOUT, sys.prefix, sys.base_prefix]) as box:
         assert box.container.call(os.path.join, "a", "b", python=sys.executable) == "a/b"
         assert box.call(os.getpid) > 1
-        with pytest.raises(TimeoutError):
+        with pytest.raises(libct.TimeoutExpired):
             box.call(time.sleep, 60, timeout=0.3)
+        with pytest.raises(TimeoutError):
+            box.container.call(time.sleep, 60, timeout=0.3, python=sys.executable)

@@ -284,6 +284,33 @@ def test_several_commands_in_one_sandbox() -> None:
         box.run(["true"])
 
 
+def test_what_goes_on_in_a_sandbox_does_not_hold_up_the_end_of_the_time() -> None:
+    began = time.monotonic()
+    with libct.Sandbox() as box:
+        with pytest.raises(libct.TimeoutExpired) as error:
+            box.run(["sh", "-c", "echo x; sleep 60 & sleep 60"], timeout=0.5, capture_output=True)
+        assert error.value.stdout == b"x\n"
+        script = "sleep 60 & yes"
+        assert box.run(["sh", "-c", script], capture_output=True, max_output=5).stdout == b"y\ny\ny"
+        done = asyncio.run(box.run_async(["sh", "-c", script], capture_output=True, max_output=5))
+        assert done.ended_by == "output"
+        with pytest.raises(libct.TimeoutExpired):
+            asyncio.run(
+                box.run_async(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.5, stdout=PIPE)
+            )
+        with pytest.raises(libct.TimeoutExpired):
+            box.call(time.sleep, 60, timeout=0.5, python="/usr/bin/python3")
+    assert time.monotonic() - began < 30
+
+
+def test_odd_time_limits() -> None:
+    assert libct.run(["true"], timeout=float("inf")).returncode == 0
+    wrong: list[Any] = ["10", float("nan")]
+    for timeout in wrong:
+        with pytest.raises(libct.ConfigError, match=r"^timeout: "):
+            libct.run(["true"], timeout=timeout)
+
+
 # As the ordinary user: what root's tests show in detail.
 PROGRAM = """
 import asyncio, libct, os, signal, sys
