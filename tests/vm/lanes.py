@@ -81,7 +81,7 @@ LANES = {
             name="debian12-v1",
             image=DEBIAN_12,
             arguments=_PURE_V1,
-            lacks=("selinux", *_NOWHERE, *_BEFORE_6_12),
+            lacks=("hugetlb2", "net_cls", "rt_group", "selinux", *_NOWHERE, *_BEFORE_6_12),
             quick=("tests/vm", "tests/kernel/test_cgroups_v1.py"),
             every=("tests/vm", "tests/kernel"),
         ),

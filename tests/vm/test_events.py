@@ -70,7 +70,8 @@ def test_a_process_over_its_memory_is_killed_and_told_of() -> None:
             count = next(events)
             assert count == 1 if container.manager.version == 2 else count >= 1  # type: ignore[union-attr]
         assert container.manager is not None
-        assert container.manager.oom_kill_count() == 2
+        kills = container.manager.oom_kill_count()
+        assert kills == 2 if container.manager.version == 2 else kills >= 2
         assert container.status() == "running"
 
 
