@@ -142,8 +142,8 @@ def _bind(name: str, text: str) -> tuple[str, ...]:
 
 def _tmpfs(text: str, size: str) -> str | tuple[str, str]:
     """size: of one that has none of its own, or ""."""
-    path, _, own = text.partition(":")
-    return (path, own or size) if own or size else path
+    path, colon, own = text.partition(":")
+    return (path, own if colon else size) if colon or size else path
 
 
 def _file(text: str) -> tuple[str, Path]:

@@ -23,7 +23,7 @@ import fcntl
 import posix
 
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
-from ..loading.paths import absolute, environment, exists
+from ..loading.paths import absolute, environment, exists, split
 from ..syscalls.interrupts import allowed
 from ..syscalls.procfs import require_own_proc
 from .proc import boot_id, flock_holders, marks_of, of_this_boot
@@ -56,7 +56,8 @@ def default_root() -> str:
     An ordinary user without the variable has a directory in /tmp, unless
     somebody else has made that one.  One who is root of a user namespace, as
     Podman's rootless containers are made by, is told from a root of the
-    machine (who may have the variable, too) as runc does it.
+    machine (who may have the variable, too) as runc does it; where /run/libct is not his, he
+    has what an ordinary user has.
     """
     from ..syscalls.userns import in_user_namespace
 
@@ -64,7 +65,7 @@ def default_root() -> str:
     if uid == 0 and not in_user_namespace():
         return "/run/libct"
     runtime = environment("XDG_RUNTIME_DIR")
-    if uid == 0 and (not runtime or environment("USER") == "root"):
+    if uid == 0 and (not runtime or environment("USER") == "root") and _may_use("/run/libct"):
         return "/run/libct"
     if runtime:
         return f"{runtime}/libct"
@@ -81,6 +82,11 @@ def default_root() -> str:
                 " another place with --root"
             ) from None
     return path
+
+
+def _may_use(path: str) -> bool:
+    """Whether we may make files in a directory, which need not be there yet."""
+    return posix.access(path if exists(path) else split(path)[0], posix.W_OK)
 
 
 def check_id(container_id: str) -> None:

@@ -106,7 +106,8 @@ def plan_start(
     # Process 1 of the pid namespace is another one then, and cloned before.  The namespace is
     # to belong to the container's user namespace, so that is made before, too.
     reaped = process.reaper
-    staged |= reaped and new_user
+    # Root of a user namespace may not go back to the host's pid namespace.
+    staged |= reaped and (new_user or host.userns)
     reaper = reaper_steps(back=not staged) if reaped else []
     privileged = host.euid == 0
     start = users.group_steps(config)

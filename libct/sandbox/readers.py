@@ -78,8 +78,13 @@ def read_binds(value: Any) -> list[tuple[str, str, bool]]:
 def read_tmpfs(value: Any) -> list[tuple[str, int]]:
     found = []
     for one in read_items(value, "a list of paths"):
-        path, size = one if isinstance(one, tuple) and len(one) == 2 else (one, 0)
-        found.append((read_inside(path), read_size(size)))
+        if not isinstance(one, tuple) or len(one) != 2:
+            found.append((read_inside(one), 0))
+            continue
+        path, size = read_inside(one[0]), read_size(one[1])
+        if not size:  # which the kernel takes for no limit
+            raise Wrong(f"a size of 0: {one!r}")
+        found.append((path, size))
     return found
 
 

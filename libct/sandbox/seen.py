@@ -233,7 +233,7 @@ def elsewhere(options: Options) -> str:
     if options.cwd or options.rootfs or options.empty:
         return ""
     directory, _ = _directory(options, [bind[2] for bind in _binds(options)])
-    here = os.getcwd()
+    here = current_directory()
     if directory == here:
         return ""
     return f"{here!r} is not shown in the sandbox (--rw . shows it): starting in {directory!r}"
@@ -245,7 +245,7 @@ def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
     In the caller's directory, unless the sandbox hides that as a whole: it has an empty one
     in its place then, the home directory, if there is one.  Another root has not got it.
     """
-    here = os.getcwd()
+    here = current_directory()
     if options.cwd:
         return options.cwd, False
     hidden = hidden_paths(options)
@@ -263,3 +263,12 @@ def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
 def _is_below(path: str, others: Sequence[str]) -> bool:
     """Whether it is one of the others, or in one."""
     return any(path == other or path.startswith(other.rstrip("/") + "/") for other in others)
+
+
+def current_directory() -> str:
+    """The caller's; ConfigError where that has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        what = "the directory that this is called in has been removed: give another, or go there"
+        raise ConfigError([Finding("cwd", what)]) from None

@@ -95,3 +95,37 @@ def test_the_end_is_told_as_json(user: bool) -> None:
     assert first["pid"] > 1
     assert (last["exit_code"], last["signal"], last["ended_by"]) == (None, 15, "signal")
     assert last["usage"]["wall"] > 0
+
+
+@as_both
+def test_as_root_of_a_user_namespace_with_one_id(user: bool) -> None:
+    command = libct_command("sandbox", "--", "sh", "-c", "id -u; exit 3", user=user)
+    root = command.index("--root")
+    del command[root : root + 2]  # where its state is by default
+    identity: dict[str, Any] = user_identity() if user else {}
+    base = user_environment() if user else dict(os.environ)
+    done = subprocess.run(
+        ["unshare", "-r", *command],
+        env={**base, **libct_environment(user=user)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **identity,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "0\n", "")
+
+
+def test_in_a_directory_that_has_been_removed() -> None:
+    script = "mkdir gone; cd gone; rmdir ../gone; exec "
+    words = " ".join(libct_command("sandbox", "--", "true"))
+    done = subprocess.run(
+        ["sh", "-c", f"cd /tmp; {script}{words}"],
+        env={**os.environ, **libct_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr.startswith("libct: --cwd: the directory that this is called in")

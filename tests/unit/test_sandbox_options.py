@@ -66,6 +66,7 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
         ({"bind": [("/etc", "e")]}, "bind: not absolute: 'e'"),
         ({"bind": [("/etc", "/e", "rx")]}, "bind: neither 'ro' nor 'rw': 'rx'"),
         ({"tmpfs": ["a"]}, "tmpfs: not absolute: 'a'"),
+        ({"tmpfs": [("/a", 0)]}, "tmpfs: a size of 0: "),
         ({"overlay": 1}, "overlay: neither True nor False: 1"),
         ({"net": "vpn"}, "net: neither none, host nor the absolute path of a namespace: 'vpn'"),
         ({"dir": ["a"]}, "dir: not absolute: 'a'"),
