@@ -11,6 +11,7 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -138,6 +139,9 @@ class CallError(Error):
         super().__init__(f"{type}: {message}" if type else message)
         self.type, self.message, self.traceback = type, message, traceback
 
+    def __reduce__(self) -> Any:
+        return CallError, (self.type, self.message, self.traceback)
+
 
 class StepProblem(Error):
     """What a performer found wrong that no errno tells; hint: what to do about it."""
@@ -198,6 +202,11 @@ class StepError(Error):
         self.traces: list[tuple[int, int, int, str]] = []
         super().__init__(self._text())
 
+    def __reduce__(self) -> Any:
+        # It is made by keywords alone, of which its state is.
+        state = {**self.__dict__, "errno": self.errno, "strerror": self.strerror}
+        return _unpickled, (type(self), state)
+
     def _text(self) -> str:
         parts = [self.opening] if self.opening else []
         parts.append(f"cannot {self.title}")
@@ -214,3 +223,12 @@ class StepError(Error):
     def _where(self) -> str:
         origin = f", from {self.place}" if self.place else ""
         return f" [step {self.number} of {self.total}{origin}]"
+
+
+def _unpickled(kind: type[StepError], state: dict[str, Any]) -> StepError:
+    """The same error, in another process; its message is made of its state."""
+    made = kind.__new__(kind)
+    for name, value in state.items():  # some are no part of __dict__ where it is an OSError
+        setattr(made, name, value)
+    made.args = (made._text(),)
+    return made

@@ -42,6 +42,7 @@ class Sandbox:
 
     def __init__(self, **options: Unpack[Given]) -> None:
         self._container: Container | None = None
+        self._owner = os.getpid()
         # Process 1 waits to be started, which it never is, while others come and go.
         made = Prepared(["/bin/sh"], read(options, type(self).__name__))
         self._first = made.process
@@ -181,5 +182,6 @@ class Sandbox:
         await in_thread(self.close)
 
     def __del__(self) -> None:
-        if getattr(self, "_container", None) is not None:
+        # A forked copy of the program has not made it.
+        if getattr(self, "_container", None) is not None and self._owner == os.getpid():
             self.close()

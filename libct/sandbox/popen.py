@@ -131,6 +131,7 @@ class Popen:
         self._exchange: Exchange | None = None
         self._lock = threading.RLock()
         self._killed_for = ""
+        self._owner = os.getpid()
         self._began = 0.0
 
     def _streams(self, stdin: Any, stdout: Any, stderr: Any, bufsize: int) -> Streams:
@@ -393,7 +394,8 @@ class Popen:
         await in_thread(self._end)
 
     def __del__(self) -> None:
-        if getattr(self, "_container", None) is not None:
+        # A forked copy of the program has not started it.
+        if getattr(self, "_container", None) is not None and self._owner == os.getpid():
             warnings.warn(f"{self!r} was still running", ResourceWarning, 2, source=self)
             self._end()
 

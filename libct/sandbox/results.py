@@ -97,6 +97,9 @@ class TimeoutExpired(Error, subprocess.TimeoutExpired):
         self.usage = usage
         self.ended_by = TIMEOUT if usage is not None else ""
 
+    def __reduce__(self) -> Any:
+        return _unpickled, (type(self), self.__dict__)
+
     def __str__(self) -> str:
         return f"Command {self.cmd!r} timed out after {self.timeout} seconds"
 
@@ -120,6 +123,9 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
         subprocess.CalledProcessError.__init__(self, returncode, cmd, output, stderr)
         self.usage, self.ended_by = usage, ended_by
 
+    def __reduce__(self) -> Any:
+        return _unpickled, (type(self), self.__dict__)
+
     def __str__(self) -> str:
         text = subprocess.CalledProcessError.__str__(self)
         why = {
@@ -127,3 +133,10 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
             OUTPUT: " It was killed for writing more than max_output.",
         }
         return text + why.get(self.ended_by, "")
+
+
+def _unpickled(kind: type[Error], state: dict[str, Any]) -> Error:
+    """The same error, in another process."""
+    made = kind.__new__(kind)
+    made.__dict__.update(state)
+    return made

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 _CHUNK = 65536  # bytes of a read
-_WRITE = 512  # bytes that poll(2) promises room for: _POSIX_PIPE_BUF; more would block
+_WRITE = select.PIPE_BUF  # bytes that poll(2) promises room for; more would block
 _NAMES = ("stdin", "stdout", "stderr")
 
 

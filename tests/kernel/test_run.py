@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import threading
@@ -342,3 +343,29 @@ print(libct.list_containers(""))
 def test_as_an_ordinary_user() -> None:
     run = as_user(user_python(), "-W", "error", "-c", PROGRAM, env=libct_environment(user=True))
     assert (run.returncode, run.stdout, run.stderr) == (0, "[]\n", "")
+
+
+def test_errors_travel_between_processes() -> None:
+    """As those of multiprocessing and of executors do."""
+    for args, given in (
+        (["false"], {"check": True}),
+        (["sleep", "60"], {"timeout": 0.1}),
+        (["no-such-command"], {}),
+        (["true"], {"tmpfs": ["/etc/passwd"]}),
+    ):
+        with pytest.raises(libct.Error) as error:
+            libct.run(args, **given)  # type: ignore[arg-type]
+        again = pickle.loads(pickle.dumps(error.value))
+        assert (type(again), str(again)) == (type(error.value), str(error.value))
+
+
+def test_a_forked_copy_lets_go_of_what_it_has_not_started() -> None:
+    with libct.Popen(["cat"], stdin=PIPE) as popen, libct.Sandbox() as box:
+        pid = os.fork()
+        if not pid:
+            popen.__del__()
+            box.__del__()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert popen.poll() is None
+        assert box.run(["true"]).returncode == 0
