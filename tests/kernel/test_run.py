@@ -354,7 +354,7 @@ def test_errors_travel_between_processes() -> None:
         (["true"], {"tmpfs": ["/etc/passwd"]}),
     ):
         with pytest.raises(libct.Error) as error:
-            libct.run(args, **given)  # type: ignore[arg-type]
+            libct.run(args, **given)
         again = pickle.loads(pickle.dumps(error.value))
         assert (type(again), str(again)) == (type(error.value), str(error.value))
 
