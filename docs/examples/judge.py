@@ -28,6 +28,9 @@ def judge(program, given, expected):
     try:
         done = libct.run(
             ["python3", "-I", "/program.py"],
+            empty=True,
+            ro=["/usr"],
+            ro_try=["/bin", "/lib", "/lib64"],
             bind=[(program, "/program.py", "ro")],
             cwd="/tmp",
             clear_env=True,

@@ -37,7 +37,7 @@ def main(arguments: Arguments) -> int:
     from .create import cgroup_manager_name
     from .watch import Watch, open_descriptor, seconds
 
-    name = f"sandbox-{os.getpid()}"
+    name = f"sandbox-{os.getpid()}-{os.urandom(3).hex()}"  # whatever others have left
     terminal = not arguments.plan and os.isatty(0) and os.isatty(1)
     with _Naming():
         options = read({**_given(arguments), "cgroups": cgroup_manager_name(arguments)})

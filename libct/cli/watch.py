@@ -38,16 +38,35 @@ class Watch:
         self._ends: list[int] = []
         self._lock = threading.Lock()
         self._began = 0.0
+        self._typed = -1
 
     def prepare(self, process: Process) -> None:
-        """Have what it writes come to us first, where that is limited."""
-        if self._left is None:
-            return
+        """Have what it writes come to us first, where that is limited.
+
+        And where it would get a terminal of the caller's: by that it could read what is
+        typed to others, and change its settings.
+        """
+        if process.terminal:
+            return  # one of its own
         for name, to in (("stdout", 1), ("stderr", 2)):
-            reading, writing = os.pipe()
-            setattr(process, name, writing)
-            self._ends.append(writing)
-            self._relays.append(threading.Thread(target=self._relay, args=(reading, to)))
+            if self._left is not None or _is_terminal(to):
+                reading, writing = os.pipe()
+                setattr(process, name, writing)
+                self._ends.append(writing)
+                self._relays.append(threading.Thread(target=self._relay, args=(reading, to)))
+        if _is_terminal(0):
+            process.stdin, self._typed = os.pipe()
+            self._ends.append(process.stdin)
+            # Who waits for what is typed is not waited for.
+            threading.Thread(target=self._pass_on, daemon=True).start()
+
+    def _pass_on(self) -> None:
+        with open(self._typed, "wb", buffering=0) as sink:
+            try:
+                while data := os.read(0, _CHUNK):
+                    sink.write(data)
+            except OSError:
+                pass  # it reads no more, or we are in the background
 
     def started(self, container: Container, process: Process) -> None:
         self._container = container
@@ -65,11 +84,12 @@ class Watch:
     def _relay(self, reading: int, to: int) -> None:
         with open(reading, "rb", buffering=0) as source:
             while data := source.read(_CHUNK):
-                with self._lock:
-                    assert self._left is not None
-                    exceeded = len(data) > self._left
-                    data = data[: self._left]
-                    self._left -= len(data)
+                exceeded = False
+                if self._left is not None:
+                    with self._lock:
+                        exceeded = len(data) > self._left
+                        data = data[: self._left]
+                        self._left -= len(data)
                 try:
                     view = memoryview(data)
                     while view:
@@ -116,6 +136,13 @@ class Watch:
                 os.write(self._status_fd, line.encode())
             except OSError:
                 pass  # who asked for it has gone
+
+
+def _is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
 
 
 def seconds(option: str, text: str) -> float:

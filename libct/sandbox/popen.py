@@ -36,7 +36,8 @@ _numbers = itertools.count()  # of the sandboxes of this process
 
 def new_name() -> str:
     """The id of a sandbox."""
-    return f"sandbox-{os.getpid()}-{next(_numbers)}"
+    # Whatever another process of this number has left, of other namespaces or killed.
+    return f"sandbox-{os.getpid()}-{next(_numbers)}-{os.urandom(3).hex()}"
 
 
 class Popen:

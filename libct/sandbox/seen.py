@@ -62,7 +62,7 @@ class Seen:
         asked += [one for one in before if one[1].destination not in taken]
         # An outer mount would hide what has been mounted below it.
         asked.sort(key=lambda one: one[1].destination.count("/"))
-        self.mounts = _own(options, "" if options.home else self.home, owner)
+        self.mounts = _own(options, owner)
         first = len(self.mounts)
         self.mounts += [mount for _, mount in asked]
         made = _entries(options)
@@ -142,24 +142,41 @@ def _left_out(options: Options) -> list[str]:
 
 
 def _home(options: Options) -> str:
-    """The caller's home directory as an existing path other than /, or ""."""
-    home = os.environ.get("HOME", "")
-    if not home.startswith("/"):
+    """The home directory in the sandbox, as an existing path other than /, or ""."""
+    found = _homes(options)
+    return found[0] if found else ""
+
+
+def _homes(options: Options) -> list[str]:
+    """The caller's home directory by $HOME, and by the users of the host.
+
+    A service, or what has an environment of its own, may lack the variable; its files in
+    there are to be hidden all the same.
+    """
+    if options.empty or options.rootfs:
+        home = os.path.normpath(os.environ.get("HOME", ""))
+        there = options.empty or os.path.isdir(options.rootfs + home)
+        return [home] if home.startswith("/") and home != "/" and there else []
+    found: list[str] = []
+    for given in (os.environ.get("HOME", ""), _home_of_user()):
+        home = os.path.realpath(given) if given.startswith("/") else "/"
+        if home not in ("/", *found) and os.path.isdir(home):
+            found.append(home)
+    return found
+
+
+def _home_of_user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
         return ""
-    if options.empty:
-        home = os.path.normpath(home)
-    elif options.rootfs:
-        home = os.path.normpath(home)
-        return home if home != "/" and os.path.isdir(options.rootfs + home) else ""
-    else:
-        home = os.path.realpath(home)
-        if not os.path.isdir(home):
-            return ""
-    return home if home != "/" else ""
 
 
-def _own(options: Options, home: str, owner: tuple[int, int]) -> list[Mount]:
+def _own(options: Options, owner: tuple[int, int]) -> list[Mount]:
     """What the sandbox has of its own."""
+    homes = [] if options.home else sorted(_homes(options))
     terminals = "newinstance,ptmxmode=0666,mode=0620"
     if os.geteuid() == 0 and (options.subids or _is_mapped(5)):
         terminals += ",gid=5"  # tty; an ordinary user's alone is not mapped
@@ -178,9 +195,10 @@ def _own(options: Options, home: str, owner: tuple[int, int]) -> list[Mount]:
         # The host's would show its network devices; in its own namespace alone
         # the sandbox may mount one.
         mounts.append(Mount("/sys", "sysfs", "sysfs", _QUIET | MS_NOEXEC | MS_RDONLY))
-    if home:
-        data = f"mode=700,uid={owner[0]},gid={owner[1]}"
-        mounts.append(Mount(home, "tmpfs", "tmpfs", _QUIET, data=data))
+    data = f"mode=700,uid={owner[0]},gid={owner[1]}"
+    for index, home in enumerate(homes):
+        if not _is_below(home, ["/tmp", "/run", *homes[:index]]) or index == 0:
+            mounts.append(Mount(home, "tmpfs", "tmpfs", _QUIET, data=data))
     return mounts
 
 
@@ -224,8 +242,7 @@ def _bind(source: str, inside: str, read_only: bool) -> Mount:
 
 def hidden_paths(options: Options) -> list[str]:
     """What the sandbox has of its own in the place of the host's."""
-    home = _home(options)
-    return ["/tmp", "/run"] + ([home] if home and not options.home else [])
+    return ["/tmp", "/run"] + ([] if options.home else _homes(options))
 
 
 def elsewhere(options: Options) -> str:

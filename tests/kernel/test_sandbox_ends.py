@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import pwd
 import subprocess
 from typing import Any
 
 import pytest
 
-from ..commands import libct, libct_command, libct_environment, user_environment, user_identity
+from ..commands import (
+    libct,
+    libct_command,
+    libct_environment,
+    user_account,
+    user_environment,
+    user_identity,
+)
 from ..needs import requires
 
 pytestmark = [requires("root", "overlay", "user"), pytest.mark.usefixtures("nothing_left")]
@@ -129,3 +138,53 @@ def test_in_a_directory_that_has_been_removed() -> None:
     )
     assert done.returncode == 125
     assert done.stderr.startswith("libct: --cwd: the directory that this is called in")
+
+
+@as_both
+@pytest.mark.parametrize("home", [None, "", "/nonexistent", "/var"])
+def test_the_home_of_the_user_is_hidden_whatever_home_says(home: str | None, user: bool) -> None:
+    account = user_account() if user else pwd.getpwuid(0)
+    if user and os.path.realpath(account.pw_dir) == "/nonexistent":
+        pytest.skip("this machine lacks: a home of the ordinary user")
+    identity: dict[str, Any] = user_identity() if user else {}
+    env = {**(user_environment() if user else os.environ), **libct_environment(user=user)}
+    env.pop("HOME", None)
+    if home is not None:
+        env["HOME"] = home
+    done = subprocess.run(
+        libct_command("sandbox", "--", "ls", "-A", account.pw_dir, user=user),
+        env=env,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **identity,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_terminal_of_the_caller_is_never_shared(number: int) -> None:
+    """Also where it is only one of the three."""
+    master, terminal = pty.openpty()
+    streams = [subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE]
+    streams[number] = terminal
+    script = "for fd in 0 1 2; do readlink /proc/self/fd/$fd; done >/tmp/links; cat /tmp/links"
+    script += "; cat /tmp/links >&2"
+    try:
+        done = subprocess.run(
+            libct_command("sandbox", "--", "sh", "-c", f"test -t {number} && exit 9; {script}"),
+            env={**os.environ, **libct_environment()},
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(terminal)
+        os.close(master)
+    assert done.returncode == 0
+    assert "/dev/pts" not in (done.stdout or "") + (done.stderr or "")
