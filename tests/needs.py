@@ -266,6 +266,14 @@ def loop() -> None:
 
 
 @_need
+def pids_peak() -> None:
+    """A kernel that tells the most processes there were in a group (Linux 6.1)."""
+    release = [int(part) for part in os.uname().release.split("-")[0].split(".")[:2]]
+    if release < [6, 1]:
+        raise FileNotFoundError("pids.peak")
+
+
+@_need
 def psi() -> None:
     """A kernel that measures pressure stall information."""
     Path("/proc/pressure/memory").read_text()

@@ -35,7 +35,19 @@ def measured(container: Container | None, state: ProcessState, wall: float) -> t
     if found.blkio_stats is not None:
         entries = found.blkio_stats.io_service_bytes_recursive
         usage.written = sum(one.value for one in entries if one.op.lower() == "write")
+    paths = manager.paths()
+    usage.processes = _peak(paths.get("pids") or paths.get("") or "")
     return usage, manager.oom_kill_count()
+
+
+def _peak(directory: str) -> int | None:
+    """The most processes there were, which kernels tell since Linux 6.1."""
+    from ..cgroups import files
+
+    try:
+        return int(files.read(f"{directory}/pids.peak"))
+    except (OSError, ValueError):
+        return None
 
 
 def ended_by(state: ProcessState, killed_for: str, out_of_memory: int) -> str:

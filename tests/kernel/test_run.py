@@ -139,6 +139,12 @@ def test_what_was_used() -> None:
     assert 0 < usage.user <= usage.wall * (os.cpu_count() or 1) + 0.1
 
 
+@requires("pids_peak")
+def test_the_most_processes() -> None:
+    script = "sleep 0.2 & sleep 0.2 & sleep 0.2 & wait"
+    assert libct.run(["sh", "-c", script], pids=20).usage.processes == 4
+
+
 def test_a_popen_is_polled_and_waited_for() -> None:
     with libct.Popen(["cat"], stdin=PIPE, stdout=PIPE) as popen:
         assert popen.poll() is None
