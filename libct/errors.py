@@ -133,14 +133,17 @@ class CallError(Error):
 
     type: the name of the exception's type, "" where the function did not come to raise one.
     message: of the exception.  traceback: its text, as Python prints it.
+    usage, ended_by: of the process, as of libct.CompletedProcess, from libct.call(); None and "".
     """
 
     def __init__(self, type: str, message: str, traceback: str = "") -> None:  # noqa: A002
         super().__init__(f"{type}: {message}" if type else message)
         self.type, self.message, self.traceback = type, message, traceback
+        self.usage: Any = None
+        self.ended_by = ""
 
     def __reduce__(self) -> Any:
-        return CallError, (self.type, self.message, self.traceback)
+        return CallError, (self.type, self.message, self.traceback), self.__dict__
 
 
 class StepProblem(Error):

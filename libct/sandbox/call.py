@@ -5,9 +5,12 @@ from __future__ import annotations
 import _signal
 import os
 import sys
+import time
 
+from ..errors import CallError
 from ..life.calling import LARGEST, Call
 from .config import Prepared, hidden_paths
+from .measure import ended_by, measured
 from .options import read
 from .popen import new_name
 from .results import TimeoutExpired
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .options import Given
+    from .results import Usage
 
 
 def call(
@@ -60,11 +64,21 @@ def call(
             def kill() -> None:
                 container.signal(_signal.SIGKILL)
 
+            began = time.monotonic()
+
+            def used() -> tuple[Usage, str]:
+                state = process.wait()
+                usage, killed = measured(container, state, time.monotonic() - began)
+                return usage, ended_by(state, "", killed)
+
             try:
                 return made.result(process, kill, timeout=timeout, largest=max_result)
             except TimeoutError:
                 assert timeout is not None
-                raise TimeoutExpired([made.name], timeout) from None
+                raise TimeoutExpired([made.name], timeout, usage=used()[0]) from None
+            except CallError as error:
+                error.usage, error.ended_by = used()
+                raise
 
 
 def _needed(function: Any, hidden: list[str]) -> list[str]:

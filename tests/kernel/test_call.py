@@ -126,9 +126,25 @@ def test_what_cannot_travel_is_refused() -> None:
 
 def test_a_time_limit() -> None:
     began = time.monotonic()
-    with pytest.raises(libct.TimeoutExpired):
+    with pytest.raises(libct.TimeoutExpired) as error:
         libct.call(time.sleep, 60, timeout=0.5)
     assert time.monotonic() - began < 20
+    assert error.value.ended_by == "timeout"
+    assert error.value.usage is not None
+
+
+def hoard() -> None:
+    bytearray(1 << 30)
+
+
+def test_what_a_failed_call_has_used_and_how_it_ended() -> None:
+    with pytest.raises(libct.CallError) as error:
+        libct.call(fail, "why", memory="100M")
+    assert error.value.ended_by == "exit"
+    assert error.value.usage.memory > 1 << 20
+    with pytest.raises(libct.CallError, match="ended by signal 9") as error:
+        libct.call(hoard, memory="50M")
+    assert error.value.ended_by == "memory"
 
 
 def linger(seconds: float) -> None:
