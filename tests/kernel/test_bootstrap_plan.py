@@ -28,6 +28,7 @@ PROGRAM = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import libct
+from libct.plan.calls import IF_THERE
 from libct.bootstrap import servers
 from libct.config import *
 from libct.life.checking import check_process
@@ -76,7 +77,14 @@ with libct.create(place, name, config) as container:
     sys.stdin.read(1)
     container.run(process)
     state = process.wait()
-    plan = [(step.process.partition(",")[0], step.title, step.calls) for step in container.plan]
+    plan = [
+        (
+            step.process.partition(",")[0],
+            step.title,
+            [call for call in step.calls if not call.startswith(IF_THERE)],
+        )
+        for step in container.plan
+    ]
     with open(f"{place}/plan.json", "w") as file:
         json.dump({"plan": plan, "init": process.pid, "state": state.status}, file)
     sys.stdin.read()

@@ -829,7 +829,7 @@ def test_a_limit_of_processes_is_named(limit: int) -> None:
         _, *words = libct_command("sandbox", "--", "true")
         script = [sys.executable, "-c", LIMITED, str(group), str(limit), *words]
         done = run_program(script, env=libct_environment())
-        assert done.returncode == 1
+        assert done.returncode == 125
         assert "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max" in done.stderr
     finally:
         assert wait_until(lambda: not (group / "cgroup.procs").read_text())

@@ -275,9 +275,12 @@ def test_a_container_without_control_groups(bundle: Path) -> None:
     assert "linux.resources.devices: access to devices is not controlled" in done.stderr
     limits = {"pids": {"limit": 5}, "memory": {"limit": 1 << 20}}
     change_config(bundle, linux={"resources": limits})
-    line = fails("--cgroup-manager", "disabled", "run", "-b", bundle, name)
+    done = libct("--cgroup-manager", "disabled", "run", "-b", bundle, name)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == len(limits)
     for one in limits:
-        assert f"linux.resources.{one}: cannot set limits without a control group" in line
+        text = f"libct: linux.resources.{one}: cannot set limits without a control group"
+        assert text in done.stderr
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ NEED_A_GROUP = {
 }
 NOT_DELEGATED = (
     "it has no control group: its user could make none where it was started (start it where one"
-    " is delegated to this user: systemd-run --user --scope -p Delegate=yes ...)"
+    " is delegated to this user: systemd-run --user --scope -p Delegate=yes libct ...)"
 )
 GONE = "it has no control group any more: it was removed, or another container has it"
 
