@@ -7,6 +7,7 @@ The program gets no network, no file of yours but itself, two seconds, 64 MiB, 8
 """
 
 import json
+import signal
 import sys
 
 import libct
@@ -17,6 +18,8 @@ def verdict(done, expected):
         return "memory limit exceeded"
     if done.ended_by == "output":
         return "output limit exceeded"
+    if done.returncode == -signal.SIGXCPU:
+        return "time limit exceeded"
     if done.returncode != 0:
         return f"runtime error ({done.returncode})"
     return "accepted" if done.stdout.split() == expected.split() else "wrong answer"

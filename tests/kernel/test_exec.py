@@ -523,7 +523,7 @@ def test_commands_are_looked_up_in_path(tmp_path: Path) -> None:
 def test_which_states_it_can_be_started_in() -> None:
     with libct.create(state_directory(), unique(), make_config()) as container:
         with pytest.raises(libct.ContainerNotRunning, match="container not running"):
-            run_in(container, "true")
+            run_in(container, "true", init=False)
         first = libct.Process(["sh", "-c", "sleep 60"], env=[PATH], init=True)
         container.start(first)
         assert container.status() == "created"

@@ -470,7 +470,7 @@ def test_a_sandbox_with_rules() -> None:
     assert done.stdout == "a\n"
     assert "Permission denied" in done.stderr
     done = libct_program("sandbox", "--landlock", '{"wrote": []}', "--", "true")
-    assert done.returncode == 1
+    assert done.returncode == 125
     assert "libct: --landlock: unknown field: 'wrote' (known: best_effort, bind" in done.stderr
 
 

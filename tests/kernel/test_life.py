@@ -336,8 +336,8 @@ def test_what_was_made_is_unmade_when_a_signal_comes_at_the_very_end(
     name = unique()
     make = creating_module._make
 
-    def make_and_signal(*args: Any) -> Any:
-        made = make(*args)
+    def make_and_signal(*args: Any, **given: Any) -> Any:
+        made = make(*args, **given)
         os.kill(os.getpid(), signal.SIGUSR1)
         return made
 
