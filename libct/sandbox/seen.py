@@ -54,7 +54,7 @@ class Seen:
         self.cwd, shown = _directory(options, [inside for _, _, inside, _ in binds])
         asked = [("tmpfs", _memory(path, size)) for path, size in options.tmpfs]
         # In front of what was asked for, which may be in there.
-        before = [("cwd", _bind(self.cwd, self.cwd, True))] if shown else []
+        before = [("cwd", _shown(self.cwd))] if shown else []
         before += [("net", _bind(path, path, True)) for path in _name_service(options)]
         asked += [(name, _bind(source, inside, ro)) for name, source, inside, ro in binds]
         _refuse_twice(asked)
@@ -228,6 +228,11 @@ def _name_service(options: Options) -> list[str]:
 def _memory(path: str, size: int) -> Mount:
     data = "mode=1777" + (f",size={size}" if size else "")
     return Mount(os.path.normpath(path), "tmpfs", "tmpfs", _QUIET, data=data)
+
+
+def _shown(path: str) -> Mount:
+    """Read-only, without what is mounted below: of a whole tree only Linux 5.12 makes it so."""
+    return Mount(path, path, "bind", MS_BIND | MS_RDONLY)
 
 
 def _bind(source: str, inside: str, read_only: bool) -> Mount:

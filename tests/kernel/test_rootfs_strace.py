@@ -179,8 +179,8 @@ def test_every_call_of_the_plan_is_made_in_order(tmp_path: Path) -> None:
                     continue
                 assert any(fits(call, line) for line in lines), f"{name}: {op}: {call}"
     # An ordinary user opens sources; root has a lender.
-    # Tests of their own see these: links of sources, what a sandbox makes.
-    unseen = {"open_source", "bind_with_links", "file_entry", "link_entry"}
+    # Tests of their own see these: links of sources.
+    unseen = {"open_source", "bind_with_links"}
     unseen |= {"note_mount", "remove_mount"}  # in a container that runs
     if missing("cgroup1"):
         unseen |= {"bind_group", "mount_hierarchy"}
