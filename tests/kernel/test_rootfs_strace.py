@@ -192,8 +192,9 @@ def test_every_call_of_the_plan_is_made_in_order(tmp_path: Path) -> None:
 
 
 def log_with(mark: str, directory: Path) -> list[str]:
-    texts = [path.read_text(errors="replace") for path in directory.glob("log.*")]
-    return next(text for text in texts if mark in text).splitlines()
+    """Those of all processes that have made such a call, one after the other."""
+    texts = [path.read_text(errors="replace") for path in sorted(directory.glob("log.*"))]
+    return [line for text in texts if mark in text for line in text.splitlines()]
 
 
 def test_the_comparison_is_a_comparison() -> None:
