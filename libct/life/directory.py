@@ -69,7 +69,7 @@ def default_root() -> str:
         return "/run/libct"
     if runtime:
         return f"{runtime}/libct"
-    path = f"/tmp/libct-{uid}"
+    path = f"/tmp/libct-{_outer(uid) if in_user_namespace() else uid}"
     try:
         posix.mkdir(path, 0o700)
     except FileExistsError:
@@ -82,6 +82,19 @@ def default_root() -> str:
                 " another place with --root"
             ) from None
     return path
+
+
+def _outer(uid: int) -> int:
+    """What the id of a user is outside of our user namespace, where all have the one /tmp."""
+    try:
+        with open("/proc/self/uid_map", "rb") as file:
+            for line in file:
+                first, outside, count = map(int, line.split())
+                if first <= uid < first + count:
+                    return outside + uid - first
+    except OSError:
+        pass  # no /proc: the start is going to tell
+    return uid
 
 
 def _may_use(path: str) -> bool:
