@@ -11,7 +11,7 @@ from .config import Prepared
 from .options import command, read
 from .popen import Popen, _removed, new_name
 from .results import TimeoutExpired
-from .running import _finished, _finished_async, _started, _streams
+from .running import finished, finished_async, started, streams_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class Sandbox:
 
         usage is of the time alone: the rest is counted for the sandbox as a whole.
         """
-        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-        how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
-        return _finished(self.popen(args, **how, **streams, **text), input, timeout, check)
+        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+        popen = self.popen(args, env=env, cwd=cwd, user=user, **streams, **text)
+        return finished(popen, input, timeout, check)
 
     async def run_async(
         self,
@@ -121,10 +121,11 @@ class Sandbox:
         **text: Any,
     ) -> CompletedProcess:
         """run(), for asyncio.  When the task is cancelled, the command is killed."""
-        streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-        how: dict[str, Any] = {"env": env, "cwd": cwd, "user": user, "max_output": max_output}
-        popen = await _started(lambda: self.popen(args, **how, **streams, **text))
-        return await _finished_async(popen, input, timeout, check)
+        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+        popen = await started(
+            lambda: self.popen(args, env=env, cwd=cwd, user=user, **streams, **text)
+        )
+        return await finished_async(popen, input, timeout, check)
 
     def call(
         self,

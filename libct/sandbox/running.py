@@ -49,14 +49,10 @@ def run(
     check: raise CalledProcessError unless it exits with status 0.
     options: of the sandbox; see libct.sandbox.options.Options.
     """
-    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-    how: dict[str, Any] = {
-        "text": text or universal_newlines,
-        "encoding": encoding,
-        "errors": errors,
-        "max_output": max_output,
-    }
-    return _finished(Popen(args, **streams, **how, **options), input, timeout, check)
+    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+    text = text or universal_newlines
+    popen = Popen(args, text=text, encoding=encoding, errors=errors, **streams, **options)
+    return finished(popen, input, timeout, check)
 
 
 async def run_async(
@@ -77,18 +73,15 @@ async def run_async(
     **options: Unpack[Given],
 ) -> CompletedProcess:
     """run(), for asyncio.  When the task is cancelled, the command is killed."""
-    streams = _streams(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-    how: dict[str, Any] = {
-        "text": text or universal_newlines,
-        "encoding": encoding,
-        "errors": errors,
-        "max_output": max_output,
-    }
-    popen = await _started(lambda: Popen(args, **streams, **how, **options))
-    return await _finished_async(popen, input, timeout, check)
+    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+    text = text or universal_newlines
+    popen = await started(
+        lambda: Popen(args, text=text, encoding=encoding, errors=errors, **streams, **options)
+    )
+    return await finished_async(popen, input, timeout, check)
 
 
-def _streams(
+def streams_of(
     stdin: Any,
     data: Any,
     stdout: Any,
@@ -97,6 +90,7 @@ def _streams(
     max_output: Any,
     timeout: Any,
 ) -> dict[str, Any]:
+    """What of run()'s arguments makes the streams, checked, as Popen takes it."""
     if data is not None:
         if stdin is not None:
             raise ValueError("stdin and input arguments may not both be used.")
@@ -109,10 +103,10 @@ def _streams(
         raise ConfigError([Finding("timeout", f"not a number of seconds: {timeout!r}")])
     if max_output is not None and PIPE not in (stdout, stderr):
         raise ValueError("max_output limits what is captured: use it with capture_output")
-    return {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    return {"stdin": stdin, "stdout": stdout, "stderr": stderr, "max_output": max_output}
 
 
-def _finished(popen: Popen, data: Any, timeout: float | None, check: bool) -> CompletedProcess:
+def finished(popen: Popen, data: Any, timeout: float | None, check: bool) -> CompletedProcess:
     """To the end of a command that has been started, or of its time."""
     from .results import TimeoutExpired
 
@@ -131,7 +125,7 @@ def _finished(popen: Popen, data: Any, timeout: float | None, check: bool) -> Co
     return done
 
 
-async def _started(make: Callable[[], Popen]) -> Popen:
+async def started(make: Callable[[], Popen]) -> Popen:
     """Start it in a thread, for that takes milliseconds; killed if we are cancelled meanwhile."""
     import asyncio
 
@@ -148,7 +142,7 @@ def _abandon(starting: Any) -> None:
         starting.result()._end()
 
 
-async def _finished_async(
+async def finished_async(
     popen: Popen, data: Any, timeout: float | None, check: bool
 ) -> CompletedProcess:
     import asyncio
