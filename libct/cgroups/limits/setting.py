@@ -75,6 +75,19 @@ def rdma(resources: Resources) -> list[Setting]:
     return found
 
 
+def huge_pages(resources: Resources, limit: str) -> list[Setting]:
+    """Limits of huge pages, used and reserved.  limit: how its version ends the files' names."""
+    return [
+        Setting(
+            "hugetlb",
+            f"hugepageLimits[{index}]",
+            (f"hugetlb.{at.page_size}.{limit}", str(at.limit)),
+            (f"hugetlb.{at.page_size}.rsvd.{limit}", str(at.limit), 1),
+        )
+        for index, at in enumerate(resources.hugetlb_limit)
+    ]
+
+
 def steps_of(settings: Iterable[Setting], directory: Callable[[str], str]) -> list[Step]:
     """The steps that write settings.  directory: that of a controller's group."""
     return [setting.step(directory(setting.controller)) for setting in settings]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...config import conversions as convert
 from ..resources import place
-from .setting import Setting, rdma
+from .setting import Setting, huge_pages, rdma
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def settings(resources: Resources) -> list[Setting]:
         *_pids(resources),
         *_weights(resources),
         *_throttles(resources),
-        *_huge_pages(resources),
+        *huge_pages(resources, "limit_in_bytes"),
         *_network(resources),
         *rdma(resources),
     ]
@@ -174,18 +174,6 @@ def _throttles(resources: Resources) -> list[Setting]:
         Setting("blkio", f"blockIO.{key}[{index}]", (file, f"{at.major}:{at.minor} {at.rate}"))
         for file, (key, field) in _THROTTLES.items()
         for index, at in enumerate(getattr(resources, field))
-    ]
-
-
-def _huge_pages(resources: Resources) -> list[Setting]:
-    return [
-        Setting(
-            "hugetlb",
-            f"hugepageLimits[{index}]",
-            (f"hugetlb.{at.page_size}.limit_in_bytes", str(at.limit)),
-            (f"hugetlb.{at.page_size}.rsvd.limit_in_bytes", str(at.limit), 1),
-        )
-        for index, at in enumerate(resources.hugetlb_limit)
     ]
 
 

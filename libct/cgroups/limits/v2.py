@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...config import conversions as convert
 from ...config.unified import check_unified
 from ..resources import place
-from .setting import Setting, rdma
+from .setting import Setting, huge_pages, rdma
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def settings(resources: Resources) -> list[Setting]:
         *_throttles(resources),
         *_cpu(resources),
         *_cpuset(resources),
-        *_huge_pages(resources),
+        *huge_pages(resources, "max"),
         *rdma(resources),
         *_unified(resources),
     ]
@@ -150,18 +150,6 @@ def _cpuset(resources: Resources) -> list[Setting]:
         Setting("cpuset", f"cpu.{name}", (f"cpuset.{name}", value))
         for name, value in (("cpus", resources.cpuset_cpus), ("mems", resources.cpuset_mems))
         if value
-    ]
-
-
-def _huge_pages(resources: Resources) -> list[Setting]:
-    return [
-        Setting(
-            "hugetlb",
-            f"hugepageLimits[{index}]",
-            (f"hugetlb.{at.page_size}.max", str(at.limit)),
-            (f"hugetlb.{at.page_size}.rsvd.max", str(at.limit), 1),
-        )
-        for index, at in enumerate(resources.hugetlb_limit)
     ]
 
 
