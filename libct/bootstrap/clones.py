@@ -29,11 +29,21 @@ class Page:
 
     def __init__(self, fd: int, cloner: int) -> None:
         """fd: of the file that make_file() gives; borrowed."""
-        self._start = mmap(_PAGE, MAP_SHARED, fd)
-        madvise(self._start, _PAGE, MADV_DONTFORK)
+        start = mmap(_PAGE, MAP_SHARED, fd)
+        madvise(start, _PAGE, MADV_DONTFORK)
+        self._set(start, cloner)
+
+    def _set(self, start: int, cloner: int) -> None:
+        self._start = start
         self.address = self._start + cloner * _SIZE  # for the number of its clone
         self.of_messenger = self._start + MESSENGER * _SIZE
         self.of_reaper = self._start + REAPER * _SIZE
+
+    def of_stage(self) -> Page:
+        """The same page for a stage that shares the memory of who clones it."""
+        page = Page.__new__(Page)
+        page._set(self._start, STAGE)
+        return page
 
     def close(self) -> None:
         munmap(self._start, _PAGE)

@@ -107,9 +107,9 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
     """execve(2).  The traces go first: nothing can be said after."""
     program = context.values["program"]
     env = with_home(env, context.values["home"])
+    call = f"execve({quote(program)}, ...)"
+    failure = Failure(context.step, None, call, "", program, context.values["hint"])
     if "wait" in context.values:
-        call = f"execve({quote(program)}, ...)"
-        failure = Failure(context.step, None, call, "", program, context.values["hint"])
         _default_signals()
         context.values["wait"].execute(context.fds, program, args, env, failure)
     prepared = ExecArguments(program, args, env)
@@ -124,6 +124,10 @@ def execute(context: Context, args: tuple[str, ...], env: tuple[str, ...]) -> No
         except OSError:
             trace.on = False  # the runtime that would hear of it has ended
     _default_signals()
+    place = context.values.get("place")
+    if place is not None:  # when Python is through with it
+        place.line_up(prepared, context.values["talk"].descriptors()[0], failure)
+        return
     try:
         execve(prepared)
     except OSError as error:

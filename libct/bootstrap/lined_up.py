@@ -32,6 +32,8 @@ _PAGE = 4096
 # on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
 _CONTEXT, _STACK = 8192, 8192
 _MOST_ARGUMENTS = 4
+# An errno that no call returns: what stands in its place in a message until it is known.
+ERRNO_TO_COME = 0x5EED5EED
 
 
 class _Context(Structure):
@@ -55,7 +57,10 @@ class _IOVec(Structure):
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 errno_location = bind("__errno_location", c_void_p)
 _CALLS = ("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit")
-_addresses = {name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in _CALLS}
+PYTHON = "PyObject_CallNoArgs"  # whose one argument is an object, by its address: id() of it
+_addresses = {
+    name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in (*_CALLS, PYTHON)
+}
 try:
     _getcontext = bind("getcontext", c_int, c_void_p)
     _setcontext = bind("setcontext", c_int, c_void_p, locked=True)
@@ -68,6 +73,7 @@ try:
         *[c_long] * _MOST_ARGUMENTS,
     )
     _available = sys.byteorder == "little"  # as a message has numbers: one is errno
+    setcontext_at = c_void_p.from_buffer(_setcontext).value or 0
 except AttributeError:  # musl has none of the three
     _available = False
 
@@ -77,9 +83,53 @@ def fill(address: int, data: bytes) -> None:
     _memmove(address, data, len(data))
 
 
+def address_of(data: bytes) -> int:
+    """Where the bytes lie, and a NUL after them, as long as they are kept."""
+    return c_void_p.from_buffer(c_char_p(data)).value or 0
+
+
+def with_errno(data: bytes) -> tuple[int, object]:
+    """The address of vectors for writev(2): of data with errno in the place of ERRNO_TO_COME.
+
+    And what is to be kept for that.
+    """
+    before, _, after = data.partition(ERRNO_TO_COME.to_bytes(4, "little"))
+    parts = (before, errno_location(), after)
+    vectors = b"".join(
+        bytes(_IOVec(part, 4) if isinstance(part, int) else _IOVec(address_of(part), len(part)))
+        for part in parts
+    )
+    return address_of(vectors), (vectors, before, after)
+
+
 def available() -> bool:
     """Whether this C library can do it."""
     return _available
+
+
+class Call:
+    """One of the calls: its function by name, arguments, and the next one, or None.
+
+    The last three may be changed until it is made ready.  address: of its context; top: where
+    the stack ends that it runs on.
+    """
+
+    __slots__ = ("_stack", "address", "args", "following", "name", "top")
+
+    def __init__(self, address: int, stack: int, name: str, args: tuple[int, ...]) -> None:
+        self.address, self._stack = address, stack
+        self.top = address + _CONTEXT + stack
+        self.name, self.args = name, args
+        self.following: Call | None = None
+        _getcontext(address)
+
+    def make_ready(self) -> None:
+        """Have its context be that of the call, and lead to the next one."""
+        context = _Context.from_address(self.address)
+        context.link = self.following.address if self.following is not None else None
+        context.stack, context.stack_size = self.address + _CONTEXT, self._stack
+        args = [*self.args, *[0] * (_MOST_ARGUMENTS - len(self.args))]
+        _makecontext(self.address, _addresses[self.name], _MOST_ARGUMENTS, *args)
 
 
 class Region:
@@ -90,9 +140,10 @@ class Region:
         size += calls * (_CONTEXT + _STACK) + _PAGE
         address = mmap(size, MAP_PRIVATE_ANONYMOUS)
         self._next, self._end = address, address + size
-        self._contexts: list[tuple[int, str, list[int]]] = []
+        self._calls: list[Call] = []
 
-    def _take(self, size: int) -> int:
+    def take(self, size: int) -> int:
+        """The address of the next bytes, 16 of which lie together."""
         address = self._next
         self._next += (size + 15) & ~15
         if self._next > self._end:
@@ -100,7 +151,7 @@ class Region:
         return address
 
     def place(self, data: bytes) -> int:
-        address = self._take(len(data))
+        address = self.take(len(data))
         _memmove(address, data, len(data))
         return address
 
@@ -126,21 +177,19 @@ class Region:
         for start, end in idle:
             self.call("madvise", start, end - start, MADV_DONTNEED)
 
-    def call(self, name: str, *args: int) -> None:
+    def call(self, name: str, *args: int, stack: int = _STACK) -> Call:
         """One more call; it is made after those before it, whatever they return."""
-        address = self._take(_CONTEXT + _STACK)
-        _getcontext(address)
-        context = _Context.from_address(address)
-        context.link, context.stack, context.stack_size = None, address + _CONTEXT, _STACK
-        if self._contexts:
-            _Context.from_address(self._contexts[-1][0]).link = address
-        self._contexts.append((address, name, [*args, *[0] * (_MOST_ARGUMENTS - len(args))]))
+        call = Call(self.take(_CONTEXT + stack), stack, name, args)
+        if self._calls:
+            self._calls[-1].following = call
+        self._calls.append(call)
+        return call
 
     def go(self) -> None:
         """Make the calls; there is no return from the last one."""
-        for address, name, args in self._contexts:
-            _makecontext(address, _addresses[name], _MOST_ARGUMENTS, *args)
-        _setcontext(self._contexts[0][0])
+        for call in self._calls:
+            call.make_ready()
+        _setcontext(self._calls[0].address)
 
 
 def idle_memory(maps: bytes) -> list[tuple[int, int]]:
@@ -150,7 +199,7 @@ def idle_memory(maps: bytes) -> list[tuple[int, int]]:
     the zeroed memory right behind), of the dynamic linker, the stack, and what
     holds errno and with it the thread's own variables.
     """
-    kept = {*_addresses.values(), errno_location()}
+    kept = {*(_addresses[name] for name in _CALLS), errno_location()}
     mappings = []
     for line in maps.splitlines():
         words = line.split(None, 5)

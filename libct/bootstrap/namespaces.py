@@ -34,7 +34,8 @@ from ..syscalls.namespaces import (
     unshare,
 )
 from ..syscalls.process import pidfd_send_signal, set_dumpable, set_name, set_pdeathsig
-from . import clones
+from ..syscalls.sharing import SHARING
+from . import clones, sharing
 from .door import close_the_door
 
 TYPE_CHECKING = False
@@ -57,25 +58,29 @@ _OWN_NAMES = {
 }
 
 
-def clone_stage(context: Context, into_cgroup: bool) -> None:
-    """The process that joins namespaces and clones the next; it stays in ours for pids."""
-    _clone(context, 0, into_cgroup, _STAGE_NAME)
+def clone_stage(context: Context, flags: int, into_cgroup: bool) -> str:
+    """The process that joins namespaces and clones the next; it stays in ours for pids.
+
+    flags: SHARING, or none.
+    """
+    return _clone(context, flags, into_cgroup, _STAGE_NAME)
 
 
-def clone_init(context: Context, flags: int, into_cgroup: bool, back: bool = False) -> None:
-    """flags: CLONE_NEW* of the namespaces that are made with it.
+def clone_init(context: Context, flags: int, into_cgroup: bool, back: bool = False) -> str:
+    """flags: CLONE_NEW* of the namespaces that are made with it, and SHARING if that is wanted.
 
     back: we return to our own pid namespace then, which clone_reaper() has seen to.
     """
-    _clone(context, flags, into_cgroup, INIT_NAME)
+    return _clone(context, flags, into_cgroup, INIT_NAME)
 
 
-def clone_command(context: Context, filtered: bool = False) -> None:
+def clone_command(context: Context, flags: int, filtered: bool = False) -> str:
     """The stage's last: what it clones is what it has become itself.
 
+    flags: SHARING, or none.
     filtered: it is under the filter of the container's system calls already.
     """
-    _clone(context, 0, False, INIT_NAME, last=True, filtered=filtered)
+    return _clone(context, flags, False, INIT_NAME, last=True, filtered=filtered)
 
 
 def _clone(
@@ -86,46 +91,59 @@ def _clone(
     *,
     last: bool = False,
     filtered: bool = False,
-) -> None:
+) -> str:
+    """Clone, and say what was done otherwise than asked."""
     # CLONE_PARENT: a child of the runtime, as the server and the stage are.
+    flags |= CLONE_PARENT
     cgroup = context.fds.get("cgroup", -1) if into_cgroup else -1
     lender = context.values.get("lender") if not last else None
     reaper = context.values.pop("reaper", None)
     number_at = context.values["clones"].address
+
+    def settle(own: Context) -> None:
+        """By the clone."""
+        if reaper is not None:
+            reaper.begin()
+            reaper.forget()
+        close_the_door()
+        if not last:
+            posix.umask(0)  # the modes that steps give to files are the whole of it
+        requests = own.values.pop("requests", None)
+        if requests is not None:
+            posix.close(requests.fileno())
+        set_name(name)
+        if name == _STAGE_NAME:
+            page, fd = own.values["clones"], own.fds["clones"]
+            shared = own is not context
+            own.values["clones"] = page.of_stage() if shared else clones.Page(fd, clones.STAGE)
+        own.release("clones")
+
+    asked = flags & SHARING
+    shares = asked and sharing.possible()
     try:
-        if filtered:
-            pid, pidfd = clone(flags | CLONE_PARENT, number_at), -1
+        if shares:
+            context.values["cloned"] = sharing.clone(context, flags, cgroup, number_at, settle), -1
+        elif filtered:
+            context.values["cloned"] = clone(flags & ~SHARING, number_at), -1
         else:
-            pid, pidfd = clone3(
-                flags | CLONE_PARENT | CLONE_PIDFD, cgroup=cgroup, number_at=number_at
-            )
+            flags = flags & ~SHARING | CLONE_PIDFD
+            context.values["cloned"] = clone3(flags, cgroup=cgroup, number_at=number_at)
     except OSError:
         if lender is not None:
             lender.dismiss()
         if reaper is not None:
             reaper.leave()
         raise
-    context.values["cloned"] = (pid, pidfd)
-    if reaper is not None:
-        if pid:
-            reaper.begin()
+    pid, pidfd = context.values["cloned"]
+    if pid:
+        if reaper is not None:
             reaper.leave()
-        else:
-            reaper.forget()
-    if pid and lender is not None:
-        lender.lend_to(pid, pidfd)
-    if pid == 0:
-        close_the_door()
-        if not last:
-            posix.umask(0)  # the modes that steps give to files are the whole of it
+        if lender is not None:
+            lender.lend_to(pid, pidfd)
+    else:
         context.values["is clone"] = True
-        requests = context.values.pop("requests", None)
-        if requests is not None:
-            requests.close()
-        set_name(name)
-        if name == _STAGE_NAME:
-            context.values["clones"] = clones.Page(context.fds["clones"], clones.STAGE)
-        context.release("clones")
+        settle(context)
+    return "ok, by fork" if asked and not shares else ""
 
 
 def join(context: Context, paths: str, pairs: tuple[tuple[int, str], ...]) -> None:

@@ -80,7 +80,7 @@ def perform(steps: list[Any], context: Context, trace: Trace) -> None:
             trace.current = (number, time.time_ns())
         result = "ok"
         try:
-            function(context, *args)
+            result = function(context, *args) or result
         except Exception as error:
             failure = _failure(number, error)
             result = str(failure)
@@ -117,7 +117,7 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
     has cloned the one to go on, which is then the server's or the stage's cue
     to leave; does not return in the process that becomes the command.
     """
-    for process, steps in segments:
+    for index, (process, steps) in enumerate(segments):
         if process == MEANWHILE:
             continue
         if process in (RUNTIME, AHEAD):
@@ -126,6 +126,7 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
             talk.await_go()
             continue
         context.values["talk"], context.values["trace"] = talk, trace
+        context.values["rest"] = segments[index + 1 :]  # for who shares our memory (sharing.py)
         perform(steps, context, trace)
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")

@@ -157,8 +157,7 @@ class Speaker:
 
     def tell(self, message: tuple[Any, ...]) -> None:
         """OSError where the runtime has gone.  SIGPIPE is to be ignored."""
-        body = encode(message)
-        data = len(body).to_bytes(_LENGTH, "little") + body
+        data = framed(encode(message))
         while data:
             written = posix.write(self._up, data)
             if not written:  # no pipe does that: a filter of system calls fakes it
@@ -177,6 +176,11 @@ class Speaker:
     def close(self) -> None:
         posix.close(self._up)
         posix.close(self._down)
+
+
+def framed(body: bytes) -> bytes:
+    """An encoded message, as tell() sends it."""
+    return len(body).to_bytes(_LENGTH, "little") + body
 
 
 def pair() -> tuple[Listener, Speaker]:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from .context import Context
     from .failure import Failure
 
-# An errno that no call returns: what stands in its place in a message until it is known.
-_ERRNO_TO_COME = 0x5EED5EED
-
 
 def prepare_wait(context: Context, more: bool, shown: bool) -> None:
     """By who clones the process that waits, too, which has the same memory.
@@ -80,9 +77,9 @@ class Wait:
         fds: START and ANSWER are used.
         failure: what is written to ANSWER, with the errno, in case that execve(2) fails.
         """
-        failure.errno = _ERRNO_TO_COME
+        failure.errno = lined_up.ERRNO_TO_COME
         text = failed(failure)
-        before, _, after = text.partition(_ERRNO_TO_COME.to_bytes(4, "little"))
+        before, _, after = text.partition(lined_up.ERRNO_TO_COME.to_bytes(4, "little"))
         arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
         if not path.startswith("/"):  # so that the first byte is the same for all
             path = f"{self._directory.rstrip('/')}/{path}"

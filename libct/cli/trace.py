@@ -80,4 +80,4 @@ def lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> str:
 
 
 def _order(trace: tuple[int, int, int, str]) -> tuple[bool, int]:
-    return trace[3] != "ok", trace[0]
+    return not trace[3].startswith("ok"), trace[0]

@@ -6,6 +6,7 @@ import posix
 
 from ..loading.paths import environment
 from ..plan.capabilities import Grantable
+from ..syscalls.core import machine
 from ..syscalls.process import SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_NOROOT, get_securebits
 from ..syscalls.userns import in_user_namespace
 
@@ -28,11 +29,12 @@ class Host:
     apparmor: whether it is on.
     systemd_facts: what is known of systemd, where it is to manage groups.
     resctrl: where it is mounted, or "".
+    shares: what is cloned can share the server's memory (bootstrap/sharing.py).
     """
 
     __slots__ = (
         *("_apparmor", "_capabilities", "_landlock_abi", "_layout", "_resctrl", "_systemd"),
-        *("egid", "euid", "newgidmap", "newuidmap", "userns"),
+        *("egid", "euid", "newgidmap", "newuidmap", "shares", "userns"),
     )
 
     def __init__(
@@ -49,6 +51,7 @@ class Host:
         apparmor: bool | None = None,
         systemd_facts: Systemd | None = None,
         resctrl: str | None = None,
+        shares: bool = False,
     ) -> None:
         self.euid, self.egid = euid, egid
         self.newuidmap, self.newgidmap = newuidmap, newgidmap
@@ -57,6 +60,7 @@ class Host:
         self._landlock_abi, self._apparmor = landlock_abi, apparmor
         self._systemd = systemd_facts
         self._resctrl = resctrl
+        self.shares = shares
 
     @property
     def capabilities(self) -> Grantable:
@@ -126,7 +130,23 @@ def host(layout: Layout | None = None) -> Host:
         newgidmap="" if euid == 0 else _which("newgidmap"),
         userns=in_user_namespace(),
         layout=layout,
+        shares=_shares(),
     )
+
+
+def _shares() -> bool:
+    """As far as it is known here; the server knows all of it, and forks where it cannot share.
+
+    LIBCT_FORK in the environment has all starts forked, to compare.
+    """
+    return machine() == "x86_64" and _has_glibc() and not environment("LIBCT_FORK")
+
+
+def _has_glibc() -> bool:
+    try:
+        return bool(posix.confstr("CS_GNU_LIBC_VERSION"))
+    except (OSError, ValueError):
+        return False  # musl
 
 
 def own_capabilities() -> Grantable:

@@ -293,6 +293,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
                 joined,
                 record.pid,
                 record.landlock,
+                shares=not tracers and not ignore_paused,
             )
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(

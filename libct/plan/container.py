@@ -49,6 +49,7 @@ from .process import (
 )
 from .procfs import open_proc
 from .reaper import reaper_steps
+from .sharing import share_memory
 from .step import (
     AHEAD,
     DELETER,
@@ -143,7 +144,7 @@ def plan_start(
     # By the fifo of the state directory, which nobody inside is to have.
     plan.add(SERVER, "clone", [execute.clone_messenger()] if hold else [])
     if staged:
-        plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
+        plan.add(SERVER, "clone", [ns.clone_stage(0, into, why="linux.namespaces")])
         plan.add(RUNTIME, "attach", attach)
         # The host's /proc, before another mount namespace hides it.
         plan.add(STAGE, "join", [open_proc(), *start, *shared, *lend])
@@ -231,7 +232,7 @@ def plan_start(
         plan.add(STAGE, "clone", wait)
         if under_filter:
             add_filter(plan, STAGE, *filtered)
-        plan.add(STAGE, "clone", [*close, ns.clone_command(under_filter)])
+        plan.add(STAGE, "clone", [*close, ns.clone_command(0, under_filter)])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
         if not under_filter:
             add_filter(plan, INIT, *filtered)
@@ -250,6 +251,9 @@ def plan_start(
     # The container is "created" until this returns.
     plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
     check_filter(plan, config)
+    # (A stage in a pid namespace with others may be traced, but for its user namespace.)
+    if host.shares and not (shared and not in_user):
+        share_memory(plan)
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))
     return plan

@@ -21,6 +21,7 @@ from .process import (
     session_steps,
 )
 from .procfs import open_proc
+from .sharing import share_memory
 from .step import AHEAD, INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
 
 TYPE_CHECKING = False
@@ -40,12 +41,15 @@ def plan_exec(
     joined: dict[int, int],
     pid: int,
     known: dict[str, str] | None = None,
+    *,
+    shares: bool = False,
 ) -> Plan:
     """A further process in a running container.
 
     joined: CLONE_NEW* of the namespaces of the container, and of its first process, pid,
         that the runtime is not in: and their inode numbers.
     known: what the paths of Landlock rules led the first process to (landlock.py).
+    shares: it may share the server's memory: nobody inside can trace it, and it waits for nobody.
     """
     flags = 0
     for flag in joined:
@@ -71,7 +75,7 @@ def plan_exec(
     # see, joins, closes and drops all, and clones at the end.
     staged = bool(flags & CLONE_NEWPID)
     who = STAGE if staged else INIT
-    plan.add(SERVER, "clone", [ns.clone_stage(into) if staged else ns.clone_init(0, into)])
+    plan.add(SERVER, "clone", [ns.clone_stage(0, into) if staged else ns.clone_init(0, into)])
     # In the groups before the container's cgroup namespace hides their files,
     # and with the rights that opened them.
     if manager is not None:
@@ -97,7 +101,7 @@ def plan_exec(
     if under_filter:
         add_filter(plan, STAGE, *filtered)
     if staged:
-        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(under_filter)])
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(0, under_filter)])
     if staged:
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
@@ -109,6 +113,8 @@ def plan_exec(
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     check_filter(plan, config)
+    if shares and host.shares:
+        share_memory(plan)
     return plan
 
 

@@ -15,6 +15,8 @@ from ..syscalls.constants import (
     CLONE_PARENT,
     CLONE_PARENT_SETTID,
     CLONE_PIDFD,
+    CLONE_VFORK,
+    CLONE_VM,
 )
 from .calls import clone_names
 from .step import Step, operation
@@ -23,6 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, IDMap
     from ..life.host import Host
+
+
+SHARING = CLONE_VM | CLONE_VFORK  # what is cloned shares memory until it executes (sharing.py)
 
 
 def new_flags(config: Config) -> int:
@@ -110,8 +115,8 @@ def _is_own(mappings: list[IDMap], own: int) -> bool:
 
 
 @operation("bootstrap.namespaces", "clone the stage")
-def clone_stage(into_cgroup: bool) -> list[str]:
-    return _clone_call(0, into_cgroup)
+def clone_stage(flags: int, into_cgroup: bool) -> list[str]:
+    return _clone_call(flags, into_cgroup)
 
 
 @operation("bootstrap.namespaces", "clone the container's process")
@@ -121,14 +126,16 @@ def clone_init(flags: int, into_cgroup: bool, back: bool = False) -> list[str]:
 
 
 @operation("bootstrap.namespaces", "clone the process that becomes the command")
-def clone_command(filtered: bool = False) -> list[str]:
-    if filtered:
-        return [f"clone({clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)})"]
-    return _clone_call(0, False)
+def clone_command(flags: int, filtered: bool = False) -> list[str]:
+    return _clone_call(flags, False, filtered)
 
 
-def _clone_call(flags: int, into_cgroup: bool) -> list[str]:
-    flags |= CLONE_PARENT | CLONE_PIDFD | CLONE_PARENT_SETTID
+def _clone_call(flags: int, into_cgroup: bool, filtered: bool = False) -> list[str]:
+    flags |= CLONE_PARENT | CLONE_PARENT_SETTID
+    if filtered or (flags & SHARING and not into_cgroup):
+        return [f"clone({clone_names(flags)})"]
+    if not flags & SHARING:
+        flags |= CLONE_PIDFD
     if into_cgroup:
         flags |= CLONE_INTO_CGROUP
     return [f"clone3({{flags={clone_names(flags)}, exit_signal=0}})"]

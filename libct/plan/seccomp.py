@@ -107,6 +107,18 @@ def check_answers(plan: Plan) -> None:
         raise ConfigError([Finding(PLACE, message)])
 
 
+def allows(text: str, name: str) -> bool:
+    """Whether a filter, as load_filter() has it, lets a call be made, whatever its arguments."""
+    from ..seccomp.actions import ALLOW
+    from ..seccomp.interpreter import answers
+
+    machine = here()
+    number = machine.numbers().get(name)
+    if number is None:
+        return False
+    return answers(decode(bytes.fromhex(text)), machine.token, number) == {ALLOW}
+
+
 def listener_step(seccomp: Seccomp, version: str, state: str) -> Step:
     """The runtime's: hand the listener over (config-linux.md, The Container Process State).
 

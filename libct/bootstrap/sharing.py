@@ -1,0 +1,170 @@
+"""A clone that shares the memory of who clones it, until it executes its command.
+
+A fork copies the tables of a Python process's memory, and each page that either writes to
+after that; execve(2) then throws it all away.  It is most of what a start takes.  So where
+nothing speaks against it (plan/sharing.py), what is cloned goes on in the same memory, and its
+cloner waits meanwhile (CLONE_VM, CLONE_VFORK), as with vfork(2).
+
+    The clone has a stack of its own.  There the C library has it call a Python function, which
+    performs the rest of the plan.  The interpreter takes it for one call more of its only
+    thread.  The function returns, as it must: the cloner goes on in this interpreter.
+    What is left needs no Python, and is lined up (lined_up.py): execve, and if that returns, a
+    message that says why, and the end.
+
+What the clone has for itself is what the kernel keeps apart: descriptors, ids, rights,
+namespaces, working directory, umask, signals.  The objects of Python are its cloner's, too.  So
+it gets its own context and talk, and what else it changes is put back here: the door to imports,
+which is shut in the clone (door.py), and whether the memory may be looked at (PR_SET_DUMPABLE).
+
+A clone that is killed before its function has returned leaves an interpreter in the middle of
+something.  Its cloner must not go on with that: it ends, and the next start finds another server.
+
+Never where somebody inside might trace the clone: it would hand him the server.
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+import time
+
+from ..syscalls.process import set_dumpable
+from ..syscalls.sharing import clone_to, has_shadow_stack, knows_machine
+from . import lined_up
+from .context import Context
+from .failure import Failure
+from .message import encode_within
+from .performer import Trace, carry_on
+from .talk import Speaker, framed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..syscalls.files import ExecArguments
+
+_STACK = 1 << 20  # bytes, of which a start uses some dozen KiB
+_MOST = 3000  # bytes of the message
+_WAY = 128  # bytes of the stack that leads to the first call
+_SUID_DUMPABLE = "/proc/sys/fs/suid_dumpable"  # proc_sys_fs(5)
+
+_places: list[Place] = []  # those that nobody is in
+_possible: bool | None = None
+
+
+class Place:
+    """Room for one clone at a time: its stack, and the calls that it makes there.
+
+    whole: its function has returned.
+    """
+
+    __slots__ = ("_execute", "_function", "_kept", "_leave", "_tell", "_way", "whole")
+
+    def __init__(self) -> None:
+        region = lined_up.Region(4, _STACK + _WAY)
+        self._way = region.take(_WAY) + _WAY // 2
+        self._function = region.call(lined_up.PYTHON, stack=_STACK)
+        self._execute = region.call("_exit", 1)
+        self._tell = region.call("writev")
+        self._leave = region.call("_exit", 1)
+        self._kept: tuple[object, ...] = ()
+        self.whole = True
+
+    def clone(self, flags: int, cgroup: int, number_at: int, function: Callable[[], None]) -> int:
+        """As clone_to(); function is called in the clone, and raises nothing."""
+        self._function.args = (id(function),)
+        self._execute.name, self._execute.args = "_exit", (1,)  # unless more comes of it
+        for call in (self._function, self._execute):
+            call.make_ready()
+        self.whole = False
+        at = lined_up.setcontext_at
+        return clone_to(self._function.address, at, self._way, flags, number_at, cgroup)
+
+    def line_up(self, program: ExecArguments, up: int, failure: Failure) -> None:
+        """By the clone: have it execute the program when its function has returned.
+
+        up: the descriptor by which it tells of the failure, if that returns.
+        """
+        failure.errno = lined_up.ERRNO_TO_COME
+        text = framed(encode_within(("failed", *failure.values(), []), _MOST))
+        vectors, kept = lined_up.with_errno(text)
+        self._kept = program, kept
+        path = lined_up.address_of(program.path)
+        self._execute.name = "execve"
+        self._execute.args = path, program.argv.value or 0, program.envp.value or 0
+        self._tell.args = up, vectors, 3
+        for call in (self._execute, self._tell, self._leave):
+            call.make_ready()
+
+
+def possible() -> bool:
+    """Whether this interpreter, C library and kernel can do it."""
+    global _possible
+    if _possible is None:
+        _possible = (
+            knows_machine
+            and lined_up.available()
+            and sys.version_info < (3, 14)  # which knows the bounds of its stack
+            and not hasattr(sys, "_is_gil_enabled")  # its only thread has the lock
+            and not has_shadow_stack()
+            and not _is_shown_by_change()
+        )
+    return _possible
+
+
+def _is_shown_by_change() -> bool:
+    """Whether a change of ids makes memory visible for others, be it for a moment."""
+    try:
+        with open(_SUID_DUMPABLE, "rb") as file:
+            return file.read().strip() == b"1"
+    except OSError:
+        return True
+
+
+def clone(
+    context: Context, flags: int, cgroup: int, number_at: int, settle: Callable[[Context], None]
+) -> int:
+    """Clone what performs the rest of the plan; return its number once it has executed or ended.
+
+    settle: what it does first, with the context that is its own.
+    number_at, cgroup: as of clone_to(), which the errors are of.
+    """
+    place = _places.pop() if _places else Place()
+    talk, trace = context.values["talk"], context.values["trace"]
+    rest, number, started = context.values["rest"], context.step, trace.current[1]
+    child = Context(dict(context.fds))
+    child.values = {**context.values, "place": place}
+
+    def function() -> None:
+        own, records = Speaker(*talk.descriptors()), Trace(trace.on)
+        try:
+            if trace.on:
+                done = number, started, time.time_ns() - started, "ok"
+                records.records = [*trace.records, done]
+            settle(child)
+            own.tell(("cloned", number))
+            carry_on(rest, child, own, records)
+        except Failure as failure:
+            try:
+                own.tell(("failed", *failure.values(), records.take()))
+            except OSError:
+                pass  # it has ended
+        except (EOFError, OSError):
+            pass  # the runtime is gone, and with it who would hear of it
+        except BaseException:
+            posix._exit(1)  # a mistake of ours: the cloner does not go on either
+        place.whole = True
+
+    finders = sys.meta_path[:]
+    try:
+        pid = place.clone(flags, cgroup, number_at, function)
+    except OSError:
+        place.whole = True
+        raise
+    finally:
+        if not place.whole:
+            posix._exit(70)  # EX_SOFTWARE: nothing here is to be relied on
+        sys.meta_path[:] = finders
+        _places.append(place)
+    set_dumpable(posix.geteuid() != 0)  # as server.py has it
+    return pid

@@ -1,0 +1,59 @@
+"""Which starts share the server's memory, and which are forked (bootstrap/sharing.py).
+
+Sharing saves most of what a start takes, and holds up the server, and each process that clones
+another, until the command is executed.  So it is for starts that wait for nobody.  It is never
+for one that somebody inside might trace, which the caller knows: he would look at the server.
+"""
+
+from __future__ import annotations
+
+from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
+from .namespaces import SHARING
+from .step import INIT, SERVER, STAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .step import Plan, Step
+
+_CLONING = ("clone_stage", "clone_init", "clone_command")
+# What waits for others: for the start, for a hook, for who opens the sources of mounts.
+_WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", "lend_here"}
+# What the kernel refuses to who shares memory (unshare(2), time_namespaces(7)).
+_REFUSED = {"unshare_user", "unshare_time"}
+_HOOKS = {"runtime_hook", "function_hook"}
+
+
+def share_memory(plan: Plan) -> None:
+    """Have the clones of a complete plan share memory, unless a step speaks against it."""
+    clones = []
+    for step in plan:
+        if step.op in _HOOKS:
+            return  # whoever waits for the caller's own program holds the server up
+        if step.process not in (SERVER, STAGE, INIT):
+            continue
+        if step.op in _WAITING or step.op in _REFUSED or _enters_time(step):
+            return
+        if step.op == "load_filter" and not _lets_go_on(step):
+            return
+        if step.op in _CLONING:
+            clones.append(step)
+    for step in clones:
+        step.args = step.args[0] | SHARING, *step.args[1:]
+
+
+def _enters_time(step: Step) -> bool:
+    """A time namespace is for who shares no memory."""
+    if step.op == "join":
+        return any(flag == CLONE_NEWTIME for flag, _ in step.args[1])
+    flags = ("clone_init", "join_process", "unshare_others")
+    return step.op in flags and bool(step.args[0] & CLONE_NEWTIME)
+
+
+def _lets_go_on(step: Step) -> bool:
+    """Whether who waits for nobody gets from one lined-up call to the next under this filter."""
+    program, flags = step.args
+    if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
+        return False  # somebody else answers, when he likes
+    from .seccomp import allows
+
+    return allows(program, "rt_sigprocmask")
