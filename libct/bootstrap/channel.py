@@ -8,6 +8,7 @@ fixed, for the server's interpreter may be another (libct.interpreter).
 From the runtime to the server:
     ("perform", names, segments, trace)  with the ends of the talk, and the descriptors of
                                          those names
+From the server to the runtime, a byte for each: it is through with that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MARSHAL = 4  # the version of the format, known to all versions of Python since 3.4
 REQUESTS = 3  # the server's descriptor of the socket that requests come by
 _LENGTH = 8  # bytes, little-endian
+_DONE = b"."
+_MOST_WORDS = 64
 _MOST_DESCRIPTORS = 250  # the kernel passes 253 at once (SCM_MAX_FD)
 
 
@@ -122,6 +125,25 @@ class Channel:
         except BaseException:
             close_all(fds)
             raise
+
+    def say_done(self) -> None:
+        """The server's word that it is through with a request."""
+        try:
+            self._socket.send(_DONE, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+        except OSError:
+            pass  # nobody asks any more
+
+    def count_words(self) -> int:
+        """How many of these have come meanwhile.  EOFError where the server has gone."""
+        try:
+            words = self._socket.recv(_MOST_WORDS, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except ConnectionError:
+            words = b""
+        if not words:
+            raise EOFError
+        return len(words)
 
     def waiting(self) -> bool:
         """Is there anything to receive, be it the end?"""

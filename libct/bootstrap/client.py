@@ -11,11 +11,12 @@ import posix
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
 from . import clones, servers
-from .context import Context
+from .context import Context, Trace
 from .failure import Failure
 from .message import Garbled
-from .performer import Trace, perform, performers
+from .performer import perform, performers
 from .servers import Server, end, kill, reap
+from .spawning import server_error
 from .started import PATIENCE, Started, step_error
 from .talk import pair, readable
 
@@ -284,7 +285,7 @@ class _Run:
         self.started.close()
         self.close()
         if self.asked_again:
-            raise servers.server_error(ended)
+            raise server_error(ended)
         self.asked_again = True
         self._ask(self.asked)
 

@@ -52,3 +52,23 @@ class Context:
         """Close the descriptor of this name, if there is one."""
         if name in self.fds:
             posix.close(self.fds.pop(name))
+
+
+class Trace:
+    """Records of performed steps: (number, start, duration, result).
+
+    start is in ns since the epoch, the duration in ns of the same clock: a time
+    namespace has another monotonic one.  The step that goes on is current: its
+    number and start.
+    """
+
+    __slots__ = ("current", "on", "records")
+
+    def __init__(self, on: bool) -> None:
+        self.on = on
+        self.current = (0, 0)
+        self.records: list[tuple[int, int, int, str]] = []
+
+    def take(self) -> list[tuple[int, int, int, str]]:
+        records, self.records = self.records, []
+        return records

@@ -16,31 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .context import Context
+    from .context import Context, Trace
     from .talk import Speaker
 
 # Whatever the package is called here.
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
-
-
-class Trace:
-    """Records of performed steps: (number, start, duration, result).
-
-    start is in ns since the epoch, the duration in ns of the same clock: a time
-    namespace has another monotonic one.  The step that goes on is current: its
-    number and start.
-    """
-
-    __slots__ = ("current", "on", "records")
-
-    def __init__(self, on: bool) -> None:
-        self.on = on
-        self.current = (0, 0)
-        self.records: list[tuple[int, int, int, str]] = []
-
-    def take(self) -> list[tuple[int, int, int, str]]:
-        records, self.records = self.records, []
-        return records
 
 
 def find(performer: str) -> Callable[..., None]:
@@ -110,6 +90,18 @@ def _failure(number: int, error: Exception) -> Failure:
     return Failure(number, None, "", f"{type(error).__name__}: {error}")
 
 
+class _Rest:
+    """What is left of a plan: called with context, talk and trace, it is carried on with."""
+
+    __slots__ = ("_segments",)
+
+    def __init__(self, segments: list[Any]) -> None:
+        self._segments = segments
+
+    def __call__(self, context: Context, talk: Speaker, trace: Trace) -> None:
+        carry_on(self._segments, context, talk, trace)
+
+
 def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace) -> None:
     """Perform segments, from the server's on; who is cloned goes on where its cloner leaves.
 
@@ -126,7 +118,8 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
             talk.await_go()
             continue
         context.values["talk"], context.values["trace"] = talk, trace
-        context.values["rest"] = segments[index + 1 :]  # for who shares our memory (sharing.py)
+        # For who shares our memory (sharing.py).
+        context.values["rest"] = _Rest(segments[index + 1 :])
         perform(steps, context, trace)
         if "cloned" in context.values:
             pid, pidfd = context.values.pop("cloned")

@@ -19,9 +19,9 @@ from ..syscalls.process import default_signal, set_dumpable, set_name
 from .answer import ANSWER, FAILED, failed
 from .channel import REQUESTS, Channel
 from .clones import SERVER, Page
-from .context import Context
+from .context import Context, Trace
 from .failure import Failure
-from .performer import Trace, carry_on, load, performers
+from .performer import carry_on, load, performers
 from .talk import Speaker
 
 TYPE_CHECKING = False
@@ -95,6 +95,9 @@ def _serve(requests: Channel, *, further: bool) -> None:
         if requests.waiting():
             break
         load(module)
+    # Nothing of that is ever collected, so its pages stay shared after a fork; the
+    # collector has been off since the start (spawning.py).
+    gc.freeze()
     while True:
         if "networks" in kept and not requests.waiting():
             kept["networks"].refill()
@@ -108,6 +111,7 @@ def _serve(requests: Channel, *, further: bool) -> None:
         talk.close()
         for fd in context.fds.values():
             posix.close(fd)
+        requests.say_done()
 
 
 def perform_request(segments: list[Any], context: Context, talk: Speaker, trace: Trace) -> None:
@@ -115,9 +119,6 @@ def perform_request(segments: list[Any], context: Context, talk: Speaker, trace:
     try:
         try:
             found = [(process, performers(steps)) for process, steps in segments]
-            # Nothing is collected after a fork, so the pages stay shared; the
-            # collector has been off since the start (servers.py).
-            gc.freeze()
             carry_on(found, context, talk, trace)
         except Failure as failure:
             report(failure, context, talk, trace)

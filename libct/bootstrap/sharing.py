@@ -31,10 +31,9 @@ import time
 from ..syscalls.process import set_dumpable
 from ..syscalls.sharing import clone_to, has_shadow_stack, knows_machine
 from . import lined_up
-from .context import Context
+from .context import Context, Trace
 from .failure import Failure
 from .message import encode_within
-from .performer import Trace, carry_on
 from .talk import Speaker, framed
 
 TYPE_CHECKING = False
@@ -143,7 +142,7 @@ def clone(
                 records.records = [*trace.records, done]
             settle(child)
             own.tell(("cloned", number))
-            carry_on(rest, child, own, records)
+            rest(child, own, records)
         except Failure as failure:
             try:
                 own.tell(("failed", *failure.values(), records.take()))

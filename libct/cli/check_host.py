@@ -13,7 +13,7 @@ import sys
 from ..bootstrap.failure import Failure
 from ..bootstrap.hints import hint_for
 from ..bootstrap.seal import sealed_interpreter
-from ..bootstrap.servers import interpreter
+from ..bootstrap.spawning import interpreter
 from ..cgroups import choose
 from ..cgroups.delegated import reloaded_unit
 from ..cgroups.files import DELEGATE

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import posix
 
-from ..bootstrap.context import Context
+from ..bootstrap.context import Context, Trace
 from ..bootstrap.failure import Failure
-from ..bootstrap.performer import Trace, perform, performers
-from ..bootstrap.servers import fill_standard_streams
+from ..bootstrap.performer import perform, performers
+from ..bootstrap.spawning import fill_standard_streams
 from ..bootstrap.started import step_error
 from ..config.hooks import HOOK_OUTPUT_ANNOTATIONS
 from ..errors import Error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..bootstrap import client
 from ..bootstrap.context import Context
-from ..bootstrap.servers import fill_standard_streams, reap
+from ..bootstrap.servers import reap
+from ..bootstrap.spawning import fill_standard_streams
 from ..config.mount import destination_inside
 from ..errors import ConfigError, Error, Finding
 from ..plan.mounting import plan_add, plan_remove, refused

@@ -13,7 +13,8 @@ import posix
 import stat
 
 from ..bootstrap.context import Context
-from ..bootstrap.servers import fill_standard_streams, own_processes
+from ..bootstrap.servers import own_processes
+from ..bootstrap.spawning import fill_standard_streams
 from ..cgroups.perform import perform
 from ..checkpoint import installed, mounts
 from ..checkpoint.options import RESTORE_LOG, RestoreOptions, check, fields

@@ -11,7 +11,8 @@ import posix
 
 from ..bootstrap import client
 from ..bootstrap.context import Context
-from ..bootstrap.servers import fill_standard_streams, own_processes
+from ..bootstrap.servers import own_processes
+from ..bootstrap.spawning import fill_standard_streams
 from ..config.namespace import (
     CLONE_FLAGS,
     NEWCGROUP,

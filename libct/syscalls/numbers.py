@@ -56,7 +56,6 @@ _GENERIC = {
 NUMBERS: dict[str, dict[str, int]] = {
     # arch/x86/entry/syscalls/syscall_64.tbl
     "x86_64": {
-        "arch_prctl": 158,
         "bpf": 321,
         "capget": 125,
         "capset": 126,

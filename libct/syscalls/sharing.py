@@ -27,7 +27,7 @@ _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t, locked=True)
 _clone = bind("clone", c_int, c_void_p, c_void_p, c_ulong, c_void_p, c_void_p, locked=True)
 _NR_CLONE3 = number("clone3")
 _clone3 = bind_syscall(c_void_p, c_size_t, locked=True)
-_NR_ARCH_PRCTL = number("arch_prctl")
+_NR_ARCH_PRCTL = 158  # of x86-64, which alone has it
 _arch_prctl = bind_syscall(c_int, c_void_p)
 _ARCH_SHSTK_STATUS = 0x5005  # arch/x86/include/uapi/asm/prctl.h
 
@@ -91,7 +91,9 @@ _BELOW = 4096  # the kernel only adds it to where the stack begins
 
 
 def has_shadow_stack() -> bool:
-    """Whether returns are checked against a second stack, which contexts made here have not got.
+    """Whether returns are checked against a second stack; only where knows_machine.
+
+    Contexts have none of their own.
 
     Source: arch/x86/shstk.rst of the kernel.
     """

@@ -443,8 +443,8 @@ def test_what_enters_where_it_may_be_traced_knows_no_other_container(
     word = "LIBCT_SECRET_OF_ANOTHER"
 
     def served() -> int:
-        assert servers._server is not None
-        return servers._server.pid
+        assert servers._servers
+        return servers._servers[0].pid
 
     with running(make_config(), "sleep", "60") as plain:
         assert run_in(plain, "true", env=[PATH, f"{word}={word}"]).state.success
@@ -481,11 +481,11 @@ def test_elsewhere_the_same_server_goes_on() -> None:
     apart = make_config(namespaces=(*USUAL, NEWUSER), capabilities=tracing)
     with running(make_config()) as plain, running(apart) as container:
         assert run_in(plain, "true").state.success
-        assert servers._server is not None
-        warm = servers._server.pid
+        assert servers._servers
+        warm = servers._servers[0].pid
         assert run_in(container, "true").state.success
         assert run_in(plain, "true").state.success
-        assert servers._server.pid == warm
+        assert servers._servers[0].pid == warm
 
 
 def lines_of(output: Path, what: str) -> list[list[str]]:

@@ -175,11 +175,11 @@ def test_a_performer_that_cannot_be_loaded_fails_its_step(trap: Path, tmp_path: 
     package = copy_of_libct(tmp_path / "copy/boxes")
     (package / "rootfs/masks.py").write_text("import nothing.of_this_name\n")
     more = (
-        "server = boxes.bootstrap.servers._server\n"
+        "server = boxes.bootstrap.servers._servers[0]\n"
         "config.mask_paths = []\n"
         f"with boxes.create({str(tmp_path / 'states')!r}, 'two', config) as container:\n"
         "    container.run(process)\n"
-        "    print(process.wait().exit_code, boxes.bootstrap.servers._server is server)\n"
+        "    print(process.wait().exit_code, boxes.bootstrap.servers._servers == [server])\n"
     )
     done = run_copy(tmp_path, trap, mask_paths=["/bin"], more=more)
     problem = "mask ModuleNotFoundError: No module named 'nothing'"

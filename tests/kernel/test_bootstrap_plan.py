@@ -67,7 +67,7 @@ with libct.create(place, name, config) as container:
         servers.start_server()
         process = libct.Process(init=True, reaper="reaped" in kind, **values)
     # Ready, and all that is imported on the way to it is: strace takes its time.
-    info = open(f"/proc/self/fdinfo/{servers._server.pidfd}").read()
+    info = open(f"/proc/self/fdinfo/{servers._servers[0].pidfd}").read()
     server = int(info.partition("Pid:")[2].split()[0])
     while open(f"/proc/{server}/comm").read() != "libct:server\\n":
         pass

@@ -56,8 +56,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 def open_executable() -> int:
     """O_PATH, of the server, which is gone then: nothing says that the text file is busy."""
     servers.start_server()
-    assert servers._server is not None
-    info = Path(f"/proc/self/fdinfo/{servers._server.pidfd}").read_text()
+    assert servers._servers
+    info = Path(f"/proc/self/fdinfo/{servers._servers[0].pidfd}").read_text()
     pid = info.partition("Pid:")[2].split()[0]
     executable = os.open(f"/proc/{pid}/exe", os.O_PATH)
     servers.stop_server()

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import libct
-from libct.bootstrap import servers
+from libct.bootstrap import servers, spawning
+from libct.bootstrap.channel import Channel
 from libct.bootstrap.inherited import inherited
 from libct.bootstrap.origin import library_path
 from libct.config import NEWNS, NEWPID
@@ -96,8 +97,8 @@ def no_server() -> Iterator[None]:
 def server() -> int:
     """The pid of this process's server, which is started if there is none."""
     servers.start_server()
-    assert servers._server is not None
-    return pid_of(servers._server.pidfd)
+    assert servers._servers
+    return pid_of(servers._servers[0].pidfd)
 
 
 def pid_of(pidfd: int) -> int:
@@ -370,7 +371,7 @@ def test_a_forked_copy_of_the_owner_has_its_own() -> None:
         first = server()
 
         def copy() -> int:
-            assert servers._server is None
+            assert not servers._servers
             assert works()
             return server()
 
@@ -451,14 +452,14 @@ def test_one_that_was_killed_is_replaced(moment: str) -> None:
 
 
 def test_one_that_is_killed_again_and_again_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    spawn = servers._spawn
+    spawn = spawning.spawn
 
-    def spawn_and_stop(identity: tuple[object, ...]) -> servers.Server:
-        made = spawn(identity)
-        os.kill(pid_of(made.pidfd), signal.SIGKILL)
-        return made
+    def spawn_and_stop(*, further: bool) -> tuple[int, Channel]:
+        pid, channel = spawn(further=further)
+        os.kill(pid, signal.SIGKILL)
+        return pid, channel
 
-    monkeypatch.setattr(servers, "_spawn", spawn_and_stop)
+    monkeypatch.setattr(servers, "spawn", spawn_and_stop)
     with pytest.raises(ServerError, match=r"^the bootstrap server ended by signal 9$"):
         works()
     assert children() == []
@@ -642,7 +643,7 @@ def test_it_is_started_by_the_lowest_descriptors() -> None:
     program = (
         "from libct.bootstrap import servers\n"
         "servers.start_server()\n"
-        "print(servers.forget(servers._server).si_status)"
+        "print(servers.forget(servers._servers[0]).si_status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=libct_environment(), capture_output=True, text=True

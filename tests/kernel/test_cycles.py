@@ -78,8 +78,7 @@ class Look:
     """What this program and its server have: descriptors, children, and memory in bytes."""
 
     def __init__(self) -> None:
-        server = servers._server
-        assert server is not None
+        server = servers._servers[0]
         self.server = server.pid
         pids = (os.getpid(), server.pid)
         self.memory = list(map(memory, pids))

@@ -632,8 +632,8 @@ def test_an_ordinary_user_joins_his_own_namespaces(user_path: Path) -> None:
 
 
 def children_of_the_server() -> str:
-    assert servers._server is not None
-    info = Path(f"/proc/self/fdinfo/{servers._server.pidfd}").read_text()
+    assert servers._servers
+    info = Path(f"/proc/self/fdinfo/{servers._servers[0].pidfd}").read_text()
     pid = info.partition("Pid:")[2].split()[0]
     return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 

@@ -19,10 +19,10 @@ import pytest
 
 from libct.bootstrap import becoming, client, clones, servers, started, talk
 from libct.bootstrap.channel import Channel
-from libct.bootstrap.context import Context
+from libct.bootstrap.context import Context, Trace
 from libct.bootstrap.failure import Failure
 from libct.bootstrap.message import Garbled
-from libct.bootstrap.performer import Trace, carry_on, perform, performers
+from libct.bootstrap.performer import carry_on, perform, performers
 from libct.bootstrap.talk import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import AHEAD, INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
