@@ -78,6 +78,8 @@ def contents(path: str, most: int) -> bytes:
 def normal(path: str) -> str:
     """Without what is superfluous in it, as os.path.normpath() has it."""
     root = "/" * path.startswith("/")
+    if root and path[-1] != "/" and "//" not in path and "/." not in path:
+        return path  # as most are
     if path.startswith("//") and not path.startswith("///"):
         root = "//"  # of which POSIX leaves the meaning open
     parts: list[str] = []

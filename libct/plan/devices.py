@@ -6,7 +6,7 @@ import _stat as stat
 
 from ..config.namespace import NEWNS, NEWUSER
 from ..loading.paths import split
-from .held import base_of, mount_over
+from .held import Bases
 from .mounts import is_bind
 from .paths import inside
 from .step import Step, operation
@@ -38,12 +38,13 @@ def device_steps(config: Config) -> list[Step]:
         return []
     # A user namespace may not make nodes that work: the host's are bound instead.
     binding = any(namespace.type == NEWUSER for namespace in config.namespaces)
+    bases = Bases(config.mounts)
     steps = []
     for index, device in enumerate(config.devices):
         path = inside(device.path)
         if path in ("/dev/console", "/dev/ptmx"):
             continue  # the console and the link to pts/ptmx have these places
-        below = mount_over(config.mounts, split(path)[0])
+        below = bases.mount(split(path)[0])
         if below is not None and is_bind(below):
             continue
         base = inside(below.destination) if below is not None else ""
@@ -56,7 +57,7 @@ def device_steps(config: Config) -> list[Step]:
             mode = _KINDS[device.type] | (device.file_mode & 0o7777)
             owner = (device.uid or 0, device.gid or 0)
             steps.append(make_device(path, mode, *number, *owner, base, why=why))
-    base = base_of(config.mounts, "/dev")
+    base = bases.base("/dev")
     return steps + [make_link(path, target, base) for path, target in _LINKS]
 
 

@@ -17,27 +17,38 @@ if TYPE_CHECKING:
     from ..config import Config, Mount
 
 
-def mount_over(mounts: list[Mount], path: str) -> Mount | None:
-    """The mount that path lies on, by its name: the last one on it or above it."""
-    found = None
-    for mount in mounts:
-        target = inside(mount.destination)
-        if not mount.flags & MS_REMOUNT and (path == target or path.startswith(target + "/")):
-            found = mount
-    return found
+class Bases:
+    """The mounts that paths lie on, by their names: the last one on a path or above it."""
 
+    __slots__ = ("_last",)
 
-def base_of(mounts: list[Mount], path: str) -> str:
-    """Where the mount is that path lies on; "" for the rootfs."""
-    mount = mount_over(mounts, path)
-    return inside(mount.destination) if mount is not None else ""
+    def __init__(self, mounts: list[Mount]) -> None:
+        self._last: dict[str, tuple[int, Mount]] = {}
+        for index, mount in enumerate(mounts):
+            if not mount.flags & MS_REMOUNT:
+                self._last[inside(mount.destination)] = index, mount
+
+    def mount(self, path: str) -> Mount | None:
+        found = []
+        above = path
+        while above:
+            if above in self._last:
+                found.append(self._last[above])
+            above = above.rpartition("/")[0]
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def base(self, path: str) -> str:
+        """Where the mount is that path lies on; "" for the rootfs."""
+        mount = self.mount(path)
+        return inside(mount.destination) if mount is not None else ""
 
 
 def hold_steps(config: Config, late: list[str]) -> list[Step]:
     """Before the mounts are made.  late: those that are read-only at the end."""
     paths = [inside(path) for path in (*config.mask_paths, *config.readonly_paths)]
     paths += [split(inside(device.path))[0] for device in config.devices]
-    found = {base_of(config.mounts, path) for path in ("/dev", *paths)}
+    bases = Bases(config.mounts)
+    found = {bases.base(path) for path in ("/dev", *paths)}
     found |= {inside(mount.destination) for mount in config.mounts if mount.device == "cgroup"}
     targets = tuple(sorted(found.union(late) - {""}))
     return [hold_mounts(targets, why="mounts")] if targets else []

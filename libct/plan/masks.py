@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .calls import IF_THERE
-from .held import base_of
+from .held import Bases
 from .paths import inside
 from .step import Step, operation
 
@@ -19,8 +19,9 @@ _MOVE = 'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)'
 
 
 def read_only_path_steps(config: Config) -> list[Step]:
+    bases = Bases(config.mounts)
     return [
-        make_read_only(path, base_of(config.mounts, path), why=f"linux.readonlyPaths[{index}]")
+        make_read_only(path, bases.base(path), why=f"linux.readonlyPaths[{index}]")
         for path, index in _once(config.readonly_paths)
     ]
 
@@ -31,8 +32,9 @@ def masked_path_steps(config: Config) -> list[Step]:
         from .labels import context_options
 
         options = (context_options(config),)
+    bases = Bases(config.mounts)
     return [
-        mask(path, base_of(config.mounts, path), *options, why=f"linux.maskedPaths[{index}]")
+        mask(path, bases.base(path), *options, why=f"linux.maskedPaths[{index}]")
         for path, index in _once(config.mask_paths)
     ]
 

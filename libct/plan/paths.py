@@ -10,5 +10,4 @@ def inside(path: str) -> str:
 
     ".." cannot lead above the root, as in a chroot.
     """
-    clean = normal("/" + path)
-    return clean[1:] if clean.startswith("//") else clean
+    return normal("/" + path.lstrip("/"))

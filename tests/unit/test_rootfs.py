@@ -43,7 +43,7 @@ from libct.config.mount_flags import (
 from libct.life.host import Host
 from libct.plan.cgroup_mounts import cgroup_mount_steps
 from libct.plan.devices import device_steps
-from libct.plan.held import base_of, hold_steps
+from libct.plan.held import Bases, hold_steps
 from libct.plan.idmapped import idmapped_source_steps
 from libct.plan.masks import masked_path_steps, read_only_path_steps
 from libct.plan.mounts import (
@@ -431,7 +431,7 @@ def test_which_mount_a_path_lies_on(path: str, base: str) -> None:
     places = ("proc", "/a/b", "/a/", "/dev", "/x/../dev/shm")
     mounts = [libct.Mount(place, "x", "tmpfs") for place in places]
     mounts.append(libct.Mount("/tmp", "x", "none", MS_REMOUNT))
-    assert base_of(mounts, path) == base
+    assert Bases(mounts).base(path) == base
 
 
 def test_the_mounts_that_are_held() -> None:
