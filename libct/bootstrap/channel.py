@@ -6,8 +6,9 @@ descriptors by SCM_RIGHTS.  The format costs no import and no parser; its versio
 fixed, for the server's interpreter may be another (libct.interpreter).
 
 From the runtime to the server:
-    ("perform", names, segments, trace)  with the ends of the talk, and the descriptors of
-                                         those names
+    ("prepare", segments, trace)  load what performs these steps
+    ("perform", names)            do, with the ends of the talk, and the descriptors of these names
+    ("forget",)                   or do not
 From the server to the runtime, a byte for each: it is through with that.
 """
 
@@ -145,9 +146,9 @@ class Channel:
             raise EOFError
         return len(words)
 
-    def waiting(self) -> bool:
-        """Is there anything to receive, be it the end?"""
-        return bool(select.select([self._socket], [], [], 0)[0])
+    def waiting(self, seconds: float = 0) -> bool:
+        """Is there anything to receive within that time, be it the end?"""
+        return bool(select.select([self._socket], [], [], seconds)[0])
 
     def _exactly(self, size: int) -> bytes:
         parts = []

@@ -69,6 +69,7 @@ class _Run:
         "asked",
         "asked_again",
         "clones",
+        "confirmed",
         "container",
         "context",
         "own",
@@ -92,6 +93,7 @@ class _Run:
         self.started = Started(plan)
         self.server: Server | None = None  # the one that was asked
         self.asked, self.asked_again = 0, False  # for the plan from which segment on
+        self.confirmed = False  # the server may perform what it has been asked for
         self.clones = -1  # the file of the numbers of what has been cloned
         self.stage_pid = 0
         self.stage = -1  # pidfd of the stage, while there is one
@@ -99,10 +101,12 @@ class _Run:
         self.own: list[Any] = []  # the runtime's steps that are still to come, the last one first
 
     def perform(self) -> None:
+        if self.segments[0][0] == RUNTIME and len(self.segments) > 1:
+            self.server = servers.ask_early(self._message(1), self.container, alone=self.alone)
         for index, (process, steps) in enumerate(self.segments):
             first = steps[0][0]
             if process != RUNTIME:
-                if self.started.talk is None:
+                if not self.confirmed:
                     self._ask(index)
                     self._prepare(index)
                 if process in (MEANWHILE, AHEAD):
@@ -137,20 +141,27 @@ class _Run:
         mine = [steps for process, steps in self.segments[index:] if process.startswith(RUNTIME)]
         self.own = [performers(steps) for steps in reversed(mine)]
 
-    def _ask(self, index: int) -> None:
-        """Hand the plan from this segment on to the server, with every descriptor held."""
-        self.started.talk, theirs = pair()
+    def _message(self, index: int) -> tuple[Any, ...]:
+        """The plan from this segment on."""
         # The runtime's own steps stay here; the others only need to know of its turns.
         segments = [
             (process, [] if process.startswith(RUNTIME) else steps)
             for process, steps in self.segments[index:]
         ]
-        message = ("perform", ["clones", *self.context.fds], segments, self.trace.on)
+        return "prepare", segments, self.trace.on
+
+    def _ask(self, index: int) -> None:
+        """Have a server perform the plan from this segment on, with every descriptor held."""
         self.asked = index
+        if self.server is None or not servers.confirm(self.server):
+            message = self._message(index)
+            self.server = servers.ask(message, self.container, alone=self.alone)
+        self.started.talk, theirs = pair()
         try:
             self.clones = clones.make_file()
             fds = [*theirs.descriptors(), self.clones, *self.context.fds.values()]
-            self.server = servers.ask(message, fds, self.container, alone=self.alone)
+            servers.let_go(self.server, ["clones", *self.context.fds], fds)
+            self.confirmed = True
         finally:
             theirs.close()
 
@@ -282,6 +293,7 @@ class _Run:
         It has cloned nothing.
         """
         ended = servers.forget(self.server)
+        self.server, self.confirmed = None, False
         self.started.close()
         self.close()
         if self.asked_again:
@@ -296,6 +308,8 @@ class _Run:
         hangs up.  They are killed if that takes time, or a handler of signals raises meanwhile.
         """
         talk = self.started.talk
+        if self.server is not None and not self.confirmed:
+            servers.call_off(self.server)
         try:
             if talk is not None:
                 talk.give_up()

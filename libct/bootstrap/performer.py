@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
 
 
+_found: dict[str, Callable[..., None]] = {}
+
+
 def find(performer: str) -> Callable[..., None]:
     """The function that a plan names so ("rootfs.masks.mask"), its module loaded if need be."""
+    if performer in _found:
+        return _found[performer]
     module, _, name = performer.rpartition(".")
     found: Callable[..., None] = getattr(load(module), name)
+    _found[performer] = found
     return found
 
 

@@ -51,6 +51,7 @@ _USUAL_FIRST = (
     "attributes.uts",
 )
 _USUAL_FURTHER = ("rootfs.chroot",)
+_PAUSE = 0.0015  # seconds
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 # The C library's own signals, below what it calls SIGRTMIN, which a spawned process may
 # ignore: 32 and 33 with glibc, with musl 34, too.  And the one that Python has a handler for.
@@ -99,14 +100,20 @@ def _serve(requests: Channel, *, further: bool) -> None:
     # collector has been off since the start (spawning.py).
     gc.freeze()
     while True:
-        if "networks" in kept and not requests.waiting():
+        # The command that has just been started has the processors first.
+        if "networks" in kept and not requests.waiting(_PAUSE):
             kept["networks"].refill()
-        (_, names, segments, trace), fds = requests.receive()
+        (_, segments, trace), _ = requests.receive()
+        prepared = _prepare(segments)
+        (word, *names), fds = requests.receive()
+        if word == "forget":
+            requests.say_done()
+            continue
         talk = Speaker(*fds[:2])
-        context = Context(dict(zip(names, fds[2:])))
+        context = Context(dict(zip(*names, fds[2:])))
         clones = context.values["clones"] = Page(context.fds["clones"], SERVER)
         context.values["requests"], context.values["kept"] = requests, kept
-        perform_request(segments, context, talk, Trace(trace))
+        perform_request(prepared, context, talk, Trace(trace))
         clones.close()
         talk.close()
         for fd in context.fds.values():
@@ -114,12 +121,22 @@ def _serve(requests: Channel, *, further: bool) -> None:
         requests.say_done()
 
 
-def perform_request(segments: list[Any], context: Context, talk: Speaker, trace: Trace) -> None:
+def _prepare(segments: list[Any]) -> list[Any] | Failure:
+    try:
+        return [(process, performers(steps)) for process, steps in segments]
+    except Failure as failure:
+        return failure
+
+
+def perform_request(
+    prepared: list[Any] | Failure, context: Context, talk: Speaker, trace: Trace
+) -> None:
     """Perform the server's part; in what it clones, the rest, which never returns here."""
     try:
         try:
-            found = [(process, performers(steps)) for process, steps in segments]
-            carry_on(found, context, talk, trace)
+            if isinstance(prepared, Failure):
+                raise prepared
+            carry_on(prepared, context, talk, trace)
         except Failure as failure:
             report(failure, context, talk, trace)
         except (EOFError, OSError):

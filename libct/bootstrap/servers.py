@@ -62,11 +62,15 @@ class Server:
     def _has_pidfd(self) -> bool:
         return pidfds.identity(self.pidfd) == self._file
 
-    def ask(self, message: tuple[Any, ...], fds: list[int], container: str) -> None:
-        """Send a request; one that has ended is not noticed here."""
+    def ask(self, message: tuple[Any, ...], container: str) -> None:
+        """Send a request."""
         self.served = container if self.served in ("", container) else None
         self._asked += 1
         self._since = time.monotonic()
+        self.send(message)
+
+    def send(self, message: tuple[Any, ...], fds: list[int] | tuple[int, ...] = ()) -> None:
+        """One that has ended is not noticed here."""
         try:
             self.channel.send(message, fds)
         except ConnectionError:
@@ -163,21 +167,61 @@ def end_server() -> None:
             _forget(server)
 
 
-def ask(
-    message: tuple[Any, ...], fds: list[int], container: str = "", *, alone: bool = False
-) -> Server:
+def ask(message: tuple[Any, ...], container: str = "", *, alone: bool = False) -> Server:
     """Send a request to a server for what this process is now, and return that.
 
     container: that it is for, by a name that no other one has.
     alone: the server must have been asked for no other, for its memory is shown in there.
-    One that has ended may not be noticed here: the talk that was sent along will tell.
+    One that has ended may not be noticed here: the talk that is sent along will tell.
     """
     with _lock:
         server = _free(container if alone else None)
-        server.ask(message, fds, container)
-        if _single:
-            server.channel.hang_up()
+        server.ask(message, container)
         return server
+
+
+def ask_early(
+    message: tuple[Any, ...], container: str = "", *, alone: bool = False
+) -> Server | None:
+    """The same of one that is there already, and prepares itself while it is not yet confirmed.
+
+    None where there is none that has nothing else to do.
+    """
+    with _lock:
+        for server in _servers:
+            try:
+                fits = not alone or server.served in ("", container)
+                if fits and server.is_intact() and not server.is_busy():
+                    server.ask(message, container)
+                    return server
+            except EOFError:
+                continue  # it has ended, which ask() sees to
+        return None
+
+
+def confirm(server: Server) -> bool:
+    """Whether one that was asked early is a server for what this process is now; else it is not."""
+    with _lock:
+        if server in _servers and server.identity == _identity():
+            return True
+    call_off(server)
+    return False
+
+
+def let_go(server: Server, names: list[str], fds: list[int]) -> None:
+    """Have it perform what it was asked for.
+
+    fds: the two ends of the talk, and the descriptors of these names.
+    """
+    server.send(("perform", names), fds)
+    if _single:
+        server.channel.hang_up()
+
+
+def call_off(server: Server) -> None:
+    """Nothing comes of what it was asked for."""
+    if server.identity[0] == posix.getpid() and server.channel.is_intact():
+        server.send(("forget",))
 
 
 def forget(server: Server | None) -> posix.waitid_result | None:
