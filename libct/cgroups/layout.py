@@ -1,7 +1,6 @@
 """Which control groups the host has: mounts, controllers, and the group we are in.
 
-parse_mounts, parse_own and layout_of work on text and values alone; detect
-reads the files and stays below half a millisecond.
+parse_own and layout_of work on text and values alone; detect reads the files.
 
 Sources: cgroups(7); proc_pid_mountinfo(5); the kernel's admin-guide/cgroup-v1
 and admin-guide/cgroup-v2.
@@ -12,28 +11,16 @@ from __future__ import annotations
 import posix
 
 from ..loading.paths import fsdecode, is_directory
-from ..rootfs.mountinfo import unescape
 from ..syscalls.userns import in_user_namespace
+from .mounted import cgroup_mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .mounted import CgroupMount
+
 CGROUP_ROOT = "/sys/fs/cgroup"
-
-
-class CgroupMount:
-    """One line of mountinfo that is about control groups.
-
-    device: st_dev of its files.  root: the group that the mount shows at point.
-    options: those of the hierarchy, which name the v1 controllers.
-    """
-
-    __slots__ = ("device", "fstype", "options", "point", "root")
-
-    def __init__(self, device: int, root: str, point: str, fstype: str, options: str) -> None:
-        self.device, self.root, self.point = device, root, point
-        self.fstype, self.options = fstype, options.split(",")
 
 
 class Hierarchy:
@@ -113,23 +100,6 @@ class Layout:
     __hash__ = None  # type: ignore[assignment]  # a value
 
 
-def parse_mounts(mountinfo: str) -> list[CgroupMount]:
-    """The mounts of cgroup file systems, in the file's order."""
-    found = []
-    for line in mountinfo.split("\n"):
-        if " - cgroup" not in line:
-            continue
-        before, _, after = line.partition(" - ")
-        device, root, point = before.split(" ", 5)[2:5]
-        fstype, _, options = after.split(" ", 2)
-        if fstype not in ("cgroup", "cgroup2"):
-            continue
-        major, _, minor = device.partition(":")
-        made = posix.makedev(int(major), int(minor))
-        found.append(CgroupMount(made, unescape(root), unescape(point), fstype, options))
-    return found
-
-
 def parse_own(proc_cgroup: str) -> dict[str, str]:
     """Our own group by controller, from /proc/PID/cgroup; "" is v2.
 
@@ -176,7 +146,7 @@ def layout_of(
 def detect(proc: str = "/proc/self") -> Layout:
     """The layout of this machine, as this process sees it now; "none" without /proc."""
     try:
-        mounts = [mount for mount in parse_mounts(_read(f"{proc}/mountinfo")) if _reachable(mount)]
+        mounts = cgroup_mounts(proc)
         own = parse_own(_read(f"{proc}/cgroup"))
     except FileNotFoundError:  # no /proc, or a kernel without control groups
         return Layout()
@@ -192,20 +162,11 @@ def detect(proc: str = "/proc/self") -> Layout:
     return layout
 
 
-def _reachable(mount: CgroupMount) -> bool:
-    """Whether the mount point leads to the mount, and not to one that covers it."""
-    try:
-        return posix.stat(mount.point).st_dev == mount.device
-    except OSError:
-        return False
-
-
 def _elsewhere(mount: CgroupMount) -> bool:
     return not (mount.point + "/").startswith(CGROUP_ROOT + "/")
 
 
 def _read(path: str) -> str:
-    # mountinfo comes in pieces of a page; open() would read it as one but costs four times more.
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         pieces = []

@@ -24,6 +24,7 @@ from . import files
 
 _TRUSTED, _USER = "trusted.libct", "user.libct"
 _BYTES = 8  # of a mark
+_LONGEST = 256  # bytes that are read: no mark of ours has as many
 _TAKEN = "taken-"  # how the mark of a group begins that libct has not made
 # A group while it is nobody's yet, and after that.  Nobody else makes one that is sticky.
 _SHUT, _OPEN = 0o1700, 0o755
@@ -52,9 +53,11 @@ def read(group: str | int) -> bytes:
     """The mark of a group, by its path or a descriptor; b"" where it has none, or is not there."""
     for name in (_TRUSTED, _USER):
         try:
-            return getxattr(group, name)
+            mark = getxattr(group, name, most=_LONGEST)
         except OSError:
-            continue  # it has none, or only root of the host sees it
+            continue  # there is no such group, or the mark is none of ours
+        if mark is not None:  # else it has none, or only root of the host sees it
+            return mark
     return b""
 
 
@@ -79,9 +82,10 @@ def noted(group: int) -> str:
     """The mark of a group as a word, for put_back(); "" where libct has not written it."""
     for name in (_TRUSTED, _USER):
         try:
-            word = f"{name}={getxattr(group, name).decode('ascii', 'replace')}"
+            mark = getxattr(group, name, most=_LONGEST)
         except OSError:
             continue
+        word = f"{name}={(mark or b'').decode('ascii', 'replace')}"
         if is_noted(word):
             return word
     return ""
@@ -104,7 +108,7 @@ def _remove(group: int, name: str) -> None:
     try:
         fremovexattr(group, name)
     except OSError:
-        pass  # there is none
+        pass  # a file system that has none of that kind
 
 
 def make(path: str, *, above: bool = False) -> None:

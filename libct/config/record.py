@@ -144,7 +144,7 @@ class Record(metaclass=RecordType):
         found = {}
         for name, default in type(self)._fields.items():
             value = getattr(self, name)
-            if value != default:
+            if value is not default and value != default:
                 found[name] = value if type(value) in _ATOMS else _plain_value(value)
         return found
 
@@ -177,7 +177,7 @@ def _add_positional(cls: RecordType, args: tuple[Any, ...], values: dict[str, An
 
 def _copied(value: Any) -> Any:
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [item if type(item) in _ATOMS else _copied(item) for item in value]
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     return value.copy() if isinstance(value, Record) else value
@@ -185,7 +185,7 @@ def _copied(value: Any) -> Any:
 
 def _plain_value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_plain_value(item) for item in value]
+        return [item if type(item) in _ATOMS else _plain_value(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain_value(item) for key, item in value.items()}
     return value.to_dict() if isinstance(value, Record) else value

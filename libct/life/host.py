@@ -153,11 +153,12 @@ def own_capabilities() -> Grantable:
     """What this thread has, and what it executes, the bootstrap server, has too."""
     try:
         with open("/proc/thread-self/status", "rb", buffering=0) as file:
-            lines = dict(line.split(b":", 1) for line in file.read(8192).splitlines())
+            sets = file.read(8192).partition(b"\nCapInh:")[2].split(b"\n", 5)
     except OSError:
         return Grantable()  # no procfs: the kernel says it then
-    permitted, inheritable, bounding, ambient = (
-        int(lines[name], 16) for name in (b"CapPrm", b"CapInh", b"CapBnd", b"CapAmb")
+    # CapInh, CapPrm, CapEff, CapBnd, CapAmb (proc_pid_status(5))
+    inheritable, permitted, _, bounding, ambient = (
+        int(line.rpartition(b":")[2], 16) for line in sets[:5]
     )
     bits = get_securebits()
     # capabilities(7), Capabilities and execution of programs by root.

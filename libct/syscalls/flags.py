@@ -176,6 +176,13 @@ def quote(text: str | bytes | None) -> str:
     if text is None:
         return "NULL"
     raw = fsencode(text)
+    if (
+        raw.isascii()
+        and (plain := raw.decode("ascii")).isprintable()
+        and '"' not in plain
+        and "\\" not in plain
+    ):
+        return f'"{plain}"'
     return '"' + "".join(_escape(raw, index) for index in range(len(raw))) + '"'
 
 

@@ -6,7 +6,17 @@ with another C library than glibc leave them out (musl, CPython 3.11 for one).
 
 from __future__ import annotations
 
-from .c import c_char_p, c_int, c_long, c_size_t, c_void_p, create_string_buffer
+import errno
+
+from .c import (
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_void_p,
+    create_string_buffer,
+    get_errno,
+)
 from .core import bind, cstring, fail, retried
 from .flags import quote
 
@@ -19,24 +29,29 @@ _fsetxattr = bind("fsetxattr", c_int, c_int, c_char_p, c_char_p, c_size_t, c_int
 _fremovexattr = bind("fremovexattr", c_int, c_int, c_char_p)
 
 
-def getxattr(file: str | int, name: str) -> bytes:
+def getxattr(file: str | int, name: str, *, most: int = _SIZE_MAX) -> bytes | None:
     """The value of an attribute of a file: by descriptor, or by path and of a link itself.
 
+    None where there is no such attribute, or it is hidden from us (ENODATA).
+    most: bytes that it has, as far as we know.
+
     Raises OSError with errno
-        ENODATA  there is no such attribute, or it is hidden from us;
+        ERANGE  it has more;
         EOPNOTSUPP  the file system has none of that kind.
 
     Source: getxattr(2).
     """
-    value = create_string_buffer(_SIZE_MAX)
+    value = create_string_buffer(most)
     if isinstance(file, int):
-        size = retried(_fgetxattr, file, cstring(name), value, _SIZE_MAX)
-        if size == -1:
-            fail(f"fgetxattr({file}, {quote(name)})")
+        size = retried(_fgetxattr, file, cstring(name), value, most)
     else:
-        size = retried(_lgetxattr, cstring(file), cstring(name), value, _SIZE_MAX)
-        if size == -1:
-            fail(f"lgetxattr({quote(file)}, {quote(name)})", file)
+        size = retried(_lgetxattr, cstring(file), cstring(name), value, most)
+    if size == -1:
+        if get_errno() == errno.ENODATA:
+            return None
+        if isinstance(file, int):
+            fail(f"fgetxattr({file}, {quote(name)})")
+        fail(f"lgetxattr({quote(file)}, {quote(name)})", file)
     return bytes(value.raw[:size])
 
 
@@ -57,10 +72,10 @@ def fsetxattr(fd: int, name: str, value: bytes, flags: int = 0) -> None:
 
 
 def fremovexattr(fd: int, name: str) -> None:
-    """Remove an attribute of an open file.
+    """Remove an attribute of an open file, if there is one.
 
-    Raises OSError with errno ENODATA: there is none.
+    Raises OSError as fsetxattr() does.
     Source: removexattr(2).
     """
-    if retried(_fremovexattr, fd, cstring(name)) == -1:
+    if retried(_fremovexattr, fd, cstring(name)) == -1 and get_errno() != errno.ENODATA:
         fail(f"fremovexattr({fd}, {quote(name)})")

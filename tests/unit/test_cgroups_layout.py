@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from libct.cgroups.layout import Hierarchy, Layout, detect, layout_of, parse_mounts, parse_own
+from libct.cgroups.layout import Hierarchy, Layout, detect, layout_of, parse_own
+from libct.cgroups.mounted import parse_mounts
 
 V1_MOUNTS = """\
 31 23 0:28 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs rw,mode=755
