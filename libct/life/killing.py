@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .process import Child
 
 _SECONDS = 10.0  # that a process may take to end by SIGKILL
+_SOON = 5  # milliseconds that it takes as a rule
 
 
 def stop(holdings: Holdings) -> None:
@@ -106,7 +107,7 @@ def end_companions(holdings: Holdings, companions: list[Child]) -> None:
         if left:
             watched = left[0].watch()
             if watched >= 0:
-                ended = wait_for(watched, 1)
+                ended = wait_for(watched, _SOON)
                 posix.close(watched)
                 if not ended and not next(waiting):
                     return

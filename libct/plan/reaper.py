@@ -19,8 +19,7 @@ def reaper_steps(*, back: bool) -> list[Step]:
     """
     from ..config.seccomp import Seccomp, SeccompRule
     from ..seccomp.architectures import here
-    from ..seccomp.compiler import compile_profile
-    from ..seccomp.instructions import encode
+    from .seccomp import compiled
 
     try:
         machine = here()
@@ -28,7 +27,7 @@ def reaper_steps(*, back: bool) -> list[Step]:
         return [clone_reaper("", back, why="reaper")]
     allowed = SeccompRule([*_CALLS, *_MEMORY], "SCMP_ACT_ALLOW")
     profile = Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[allowed])
-    program = encode(compile_profile(profile, machine)).hex()
+    program = compiled(profile, machine).hex()
     return [clone_reaper(program, back, why="reaper")]
 
 

@@ -26,6 +26,9 @@ from .step import INIT, STAGE, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from ..config.seccomp import Seccomp
     from ..seccomp.architectures import Architecture
     from .step import Plan
@@ -83,22 +86,11 @@ def check_answers(plan: Plan) -> None:
     at = next((at for at, step in enumerate(plan) if step.op == "load_filter"), -1)
     if at < 0:
         return
-    program = decode(bytes.fromhex(plan.steps[at].args[0]))
-    if not any(code == RET_A or (code, k) == (RET_K, ERRNO) for code, _, _, k in program):
-        return
-    from ..seccomp.interpreter import answers
-
     later = [step.op for step in plan.steps[at:] if step.process in (INIT, STAGE)]
     calls = [*AFTER, *MEMORY]
     for op in dict.fromkeys(later):
         calls += _BY_STEP.get(op, ())
-    machine = here()
-    numbers = machine.numbers()
-    faked = [
-        name
-        for name in dict.fromkeys(calls)
-        if name in numbers and {None, ERRNO} & answers(program, machine.token, numbers[name])
-    ]
+    faked = _once(_faked, plan.steps[at].args[0], tuple(dict.fromkeys(calls)))
     if faked:
         message = (
             f"error number 0 fakes the success of {', '.join(faked)}, which the start of a"
@@ -109,6 +101,11 @@ def check_answers(plan: Plan) -> None:
 
 def allows(text: str, name: str) -> bool:
     """Whether a filter, as load_filter() has it, lets a call be made, whatever its arguments."""
+    found: bool = _once(_allows, text, name)
+    return found
+
+
+def _allows(text: str, name: str) -> bool:
     from ..seccomp.actions import ALLOW
     from ..seccomp.interpreter import answers
 
@@ -117,6 +114,21 @@ def allows(text: str, name: str) -> bool:
     if number is None:
         return False
     return answers(decode(bytes.fromhex(text)), machine.token, number) == {ALLOW}
+
+
+def _faked(text: str, calls: tuple[str, ...]) -> list[str]:
+    program = decode(bytes.fromhex(text))
+    if not any(code == RET_A or (code, k) == (RET_K, ERRNO) for code, _, _, k in program):
+        return []
+    from ..seccomp.interpreter import answers
+
+    machine = here()
+    numbers = machine.numbers()
+    return [
+        name
+        for name in calls
+        if name in numbers and {None, ERRNO} & answers(program, machine.token, numbers[name])
+    ]
 
 
 def listener_step(seccomp: Seccomp, version: str, state: str) -> Step:
@@ -136,6 +148,38 @@ def _program(seccomp: Seccomp, architecture: Architecture) -> bytes:
         if seccomp.program:
             return given_program(seccomp.program)
         check_names(seccomp)
+    return compiled(seccomp, architecture)
+
+
+_MOST = 8
+# What has been found out of filters last: a program that starts many containers has one or two.
+_known: dict[tuple[object, ...], Any] = {}
+
+
+def _once(find: Callable[..., Any], *args: object, key: tuple[object, ...] = ()) -> Any:
+    """find(*args), which is pure and takes some milliseconds, once for each of the last few.
+
+    key: what tells them apart, where it is not the arguments.
+    """
+    key = (find.__name__, *(key or args))
+    try:
+        return _known[key]
+    except KeyError:
+        found = find(*args)
+    for oldest in list(_known)[: 1 - _MOST]:
+        _known.pop(oldest, None)
+    _known[key] = found
+    return found
+
+
+def compiled(seccomp: Seccomp, architecture: Architecture) -> bytes:
+    """The encoded program of a profile."""
+    key = architecture.name, jsontext.dumps(seccomp.to_dict())
+    program: bytes = _once(_encoded, seccomp, architecture, key=key)
+    return program
+
+
+def _encoded(seccomp: Seccomp, architecture: Architecture) -> bytes:
     return encode(compile_profile(seccomp, architecture))
 
 
