@@ -101,8 +101,10 @@ class _Run:
         self.own: list[Any] = []  # the runtime's steps that are still to come, the last one first
 
     def perform(self) -> None:
-        if self.segments[0][0] == RUNTIME and len(self.segments) > 1:
-            self.server = servers.ask_early(self._message(1), self.container, alone=self.alone)
+        # It prepares itself while we do our part, and see whether it is the right one.
+        first = int(self.segments[0][0] == RUNTIME)
+        if len(self.segments) > first:
+            self.server = servers.ask_early(self._message(first), self.container, alone=self.alone)
         for index, (process, steps) in enumerate(self.segments):
             first = steps[0][0]
             if process != RUNTIME:

@@ -71,6 +71,7 @@ _SETTINGS = (
     (68, 0),  # PR_GET_MEMORY_MERGE
     (70, 0),  # PR_RISCV_V_GET_CONTROL
 )
+_PIECE = 2048  # bytes: with less than that a file of the kernel's is at its end
 _thread_own = _thread._local()
 
 
@@ -129,7 +130,7 @@ def _read(directory: int, name: str) -> bytes | int | None:
         return error.errno
     try:
         data = more = posix.read(fd, 1 << 16)
-        while more:
+        while len(more) >= _PIECE:
             more = posix.read(fd, 1 << 16)
             data += more
         return data
