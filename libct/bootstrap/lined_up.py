@@ -26,12 +26,14 @@ from ..syscalls.c import (
 )
 from ..syscalls.core import bind
 from ..syscalls.memory import MADV_DONTNEED, MAP_PRIVATE_ANONYMOUS, mmap
+from ..syscalls.sharing import clone_to
 
 _PAGE = 4096
 # A context and the stack that its one call runs on.  ucontext_t is the largest
 # on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
 _CONTEXT, _STACK = 8192, 8192
-_MOST_ARGUMENTS = 4
+WAY = 128  # bytes of the stack by which clone_to() leads to the first call
+_MOST_ARGUMENTS = 6
 # An errno that no call returns: what stands in its place in a message until it is known.
 ERRNO_TO_COME = 0x5EED5EED
 
@@ -56,7 +58,10 @@ class _IOVec(Structure):
 
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 errno_location = bind("__errno_location", c_void_p)
-_CALLS = ("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit")
+_CALLS = (
+    *("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit"),
+    *("close", "dup2", "memmove", "setsid", "signal", "syscall"),
+)
 PYTHON = "PyObject_CallNoArgs"  # whose one argument is an object, by its address: id() of it
 _addresses = {
     name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in (*_CALLS, PYTHON)
@@ -139,8 +144,13 @@ class Region:
         """calls: how many there will be; size: bytes of what they need, with some for each."""
         size += calls * (_CONTEXT + _STACK) + _PAGE
         address = mmap(size, MAP_PRIVATE_ANONYMOUS)
-        self._next, self._end = address, address + size
+        self._start = self._next = address
+        self._end = address + size
         self._calls: list[Call] = []
+
+    def clear(self) -> None:
+        """Begin again, when nobody makes the calls any more."""
+        self._next, self._calls = self._start, []
 
     def take(self, size: int) -> int:
         """The address of the next bytes, 16 of which lie together."""
@@ -190,6 +200,13 @@ class Region:
         for call in self._calls:
             call.make_ready()
         _setcontext(self._calls[0].address)
+
+    def clone(self, flags: int, number_at: int) -> int:
+        """Have a new process make them, which has a copy of our memory; return its number."""
+        for call in self._calls:
+            call.make_ready()
+        way = self.take(WAY) + WAY // 2
+        return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
 
 
 def idle_memory(maps: bytes) -> list[tuple[int, int]]:

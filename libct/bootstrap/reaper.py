@@ -23,8 +23,10 @@ descriptors the two that it waits by.  The pidfd of the runtime would be worth s
 somebody inside who might trace it: so nobody there has CAP_SYS_PTRACE over it
 (config/rules_process.py).
 
-It waits without the interpreter, by lined-up calls (lined_up.py): a poll, and whatever that
-returns, the end.
+It needs no interpreter: all that it does are lined-up calls (lined_up.py), from its first
+instant on.  So nothing of the server's memory is copied for it but what these need.  None of them
+can branch.  What they have done is looked at by the runtime before the command is
+executed (check_reaper).  Where the C library has no contexts the interpreter does the same.
 """
 
 from __future__ import annotations
@@ -33,23 +35,36 @@ import _signal
 import posix
 import select
 
-from ..syscalls.credentials import capset
-from ..syscalls.files import close_all_but
+from ..errors import StepProblem
+from ..loading.clock import backoff
+from ..syscalls.constants import (
+    PR_SET_DUMPABLE,
+    PR_SET_NAME,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_SECCOMP,
+    SECCOMP_MODE_FILTER,
+)
+from ..syscalls.core import number
+from ..syscalls.credentials import capset, no_capabilities
+from ..syscalls.files import LAST_FD, close_all_but
+from ..syscalls.memory import MADV_DOFORK, MADV_DONTFORK, madvise
 from ..syscalls.namespaces import CLONE_NEWPID, CLONE_PARENT, clone3, setns, unshare
 from ..syscalls.process import pidfd_open, set_dumpable, set_name, set_no_new_privs
-from ..syscalls.seccomp import Filter, seccomp_set_mode_filter
+from ..syscalls.seccomp import Filter, fprog, seccomp_set_mode_filter
 from . import lined_up
 from .door import close_the_door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
     from .context import Context
 
 RUNTIME = "runtime"  # the descriptor of the pidfd of who is waited for, by name
 NAME = b"libct:reaper"
+_MOST_CALLS, _MOST_BYTES = 20, 8192
+_SECONDS = 5.0  # that it takes at most to be what it is to be
+_SIG_IGN = 1  # signal(2); asm-generic/signal-defs.h
 _COMMAND = 2  # the number, in the new pid namespace, of what is cloned next
 _WORD = b"c"
 
@@ -100,73 +115,132 @@ def clone_reaper(context: Context, program: str, back: bool) -> None:
         outside = posix.open("/proc/self/ns/pid", posix.O_RDONLY | posix.O_CLOEXEC)
     heard, word = posix.pipe()
     reaper = Reaper(word, outside)
+    flags, number_at = CLONE_PARENT, context.values["clones"].of_reaper
+    runtime = context.fds.get(RUNTIME, -1)
     try:
         unshare(CLONE_NEWPID)
         # CLONE_PARENT: a child of the runtime, as all that is cloned.
-        pid, _ = clone3(CLONE_PARENT, number_at=context.values["clones"].of_reaper)
+        if lined_up.available():
+            _Lines.ready().clone(flags, number_at, heard, runtime, bytes.fromhex(program))
+        elif clone3(flags, number_at=number_at)[0] == 0:
+            _reap(heard, runtime, program)
     except OSError:
         posix.close(heard)
         reaper.leave()
         raise
-    if pid == 0:
-        _reap(heard, context.fds.get(RUNTIME, -1), program)
     posix.close(heard)
     context.values["reaper"] = reaper
 
 
+class _Lines:
+    """The calls that a reaper consists of, and what is not copied for it."""
+
+    __slots__ = ("_arguments", "_idle", "_region")
+    _made: _Lines | None = None
+
+    def __init__(self) -> None:
+        with open("/proc/self/maps", "rb") as maps:
+            self._idle = lined_up.idle_memory(maps.read())
+        self._arguments = _arguments()
+        self._region = lined_up.Region(_MOST_CALLS, _MOST_BYTES)
+
+    @classmethod
+    def ready(cls) -> _Lines:
+        """Those of this process, made once."""
+        if cls._made is None:
+            cls._made = cls()
+        return cls._made
+
+    def clone(self, flags: int, number_at: int, heard: int, runtime: int, program: bytes) -> None:
+        """Clone the reaper.  Its descriptors are 0, the pipe, then the command's pidfd, and 1."""
+        region = self._region
+        region.clear()
+        start, size = self._arguments
+        region.call("prctl", PR_SET_NAME, region.place(NAME + b"\0"))
+        region.call("setsid")  # what happens at the caller's terminal is no affair of ours
+        region.call("memmove", start, region.place(NAME.ljust(size, b"\0")[:size]), size)
+        region.call("dup2", heard, 0)
+        if runtime >= 0:
+            region.call("dup2", runtime, 1)
+        region.call("syscall", number("close_range"), 1 + (runtime >= 0), LAST_FD, 0)
+        region.call("signal", _signal.SIGCHLD, _SIG_IGN)
+        region.call("prctl", PR_SET_NO_NEW_PRIVS, 1)
+        region.call("syscall", number("capset"), *map(region.place, no_capabilities()))
+        region.call("prctl", PR_SET_DUMPABLE, 0)
+        if program:
+            filter_at = region.place(fprog(len(program) // 8, region.place(program)))
+            region.call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_at)
+        region.call("read", 0, region.place(b"\0"), 1)  # the word, or the end of who has it
+        region.call("close", 0)
+        region.call("syscall", number("pidfd_open"), _COMMAND, 0)
+        fds = [0, 1] if runtime >= 0 else [0]
+        awaited = region.polled(*[(fd, select.POLLIN) for fd in fds])
+        region.call("poll", awaited, len(fds), -1)
+        region.call("_exit", 0)
+        for one, end in self._idle:
+            madvise(one, end - one, MADV_DONTFORK)
+        try:
+            region.clone(flags, number_at)
+        finally:
+            for one, end in self._idle:
+                madvise(one, end - one, MADV_DOFORK)
+
+
 def _reap(heard: int, runtime: int, program: str) -> NoReturn:
-    """In the reaper.  runtime: -1 where the container is not to end with it."""
+    """In the reaper, with the interpreter.  runtime: -1 where nothing is to end with it."""
     try:
         close_the_door()
         set_name(NAME)
-        posix.setsid()  # what happens at the caller's terminal is no affair of ours
+        posix.setsid()
         close_all_but(0, [fd for fd in (heard, runtime) if fd >= 0])
         _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-        _cover_arguments()
-        wait = _lined_up() if lined_up.available() else _poll
-        capset(0, 0, 0)
+        start, size = _arguments()
+        lined_up.fill(start, NAME.ljust(size, b"\0")[:size])
         set_no_new_privs()
+        capset(0, 0, 0)
         set_dumpable(False)
+        if program:
+            seccomp_set_mode_filter(Filter(bytes.fromhex(program)))
         if posix.read(heard, 1) == _WORD:
-            awaited = [pidfd_open(_COMMAND)]
-            awaited += [runtime] if runtime >= 0 else []
+            poll = select.poll()
+            poll.register(pidfd_open(_COMMAND), select.POLLIN)
             posix.close(heard)
-            if program:
-                seccomp_set_mode_filter(Filter(bytes.fromhex(program)))
-            wait(awaited)
+            if runtime >= 0:
+                poll.register(runtime, select.POLLIN)
+            poll.poll()
     finally:
         posix._exit(0)
 
 
-def _lined_up() -> Callable[[list[int]], None]:
-    """What waits for the first of some processes to end, and ends; it takes their pidfds."""
-    with open("/proc/self/maps", "rb") as maps:
-        idle = lined_up.idle_memory(maps.read())
-    region = lined_up.Region(len(idle) + 2, 64)
+def _arguments() -> tuple[int, int]:
+    """Where our arguments lie, and their size.
 
-    def wait(pidfds: list[int]) -> None:
-        awaited = region.polled(*[(pidfd, select.POLLIN) for pidfd in pidfds])
-        region.give_back(idle)
-        region.call("poll", awaited, len(pidfds), -1)
-        region.call("_exit", 0)
-        region.go()
-
-    return wait
-
-
-def _cover_arguments() -> None:
-    """Have /proc/1/cmdline, which all may read, name us, and no file of the host's.
-
+    /proc/1/cmdline, which all may read, is to name the reaper and no file of the host's.
     Source: proc_pid_stat(5), arg_start and arg_end.
     """
     with open("/proc/self/stat", "rb") as file:
         start, end = map(int, file.read().rpartition(b")")[2].split()[45:47])
-    lined_up.fill(start, NAME.ljust(end - start, b"\0")[: end - start])
+    return start, end - start
 
 
-def _poll(pidfds: list[int]) -> None:
-    """The same with the interpreter."""
-    poll = select.poll()
-    for pidfd in pidfds:
-        poll.register(pidfd, select.POLLIN)
-    poll.poll()
+def check_reaper(context: Context, filtered: bool) -> None:
+    """The runtime's: the reaper has no rights, and its filter.
+
+    filtered: there is one.
+    It takes a moment.  An ordinary user may not be shown it (hidepid of proc(5)).
+    """
+    pid = context.values["reaper"]
+    wanted = {b"CapInh": 0, b"CapPrm": 0, b"CapEff": 0, b"NoNewPrivs": 1}
+    if filtered:
+        wanted[b"Seccomp"] = SECCOMP_MODE_FILTER
+    waiting = backoff(_SECONDS)
+    while True:
+        try:
+            with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+                lines = dict(line.split(b":", 1) for line in file.read(4096).splitlines())
+        except (FileNotFoundError, ProcessLookupError):
+            return  # gone, and with it all others; or hidden
+        if all(int(lines[name], 16) == value for name, value in wanted.items()):
+            return
+        if not next(waiting):
+            raise StepProblem("the reaper has not given up its rights")

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 _STACK = 1 << 20  # bytes, of which a start uses some dozen KiB
 _MOST = 3000  # bytes of the message
-_WAY = 128  # bytes of the stack that leads to the first call
 _SUID_DUMPABLE = "/proc/sys/fs/suid_dumpable"  # proc_sys_fs(5)
 
 _places: list[Place] = []  # those that nobody is in
@@ -60,8 +59,8 @@ class Place:
     __slots__ = ("_execute", "_function", "_kept", "_leave", "_tell", "_way", "whole")
 
     def __init__(self) -> None:
-        region = lined_up.Region(4, _STACK + _WAY)
-        self._way = region.take(_WAY) + _WAY // 2
+        region = lined_up.Region(4, _STACK + lined_up.WAY)
+        self._way = region.take(lined_up.WAY) + lined_up.WAY // 2
         self._function = region.call(lined_up.PYTHON, stack=_STACK)
         self._execute = region.call("_exit", 1)
         self._tell = region.call("writev")

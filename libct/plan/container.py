@@ -48,7 +48,7 @@ from .process import (
     session_steps,
 )
 from .procfs import open_proc
-from .reaper import reaper_steps
+from .reaper import check_reaper, reaper_steps
 from .sharing import share_memory
 from .step import (
     AHEAD,
@@ -247,7 +247,8 @@ def plan_start(
     # (With hooks before that, it takes long enough for others to see which it is.)
     # (With Landlock rules, what their paths lead to is known by then, and recorded.)
     waits = hold or late or config.hooks is not None or config.landlock is not None
-    plan.add(RUNTIME if waits else AHEAD, "created", [*late, record_created()])
+    checks = [check_reaper(bool(step.args[0]), why="reaper") for step in reaper[:1]]
+    plan.add(RUNTIME if waits else AHEAD, "created", [*checks, *late, record_created()])
     # The container is "created" until this returns.
     plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
     check_filter(plan, config)

@@ -6,9 +6,11 @@ from ..syscalls.constants import CLONE_NEWPID, CLONE_PARENT, CLONE_PARENT_SETTID
 from .calls import clone_names
 from .step import Step, operation
 
-# All that it does under its filter: to wait, also once it has been stopped and continued, and
-# to end.  The interpreter may ask for memory before that.
-_CALLS = ("poll", "ppoll", "restart_syscall", "exit", "exit_group", "rt_sigprocmask")
+# All that it does under its filter: to hear that the command is there, to wait for its end,
+# also once it has been stopped and continued, and to end.  The interpreter, where it is one that
+# does that, may ask for memory.
+_CALLS = ("read", "close", "pidfd_open", "poll", "ppoll", "restart_syscall")
+_END = ("exit", "exit_group", "rt_sigprocmask")
 _MEMORY = ("madvise", "mmap", "munmap", "brk")
 
 
@@ -24,8 +26,8 @@ def reaper_steps(*, back: bool) -> list[Step]:
     try:
         machine = here()
     except ValueError:
-        return [clone_reaper("", back, why="reaper")]
-    allowed = SeccompRule([*_CALLS, *_MEMORY], "SCMP_ACT_ALLOW")
+        return [clone_reaper("", back, why="reaper")]  # it has no filter there
+    allowed = SeccompRule([*_CALLS, *_END, *_MEMORY], "SCMP_ACT_ALLOW")
     profile = Seccomp("SCMP_ACT_KILL_PROCESS", syscalls=[allowed])
     program = compiled(profile, machine).hex()
     return [clone_reaper(program, back, why="reaper")]
@@ -37,5 +39,10 @@ def clone_reaper(program: str, back: bool) -> list[str]:
     return [
         *(['openat("/proc/self/ns/pid", O_RDONLY|O_CLOEXEC)'] if back else []),
         f"unshare({clone_names(CLONE_NEWPID)})",
-        f"clone3({{flags={flags}, exit_signal=0}})",
+        f"clone({flags})",
     ]
+
+
+@operation("bootstrap.reaper", "check that the reaper has no rights left")
+def check_reaper(filtered: bool) -> list[str]:
+    return ['openat("/proc/PID/status", O_RDONLY|O_CLOEXEC)', "read()"]

@@ -99,6 +99,12 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
         )
 
 
+def no_capabilities() -> tuple[bytes, bytes]:
+    """What capset(2) takes, to have none: for who makes the call without Python."""
+    header = CapHeader(_LINUX_CAPABILITY_VERSION_3, 0)
+    return bytes(header), bytes((CapData * 2)())
+
+
 def last_capability() -> int:
     """The highest number of a capability that this kernel knows, read from /proc.
 

@@ -7,7 +7,7 @@ from .core import bind, fail
 
 PROT_READ_WRITE = 0x3
 MAP_SHARED, MAP_PRIVATE_ANONYMOUS = 0x1, 0x22
-MADV_DONTNEED, MADV_DONTFORK = 4, 10  # asm-generic/mman-common.h
+MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK = 4, 10, 11  # asm-generic/mman-common.h
 
 _mmap = bind("mmap", c_void_p, c_void_p, c_size_t, c_int, c_int, c_int, c_long)
 _munmap = bind("munmap", c_int, c_void_p, c_size_t)

@@ -27,6 +27,11 @@ class SockFprog(Structure):
     _fields_ = (("len", c_ushort), ("filter", c_void_p))
 
 
+def fprog(length: int, address: int) -> bytes:
+    """A struct sock_fprog of so many instructions at an address."""
+    return bytes(SockFprog(length, address))
+
+
 class NotifSizes(Structure):
     """struct seccomp_notif_sizes, include/uapi/linux/seccomp.h."""
 

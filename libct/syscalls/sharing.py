@@ -1,8 +1,8 @@
-"""Clones that share the memory of who clones them: clone(2) and clone3(2) with CLONE_VM.
+"""Clones that go on at a context of the C library (setcontext(3)): clone(2), clone3(2).
 
-As with vfork(2), who clones waits until the clone has executed a program or ended.  Until
-then the clone goes on where a context of the C library leads (setcontext(3)), on its stack.
-None of the two copies a page.
+Without the interpreter, that is.  SHARING has one in the memory of who clones it.  As with
+vfork(2), that one waits until the clone has executed a program or ended, and none of the two
+copies a page.
 
 Documents: clone(2), vfork(2), makecontext(3).
 """
@@ -38,15 +38,15 @@ knows_machine = machine() == "x86_64"
 def clone_to(
     context: int, setcontext: int, stack: int, flags: int, number_at: int, cgroup: int = -1
 ) -> int:
-    """Make a process in our memory, which goes on at a context.  Return its number.
+    """Make a process that goes on at a context.  Return its number.
 
-    It returns when the process has executed a program or ended, be it that it was killed.
+    With SHARING that is when it has executed a program or ended, be it that it was killed.
 
     context: the address of a ucontext_t, of makecontext(3).  Its head is overwritten, which
         has been used by then.
     setcontext: the address of setcontext(3), which leads there.
     stack: where another stack ends, for the way there: 64 bytes below and 8 above are used.
-    flags: CLONE_* bits but for these two, without a signal; no CLONE_PIDFD.
+    flags: CLONE_* bits, SHARING or none of the two, without a signal; no CLONE_PIDFD.
     number_at: as of clone3().  cgroup: a descriptor of a cgroup v2 directory, or -1; with it
         only where knows_machine.
 
@@ -54,7 +54,7 @@ def clone_to(
 
     Source: clone(2).
     """
-    flags |= SHARING | CLONE_PARENT_SETTID
+    flags |= CLONE_PARENT_SETTID
     if cgroup < 0:
         pid: int = _clone(setcontext, stack, flags, context, number_at)
         call = f"clone({clone_names(flags)})"
