@@ -55,7 +55,9 @@ def main() -> int:
         _first_stage(options)
     scratch = Path(options.scratch)
     try:
-        results = timing.take(scratch, rounds=options.rounds, alive=options.alive)
+        results = timing.take(
+            scratch, rounds=options.rounds, alive=options.alive, seconds=options.seconds
+        )
         results["pss_kib"] = _read_memory(scratch / "pss")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -71,6 +73,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30, help="default: 30")
     parser.add_argument(
         "--alive", type=int, default=200, help="containers alive at once; default: 200"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5, help="of two threads at a time; default: 5"
     )
     parser.add_argument("--json", metavar="FILE", help="write every measurement to FILE")
     parser.add_argument("--scratch", help=argparse.SUPPRESS)  # given to the second stage
@@ -90,6 +95,7 @@ def _first_stage(options: argparse.Namespace) -> None:
         script += [f"measure {name} {scratch}/pss {create}", delete]
     again = [sys.executable, os.path.abspath(__file__), f"--scratch={scratch}"]
     again += [f"--rounds={options.rounds}", f"--alive={options.alive}"]
+    again.append(f"--seconds={options.seconds}")
     if options.json:
         again.append(f"--json={os.path.abspath(options.json)}")
     script.append(f"exec {_quoted(again)}")
@@ -136,6 +142,16 @@ def report(results: dict[str, Any]) -> list[str]:
         for name, value in medians.items():
             line = f"  {name:36}{value * 1e3:10.2f}{min(times[name]) * 1e3:10.2f}"
             lines.append(line + "".join(_ratio(value, medians.get(at)) for at in ("crun", "runc")))
+    lines += ["", f"{'sandbox of true':38}{'median ms':>10}{'least ms':>10}{'of bwrap':>9}"]
+    sandboxes = {name: timing.median(values) for name, values in results["sandboxes"].items()}
+    for name, value in sandboxes.items():
+        line = f"  {name:36}{value * 1e3:10.2f}{min(results['sandboxes'][name]) * 1e3:10.2f}"
+        lines.append(line + _ratio(value, sandboxes.get("bwrap")))
+    lines += ["", f"{'two at a time, per second':38}{'':20}{'of crun':>9}{'of runc':>9}"]
+    rates = results["per_second"]
+    for name, rate in rates.items():
+        ratios = "".join(_ratio(rate, rates.get(at)) for at in ("crun", "runc"))
+        lines.append(f"  {name:36}{rate:10.1f}{'':10}{ratios}")
     memory = results["pss_kib"]
     if memory:
         lines += ["", f"{'memory of a created container':38}{'PSS KiB':>10}{'':10}"]

@@ -20,15 +20,19 @@ RUNTIMES = ("libct", "crun", "runc")
 
 
 def make_bundles(scratch: Path) -> None:
-    """scratch/RUNTIME/true and .../sleep on one rootfs: `true` ends at once, `sleep` stays."""
+    """scratch/RUNTIME/true and .../sleep on one rootfs: `true` ends at once, `sleep` stays.
+
+    true-0 and true-1 are for two at a time.
+    """
     scratch.chmod(0o755)
     rootfs = busybox_rootfs(scratch)
-    for name, args in {"true": ["/bin/true"], "sleep": ["/bin/sleep", "100000"]}.items():
+    sleep, true = ["/bin/sleep", "100000"], ["/bin/true"]
+    for name, args in {"true": true, "sleep": sleep, "true-0": true, "true-1": true}.items():
         for runtime in RUNTIMES:
             (scratch / runtime / name).mkdir(parents=True)
             bundle = make_bundle(scratch / runtime / name, args=args, rootfs=rootfs)
             # The oldest version that has all of it: crun and runc may be older than libct.
-            group = f"/{GROUP}/{runtime}"
+            group = f"/{GROUP}/{runtime}{name[4:] if name.startswith('true-') else ''}"
             change_config(bundle, ociVersion="1.0.2", linux={"cgroupsPath": group})
             if not device_rules_work():
                 change_config(bundle, linux={"resources": None})
@@ -74,6 +78,8 @@ def _commands(program: list[str], scratch: Path, name: str) -> Commands:
     base = [*program, "--root", str(scratch / name / "root")]
     return {
         "run": [*base, "run", "-b", str(scratch / name / "true"), ID],
+        "run-0": [*base, "run", "-b", str(scratch / name / "true-0"), f"{ID}-0"],
+        "run-1": [*base, "run", "-b", str(scratch / name / "true-1"), f"{ID}-1"],
         "create": [*base, "create", "-b", str(scratch / name / "sleep"), ID],
         "start": [*base, "start", ID],
         "exec": [*base, "exec", ID, "/bin/true"],

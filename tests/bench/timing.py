@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.bench.runtimes import GROUP, ID, cold_commands, device_rules_work, module_run
+from tests.bench.runtimes import (
+    CHECKOUT,
+    GROUP,
+    ID,
+    cold_commands,
+    device_rules_work,
+    module_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 median = statistics.median
 
 
-def take(scratch: Path, *, rounds: int, alive: int) -> dict[str, Any]:
+def take(scratch: Path, *, rounds: int, alive: int, seconds: float) -> dict[str, Any]:
     """All measurements but memory; times in seconds."""
     commands = cold_commands(scratch)
     library = Library(scratch)
@@ -42,6 +51,8 @@ def take(scratch: Path, *, rounds: int, alive: int) -> dict[str, Any]:
             subprocess.run(each["delete"], check=False, capture_output=True)
         library.close()
     return {
+        "sandboxes": alternate(sandbox_tasks(), rounds),
+        "per_second": throughput(commands, library, seconds=seconds),
         "rounds": rounds,
         "python": platform.python_version(),
         "kernel": platform.release(),
@@ -95,6 +106,62 @@ def _call(command: list[str]) -> None:
         sys.exit(f"bench.py: {' '.join(command)}: exit status {done.returncode}")
 
 
+# What `libct sandbox` shows and hides, told to bubblewrap.
+_BWRAP = """bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup
+    --ro-bind / / --proc /proc --dev /dev --mqueue /dev/mqueue --tmpfs /tmp --tmpfs /run
+    --ro-bind /sys /sys --tmpfs /root --hostname sandbox --new-session --die-with-parent
+    --cap-drop ALL true"""
+
+
+def sandbox_tasks() -> dict[str, Task]:
+    """`true` away from the host's files: by the library, by the command line, by bubblewrap."""
+    import libct
+
+    cold = [sys.executable, "-I", "-S", str(CHECKOUT / "libct/__main__.py"), "sandbox", "true"]
+    tasks: dict[str, Task] = {
+        "libct.run(), warm": lambda: libct.run(["true"]),
+        "libct sandbox": lambda: _call(cold),
+    }
+    if shutil.which("bwrap"):
+        tasks["bwrap"] = lambda: _call(_BWRAP.split())
+    return tasks
+
+
+def throughput(
+    commands: dict[str, dict[str, list[str]]], library: Library, *, seconds: float
+) -> dict[str, float]:
+    """Containers that run `true` to its end, one after the other in each of two threads."""
+    tasks: dict[str, Callable[[int], object]] = {
+        "libct library, warm": lambda thread: library.run(f"thread-{thread}"),
+        **{name: _one_of_two(commands[name]) for name in ("crun", "runc") if name in commands},
+    }
+    return {name: _per_second(task, seconds) for name, task in tasks.items()}
+
+
+def _one_of_two(each: dict[str, list[str]]) -> Callable[[int], object]:
+    return lambda thread: _call(each[f"run-{thread}"])
+
+
+def _per_second(task: Callable[[int], object], seconds: float) -> float:
+    counts = [0, 0]
+    for number in range(len(counts)):
+        task(number)  # what is needed for the first alone
+    end = time.perf_counter() + seconds
+
+    def work(number: int) -> None:
+        while time.perf_counter() < end:
+            task(number)
+            counts[number] += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(counts))]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - start)
+
+
 def _version(program: str) -> str:
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.partition("\n")[0]
@@ -112,8 +179,8 @@ class Library:
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._sleeping: libct.Container | None = None
 
-    def run(self) -> None:
-        container = self._create(ID)
+    def run(self, name: str = ID) -> None:
+        container = self._create(name)
         process = self._process("/bin/true", init=True)
         container.run(process)
         if process.wait().status != 0:
