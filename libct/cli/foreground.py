@@ -39,6 +39,7 @@ def run_in_foreground(
     mortal: bool = False,
     job: bool = False,
     started: Callable[[], object] | None = None,
+    printed: Callable[[bytes], object] | None = None,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -57,6 +58,7 @@ def run_in_foreground(
         kernel keeps it from process 1 of a pid namespace that does not handle it.
     job: the container is a job of the caller's shell: what stops us stops it (jobs.py).
     started: called when the process has been started.
+    printed: called with what it writes to its terminal.
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -66,7 +68,7 @@ def run_in_foreground(
     if terminal:
         from .terminal import Terminal
 
-        relay = Terminal(process)
+        relay = Terminal(process, printed)
     try:
         # A background job that touches the terminal is stopped, as it should be.
         with Signals(but=_JOB_CONTROL if relay else ()) as signals:

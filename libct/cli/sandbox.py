@@ -34,6 +34,8 @@ def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
     from ..sandbox.config import Prepared, elsewhere
     from ..sandbox.options import command, read, read_size
+    from ..sandbox.readonly import Refusals, in_the_callers_language
+    from ..sandbox.seen import read_only_directory
     from .create import cgroup_manager_name
     from .watch import Watch, open_descriptor, seconds
 
@@ -48,7 +50,8 @@ def main(arguments: Arguments) -> int:
             what = "is for output that goes to a file or a pipe, and not to a terminal"
             raise ConfigError([Finding("max_output", what)])
         fd = open_descriptor("json_status", arguments.json_status)
-        watch = Watch(seconds("timeout", arguments.timeout), limit, fd)
+        refusals = Refusals(read_only_directory(options), in_the_callers_language())
+        watch = Watch(seconds("timeout", arguments.timeout), limit, fd, refusals)
     if line := elsewhere(options):
         _note(arguments, line)
     learning = None
@@ -76,6 +79,7 @@ def main(arguments: Arguments) -> int:
             mortal=arguments.as_pid_1,
             job=True,
             started=lambda: watch.started(container, process),
+            printed=refusals.see,
         )
         status, line = watch.finish(status, process)
     if line:

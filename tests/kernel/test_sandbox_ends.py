@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import pty
 import pwd
+import shutil
 import subprocess
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct import CalledProcessError, Sandbox, run
+
+from .. import terminals
 from ..commands import (
+    give_to_user,
     libct,
     libct_command,
     libct_environment,
@@ -20,6 +28,9 @@ from ..commands import (
     user_identity,
 )
 from ..needs import requires
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [requires("root", "overlay", "user"), pytest.mark.usefixtures("nothing_left")]
 as_both = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
@@ -162,6 +173,63 @@ def test_the_home_of_the_user_is_hidden_whatever_home_says(home: str | None, use
         **identity,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.fixture(params=[False, True], ids=["root", "user"])
+def work(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Whether for the ordinary user: in a directory below /tmp, to which he may write."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    if request.param:
+        give_to_user(place)
+    monkeypatch.chdir(place)
+    yield request.param
+    shutil.rmtree(place)
+
+
+_HINT = "libct: the current directory is read-only in the sandbox: --rw . lets the command"
+_TOUCH = "touch: cannot touch 'x': Read-only file system"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["terminal", "its stderr alone"])
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["touch", "x"], 1, [_TOUCH, _HINT]),
+        (["--quiet", "touch", "x"], 1, [_TOUCH]),
+        (["--rw", ".", "touch", "x"], 0, []),
+        (["--ro", ".", "touch", "x"], 1, [_TOUCH]),
+        (["false"], 1, []),
+        (["sh", "-c", "touch x; exit 0"], 0, [_TOUCH]),
+        (["sh", "-c", "echo x >/usr/x"], 2, ["cannot create /usr/x"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_to_do_where_the_directory_is_read_only(
+    work: bool, words: list[str], status: int, said: list[str], whole: bool
+) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    stdin, stdout = (None, None) if whole else (null, null)
+    command, env = libct_command("sandbox", *words, user=work), libct_environment(user=work)
+    with terminals.Session(command, env, user=work, stdin=stdin, stdout=stdout) as session:
+        assert session.end() == status
+        os.write(session.terminal, b"(end)")
+        lines = session.read_until(r"\(end\)").splitlines()[:-1]
+    os.close(null)
+    assert len(lines) == len(said), lines
+    assert all(text in line for text, line in zip(said, lines)), lines
+
+
+def test_the_library_tells_it_by_its_own_words(work: bool) -> None:
+    if work:
+        return  # the same
+    with pytest.raises(CalledProcessError, match=r'rw=\["\."\] lets the command write') as caught:
+        run(["touch", "x"], capture_output=True, check=True)
+    assert caught.value.hint == pickle.loads(pickle.dumps(caught.value)).hint
+    with Sandbox() as box:
+        assert box.run(["touch", "x"], capture_output=True).hint == caught.value.hint
+        assert box.run(["touch", "x"], capture_output=True, cwd="/usr").hint == ""
+    assert run(["touch", "x"], capture_output=True, ro=["."]).hint == ""
+    assert run(["sh", "-c", "touch x; exit 0"], capture_output=True).hint == ""
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
