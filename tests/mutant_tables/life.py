@@ -299,8 +299,8 @@ _DIRECTORY = [
     Mutant(
         "a directory is removed only if it is the one that was emptied",
         "life/directory.py",
-        "                if self._is(fd):\n                    self._remove_mark",
-        "                if True:\n                    self._remove_mark",
+        "                if self._is(fd):\n                    mark = self._rename_mark",
+        "                if True:\n                    mark = self._rename_mark",
         (_STATE + "test_only_the_directory_that_was_emptied_is_removed",),
     ),
     Mutant(
