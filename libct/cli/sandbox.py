@@ -134,9 +134,20 @@ class _Naming:
             raise explained(error, _OPTIONS) from error.__cause__
 
 
+def _parts(text: str) -> list[str]:
+    r"""What colons separate; \: is a colon of a path."""
+    parts = [""]
+    for piece in text.split(":"):
+        if parts[-1].endswith("\\"):
+            parts[-1] = parts[-1][:-1] + ":" + piece
+        else:
+            parts.append(piece)
+    return parts[1:]
+
+
 def _bind(name: str, text: str) -> tuple[str, ...]:
-    """SRC:DST, or SRC:DST:ro; a colon that is part of a path cannot be written."""
-    parts = text.split(":")
+    """SRC:DST, or SRC:DST:ro."""
+    parts = _parts(text)
     if len(parts) == 3 and parts[2] not in ("ro", "rw"):
         raise ConfigError([Finding(name, f"neither ro nor rw: {parts[2]!r} in {text!r}")])
     if len(parts) not in (2, 3) or not all(parts):
@@ -144,20 +155,26 @@ def _bind(name: str, text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _tmpfs(text: str, size: str) -> str | tuple[str, str]:
+def _tmpfs(text: str, size: str) -> Path | str | tuple[str, str]:
     """size: of one that has none of its own, or ""."""
-    path, colon, own = text.partition(":")
-    return (path, own if colon else size) if colon or size else path
+    path, *own = _parts(text)
+    if own or size:
+        return path, ":".join(own) if own else size
+    if ":" not in path:
+        return path
+    from pathlib import Path
+
+    return Path(path)
 
 
 def _file(text: str) -> tuple[str, Path]:
-    """SRC:DST; see _bind()."""
-    source, _, inside = text.partition(":")
-    if not source or not inside or ":" in inside:
+    """SRC:DST"""
+    parts = _parts(text)
+    if len(parts) != 2 or not all(parts):
         raise ConfigError([Finding("file", f"not SRC:DST: {text!r}")])
     from pathlib import Path
 
-    return inside, Path(source)
+    return parts[1], Path(parts[0])
 
 
 def _variable(text: str) -> tuple[str, str]:

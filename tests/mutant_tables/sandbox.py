@@ -136,4 +136,25 @@ MUTANTS: list[Mutant] = [
         "        if self._refusals.found:\n",
         (f"{_ENDS}what_to_do_where_the_directory_is_read_only",),
     ),
+    Mutant(
+        "a colon may be part of a path",
+        "cli/sandbox.py",
+        '        if parts[-1].endswith("\\\\"):\n',
+        "        if False:\n",
+        (f"{_SEEN}a_colon_in_a_path",),
+    ),
+    Mutant(
+        "a limit of 0 is not taken for none",
+        "sandbox/readers.py",
+        '        if not found:\n            raise Wrong(f"a limit',
+        '        if False:\n            raise Wrong(f"a limit',
+        (f"{_OPTIONS}what_is_wrong",),
+    ),
+    Mutant(
+        "a size is not taken for a part of the path",
+        "sandbox/readers.py",
+        "    if sized:\n",
+        "    if False:\n",
+        (f"{_OPTIONS}what_is_wrong",),
+    ),
 ]
