@@ -199,4 +199,18 @@ MUTANTS = [
         "if job is not None:",
         (_TERMINAL + "test_a_shell_in_a_sandbox_has_jobs_of_its_own",),
     ),
+    Mutant(
+        "a command that stops itself stops libct",
+        "cli/jobs.py",
+        "posix.waitid(posix.P_PID, pid, posix.WSTOPPED | posix.WNOHANG) is not None",
+        "False",
+        (_TERMINAL + "test_a_command_that_stops_itself_stops_libct",),
+    ),
+    Mutant(
+        "a command that has stopped itself goes on with libct",
+        "cli/foreground.py",
+        "            posix.killpg(stopped_pid, _signal.SIGCONT)\n",
+        "            pass\n",
+        (_TERMINAL + "test_a_command_that_stops_itself_stops_libct",),
+    ),
 ]
