@@ -232,7 +232,7 @@ def test_an_editor_in_a_sandbox(at_a_shell: terminals.Session) -> None:
     at_a_shell.type(f"{shlex.join(command)}\n")
     at_a_shell.read_until(r"\x1b\[30;1H(?s:.*)/tmp/text")
     at_a_shell.type("itext\x1b")
-    at_a_shell.read_until("Htext")
+    at_a_shell.read_until("text")
     at_a_shell.resize(20, 50)
     at_a_shell.read_until(r"\x1b\[19;1H")  # the last line of text
     at_a_shell.type(":set lines?\r")
