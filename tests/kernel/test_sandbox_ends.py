@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -16,6 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from libct import CalledProcessError, Sandbox, run
+from libct.config.seccomp import Seccomp, SeccompRule
+from libct.seccomp.architectures import here
+from libct.seccomp.compiler import compile_profile
+from libct.seccomp.instructions import encode
+from libct.syscalls.process import set_no_new_privs
+from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 
 from .. import terminals
 from ..commands import (
@@ -230,6 +237,43 @@ def test_the_library_tells_it_by_its_own_words(work: bool) -> None:
         assert box.run(["touch", "x"], capture_output=True, cwd="/usr").hint == ""
     assert run(["touch", "x"], capture_output=True, ro=["."]).hint == ""
     assert run(["sh", "-c", "touch x; exit 0"], capture_output=True).hint == ""
+
+
+@as_both
+@pytest.mark.parametrize(
+    ("calls", "number"),
+    [
+        (["clone3"], errno.ENOSYS),
+        (["unshare"], errno.EPERM),
+        (["mount", "fsopen", "open_tree"], errno.ENOSYS),
+        (["mount", "fsopen", "open_tree"], errno.EPERM),
+    ],
+    ids=str,
+)
+def test_in_a_container_whose_filter_refuses(calls: list[str], number: int, user: bool) -> None:
+    """As those of engines do: with ENOSYS what they do not know, and the rest with EPERM."""
+    refused = SeccompRule(calls, "SCMP_ACT_ERRNO", errno_ret=number)
+    profile = Seccomp("SCMP_ACT_ALLOW", syscalls=[refused])
+    program = encode(compile_profile(profile, here()))
+
+    def load() -> None:
+        set_no_new_privs()
+        seccomp_set_mode_filter(Filter(program))
+
+    done = subprocess.run(
+        libct_command("sandbox", "--", "true", user=user),
+        env={**(user_environment() if user else os.environ), **libct_environment(user=user)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=load,
+        **(user_identity() if user else {}),
+    )
+    assert done.returncode == 125, done.stderr
+    assert "the surrounding container refuses it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

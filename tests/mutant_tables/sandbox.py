@@ -157,4 +157,18 @@ MUTANTS: list[Mutant] = [
         "    if False:\n",
         (f"{_OPTIONS}what_is_wrong",),
     ),
+    Mutant(
+        "a surrounding filter is named",
+        "bootstrap/hints.py",
+        '    if "\\nSeccomp:\\t2" not in _read("/proc/self/status"):\n',
+        "    if True:\n",
+        (f"{_ENDS}in_a_container_whose_filter_refuses",),
+    ),
+    Mutant(
+        "a missing call of a newer kernel is hidden",
+        "syscalls/core.py",
+        '    if list(map(int, numbers)) < list(map(int, since.split(".")[:2])):\n',
+        "    if True:\n",
+        ("tests/unit/test_syscalls.py::test_a_missing_call_of_a_newer_kernel_is_hidden",),
+    ),
 ]
