@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import fcntl
 import os
 import threading
 import time
@@ -171,12 +172,15 @@ def seconds(option: str, text: str) -> float:
 
 
 def open_descriptor(option: str, number: int) -> int:
-    """The number of an open descriptor that is given to us; -1 where none is."""
+    """The number of a descriptor that is given to us to write to; -1 where none is."""
     if number == -1:
         return -1
     try:
-        os.fstat(number)
-    except OSError as error:
-        raise ConfigError([Finding(option, f"{number}: {error.strerror}")]) from None
+        mode = fcntl.fcntl(number, fcntl.F_GETFL)
+    except (OSError, OverflowError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else "no number of a descriptor"
+        raise ConfigError([Finding(option, f"{number}: {what}")]) from None
+    if mode & os.O_ACCMODE == os.O_RDONLY:  # O_PATH, too
+        raise ConfigError([Finding(option, f"{number}: it is not open for writing")])
     os.set_inheritable(number, False)
     return number

@@ -57,6 +57,8 @@ as_both = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
         (["--pids", "x", "true"], 125, "--pids: not a whole number"),
         (["--timeout", "soon", "true"], 125, "--timeout: not a time like 10, 0.5 or 2m: 'soon'"),
         (["--json-status", "99", "true"], 125, "--json-status: 99: "),
+        (["--json-status", "-2", "true"], 125, "--json-status: "),
+        (["--json-status", "99999999999", "true"], 125, "--json-status: "),
         (["--timeout", "0.3", "sleep", "60"], 124, "it took longer than 0.3 s"),
         (["--cpu-time", "1", "sh", "-c", "while :; do :; done"], 152, "used up its CPU time"),
         (["--max-output", "5", "sh", "-c", "yes"], 137, "written more than --max-output"),
@@ -180,6 +182,28 @@ def test_the_home_of_the_user_is_hidden_whatever_home_says(home: str | None, use
         **identity,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH], ids=["read-only", "O_PATH"])
+def test_a_descriptor_that_cannot_be_told_anything(flags: int, tmp_path: Path) -> None:
+    fd = os.open(os.devnull, flags)
+    made = tmp_path / "made"
+    try:
+        done = subprocess.run(
+            libct_command(
+                *("sandbox", "--json-status", str(fd), "--rw", tmp_path, "--", "touch", made)
+            ),
+            env={**os.environ, **libct_environment()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            pass_fds=[fd],
+            check=False,
+        )
+    finally:
+        os.close(fd)
+    assert (done.returncode, made.exists()) == (125, False)
+    assert done.stderr == f"libct: --json-status: {fd}: it is not open for writing\n"
 
 
 @pytest.fixture(params=[False, True], ids=["root", "user"])

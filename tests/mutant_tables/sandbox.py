@@ -171,4 +171,11 @@ MUTANTS: list[Mutant] = [
         "    if True:\n",
         ("tests/unit/test_syscalls.py::test_a_missing_call_of_a_newer_kernel_is_hidden",),
     ),
+    Mutant(
+        "a descriptor that is told of the end is open for writing",
+        "cli/watch.py",
+        "    if mode & os.O_ACCMODE == os.O_RDONLY:  # O_PATH, too\n",
+        "    if False:\n",
+        (f"{_ENDS}a_descriptor_that_cannot_be_told_anything",),
+    ),
 ]
