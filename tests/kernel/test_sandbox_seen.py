@@ -306,7 +306,7 @@ def test_where_proc_is_partly_covered_proc_none_is_advised() -> None:
         line = libct_command("sandbox", "--userns", "--", "true")
         env = {**os.environ, **libct_environment()}
         done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
-        assert done.stderr.rstrip().endswith("; proc=none goes without) [from --proc]")
+        assert done.stderr.rstrip().endswith("; --proc none goes without) [from --proc]")
         line[line.index("--") : line.index("--")] = ["--proc", "none"]
         subprocess.run(line, env=env, check=True)
 
