@@ -308,7 +308,7 @@ _DIRECTORY = [
         "life/directory.py",
         "for name in sorted(names, key=STATE.__eq__):",
         "for name in sorted(names, key=STATE.__ne__):",
-        (_STATE + "test_the_record_is_removed_last",),
+        (_STATE + "test_the_record_is_removed_last_and_then_the_mark",),
     ),
     Mutant(
         "a link is not followed to what is removed",
