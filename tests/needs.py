@@ -92,9 +92,11 @@ def _program(name: str, *args: str) -> None:
 def _programs() -> None:
     for name, args in {
         "crun": ("--version",),
+        "less": ("--version",),
         "qemu-system-x86_64": ("--version",),
         "runc": ("--version",),
         "mmdebstrap": ("--version",),
+        "vi": ("--version",),  # a vim, if a small one
         "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
     }.items():
         NEEDS[name] = functools.partial(_program, name, *args)

@@ -46,7 +46,8 @@ def judge(program, given, expected):
             **limits,
         )
     except libct.TimeoutExpired as error:
-        return {"verdict": "time limit exceeded", **error.usage.to_dict()}
+        usage = error.usage.to_dict() if error.usage else {}
+        return {"verdict": "time limit exceeded", **usage}
     return {"verdict": verdict(done, expected), **done.usage.to_dict()}
 
 

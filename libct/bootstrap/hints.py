@@ -20,6 +20,21 @@ _MAKE_NAMESPACES = (
     "unshare_time",
     "unshare_user",
 )
+# What a process may do that is root in namespaces of its own, if no filter or LSM forbids it.
+_OF_NAMESPACES = (
+    "mount(",
+    "fsopen(",
+    "fsconfig(",
+    "fsmount(",
+    "open_tree(",
+    "move_mount(",
+    "mount_setattr(",
+    "pivot_root(",
+    "umount2(",
+    "setns(",
+    "unshare(",
+    "sethostname(",
+)
 TOO_MANY = "too many processes: RLIMIT_NPROC (ulimit -u), or pids.max of the control group"
 # To execute a file the kernel opens it, and its interpreter, for both.
 _LANDLOCK_FORBIDS = (
@@ -69,7 +84,9 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
     if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
-        return "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
+        return _for_missing()
+    if code == errno.EPERM and failure.call.startswith(_OF_NAMESPACES):
+        return _surrounding_filter()
     return ""
 
 
@@ -110,7 +127,26 @@ def _for_clone(step: Step, code: int | None) -> str:
         return TOO_MANY
     if code == errno.EINVAL:
         return "this kernel lacks one of these namespaces"
+    if code == errno.ENOSYS:
+        return _for_missing()
     return ""
+
+
+def _for_missing() -> str:
+    return _surrounding_filter() or (
+        "this kernel is too old, or a seccomp filter hides the call; libct needs Linux 5.10"
+    )
+
+
+def _surrounding_filter() -> str:
+    """Where libct itself is under a filter, as in a container of Docker's."""
+    if "\nSeccomp:\t2" not in _read("/proc/self/status"):
+        return ""
+    return (
+        "the surrounding container refuses it: libct itself is under a seccomp filter there, which"
+        " would have to allow clone3, unshare, setns and mounts (Docker and Podman: --security-opt"
+        " seccomp=FILE, or =unconfined)"
+    )
 
 
 def _namespace_limit() -> str:
@@ -131,7 +167,9 @@ def _userns_restriction() -> str:
             "AppArmor restricts user namespaces: give the interpreter a profile with userns,"
             " or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         )
-    return "a seccomp filter, a chroot or a security module forbids new namespaces here"
+    return _surrounding_filter() or (
+        "a seccomp filter, a chroot or a security module forbids new namespaces here"
+    )
 
 
 def _for_mount(step: Step, code: int | None) -> str:

@@ -39,6 +39,7 @@ def run_in_foreground(
     mortal: bool = False,
     job: bool = False,
     started: Callable[[], object] | None = None,
+    printed: Callable[[bytes], object] | None = None,
 ) -> int:
     """Run process in container to its end; returns its exit status as a shell has it.
 
@@ -57,6 +58,7 @@ def run_in_foreground(
         kernel keeps it from process 1 of a pid namespace that does not handle it.
     job: the container is a job of the caller's shell: what stops us stops it (jobs.py).
     started: called when the process has been started.
+    printed: called with what it writes to its terminal.
     """
     if subreaper:
         from ..syscalls.process import set_child_subreaper
@@ -66,7 +68,7 @@ def run_in_foreground(
     if terminal:
         from .terminal import Terminal
 
-        relay = Terminal(process)
+        relay = Terminal(process, printed)
     try:
         # A background job that touches the terminal is stopped, as it should be.
         with Signals(but=_JOB_CONTROL if relay else ()) as signals:
@@ -129,6 +131,8 @@ def _follow(
     ended_by = 0
     poll = select.poll()
     fixed = {process.pidfd: select.POLLIN, signals.fileno(): select.POLLIN}
+    if job is not None:
+        from .jobs import has_stopped
     if proxy is not None:
         fixed[proxy.fileno()] = select.POLLIN
     watched: dict[int, int] = {}
@@ -153,6 +157,9 @@ def _follow(
                         ended_by, number = number, _signal.SIGKILL
                     if number == _signal.SIGTSTP and job is not None:
                         _suspend(job, relay)
+                    elif number == _signal.SIGCHLD and job is not None and has_stopped(process.pid):
+                        # By SIGSTOP, of its own or somebody else's.
+                        _suspend(job, relay, process.pid)
                     else:
                         _pass_on(number, process, relay)
             elif fd == process.pidfd:
@@ -171,8 +178,11 @@ def _follow(
                         _pass_on(_signal.SIGKILL, process, relay)
 
 
-def _suspend(container: Container, relay: Terminal | None) -> None:
-    """Stop with all in the container, and have it go on after us."""
+def _suspend(container: Container, relay: Terminal | None, stopped_pid: int = 0) -> None:
+    """Stop with all in the container, and have it go on after us.
+
+    stopped_pid: the process, where it has stopped itself, as a job that its shell lets go on.
+    """
     from .jobs import go_on, is_job, stop_all
 
     if not is_job():
@@ -183,6 +193,11 @@ def _suspend(container: Container, relay: Terminal | None) -> None:
     else:
         posix.kill(posix.getpid(), _signal.SIGSTOP)
     go_on(container, stopped)
+    if stopped_pid:
+        try:
+            posix.killpg(stopped_pid, _signal.SIGCONT)
+        except ProcessLookupError:
+            pass  # it has ended
 
 
 def _pass_on(number: int, process: Process, relay: Terminal | None) -> None:

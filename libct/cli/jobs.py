@@ -3,6 +3,12 @@
 The command's terminal is one of its own, and its process group is no job there: nobody in its
 session could let it go on, so the kernel has it go on (an orphaned process group, setpgid(2)).
 libct is the job.  So all in the sandbox is stopped, and then libct stops itself.
+
+A command that stops itself by SIGSTOP, as nano and a shell's `suspend` do, takes libct along: the
+kernel tells the parent of a child that has stopped.  SIGTSTP, which vim and less send themselves,
+the kernel drops in an orphaned process group: they go on at once, and we are not told.  (There
+would have to be a member of the group whose parent is in the same session and in another group:
+two processes more in each sandbox that has a terminal.)
 """
 
 from __future__ import annotations
@@ -30,6 +36,14 @@ def is_job() -> bool:
             pid = int(_stat(pid)[1])
         return bool(pid) and posix.getsid(pid) == posix.getsid(0)
     except OSError:
+        return False
+
+
+def has_stopped(pid: int) -> bool:
+    """Whether a child of ours has been stopped since this was asked last."""
+    try:
+        return posix.waitid(posix.P_PID, pid, posix.WSTOPPED | posix.WNOHANG) is not None
+    except ChildProcessError:
         return False
 
 

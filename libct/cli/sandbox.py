@@ -34,6 +34,8 @@ def main(arguments: Arguments) -> int:
     """Run the command and return its exit status, 128 and the signal's number for a signal."""
     from ..sandbox.config import Prepared, elsewhere
     from ..sandbox.options import command, read, read_size
+    from ..sandbox.readonly import Refusals, in_the_callers_language
+    from ..sandbox.seen import read_only_directory
     from .create import cgroup_manager_name
     from .watch import Watch, open_descriptor, seconds
 
@@ -48,7 +50,8 @@ def main(arguments: Arguments) -> int:
             what = "is for output that goes to a file or a pipe, and not to a terminal"
             raise ConfigError([Finding("max_output", what)])
         fd = open_descriptor("json_status", arguments.json_status)
-        watch = Watch(seconds("timeout", arguments.timeout), limit, fd)
+        refusals = Refusals(read_only_directory(options), in_the_callers_language())
+        watch = Watch(seconds("timeout", arguments.timeout), limit, fd, refusals)
     if line := elsewhere(options):
         _note(arguments, line)
     learning = None
@@ -76,6 +79,7 @@ def main(arguments: Arguments) -> int:
             mortal=arguments.as_pid_1,
             job=True,
             started=lambda: watch.started(container, process),
+            printed=refusals.see,
         )
         status, line = watch.finish(status, process)
     if line:
@@ -130,9 +134,20 @@ class _Naming:
             raise explained(error, _OPTIONS) from error.__cause__
 
 
+def _parts(text: str) -> list[str]:
+    r"""What colons separate; \: is a colon of a path."""
+    parts = [""]
+    for piece in text.split(":"):
+        if parts[-1].endswith("\\"):
+            parts[-1] = parts[-1][:-1] + ":" + piece
+        else:
+            parts.append(piece)
+    return parts[1:]
+
+
 def _bind(name: str, text: str) -> tuple[str, ...]:
-    """SRC:DST, or SRC:DST:ro; a colon that is part of a path cannot be written."""
-    parts = text.split(":")
+    """SRC:DST, or SRC:DST:ro."""
+    parts = _parts(text)
     if len(parts) == 3 and parts[2] not in ("ro", "rw"):
         raise ConfigError([Finding(name, f"neither ro nor rw: {parts[2]!r} in {text!r}")])
     if len(parts) not in (2, 3) or not all(parts):
@@ -140,20 +155,26 @@ def _bind(name: str, text: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _tmpfs(text: str, size: str) -> str | tuple[str, str]:
+def _tmpfs(text: str, size: str) -> Path | str | tuple[str, str]:
     """size: of one that has none of its own, or ""."""
-    path, colon, own = text.partition(":")
-    return (path, own if colon else size) if colon or size else path
+    path, *own = _parts(text)
+    if own or size:
+        return path, ":".join(own) if own else size
+    if ":" not in path:
+        return path
+    from pathlib import Path
+
+    return Path(path)
 
 
 def _file(text: str) -> tuple[str, Path]:
-    """SRC:DST; see _bind()."""
-    source, _, inside = text.partition(":")
-    if not source or not inside or ":" in inside:
+    """SRC:DST"""
+    parts = _parts(text)
+    if len(parts) != 2 or not all(parts):
         raise ConfigError([Finding("file", f"not SRC:DST: {text!r}")])
     from pathlib import Path
 
-    return inside, Path(source)
+    return parts[1], Path(parts[0])
 
 
 def _variable(text: str) -> tuple[str, str]:

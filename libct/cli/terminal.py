@@ -32,6 +32,7 @@ from ..syscalls.terminals import get_window_size, open_peer, set_window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..life.process import Process
@@ -50,9 +51,12 @@ class Terminal:
     In this order: made, which gives the process its console socket; begin(),
     after the process has been started; poll for wanted() and hand what is ready
     to relay(); finish() when the process has ended; and in any case restore().
+
+    printed: called with what the process writes there.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, printed: Callable[[bytes], object] | None = None) -> None:
+        self._printed = printed
         self._socket, self._theirs = _socket.socketpair(
             _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0
         )
@@ -294,6 +298,8 @@ class Terminal:
             if error.errno != errno.EIO:
                 raise
             self.idle = True
+        if self._printed is not None:
+            self._printed(self._to_output)
         return bool(self._to_output)
 
     def _write_output(self, most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import fcntl
 import os
 import threading
 import time
@@ -10,12 +11,14 @@ import time
 from ..errors import ConfigError, Error, Finding
 from ..loading import jsontext
 from ..sandbox.measure import ended_by, measured
+from ..sandbox.readonly import hint
 from ..sandbox.results import MEMORY, OUTPUT, TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..life.container import Container
     from ..life.process import Process
+    from ..sandbox.readonly import Refusals
 
 TIMED_OUT = 124  # the exit status, as of timeout(1)
 _CHUNK = 65536
@@ -28,9 +31,13 @@ class Watch:
     timeout: seconds, 0 for any time.
     max_output: bytes that are written to standard output and error in all; None: any number.
     status_fd: gets a line of JSON with the pid, and one with the end; -1 for none.
+    refusals: are told of what passes through.
     """
 
-    def __init__(self, timeout: float, max_output: int | None, status_fd: int) -> None:
+    def __init__(
+        self, timeout: float, max_output: int | None, status_fd: int, refusals: Refusals
+    ) -> None:
+        self._refusals = refusals
         self._timeout, self._left, self._status_fd = timeout, max_output, status_fd
         self._killed_for = ""
         self._timer: threading.Timer | None = None
@@ -84,6 +91,8 @@ class Watch:
     def _relay(self, reading: int, to: int) -> None:
         with open(reading, "rb", buffering=0) as source:
             while data := source.read(_CHUNK):
+                if to == 2:
+                    self._refusals.see(data)
                 exceeded = False
                 if self._left is not None:
                     with self._lock:
@@ -127,6 +136,8 @@ class Watch:
             return status, "the command was killed: it was out of memory (--memory)"
         if state.signal == _signal.SIGXCPU:
             return status, "the command was killed: it has used up its CPU time (--cpu-time)"
+        if status and self._refusals.found:
+            return status, hint("--rw .")
         return status, ""
 
     def _tell(self, values: dict[str, object]) -> None:
@@ -161,12 +172,15 @@ def seconds(option: str, text: str) -> float:
 
 
 def open_descriptor(option: str, number: int) -> int:
-    """The number of an open descriptor that is given to us; -1 where none is."""
+    """The number of a descriptor that is given to us to write to; -1 where none is."""
     if number == -1:
         return -1
     try:
-        os.fstat(number)
-    except OSError as error:
-        raise ConfigError([Finding(option, f"{number}: {error.strerror}")]) from None
+        mode = fcntl.fcntl(number, fcntl.F_GETFL)
+    except (OSError, OverflowError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else "no number of a descriptor"
+        raise ConfigError([Finding(option, f"{number}: {what}")]) from None
+    if mode & os.O_ACCMODE == os.O_RDONLY:  # O_PATH, too
+        raise ConfigError([Finding(option, f"{number}: it is not open for writing")])
     os.set_inheritable(number, False)
     return number

@@ -6,6 +6,7 @@
     <root>/<id>/criu-root    while it is restored: its rootfs, bound there (restoring.py)
     <root>/<id>/hook         while a hook of the runtime's goes on: how to find it
     <root>/:<id>             of a container that ends with its maker (mortal.py)
+    <root>/::<number>        the same, while the container is removed
 
 Who changes the container holds a lock on the directory.  The record is written
 before anything else of the container exists, so whatever instant the runtime
@@ -340,19 +341,26 @@ class Directory:
         except OSError as error:
             raise self._failure("make", path, error) from error
 
-    def _remove_mark(self, fd: int) -> None:
-        """Before the directory, fd, goes: the mark is the next one's once its id is free."""
+    def _rename_mark(self) -> str:
+        """Give the mark a name that no other container's has; returns its path, "" of none.
+
+        Once the directory has gone, what bears the id's name is the next one's.
+        """
+        root = self.root.rstrip("/")
+        path = f"{root}/{MARK}{MARK}{posix.urandom(8).hex()}"
         try:
-            posix.unlink(f"../{self.mark}", dir_fd=fd)
+            posix.rename(f"{root}/{self.mark}", path)
         except FileNotFoundError:
-            pass
+            return ""
+        return path
 
     # --- removing ---
 
     def remove(self) -> None:
         """Remove all that is libct's in it, and then itself; what is gone already is fine.
 
-        The record goes last: as long as there is anything, it can be found.
+        The record goes last, and the mark after the directory: as long as there is anything,
+        it can be found.
 
         Nothing is removed where there is anything that is not libct's, or where
         a link leads elsewhere: any directory is below some root.
@@ -363,8 +371,10 @@ class Directory:
             try:
                 self._empty(fd)
                 if self._is(fd):
-                    self._remove_mark(fd)
+                    mark = self._rename_mark()
                     posix.rmdir(self.path)
+                    if mark:
+                        posix.unlink(mark)
             finally:
                 posix.close(fd)
         except FileNotFoundError:

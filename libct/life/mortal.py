@@ -5,8 +5,9 @@ whose it is, and marks in the root tell which records to look at, without readin
 
     <root>/:<id>    a link that leads nowhere; its text is the owner and the id
 
-No id has a colon.  A mark is there before the container's directory is, and goes when that is
-empty (Directory.remove).  Who comes next removes what is left of those whose owner has ended.
+No id has a colon.  A mark is there before the container's directory is, and goes after that,
+by another name then (Directory.remove).  Who comes next removes what is left of those whose
+owner has ended.
 """
 
 from __future__ import annotations
@@ -74,10 +75,7 @@ def _remove_left(root: str, name: str) -> None:
     try:
         record = directory.read()
     except ContainerNotFound:
-        try:
-            posix.rmdir(directory.path)  # its owner was killed before it wrote anything
-        except FileNotFoundError:
-            pass
+        _remove_empty(directory)
         posix.unlink(f"{root}/{name}")
         return
     if record.mortal != owner:
@@ -87,6 +85,19 @@ def _remove_left(root: str, name: str) -> None:
     from .holdings import Holdings
 
     destroy(Holdings(directory, record), force=True)
+
+
+def _remove_empty(directory: Directory) -> None:
+    """What has no record: its owner was killed before it was there, or after it was removed."""
+    try:
+        held = directory.try_lock()
+    except ContainerNotFound:
+        return
+    if held is None:
+        raise Error("it is another's, who is about to write its record")
+    with held:
+        if not directory.has_record():
+            directory.remove()
 
 
 def _has_ended(owner: list[int], boot: str) -> bool:

@@ -12,6 +12,7 @@ from .options import command, read
 from .popen import Popen, _removed, new_name
 from .results import TimeoutExpired
 from .running import finished, finished_async, started, streams_of
+from .seen import read_only_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Sandbox:
         # Process 1 waits to be started, which it never is, while others come and go.
         made = Prepared(["/bin/sh"], read(options, type(self).__name__))
         self._first = made.process
+        self._read_only = read_only_directory(made.options)
         container = made.create(new_name())
         try:
             with made.explaining():
@@ -76,7 +78,9 @@ class Sandbox:
         streams: stdin, stdout, stderr, text, encoding, errors, bufsize, max_output of Popen.
         """
         container, process = self.container, self._process(args, env, cwd, user)
-        return Popen._inside(container, process, **streams)
+        popen = Popen._inside(container, process, **streams)
+        popen._read_only = "" if cwd else self._read_only
+        return popen
 
     def run(
         self,

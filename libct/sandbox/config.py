@@ -297,7 +297,13 @@ def _filter(asked: Seccomp | str, capabilities: Capabilities | None) -> Seccomp 
         return default_profile(machine, has)
     from ..oci.profiles import Circumstances, read_profile
 
-    found = read_profile(asked, Circumstances(machine, has)).seccomp
+    try:
+        found = read_profile(asked, Circumstances(machine, has)).seccomp
+    except ConfigError as error:
+        raise ConfigError(
+            Finding("seccomp", f"{one.place}: {one.message}" if one.place else one.message)
+            for one in error.findings
+        ) from None
     if found is None:
         raise ConfigError([Finding("seccomp", f"{asked!r} has no linux.seccomp")])
     return found

@@ -68,7 +68,9 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         denied = errno == EACCES or "permission denied" in error.strerror
         kind, errno = (CommandNotExecutable, EACCES) if denied else (CommandNotFound, ENOENT)
     option, hint = _option(error.place, origins), error.hint
-    if option == "proc":
+    if option == "--proc":
+        hint = hint.replace("proc=none", "--proc none")
+    elif option == "proc":
         hint = f"{hint}; proc=none goes without" if hint else "proc=none goes without"
     found = kind(
         number=error.number,

@@ -20,11 +20,13 @@ from .readers import (
     read_cpu_time,
     read_directories,
     read_files,
+    read_filled,
     read_filter,
     read_host_path,
     read_id,
     read_items,
     read_landlock,
+    read_limit,
     read_links,
     read_manager,
     read_net,
@@ -128,9 +130,10 @@ class Options(Record):
     userns: root's sandbox has a user namespace, too: he is root there, with no rights outside.
     subids: the user namespace has the caller's subordinate ids (subuid(5)), too.
     hostname: what the sandbox is called inside.
-    memory: bytes; pids: processes; cpus: as many CPUs' time; 0 sets no limit.
+    memory: bytes; pids: processes; cpus: as many CPUs' time.
     rlimits: name as "NOFILE" -> soft and hard limit (getrlimit(2)); -1 is no limit.
-    cpu_time: seconds of CPU time that a process may use; 0 sets no limit.
+    cpu_time: seconds of CPU time that a process may use.
+        Of these four, 0 is not given, and an error where it is.
     keep_caps: the caller's capabilities stay as they are; of root's, CAP_SYS_PTRACE only with
         as_pid_1.
     seccomp: which system calls may be made: by "default" libct's own profile, with what the
@@ -257,12 +260,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "cwd": read_text,
     "user": read_user,
     **dict.fromkeys(("uid", "gid"), read_id),
-    "hostname": read_text,
-    "memory": _size,
-    "pids": lambda value: read_count(value, "processes"),
-    "cpus": lambda value: read_number(value, "CPUs", 1 << 20),
+    "hostname": read_filled,
+    "memory": read_limit(_size),
+    "pids": read_limit(lambda value: read_count(value, "processes")),
+    "cpus": read_limit(lambda value: read_number(value, "CPUs", 1 << 20)),
     "rlimits": read_rlimits,
-    "cpu_time": read_cpu_time,
+    "cpu_time": read_limit(read_cpu_time),
     "seccomp": read_filter,
     "landlock": read_landlock,
     "root": read_host_path,

@@ -16,7 +16,9 @@ from .config import Prepared
 from .failures import Explaining
 from .measure import ended_by, measured
 from .options import command, read, read_size
+from .readonly import Refusals, hint
 from .results import EXIT, OUTPUT, SIGNAL, TIMEOUT, CompletedProcess, TimeoutExpired, Usage
+from .seen import read_only_directory
 from .streams import Exchange, Streams, Text
 
 TYPE_CHECKING = False
@@ -81,6 +83,7 @@ class Popen:
     ) -> None:
         made = Prepared(command(args), read(options, type(self).__name__))
         self._set_up(made.process, max_output, Text(text or universal_newlines, encoding, errors))
+        self._read_only = read_only_directory(made.options)
         streams = self._streams(stdin, stdout, stderr, bufsize)
         try:
             container = made.create(new_name())
@@ -132,6 +135,7 @@ class Popen:
         self._exchange: Exchange | None = None
         self._lock = threading.RLock()
         self._killed_for = ""
+        self._read_only = ""  # the directory that it starts in, if that is so unasked
         self._owner = os.getpid()
         self._began = 0.0
 
@@ -360,7 +364,15 @@ class Popen:
             err,
             usage=self.usage,
             ended_by=self.ended_by or EXIT,
+            hint=self._hint(),
         )
+
+    def _hint(self) -> str:
+        refusals, exchange = Refusals(self._read_only), self._exchange
+        if self.returncode and exchange is not None:
+            for name in ("stderr", "stdout"):
+                refusals.see(exchange.text_of(name) or b"")
+        return hint('rw=["."]') if refusals.found else ""
 
     def _timed_out(self, timeout: float) -> TimeoutExpired:
         """After it has been killed for that."""

@@ -9,6 +9,7 @@ from ..syscalls.constants import RLIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 LARGEST_FILE = 1 << 20  # bytes of a file that is made
@@ -79,13 +80,25 @@ def read_tmpfs(value: Any) -> list[tuple[str, int]]:
     found = []
     for one in read_items(value, "a list of paths"):
         if not isinstance(one, tuple) or len(one) != 2:
-            found.append((read_inside(one), 0))
+            found.append((_without_size(one), 0))
             continue
         path, size = read_inside(one[0]), read_size(one[1])
         if not size:  # which the kernel takes for no limit
             raise Wrong(f"a size of 0: {one!r}")
         found.append((path, size))
     return found
+
+
+def _without_size(value: Any) -> str:
+    """A path; as the command line writes it with a size, that is not to be taken for one."""
+    path, colon, size = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    try:
+        sized = bool(colon) and (not size or parse_size(size) >= 0)
+    except ValueError:
+        sized = False
+    if sized:
+        raise Wrong(f"a path and a size? write {(path, size or '1M')!r}, or a Path: {value!r}")
+    return read_inside(value)
 
 
 def read_bool(value: Any) -> bool:
@@ -181,7 +194,27 @@ def read_texts(value: Any) -> list[str]:
 def read_user(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return str(value)
-    return read_text(value)
+    return read_filled(value)
+
+
+def read_filled(value: Any) -> str:
+    """A text that "" is none of: it is what is left of a variable that has not been set."""
+    text = read_text(value)
+    if not text:
+        raise Wrong("an empty text")
+    return text
+
+
+def read_limit(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A reader of what read() reads, but for 0: a budget that is used up would be no limit."""
+
+    def reader(value: Any) -> Any:
+        found = read(value)
+        if not found:
+            raise Wrong(f"a limit of {value!r}: leave it out where there is to be none")
+        return found
+
+    return reader
 
 
 def read_size(value: Any) -> int:

@@ -45,6 +45,7 @@ class CompletedProcess(_Completed):
     ended_by: "exit"; "signal", also one that the command sent itself; "timeout", and it was
         killed for that; "memory", the kernel killed it for want of memory; "output", it was
         killed for more than max_output of it.
+    hint: what to do about a failure, where what was captured tells; or "".
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class CompletedProcess(_Completed):
         *,
         usage: Usage | None = None,
         ended_by: str = EXIT,
+        hint: str = "",
     ) -> None:
         super().__init__(args, returncode, stdout, stderr)
         self.usage = usage or Usage()
-        self.ended_by = ended_by
+        self.ended_by, self.hint = ended_by, hint
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, ended_by={self.ended_by!r}, usage={self.usage!r})"
@@ -74,6 +76,7 @@ class CompletedProcess(_Completed):
                 self.stderr,
                 usage=self.usage,
                 ended_by=self.ended_by,
+                hint=self.hint,
             )
 
 
@@ -108,6 +111,7 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
     """The exit status was not 0, and run(check=True) was to check that.
 
     returncode, cmd, output, stdout, stderr: as of subprocess.CalledProcessError.
+    usage, ended_by, hint: as of CompletedProcess.
     """
 
     def __init__(
@@ -119,9 +123,10 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
         *,
         usage: Usage,
         ended_by: str,
+        hint: str = "",
     ) -> None:
         subprocess.CalledProcessError.__init__(self, returncode, cmd, output, stderr)
-        self.usage, self.ended_by = usage, ended_by
+        self.usage, self.ended_by, self.hint = usage, ended_by, hint
 
     def __reduce__(self) -> Any:
         return _unpickled, (type(self), self.__dict__)
@@ -132,7 +137,8 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
             MEMORY: " It was out of memory.",
             OUTPUT: " It was killed for writing more than max_output.",
         }
-        return text + why.get(self.ended_by, "")
+        hint = f" ({self.hint})" if self.hint else ""
+        return text + why.get(self.ended_by, "") + hint
 
 
 def _unpickled(kind: type[Error], state: dict[str, Any]) -> Error:

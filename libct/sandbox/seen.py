@@ -261,6 +261,20 @@ def elsewhere(options: Options) -> str:
     return f"{here!r} is not shown in the sandbox (--rw . shows it): starting in {directory!r}"
 
 
+def read_only_directory(options: Options) -> str:
+    """The caller's directory, where the command starts in it and may not write, unasked; or ""."""
+    if options.cwd or options.rootfs or options.empty:
+        return ""
+    asked = [bind[2] for bind in _binds(options)] + [path for path, _ in options.tmpfs]
+    here = current_directory()
+    directory, shown = _directory(options, asked)
+    if directory != here or _is_below(here, asked):
+        return ""
+    # Else it is that of /, or in an empty home.
+    visible = not options.overlay and not _is_below(here, hidden_paths(options))
+    return here if shown or visible else ""
+
+
 def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
     """Where the command starts, and whether that is to be shown, read-only.
 

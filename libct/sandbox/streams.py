@@ -70,14 +70,23 @@ def _check(given: dict[str, Any]) -> None:
     findings = []
     for name, value in given.items():
         if isinstance(value, int) and not isinstance(value, bool):
-            good = value >= 0 or value in (PIPE, DEVNULL) or (value == STDOUT and name == "stderr")
+            good = value in (PIPE, DEVNULL) or (value == STDOUT and name == "stderr")
+            good = good or (value >= 0 and _is_open(value))
         else:
             good = value is None or hasattr(value, "fileno")
         if not good:
-            wanted = "PIPE, DEVNULL, a descriptor or an open file"
+            wanted = "PIPE, DEVNULL, an open descriptor or an open file"
             findings.append(Finding(name, f"not {wanted}: {value!r}"))
     if findings:
         raise ConfigError(findings)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 class Text:

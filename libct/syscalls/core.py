@@ -153,7 +153,18 @@ def fail(
         if not _NUMBERS:
             detail = f"libct has no table of system calls for {_MACHINE}"
         elif since:
-            detail = f"Linux has it since {since}"
+            detail = f"Linux has it since {since}{_and_this_is(since)}"
     if detail:
         text += f" ({detail})"
     raise OSError(code, text, path)
+
+
+def _and_this_is(since: str) -> str:
+    """Of a kernel that is no older, yet has not got the call."""
+    release = posix.uname().release
+    numbers = release.split("-")[0].split(".")[:2]
+    if not all(map(str.isdigit, numbers)):
+        return ""
+    if list(map(int, numbers)) < list(map(int, since.split(".")[:2])):
+        return ""
+    return f", this is {release}: a seccomp filter hides it, or it was left out of this kernel"

@@ -198,6 +198,72 @@ def test_a_stop_that_nobody_could_end_is_none() -> None:
         assert session.end() == 4
 
 
+def test_a_command_that_stops_itself_stops_libct(at_a_shell: terminals.Session) -> None:
+    script = "(sleep 1; echo later) & kill -STOP 0; wait; echo on; read line; echo =$line"
+    at_a_shell.type(shlex.join(libct_command("sandbox", "--", "sh", "-c", script)) + "\n")
+    at_a_shell.read_until("Stopped(?s:.*)host> ")
+    (container,) = list_containers(str(state_root()))
+    assert wait_until(lambda: {_state_of(pid) for pid in container.processes()} == {"T"})
+    at_a_shell.type("stty -a\n")
+    assert "echo" in at_a_shell.read_until("host> ").split()
+    at_a_shell.type("fg\n")
+    at_a_shell.read_until("later\r\non\r\n")
+    at_a_shell.type("typed\n")
+    at_a_shell.read_until("=typed(?s:.*)host> ")
+
+
+def test_a_command_that_stops_itself_stays_so_where_libct_is_no_job() -> None:
+    script = "echo ready $$; kill -STOP $$; echo on"
+    with Session("sandbox", "--", "sh", "-c", script) as session:
+        session.read_until("ready")
+        (container,) = list_containers(str(state_root()))
+        assert wait_until(lambda: [_state_of(pid) for pid in container.processes()] == ["T"])
+        assert _state_of(session.process.pid) != "T"
+        container.signal(signal.SIGCONT)
+        session.read_until("on\r\n")
+        assert session.end() == 0
+
+
+@requires("vi")
+def test_an_editor_in_a_sandbox(at_a_shell: terminals.Session) -> None:
+    """It draws on all of the terminal, follows its size, and reads keys and not lines."""
+    script = "vi -u NONE -N /tmp/text; cat /tmp/text; stty -a"
+    command = libct_command("sandbox", "-e", "TERM=xterm", "--", "sh", "-c", script)
+    at_a_shell.type(f"{shlex.join(command)}\n")
+    at_a_shell.read_until(r"\x1b\[30;1H(?s:.*)/tmp/text")
+    at_a_shell.type("itext\x1b")
+    at_a_shell.read_until("text")
+    at_a_shell.resize(20, 50)
+    at_a_shell.read_until(r"\x1b\[19;1H")  # the last line of text
+    at_a_shell.type(":set lines?\r")
+    at_a_shell.read_until("lines=20")
+    at_a_shell.type("\x03")  # a key to it
+    at_a_shell.read_until("Type +:qa")
+    at_a_shell.type(":wq\r")
+    text = at_a_shell.read_until("host> ")
+    assert "text\r\n" in text
+    assert "isig icanon" in text
+
+
+@requires("less")
+def test_a_pager_in_a_sandbox(at_a_shell: terminals.Session, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("".join(f"line {number}\n" for number in range(1000)))
+    words = ["-e", "TERM=xterm", "--ro", str(lines), "--", "less", str(lines)]
+    at_a_shell.type(f"{shlex.join(libct_command('sandbox', *words))}\n")
+    at_a_shell.read_until("line 28\r")
+    at_a_shell.type("G")
+    at_a_shell.read_until("line 999\r(?s:.*)END")
+    at_a_shell.type("\x03")  # it beeps, and goes on
+    at_a_shell.read_until("\x07(?s:.*)END")
+    at_a_shell.type("g")
+    at_a_shell.read_until("line 0\r")
+    at_a_shell.type("q")
+    at_a_shell.read_until("host> ")
+    at_a_shell.type("echo $?\n")
+    at_a_shell.read_until("\n0\r\n")
+
+
 def test_a_job_that_starts_in_the_background_waits_for_the_foreground(
     tmp_path: Path, rootfs: Path
 ) -> None:

@@ -348,6 +348,39 @@ def test_what_is_left_is_not_shown_and_goes_with_the_next_command(
     assert names_in(root) == []
 
 
+@requires("strace")
+@pytest.mark.parametrize("call", ["mkdir", "symlink", "rename(at)?", "unlink(at)?", "rmdir"])
+def test_killed_at_any_call_that_makes_or_removes_a_name(tmp_path: Path, call: str) -> None:
+    """Of libct's own: strace does not follow its children."""
+    for count in range(1, 20):
+        inject = ["strace", "-o", "/dev/null", "-e", f"inject=/^{call}$:signal=KILL:when={count}"]
+        done = subprocess.run(
+            [*inject, *libct_command("--root", tmp_path, "sandbox", "--", "true")],
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert wait_until(lambda: libct_run("--root", tmp_path, "list", "-q").stdout == "")
+        assert wait_until(lambda: not names_in(tmp_path)), names_in(tmp_path)
+    assert count > 1
+
+
+def test_what_is_being_created_is_left_alone(config: libct.Config) -> None:
+    """A directory without a record, where its maker holds the lock."""
+    name, namespace = unique(), os.stat("/proc/self/ns/pid").st_ino
+    directory = Directory(state_directory(), name)
+    directory.make()
+    mark = state_root() / f":{name}"
+    mark.symlink_to(f"1234567 1 1 {namespace} - {name}")
+    with directory.lock():
+        libct_run("list", check=True)
+        assert names_in(state_root()) == [mark.name, name]
+    libct_run("list", check=True)
+    assert names_in(state_root()) == []
+
+
 def test_what_is_left_does_not_block_its_id(
     owner: tuple[str, int, int], config: libct.Config
 ) -> None:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pickle
 import pty
 import pwd
+import shutil
 import subprocess
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libct import CalledProcessError, Sandbox, run
+from libct.config.seccomp import Seccomp, SeccompRule
+from libct.seccomp.architectures import here
+from libct.seccomp.compiler import compile_profile
+from libct.seccomp.instructions import encode
+from libct.syscalls.process import set_no_new_privs
+from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
+
+from .. import terminals
 from ..commands import (
+    give_to_user,
     libct,
     libct_command,
     libct_environment,
@@ -20,6 +35,9 @@ from ..commands import (
     user_identity,
 )
 from ..needs import requires
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [requires("root", "overlay", "user"), pytest.mark.usefixtures("nothing_left")]
 as_both = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
@@ -39,6 +57,8 @@ as_both = pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
         (["--pids", "x", "true"], 125, "--pids: not a whole number"),
         (["--timeout", "soon", "true"], 125, "--timeout: not a time like 10, 0.5 or 2m: 'soon'"),
         (["--json-status", "99", "true"], 125, "--json-status: 99: "),
+        (["--json-status", "-2", "true"], 125, "--json-status: "),
+        (["--json-status", "99999999999", "true"], 125, "--json-status: "),
         (["--timeout", "0.3", "sleep", "60"], 124, "it took longer than 0.3 s"),
         (["--cpu-time", "1", "sh", "-c", "while :; do :; done"], 152, "used up its CPU time"),
         (["--max-output", "5", "sh", "-c", "yes"], 137, "written more than --max-output"),
@@ -162,6 +182,122 @@ def test_the_home_of_the_user_is_hidden_whatever_home_says(home: str | None, use
         **identity,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH], ids=["read-only", "O_PATH"])
+def test_a_descriptor_that_cannot_be_told_anything(flags: int, tmp_path: Path) -> None:
+    fd = os.open(os.devnull, flags)
+    made = tmp_path / "made"
+    try:
+        done = subprocess.run(
+            libct_command(
+                *("sandbox", "--json-status", str(fd), "--rw", tmp_path, "--", "touch", made)
+            ),
+            env={**os.environ, **libct_environment()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            pass_fds=[fd],
+            check=False,
+        )
+    finally:
+        os.close(fd)
+    assert (done.returncode, made.exists()) == (125, False)
+    assert done.stderr == f"libct: --json-status: {fd}: it is not open for writing\n"
+
+
+@pytest.fixture(params=[False, True], ids=["root", "user"])
+def work(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Whether for the ordinary user: in a directory below /tmp, to which he may write."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    if request.param:
+        give_to_user(place)
+    monkeypatch.chdir(place)
+    yield request.param
+    shutil.rmtree(place)
+
+
+_HINT = "libct: the current directory is read-only in the sandbox: --rw . lets the command"
+_TOUCH = "touch: cannot touch 'x': Read-only file system"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["terminal", "its stderr alone"])
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["touch", "x"], 1, [_TOUCH, _HINT]),
+        (["--quiet", "touch", "x"], 1, [_TOUCH]),
+        (["--rw", ".", "touch", "x"], 0, []),
+        (["--ro", ".", "touch", "x"], 1, [_TOUCH]),
+        (["false"], 1, []),
+        (["sh", "-c", "touch x; exit 0"], 0, [_TOUCH]),
+        (["sh", "-c", "echo x >/usr/x"], 2, ["cannot create /usr/x"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_to_do_where_the_directory_is_read_only(
+    work: bool, words: list[str], status: int, said: list[str], whole: bool
+) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    stdin, stdout = (None, None) if whole else (null, null)
+    command, env = libct_command("sandbox", *words, user=work), libct_environment(user=work)
+    with terminals.Session(command, env, user=work, stdin=stdin, stdout=stdout) as session:
+        assert session.end() == status
+        os.write(session.terminal, b"(end)")
+        lines = session.read_until(r"\(end\)").splitlines()[:-1]
+    os.close(null)
+    assert len(lines) == len(said), lines
+    assert all(text in line for text, line in zip(said, lines)), lines
+
+
+def test_the_library_tells_it_by_its_own_words(work: bool) -> None:
+    if work:
+        return  # the same
+    with pytest.raises(CalledProcessError, match=r'rw=\["\."\] lets the command write') as caught:
+        run(["touch", "x"], capture_output=True, check=True)
+    assert caught.value.hint == pickle.loads(pickle.dumps(caught.value)).hint
+    with Sandbox() as box:
+        assert box.run(["touch", "x"], capture_output=True).hint == caught.value.hint
+        assert box.run(["touch", "x"], capture_output=True, cwd="/usr").hint == ""
+    assert run(["touch", "x"], capture_output=True, ro=["."]).hint == ""
+    assert run(["sh", "-c", "touch x; exit 0"], capture_output=True).hint == ""
+
+
+@as_both
+@pytest.mark.parametrize(
+    ("calls", "number"),
+    [
+        (["clone3"], errno.ENOSYS),
+        (["unshare"], errno.EPERM),
+        (["mount", "fsopen", "open_tree"], errno.ENOSYS),
+        (["mount", "fsopen", "open_tree"], errno.EPERM),
+    ],
+    ids=str,
+)
+def test_in_a_container_whose_filter_refuses(calls: list[str], number: int, user: bool) -> None:
+    """As those of engines do: with ENOSYS what they do not know, and the rest with EPERM."""
+    refused = SeccompRule(calls, "SCMP_ACT_ERRNO", errno_ret=number)
+    profile = Seccomp("SCMP_ACT_ALLOW", syscalls=[refused])
+    program = encode(compile_profile(profile, here()))
+
+    def load() -> None:
+        set_no_new_privs()
+        seccomp_set_mode_filter(Filter(program))
+
+    done = subprocess.run(
+        libct_command("sandbox", "--", "true", user=user),
+        env={**(user_environment() if user else os.environ), **libct_environment(user=user)},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=load,
+        **(user_identity() if user else {}),
+    )
+    assert done.returncode == 125, done.stderr
+    assert "the surrounding container refuses it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -83,6 +83,26 @@ def test_what_cannot_be_made_is_told_by_the_option(
     assert reason in done.stderr
 
 
+@BOTH
+def test_a_colon_in_a_path(user: bool, place: Path) -> None:
+    (place / "a:ro").mkdir(mode=0o755)
+    (place / "a:ro" / "file:1").write_text("text\n")
+    source = f"{place}/a\\:ro"
+    words = ["--bind", f"{source}:/tmp/b\\:c:ro", "--file", f"{source}/file\\:1:/tmp/d\\:e"]
+    words += ["--tmpfs", "/tmp/f\\:1:1M", "--tmpfs", "/tmp/g\\:1M"]
+    script = (
+        "cat /tmp/b:c/file:1 /tmp/d:e; touch /tmp/b:c/x 2>/dev/null || echo no; ls -d /tmp/[fg]*"
+    )
+    assert run(*words, user=user, script=script) == "text\ntext\nno\n/tmp/f:1\n/tmp/g:1M\n"
+
+
+@pytest.mark.parametrize("words", [["--bind", "/a\\:/b"], ["--file", "/etc/passwd:/b:/c"]])
+def test_what_colons_do_not_separate(words: list[str]) -> None:
+    done = command("sandbox", *words, "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr.startswith(f"libct: {words[0]}: not SRC:DST")
+
+
 def test_the_same_link_may_be_asked_for_again() -> None:
     words = ["--symlink", "x", "/tmp/l", "--symlink", "x", "/tmp/l"]
     assert run(*words, script="readlink /tmp/l") == "x\n"
@@ -286,7 +306,7 @@ def test_where_proc_is_partly_covered_proc_none_is_advised() -> None:
         line = libct_command("sandbox", "--userns", "--", "true")
         env = {**os.environ, **libct_environment()}
         done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
-        assert done.stderr.rstrip().endswith("; proc=none goes without) [from --proc]")
+        assert done.stderr.rstrip().endswith("; --proc none goes without) [from --proc]")
         line[line.index("--") : line.index("--")] = ["--proc", "none"]
         subprocess.run(line, env=env, check=True)
 

@@ -299,8 +299,8 @@ _DIRECTORY = [
     Mutant(
         "a directory is removed only if it is the one that was emptied",
         "life/directory.py",
-        "                if self._is(fd):\n                    self._remove_mark",
-        "                if True:\n                    self._remove_mark",
+        "                if self._is(fd):\n                    mark = self._rename_mark",
+        "                if True:\n                    mark = self._rename_mark",
         (_STATE + "test_only_the_directory_that_was_emptied_is_removed",),
     ),
     Mutant(
@@ -308,7 +308,7 @@ _DIRECTORY = [
         "life/directory.py",
         "for name in sorted(names, key=STATE.__eq__):",
         "for name in sorted(names, key=STATE.__ne__):",
-        (_STATE + "test_the_record_is_removed_last",),
+        (_STATE + "test_the_record_is_removed_last_and_then_the_mark",),
     ),
     Mutant(
         "a link is not followed to what is removed",

@@ -142,6 +142,29 @@ MUTANTS = [
         (_REAPER + "test_what_is_left_does_not_block_its_id",),
     ),
     Mutant(
+        "a mark goes after the directory",
+        "life/directory.py",
+        "                    posix.rmdir(self.path)\n                    if mark:\n"
+        "                        posix.unlink(mark)\n",
+        "                    if mark:\n                        posix.unlink(mark)\n"
+        "                    posix.rmdir(self.path)\n",
+        (_REAPER + "test_killed_at_any_call_that_makes_or_removes_a_name[rmdir]",),
+    ),
+    Mutant(
+        "what is left without a record is emptied",
+        "life/mortal.py",
+        "            directory.remove()\n",
+        "            posix.rmdir(directory.path)\n",
+        (_REAPER + "test_killed_at_any_call_that_makes_or_removes_a_name",),
+    ),
+    Mutant(
+        "what is being created is left alone",
+        "life/mortal.py",
+        "    if held is None:\n        raise Error(\"it is another's",
+        "    if held is None:\n        return\n        raise Error(\"it is another's",
+        (_REAPER + "test_what_is_being_created_is_left_alone",),
+    ),
+    Mutant(
         "an old mark does no harm to a later container",
         "life/mortal.py",
         "    if record.mortal != owner:\n",
@@ -175,5 +198,19 @@ MUTANTS = [
         "if job is not None and not _ignores(process.pid, number):",
         "if job is not None:",
         (_TERMINAL + "test_a_shell_in_a_sandbox_has_jobs_of_its_own",),
+    ),
+    Mutant(
+        "a command that stops itself stops libct",
+        "cli/jobs.py",
+        "posix.waitid(posix.P_PID, pid, posix.WSTOPPED | posix.WNOHANG) is not None",
+        "False",
+        (_TERMINAL + "test_a_command_that_stops_itself_stops_libct",),
+    ),
+    Mutant(
+        "a command that has stopped itself goes on with libct",
+        "cli/foreground.py",
+        "            posix.killpg(stopped_pid, _signal.SIGCONT)\n",
+        "            pass\n",
+        (_TERMINAL + "test_a_command_that_stops_itself_stops_libct",),
     ),
 ]

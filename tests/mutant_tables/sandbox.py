@@ -5,6 +5,8 @@ from __future__ import annotations
 from . import Mutant
 
 _SEEN = "tests/kernel/test_sandbox_seen.py::test_"
+_ENDS = "tests/kernel/test_sandbox_ends.py::test_"
+_READ_ONLY = "tests/unit/test_sandbox_readonly.py::test_"
 _OPTIONS = "tests/unit/test_sandbox_options.py::test_"
 
 MUTANTS: list[Mutant] = [
@@ -91,5 +93,89 @@ MUTANTS: list[Mutant] = [
         " or _lacks_rights():",
         ":",
         (f"{_SEEN}as_root_without_the_rights_of_root",),
+    ),
+    Mutant(
+        "what is refused elsewhere is not about the directory",
+        "sandbox/readonly.py",
+        "return not paths or any(",
+        "return True or any(",
+        (f"{_READ_ONLY}what_is_about_the_directory",),
+    ),
+    Mutant(
+        "a line may come in pieces",
+        "sandbox/readonly.py",
+        "        text = self._rest + data\n",
+        "        text = data\n",
+        (f"{_READ_ONLY}what_is_about_the_directory",),
+    ),
+    Mutant(
+        "who has asked for a read-only directory is told nothing",
+        "sandbox/seen.py",
+        "directory != here or _is_below(here, asked):",
+        "directory != here:",
+        (f"{_READ_ONLY}which_directory_is_read_only_unasked",),
+    ),
+    Mutant(
+        "what a terminal is given is looked at",
+        "cli/terminal.py",
+        "            self._printed(self._to_output)\n",
+        "            pass\n",
+        (f"{_ENDS}what_to_do_where_the_directory_is_read_only",),
+    ),
+    Mutant(
+        "what the caller's terminal is given is looked at",
+        "cli/watch.py",
+        "                if to == 2:\n",
+        "                if False:\n",
+        (f"{_ENDS}what_to_do_where_the_directory_is_read_only",),
+    ),
+    Mutant(
+        "a command that has not failed gets no hint",
+        "cli/watch.py",
+        "        if status and self._refusals.found:\n",
+        "        if self._refusals.found:\n",
+        (f"{_ENDS}what_to_do_where_the_directory_is_read_only",),
+    ),
+    Mutant(
+        "a colon may be part of a path",
+        "cli/sandbox.py",
+        '        if parts[-1].endswith("\\\\"):\n',
+        "        if False:\n",
+        (f"{_SEEN}a_colon_in_a_path",),
+    ),
+    Mutant(
+        "a limit of 0 is not taken for none",
+        "sandbox/readers.py",
+        '        if not found:\n            raise Wrong(f"a limit',
+        '        if False:\n            raise Wrong(f"a limit',
+        (f"{_OPTIONS}what_is_wrong",),
+    ),
+    Mutant(
+        "a size is not taken for a part of the path",
+        "sandbox/readers.py",
+        "    if sized:\n",
+        "    if False:\n",
+        (f"{_OPTIONS}what_is_wrong",),
+    ),
+    Mutant(
+        "a surrounding filter is named",
+        "bootstrap/hints.py",
+        '    if "\\nSeccomp:\\t2" not in _read("/proc/self/status"):\n',
+        "    if True:\n",
+        (f"{_ENDS}in_a_container_whose_filter_refuses",),
+    ),
+    Mutant(
+        "a missing call of a newer kernel is hidden",
+        "syscalls/core.py",
+        '    if list(map(int, numbers)) < list(map(int, since.split(".")[:2])):\n',
+        "    if True:\n",
+        ("tests/unit/test_syscalls.py::test_a_missing_call_of_a_newer_kernel_is_hidden",),
+    ),
+    Mutant(
+        "a descriptor that is told of the end is open for writing",
+        "cli/watch.py",
+        "    if mode & os.O_ACCMODE == os.O_RDONLY:  # O_PATH, too\n",
+        "    if False:\n",
+        (f"{_ENDS}a_descriptor_that_cannot_be_told_anything",),
     ),
 ]

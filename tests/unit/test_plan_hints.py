@@ -67,6 +67,19 @@ def test_user_namespaces_that_are_forbidden(
     assert hint(NEW_MOUNTS, errno.EPERM).startswith("an ordinary user needs a user namespace")
 
 
+def test_a_surrounding_container_that_refuses(files: Callable[[dict[str, str]], None]) -> None:
+    files({"/proc/self/status": "Name:\tx\nSeccomp:\t2\nSeccomp_filters:\t1"})
+    for step, code in ((NEW_USER, errno.EPERM), (NEW_USER, errno.ENOSYS), (Step("pivot"), 38)):
+        assert hint(step, code).startswith("the surrounding container refuses it: libct itself")
+    failure = Failure(1, errno.EPERM, "pivot_root('.', '.')", "text")
+    assert hint_for(Step("pivot"), failure).startswith("the surrounding container refuses it")
+    failure = Failure(1, errno.EPERM, "setuid(1)", "text")
+    assert hint_for(Step("become_user"), failure) == ""
+    files({"/proc/self/status": "Name:\tx\nSeccomp:\t0\nSeccomp_filters:\t0"})
+    assert "a chroot or a security module" in hint(NEW_USER, errno.EPERM)
+    assert hint(NEW_USER, errno.ENOSYS).startswith("this kernel is too old, or a seccomp filter")
+
+
 def mount(fstype: str) -> Step:
     return Step("mount_filesystem", ("/target", fstype))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,12 @@ from tests.commands import CHECKOUT
 @pytest.mark.parametrize("name", libct.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(libct, name) is not None or name == "interpreter"
+
+
+@pytest.mark.parametrize("name", libct.__all__)
+def test_calls_of_every_public_name_are_type_checked(name: str) -> None:
+    text = (CHECKOUT / "tests" / "typed_calls.py").read_text()
+    assert re.search(rf"\b(libct\.{name}|{name},)(?!\w)", text)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -450,8 +450,11 @@ def test_an_id_is_used_once(tmp_path: Path) -> None:
     directory.remove()
 
 
-def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_is_removed_last_and_then_the_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory, _ = make(tmp_path)
+    directory.add_mark("a mark")
     with directory.lock() as held:
         os.close(held.make_fifo())
     for name in (".state.json", "hook"):
@@ -459,8 +462,11 @@ def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     removed: list[str] = []
     unlink = os.unlink
 
-    def note_and_unlink(name: str, *, dir_fd: int) -> None:
+    def note_and_unlink(name: str, *, dir_fd: int | None = None) -> None:
         removed.append(name)
+        if dir_fd is None:
+            assert os.readlink(name) == "a mark"
+            assert not Path(directory.path).exists()
         unlink(name, dir_fd=dir_fd)
 
     monkeypatch.setattr(posix, "unlink", note_and_unlink)
@@ -468,7 +474,8 @@ def test_the_record_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     *files, mark = removed
     assert sorted(files) == [".state.json", "exec.fifo", "hook", "state.json"]
     assert files[-1] == "state.json"
-    assert mark == f"../:{directory.id}"
+    assert mark.startswith(f"{directory.root}/::")  # the id's own name may be the next one's by now
+    assert os.listdir(directory.root) == []
 
 
 def test_a_link_to_another_container_is_damage(tmp_path: Path) -> None:
