@@ -56,6 +56,7 @@ COMPUTED = {
     ("libct.__main__", "spec_from_file_location(f'{name}.loading.finder')"): "the same",
     ("libct.__main__", "__import__(f'{name}.cli')"): "the same",
     ("libct.bootstrap.performer", "sys.modules[name]"): "what it has just imported",
+    ("libct.cli.where", "sys.modules[function.__module__]"): "a performer's, which is there",
     ("libct.bootstrap.servers", "sys.modules[_PACKAGE]"): "where we are; libct.interpreter",
     ("libct.cli", "sys.modules[_PACKAGE]"): "for libct.interpreter",
     ("libct.config.record", "sys.modules[__package__]"): "types of fields, once all are there",
