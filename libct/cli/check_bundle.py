@@ -18,8 +18,10 @@ from ..config.validate import validate, validate_process
 from ..errors import ConfigError, Error, Finding
 from ..life.host import host, landlock_abi, own_capabilities
 from ..life.unsupported import refuse_unsupported
-from ..oci.bundle import from_bundle
+from ..oci.bundle import from_bundle, read_spec
 from ..oci.names import HOOKS
+from ..oci.partial import certain, is_inside
+from ..oci.unknown_keys import unknown_keys
 from ..plan.capabilities import capability_findings
 from ..plan.container import plan_start
 from .check_command import find_command
@@ -52,6 +54,7 @@ class BundleFacts(Record):
     filesystems: types that this kernel knows now.
     cgroups: (directory, what is wrong with it or "", may the container go without).
     reloaded_unit: of systemd, that the group at cgroupsPath is below, and is not delegated.
+    unread: places of fields that could not be read; what is said of them is about defaults.
     steps: of the plan, 0 where there is none.
     """
 
@@ -65,6 +68,7 @@ class BundleFacts(Record):
     filesystems: list[str] = []
     cgroups: list[tuple[str, str, bool]] = []
     reloaded_unit: str = ""
+    unread: list[str] = []
     steps: int = 0
 
 
@@ -85,12 +89,12 @@ def look(
             systemd=systemd,
             control_groups=control_groups,
             rootless_cgroups=rootless_cgroups,
-            warnings=read,
+            findings=read,
         )
     except ConfigError as error:
         facts.findings = _values(error.findings)
         return facts, None, None
-    findings = read + validate(config, facts_of_host())
+    findings = validate(config, facts_of_host())
     if process is None:
         findings.append(Finding("process", "missing: it says what to run"))
     else:
@@ -105,7 +109,9 @@ def look(
     except ConfigError as error:
         findings += error.findings
     manager = _manager(config, findings)
+    findings = read + certain(findings, read) + unknown_keys(read_spec(path))
     facts.findings = _values(findings)
+    facts.unread = [finding.place for finding in read if finding.level == "error"]
     facts.filesystems = _filesystems()
     for index, mount in enumerate(config.mounts):
         if mount.flags & MS_BIND:
@@ -207,13 +213,7 @@ def bundle_lines(
     """About the bundle; machine: where it is to run."""
     lines = [_of_finding(*finding) for finding in found.findings]
     if config is not None:
-        lines += _namespace_lines(found, config, machine)
-        lines += _mount_lines(found, config, machine)
-        lines += id_map_lines(config, machine)
-        lines += _cgroup_lines(found)
-    lines += _hook_lines(found)
-    if found.command:
-        lines.append(_command_line(found))
+        lines += (line for line in _looked_at(found, config, machine) if _was_read(found, line))
     if process is not None and process.terminal:
         text = "the process has a terminal: `create` and `run --detach` need --console-socket"
         lines.append(Line(_SECTION, "terminal", NOTE, text, place="process.terminal"))
@@ -221,6 +221,20 @@ def bundle_lines(
         text = f"nothing speaks against a start, which would take {found.steps} steps"
         lines.append(Line(_SECTION, found.path, OK, text, "`libct plan` shows them"))
     return lines
+
+
+def _looked_at(found: BundleFacts, config: Config, machine: HostFacts) -> Iterator[Line]:
+    yield from _namespace_lines(found, config, machine)
+    yield from _mount_lines(found, config, machine)
+    yield from id_map_lines(config, machine)
+    yield from _cgroup_lines(found)
+    yield from _hook_lines(found)
+    if found.command:
+        yield _command_line(found)
+
+
+def _was_read(found: BundleFacts, line: Line) -> bool:
+    return not any(is_inside(line.place, place) for place in found.unread)
 
 
 def _of_finding(place: str, level: str, message: str) -> Line:

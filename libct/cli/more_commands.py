@@ -200,6 +200,8 @@ def plan() -> Command:
         [
             BUNDLE,
             _JSON,
+            Option("--where", "show where each step is planned and performed, as FILE:LINE"),
+            Option("--source", "show the function that performs step N", "N"),
             Option("--run", "the plan of run, which does not wait between create and start"),
             Option("--no-pivot", "as for run"),
             Option("--no-new-keyring", "as for run"),

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..plan.step import Plan, Step
+    from .where import Places
 
 _TITLE_WIDTH = 64  # of titles that still get their place on the same line
 
 
-def show_plan(plan: Plan, *, json: bool) -> None:
-    output(plan_as_json(plan) if json else plan_as_text(plan))
+def show_plan(plan: Plan, *, json: bool, places: Places | None = None) -> None:
+    output(plan_as_json(plan, places) if json else plan_as_text(plan, places))
 
 
-def plan_as_text(plan: Plan) -> str:
+def plan_as_text(plan: Plan, places: Places | None = None) -> str:
     """The steps with their numbers and system calls, below the process and phase they belong to.
 
-    A step's place in the configuration stands on its line, at the right.
+    A step's place in the configuration stands on its line, at the right; places:
+    of the steps in the code (where.py).
     """
     steps = [
         (number, step, printable(step.title), [printable(call) for call in step.calls])
@@ -38,12 +40,15 @@ def plan_as_text(plan: Plan) -> str:
             heading = f"{step.process}: {step.phase}"
             text += "\n" * bool(text) + heading + "\n"
         text += f"  {number:{digits}}  {title:{width}}  {printable(step.why)}".rstrip() + "\n"
+        if places is not None:
+            for word, place in zip(("planned", "performed"), places[number - 1]):
+                text += f"  {'':{digits}}    {word + ':':10} {printable(place)}\n"
         text += "".join(f"  {'':{digits}}    {call}\n" for call in calls)
         text += "".join(f"  {'':{digits}}    {line}\n" for line in _program(step))
     return text
 
 
-def plan_as_json(plan: Plan) -> str:
+def plan_as_json(plan: Plan, places: Places | None = None) -> str:
     """A list of objects, in order; one that loads a device program has its instructions."""
     steps = [
         {
@@ -55,6 +60,7 @@ def plan_as_json(plan: Plan) -> str:
             "title": step.title,
             "calls": step.calls,
             "place": step.why,
+            **(dict(zip(("planned", "performed"), places[number - 1])) if places else {}),
             **({"program": program} if (program := _program(step)) else {}),
         }
         for number, step in enumerate(plan, 1)

@@ -62,6 +62,7 @@ def config_from_spec(
     rootless_euid: bool | None = None,
     rootless_cgroups: bool | None = None,
     warnings: list[Finding] | None = None,
+    findings: list[Finding] | None = None,
 ) -> tuple[Config, dict[str, Any]]:
     """The Config, and the keyword arguments of the Process to start in it ({} without one).
 
@@ -71,11 +72,14 @@ def config_from_spec(
     control_groups: the container has any; without them no limit can be set.
     rootless_euid, rootless_cgroups: None to look at this process.
     warnings: gets what is read in another way than it is written.
-    Raises ConfigError with every finding.
+    findings: gets that and all mistakes, for which nothing is raised then: the fields
+        that could not be read have their defaults.
+    Raises ConfigError with every finding, also about what could be read.
     """
     if not isinstance(spec, dict):
         raise ConfigError([Finding("", f"the configuration is not an object: {show(spec)}")])
-    findings: list[Finding] = []
+    collect = findings is not None
+    findings = findings if findings is not None else []
     top = Table(spec, "", findings)
     linux = top.table("linux")
     version = _version(top)
@@ -97,6 +101,7 @@ def config_from_spec(
     root = top.table("root")
     if root is None:
         top.require("root")
+        fields["rootfs"] = ""
     else:
         root.require("path")
         fields["rootfs"] = normal(join(bundle, root.string("path")))
@@ -133,7 +138,6 @@ def config_from_spec(
         from .load_linux import read_hooks
 
         fields["hooks"] = read_hooks(hooks)
-    settle(findings, warnings)
     config = Config(
         no_pivot_root=no_pivot,
         no_new_keyring=no_new_keyring,
@@ -141,6 +145,13 @@ def config_from_spec(
         rootless_cgroups=rootless_cgroups,
         **fields,
     )
+    if collect:
+        return config, arguments
+    if any(finding.level == "error" for finding in findings):
+        from .partial import certain, rule_findings
+
+        findings += certain(rule_findings(config, arguments), findings)
+    settle(findings, warnings)
     return config, arguments
 
 

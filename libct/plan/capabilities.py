@@ -18,7 +18,7 @@ from __future__ import annotations
 from ..config.namespace import NEWUSER
 from ..errors import Finding
 from ..syscalls.constants import CAPABILITIES
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from ..config import Capabilities, Config
     from ..life.process import Process
+    from ..security import capabilities
+else:
+    capabilities = Performers("security.capabilities")
 
 _EVERY = sum(1 << number for number in CAPABILITIES.values())
 _FIELDS = ("bounding", "permitted", "effective", "inheritable", "ambient")
@@ -154,17 +157,19 @@ def last_steps(masks: Masks, more: int) -> list[Step]:
     return [set_capabilities(*sets, why="process.capabilities")]
 
 
-@operation("security.capabilities", "drop capabilities from the bounding set")
+@operation(capabilities.drop_bounding, "drop capabilities from the bounding set")
 def drop_bounding(keep: int) -> list[str]:
     return [f"prctl(PR_CAPBSET_DROP, {name})" for name in _names(~keep)]
 
 
-@operation("security.capabilities", "set whether capabilities outlive a change of user to {0}")
+@operation(
+    capabilities.keep_capabilities, "set whether capabilities outlive a change of user to {0}"
+)
 def keep_capabilities(on: int) -> list[str]:
     return [f"prctl(PR_SET_KEEPCAPS, {on})"]
 
 
-@operation("security.capabilities", "set the capabilities")
+@operation(capabilities.set_capabilities, "set the capabilities")
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> list[str]:
     sets = (
         f"effective={_set_text(effective)}, permitted={_set_text(permitted)}, "
@@ -182,13 +187,13 @@ def _names(mask: int) -> list[str]:
     return [name for name, number in CAPABILITIES.items() if mask >> number & 1]
 
 
-@operation("security.capabilities", "set the ambient capabilities")
+@operation(capabilities.raise_ambient, "set the ambient capabilities")
 def raise_ambient(mask: int) -> list[str]:
     return ["prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)"] + [
         f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {name}, 0, 0)" for name in _names(mask)
     ]
 
 
-@operation("security.capabilities", "forbid new privileges")
+@operation(capabilities.no_new_privileges, "forbid new privileges")
 def no_new_privileges() -> list[str]:
     return ["prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)"]

@@ -16,7 +16,7 @@ from ..rootfs.flags import ATIME, attributes
 from .devices import make_link
 from .mounts import after, bind, finish_calls, mount_filesystem, remount, setattr_call
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..life.host import Host
+    from ..rootfs import cgroup_mounts
     from ..rootfs.flags import Options
+else:
+    cgroup_mounts = Performers("rootfs.cgroup_mounts")
 
 _ALWAYS = MS_NOSUID | MS_NODEV | MS_NOEXEC  # of v1, whatever the options, as runc has it
 _NOTHING: tuple[int, int, tuple[int, ...]] = (0, 0, ())
@@ -137,7 +140,7 @@ def _own_group(hierarchy: Hierarchy) -> str:
     return join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
 
 
-@operation("rootfs.cgroup_mounts", "bind the control group {1} on {0}")
+@operation(cgroup_mounts.bind_group, "bind the control group {1} on {0}")
 def bind_group(
     target: str, own: str, runtime: str, attr_set: int, attr_clr: int, asked: int
 ) -> list[str]:
@@ -149,14 +152,14 @@ def bind_group(
     ]
 
 
-@operation("rootfs.cgroup_mounts", "mount cgroup on {0}, or else bind the control group {3}")
+@operation(cgroup_mounts.mount_hierarchy, "mount cgroup on {0}, or else bind the control group {3}")
 def mount_hierarchy(
     target: str, controllers: Options, flags: int, own: str, runtime: str
 ) -> list[str]:
     return [f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)', 'fsopen("cgroup", FSOPEN_CLOEXEC)']
 
 
-@operation("rootfs.cgroup_mounts", "mount cgroup2 on {0}")
+@operation(cgroup_mounts.mount_cgroup2, "mount cgroup2 on {0}")
 def mount_cgroup2(
     target: str,
     source: str,

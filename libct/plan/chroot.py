@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from .step import operation
+from .step import Performers, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..rootfs import chroot
+else:
+    chroot = Performers("rootfs.chroot")
 
 
-@operation("rootfs.chroot", "open the rootfs {0}")
+@operation(chroot.open_root, "open the rootfs {0}")
 def open_root(path: str) -> list[str]:
     return [f'openat("{path}", O_PATH|O_DIRECTORY|O_CLOEXEC)']
 
 
-@operation("rootfs.chroot", "make the rootfs the root directory by chroot")
+@operation(chroot.change_root, "make the rootfs the root directory by chroot")
 def change_root() -> list[str]:
     return ["fchdir()", 'chroot(".")', 'chdir("/")']

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from .step import operation
+from .step import Performers, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..rootfs import console
+else:
+    console = Performers("rootfs.console")
 
 
-@operation("rootfs.console", "make the terminal")
+@operation(console.make_console, "make the terminal")
 def make_console(rows: int, columns: int, bind_console: bool, onlcr: bool = True) -> list[str]:
     calls = ['openat2("/dev/pts/ptmx", O_PATH, RESOLVE_IN_ROOT)']
     calls += ['openat("self/fd/", O_RDWR|O_NOCTTY)']
@@ -20,6 +26,6 @@ def make_console(rows: int, columns: int, bind_console: bool, onlcr: bool = True
     return [*calls, "sendmsg(SCM_RIGHTS)"]
 
 
-@operation("rootfs.console", "make the terminal that of the process's session")
+@operation(console.control_terminal, "make the terminal that of the process's session")
 def control_terminal() -> list[str]:
     return ["ioctl(TIOCSCTTY)"]

@@ -59,6 +59,7 @@ from .step import (
     SERVER,
     STAGE,
     STARTER,
+    Performers,
     Plan,
     Step,
     operation,
@@ -68,10 +69,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..bootstrap import created
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..life.host import Host
     from ..life.process import Process
+else:
+    created = Performers("bootstrap.created")
 
 
 def plan_start(
@@ -404,6 +408,6 @@ def _joins_user(config: Config) -> bool:
     return any(space.type == NEWUSER for space in config.namespaces)
 
 
-@operation("bootstrap.created", "record that the container is created")
+@operation(created.record_created, "record that the container is created")
 def record_created() -> list[str]:
     return []

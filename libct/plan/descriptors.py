@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from .step import operation
+from .step import Performers, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap import descriptors
+else:
+    descriptors = Performers("bootstrap.descriptors")
 
 
 @operation(
-    "bootstrap.descriptors",
+    descriptors.install_descriptors,
     "put standard input, output and error and {0} more descriptors in their places",
 )
 def install_descriptors(extra: int) -> list[str]:
     return []
 
 
-@operation("bootstrap.descriptors", "open the container's own /dev/null in place of the host's")
+@operation(descriptors.reopen_null, "open the container's own /dev/null in place of the host's")
 def reopen_null() -> list[str]:
     return []
 
 
-@operation("bootstrap.descriptors", "close all other descriptors")
+@operation(descriptors.close_descriptors, "close all other descriptors")
 def close_descriptors(kept: int, hooks: bool) -> list[str]:
     return ["close_range(4294967295)"]

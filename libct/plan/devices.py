@@ -9,11 +9,14 @@ from ..loading.paths import split
 from .held import Bases
 from .mounts import is_bind
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..rootfs import devices
+else:
+    devices = Performers("rootfs.devices")
 
 _LINKS = (
     ("/dev/fd", "/proc/self/fd"),
@@ -61,7 +64,7 @@ def device_steps(config: Config) -> list[Step]:
     return steps + [make_link(path, target, base) for path, target in _LINKS]
 
 
-@operation("rootfs.devices", "make the device node {0}")
+@operation(devices.make_device, "make the device node {0}")
 def make_device(
     path: str, mode: int, major: int, minor: int, uid: int, gid: int, base: str
 ) -> list[str]:
@@ -78,7 +81,7 @@ def make_device(
     return calls
 
 
-@operation("rootfs.devices", "bind the host's {0}")
+@operation(devices.bind_device, "bind the host's {0}")
 def bind_device(path: str, kind: int, major: int, minor: int, base: str) -> list[str]:
     return [
         f'open_tree(AT_FDCWD, "{path}", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)',
@@ -87,7 +90,7 @@ def bind_device(path: str, kind: int, major: int, minor: int, base: str) -> list
     ]
 
 
-@operation("rootfs.devices", "make the link {0} to {1}")
+@operation(devices.make_link, "make the link {0} to {1}")
 def make_link(path: str, target: str, base: str) -> list[str]:
     if path == "/dev/core":
         return []  # it depends

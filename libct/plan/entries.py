@@ -5,11 +5,14 @@ from __future__ import annotations
 from ..loading.paths import split
 from .paths import inside
 from .root import make_directory
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..rootfs import entries
+else:
+    entries = Performers("rootfs.entries")
 
 
 def entry_steps(config: Config) -> list[Step]:
@@ -25,13 +28,13 @@ def entry_steps(config: Config) -> list[Step]:
     return steps
 
 
-@operation("rootfs.entries", "make the link {0}")
+@operation(entries.link_entry, "make the link {0}")
 def link_entry(path: str, target: str) -> list[str]:
     above, name = split(path)
     return [f'openat2("{above}", O_PATH, RESOLVE_IN_ROOT)', f'symlinkat("{target}", "{name}")']
 
 
-@operation("rootfs.entries", "make the file {0}")
+@operation(entries.file_entry, "make the file {0}")
 def file_entry(path: str, content: str) -> list[str]:
     above, name = split(path)
     flags = "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC"

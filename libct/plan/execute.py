@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from .calls import quote
-from .step import operation
+from .step import Performers, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..bootstrap import execute as executing, messenger, waiting
+else:
+    executing = Performers("bootstrap.execute")
+    messenger = Performers("bootstrap.messenger")
+    waiting = Performers("bootstrap.waiting")
 
 
 def last_of_each(env: Sequence[str]) -> tuple[str, ...]:
@@ -20,27 +26,27 @@ def last_of_each(env: Sequence[str]) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-@operation("bootstrap.execute", "enter the working directory {0}")
+@operation(executing.change_directory, "enter the working directory {0}")
 def change_directory(path: str) -> list[str]:
     return [f'chdir("{path}")']
 
 
-@operation("bootstrap.execute", "check that the working directory {0} is inside the rootfs")
+@operation(executing.verify_directory, "check that the working directory {0} is inside the rootfs")
 def verify_directory(path: str) -> list[str]:
     return ["getcwd()"]
 
 
-@operation("bootstrap.execute", "set the umask to {0:04o}")
+@operation(executing.set_umask, "set the umask to {0:04o}")
 def set_umask(umask: int) -> list[str]:
     return [f"umask({umask:#03o})"]
 
 
-@operation("bootstrap.execute", "find the command {0}")
+@operation(executing.find_command, "find the command {0}")
 def find_command(name: str, search: str) -> list[str]:
     return []
 
 
-@operation("bootstrap.messenger", "clone the process that brings the word from exec.fifo")
+@operation(messenger.clone_messenger, "clone the process that brings the word from exec.fifo")
 def clone_messenger() -> list[str]:
     return [
         'openat("/proc/self/fd/", O_RDWR|O_NONBLOCK|O_CLOEXEC)',
@@ -48,16 +54,16 @@ def clone_messenger() -> list[str]:
     ]
 
 
-@operation("bootstrap.waiting", "prepare the wait for the start")
+@operation(waiting.prepare_wait, "prepare the wait for the start")
 def prepare_wait(more: bool, shown: bool) -> list[str]:
     return ["prctl(PR_SET_DUMPABLE, 1)"] if shown and not more else []
 
 
-@operation("bootstrap.waiting", "wait for the start")
+@operation(waiting.await_start, "wait for the start")
 def await_start() -> list[str]:
     return ["read()"]
 
 
-@operation("bootstrap.execute", "execute {0[0]}")
+@operation(executing.execute, "execute {0[0]}")
 def execute(args: tuple[str, ...], env: tuple[str, ...]) -> list[str]:
     return [f"execve([{', '.join(quote(one) for one in args[:3])}])"]

@@ -22,14 +22,17 @@ from .process import (
 )
 from .procfs import open_proc
 from .sharing import share_memory
-from .step import AHEAD, INIT, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from .step import AHEAD, INIT, RUNTIME, SERVER, STAGE, Performers, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap import created
     from ..cgroups.manager import Manager
     from ..config import Config
     from ..life.host import Host
     from ..life.process import Process
+else:
+    created = Performers("bootstrap.created")
 
 
 def plan_exec(
@@ -131,6 +134,6 @@ def _affinity_steps(config: Config, process: Process) -> tuple[list[Step], list[
     return affinity_steps(affinity.initial, "initial"), affinity_steps(affinity.final, "final")
 
 
-@operation("bootstrap.created", "let the process go on")
+@operation(created.let_go, "let the process go on")
 def let_go() -> list[str]:
     return []

@@ -10,11 +10,14 @@ from __future__ import annotations
 from ..config.mount_flags import MS_REMOUNT
 from ..loading.paths import split
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, Mount
+    from ..rootfs import held
+else:
+    held = Performers("rootfs.held")
 
 
 class Bases:
@@ -54,6 +57,6 @@ def hold_steps(config: Config, late: list[str]) -> list[Step]:
     return [hold_mounts(targets, why="mounts")] if targets else []
 
 
-@operation("rootfs.held", "hold the mounts that later steps make something on")
+@operation(held.hold_mounts, "hold the mounts that later steps make something on")
 def hold_mounts(targets: tuple[str, ...]) -> list[str]:
     return []

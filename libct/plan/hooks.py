@@ -12,14 +12,18 @@ from ..config.status import CREATED, CREATING, RUNNING, STOPPED
 from ..loading import jsontext
 from .calls import quote
 from .execute import last_of_each
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ..bootstrap import functions, hooks
     from ..config import Config
+else:
+    hooks = Performers("bootstrap.hooks")
+    functions = Performers("bootstrap.functions")
 
 # kind: (field of Hooks, the status that the hook is told)
 _KINDS = {
@@ -87,7 +91,7 @@ def state_text(config: Config, container_id: str, bundle: str, status: str) -> s
     return jsontext.dumps(state)
 
 
-@operation("bootstrap.hooks", "run the {0} hook {1}")
+@operation(hooks.runtime_hook, "run the {0} hook {1}")
 def runtime_hook(
     kind: str,
     path: str,
@@ -102,12 +106,12 @@ def runtime_hook(
     return [*enter, *_calls(path, args)]
 
 
-@operation("bootstrap.functions", "call the {0} hook {1}")
+@operation(functions.function_hook, "call the {0} hook {1}")
 def function_hook(kind: str, name: str, field: str, index: int, state: str) -> list[str]:
     return []
 
 
-@operation("bootstrap.hooks", "run the {0} hook {1} in the container")
+@operation(hooks.container_hook, "run the {0} hook {1} in the container")
 def container_hook(
     kind: str,
     path: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.mount_flags import MS_BIND, MS_REC, MS_SHARED
 from ..config.namespace import NEWUSER, map_text
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Source = tuple[str, str, bool]
     # slave, recursive, path of a user namespace or "", the maps of a new one
     Mapping = tuple[bool, bool, str, str, str]
+    from ..rootfs import idmapped
+else:
+    idmapped = Performers("rootfs.idmapped")
 
 
 def idmapped_source_steps(config: Config, lent: Container[int] = ()) -> list[Step]:
@@ -63,7 +66,7 @@ def _joined_user_namespace(config: Config) -> str:
     return ""
 
 
-@operation("rootfs.idmapped", "open {1} with its ids mapped")
+@operation(idmapped.open_idmapped, "open {1} with its ids mapped")
 def open_idmapped(
     slot: str,
     source: str,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from ..syscalls.constants import KEY_OTH_SEARCH, KEY_USR_SEARCH
 from .calls import quote
-from .step import Step, operation
+from .step import Performers, Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..security import keyring
+else:
+    keyring = Performers("security.keyring")
 
 
 def keyring_steps(container_id: str, *, new: bool, user_namespace: bool = False) -> list[Step]:
@@ -20,7 +26,7 @@ def keyring_steps(container_id: str, *, new: bool, user_namespace: bool = False)
     return [join_session_keyring(f"_ses.{container_id}", permission)]
 
 
-@operation("security.keyring", "join the session keyring {0}")
+@operation(keyring.join_session_keyring, "join the session keyring {0}")
 def join_session_keyring(name: str, permission: int) -> list[str]:
     calls = [f"keyctl(KEYCTL_JOIN_SESSION_KEYRING, {quote(name)})"]
     if permission:

@@ -14,14 +14,19 @@ from ..config.rules_labels import UNCONFINED
 from .calls import open_proc_call, quote
 from .mounts import is_bind, split_options
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, Mount
     from ..life.host import Host
     from ..life.process import Process
+    from ..rootfs import relabel as relabelling
     from ..rootfs.flags import Options
+    from ..security import labels
+else:
+    labels = Performers("security.labels")
+    relabelling = Performers("rootfs.relabel")
 
 # The kernel has no labels of the files of these to be given (runc).
 _UNLABELLED = ("proc", "sysfs", "cgroup", "cgroup2")
@@ -106,18 +111,18 @@ def shared(label: str) -> str:
     return ":".join([*parts[:3], "s0"]) if len(parts) == 4 else label
 
 
-@operation("security.labels", "have the command confined by the AppArmor profile {0}")
+@operation(labels.set_exec_profile, "have the command confined by the AppArmor profile {0}")
 def set_exec_profile(profile: str) -> list[str]:
     # Before Linux 5.8 the file is thread-self/attr/exec.
     return _write_calls("thread-self/attr/apparmor/exec", f"exec {profile}")
 
 
-@operation("security.labels", "have the command run with the SELinux label {0}")
+@operation(labels.set_exec_label, "have the command run with the SELinux label {0}")
 def set_exec_label(label: str) -> list[str]:
     return _write_calls("thread-self/attr/exec", label)
 
 
-@operation("security.labels", "set the SELinux label of new keys to {0!r}")
+@operation(labels.set_key_label, "set the SELinux label of new keys to {0!r}")
 def set_key_label(label: str) -> list[str]:
     return _write_calls(_KEYS, label)
 
@@ -130,12 +135,12 @@ def _write_calls(path: str, text: str) -> list[str]:
     ]
 
 
-@operation("rootfs.relabel", "give the files of {0} the SELinux label {2}")
+@operation(relabelling.relabel, "give the files of {0} the SELinux label {2}")
 def relabel(source: str, slot: str, label: str) -> list[str]:
     return [f'setxattr("security.selinux", {quote(label)})']
 
 
-@operation("rootfs.relabel", "give the mount on {0} the SELinux label {1}")
+@operation(relabelling.label_mount, "give the mount on {0} the SELinux label {1}")
 def label_mount(target: str, label: str) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',

@@ -17,11 +17,14 @@ from ..errors import Finding
 from ..syscalls import constants
 from ..syscalls.flags import LANDLOCK_FS_NAMES, LANDLOCK_NET_NAMES, LANDLOCK_SCOPE_NAMES, names
 from .calls import quote
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.landlock import Landlock
+    from ..security import landlock
+else:
+    landlock = Performers("security.landlock")
 
 _REFER = constants.LANDLOCK_ACCESS_FS_REFER
 _REFER_SINCE = 2  # before that it is always forbidden
@@ -150,7 +153,7 @@ def _restricted(landlock: Landlock, abi: int) -> list[int]:
     return found
 
 
-@operation("security.landlock", "make a set of Landlock rules")
+@operation(landlock.landlock_ruleset, "make a set of Landlock rules")
 def landlock_ruleset(fs: int, net: int, scoped: int) -> list[str]:
     text = (
         f"handled_access_fs={names(fs, LANDLOCK_FS_NAMES)}, "
@@ -160,7 +163,7 @@ def landlock_ruleset(fs: int, net: int, scoped: int) -> list[str]:
     return [f"landlock_create_ruleset({{{text}}})"]
 
 
-@operation("security.landlock", "allow {0} {1}")
+@operation(landlock.landlock_path, "allow {0} {1}")
 def landlock_path(what: str, path: str, access: int, known: str | None) -> list[str]:
     text = f"{{allowed_access={names(access, LANDLOCK_FS_NAMES)}}}"
     return [
@@ -169,13 +172,13 @@ def landlock_path(what: str, path: str, access: int, known: str | None) -> list[
     ]
 
 
-@operation("security.landlock", "allow {0} TCP port {1}")
+@operation(landlock.landlock_port, "allow {0} TCP port {1}")
 def landlock_port(what: str, port: int, access: int) -> list[str]:
     text = f"{{allowed_access={names(access, LANDLOCK_NET_NAMES)}, port={port}}}"
     return [f"landlock_add_rule(LANDLOCK_RULE_NET_PORT, {text})"]
 
 
-@operation("security.landlock", "enter the Landlock rules")
+@operation(landlock.landlock_restrict, "enter the Landlock rules")
 def landlock_restrict(privileged: bool) -> list[str]:
     return [
         'openat("self/maps", O_RDONLY|O_CLOEXEC)',

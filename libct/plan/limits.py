@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from ..syscalls.constants import RLIM_INFINITY, RLIMITS
 from .calls import open_proc_call
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..attributes import limits
     from ..config import Rlimit
+else:
+    limits = Performers("attributes.limits")
 
 RLIMIT_NAMES = {number: name for name, number in RLIMITS.items()}
 
@@ -62,22 +65,22 @@ def oom_score_steps(value: int | None, *, own: bool = True) -> list[Step]:
     return [make(value, why="process.oomScoreAdj")]
 
 
-@operation("attributes.limits", "run on all CPUs that the control groups allow")
+@operation(limits.reset_affinity, "run on all CPUs that the control groups allow")
 def reset_affinity() -> list[str]:
     return ["sched_setaffinity(0, 1024, [all])"]
 
 
-@operation("attributes.limits", "set {0} to {2} (hard limit {3})")
+@operation(limits.set_rlimit, "set {0} to {2} (hard limit {3})")
 def set_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
     return [_prlimit_call(name, number, soft, hard)]
 
 
-@operation("attributes.limits", "set the own {0} to {2} (hard limit {3})")
+@operation(limits.set_own_rlimit, "set the own {0} to {2} (hard limit {3})")
 def set_own_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
     return [_prlimit_call(name, number, soft, hard)]
 
 
-@operation("attributes.limits", "raise the hard limit of {0} to {2} if it is lower")
+@operation(limits.make_room, "raise the hard limit of {0} to {2} if it is lower")
 def make_room(name: str, number: int, hard: int) -> list[str]:
     known = name if number in RLIMIT_NAMES else str(number)
     return [f"prlimit64({known}, NULL)"]
@@ -95,11 +98,11 @@ def _limit_text(value: int) -> str:
     return f"{value // 1024}*1024" if value > 1024 and value % 1024 == 0 else str(value)
 
 
-@operation("attributes.limits", "set the OOM score adjustment to {0}")
+@operation(limits.set_oom_score_adj, "set the OOM score adjustment to {0}")
 def set_oom_score_adj(value: int) -> list[str]:
     return ['openat("/oom_score_adj", O_WRONLY|O_CLOEXEC)', f'write("{value}")']
 
 
-@operation("attributes.limits", "set the own OOM score adjustment to {0}")
+@operation(limits.set_own_oom_score_adj, "set the own OOM score adjustment to {0}")
 def set_own_oom_score_adj(value: int) -> list[str]:
     return [open_proc_call("self/oom_score_adj", "O_WRONLY"), f'write("{value}")']

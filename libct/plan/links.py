@@ -11,11 +11,14 @@ from ..config.mount_flags import EXT_COPY_SYMLINK, EXT_LINKS, EXT_SRC_NOFOLLOW, 
 from ..rootfs.flags import named_attributes
 from .mounts import after, finish_calls, setattr_call
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Mount
+    from ..rootfs import links
+else:
+    links = Performers("rootfs.links")
 
 
 def link_steps(mount: Mount, index: int) -> list[Step]:
@@ -25,7 +28,7 @@ def link_steps(mount: Mount, index: int) -> list[Step]:
     return [bind_with_links(target, mount.source, recursive, how, *changes, why=f"mounts[{index}]")]
 
 
-@operation("rootfs.links", "bind {1} on {0}, with regard to links")
+@operation(links.bind_with_links, "bind {1} on {0}, with regard to links")
 def bind_with_links(
     target: str,
     source: str,

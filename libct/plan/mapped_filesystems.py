@@ -11,12 +11,15 @@ from ..config.mount_flags import MS_RDONLY
 from .idmapped import mapping_calls, mapping_of
 from .mounts import after, finish_calls, is_bind, option_calls, read_only_late, split_options
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, Mount
+    from ..rootfs import idmapped
     from ..rootfs.flags import Options
+else:
+    idmapped = Performers("rootfs.idmapped")
 
 
 def make_steps(config: Config) -> list[Step]:
@@ -43,7 +46,7 @@ def attach_steps(mount: Mount, index: int) -> list[Step]:
     return [attach_mapped(target, source, *more, why=f"mounts[{index}]")]
 
 
-@operation("rootfs.idmapped", "make a file system {1} with its ids mapped")
+@operation(idmapped.make_idmapped, "make a file system {1} with its ids mapped")
 def make_idmapped(
     slot: str,
     fstype: str,
@@ -63,7 +66,7 @@ def make_idmapped(
     ]
 
 
-@operation("rootfs.idmapped", "mount {1} on {0} with its ids mapped")
+@operation(idmapped.attach_mapped, "mount {1} on {0} with its ids mapped")
 def attach_mapped(
     target: str,
     source: str,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from .calls import IF_THERE
 from .held import Bases
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..config import Config
+    from ..rootfs import masks
     from ..rootfs.flags import Options
+else:
+    masks = Performers("rootfs.masks")
 
 
 _MOVE = 'move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)'
@@ -47,7 +50,7 @@ def _once(paths: list[str]) -> Iterable[tuple[str, int]]:
     return found.items()
 
 
-@operation("rootfs.masks", "make {0} read-only")
+@operation(masks.make_read_only, "make {0} read-only")
 def make_read_only(path: str, base: str) -> list[str]:
     return [
         *_sure_calls(path, base),
@@ -57,7 +60,7 @@ def make_read_only(path: str, base: str) -> list[str]:
     ]
 
 
-@operation("rootfs.masks", "mask {0}")
+@operation(masks.mask, "mask {0}")
 def mask(path: str, base: str, options: Options = ()) -> list[str]:
     return [
         *_sure_calls(path, base),

@@ -16,12 +16,17 @@ from .held import hold_mounts
 from .paths import inside
 from .procfs import open_proc
 from .root import propagate
-from .step import RUNTIME, SERVER, STAGE, Plan, Step, operation
+from .step import RUNTIME, SERVER, STAGE, Performers, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap import created
     from ..config import Config, Mount
     from ..life.host import Host
+    from ..rootfs import mounting
+else:
+    mounting = Performers("rootfs.mounting")
+    created = Performers("bootstrap.created")
 
 # What shows a namespace that the stage is not in, or control groups.
 _NOT_LATER = ("cgroup", "cgroup2", "mqueue", "proc", "sysfs")
@@ -122,12 +127,12 @@ def _make(config: Config, mount: Mount) -> list[Step]:
     return with_file_labels(config, mount, 0, made, opened=True)
 
 
-@operation("rootfs.mounting", "tell which mount is on {1}")
+@operation(mounting.note_mount, "tell which mount is on {1}")
 def note_mount(place: str, target: str) -> list[str]:
     return ['openat("self/fdinfo")', 'readlink("self/fd")']
 
 
-@operation("rootfs.mounting", "unmount {0}")
+@operation(mounting.remove_mount, "unmount {0}")
 def remove_mount(destination: str, path: str, number: int) -> list[str]:
     return [
         f'openat2("{path}", O_PATH|O_NOFOLLOW, RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS)',
@@ -135,6 +140,6 @@ def remove_mount(destination: str, path: str, number: int) -> list[str]:
     ]
 
 
-@operation("bootstrap.created", "know that the stage is through")
+@operation(created.end_mounting, "know that the stage is through")
 def end_mounting() -> list[str]:
     return []

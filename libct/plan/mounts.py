@@ -18,7 +18,7 @@ from ..rootfs.flags import attributes, named_attributes, superblock_options, tak
 from .calls import attribute_names, mount_names
 from .idmapped import idmapped_sources, mapping_calls
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
     # As Source, whether it is opened when it is asked for, and the mapping or ()
     Lent = tuple[str, str, bool, bool, tuple[Any, ...]]
+    from ..bootstrap import lending
+    from ..rootfs import binds, filesystems, mounts
+else:
+    mounts = Performers("rootfs.mounts")
+    binds = Performers("rootfs.binds")
+    lending = Performers("bootstrap.lending")
+    filesystems = Performers("rootfs.filesystems")
 
 
 def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
@@ -190,7 +197,7 @@ def read_only_late(mount: Mount, target: str) -> bool:
     return bool(mount.flags & MS_RDONLY) and fills and not mount.flags & MS_REMOUNT
 
 
-@operation("rootfs.mounts", "change the attributes of the mount on {0}")
+@operation(mounts.remount, "change the attributes of the mount on {0}")
 def remount(
     target: str,
     attr_set: int,
@@ -205,7 +212,7 @@ def remount(
     return calls + finish_calls(rec_set, rec_clr, propagation)
 
 
-@operation("rootfs.mounts", "change the options of the file system on {0}")
+@operation(mounts.reconfigure, "change the options of the file system on {0}")
 def reconfigure(target: str, options: Options) -> list[str]:
     return [
         f'openat2("{target}", O_PATH, RESOLVE_IN_ROOT)',
@@ -215,17 +222,17 @@ def reconfigure(target: str, options: Options) -> list[str]:
     ]
 
 
-@operation("rootfs.binds", "open {1} to mount it later")
+@operation(binds.open_source, "open {1} to mount it later")
 def open_source(slot: str, source: str, recursive: bool) -> list[str]:
     return [f'open_tree(AT_FDCWD, "{source}", {_clone_names(recursive)})']
 
 
-@operation("bootstrap.lending", "have the sources of mounts opened for this process")
+@operation(lending.lend_here, "have the sources of mounts opened for this process")
 def lend_here() -> list[str]:
     return ["pidfd_open()"]
 
 
-@operation("bootstrap.lending", "clone a lender of the sources of bind mounts")
+@operation(lending.lend_sources, "clone a lender of the sources of bind mounts")
 def lend_sources(sources: tuple[Lent, ...]) -> list[str]:
     calls = ["clone3({flags=0, exit_signal=SIGCHLD})", "setns(CLONE_NEWNS)"]
     for _, source, recursive, _, mapping in sources:
@@ -235,7 +242,7 @@ def lend_sources(sources: tuple[Lent, ...]) -> list[str]:
     return calls
 
 
-@operation("bootstrap.lending", "take {1} from the lender to mount it later")
+@operation(lending.take_source, "take {1} from the lender to mount it later")
 def take_source(slot: str, source: str, recursive: bool, mapped: int) -> list[str]:
     return []
 
@@ -244,7 +251,7 @@ def _clone_names(recursive: bool) -> str:
     return "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC" + ("|AT_RECURSIVE" if recursive else "")
 
 
-@operation("rootfs.binds", "bind {1} on {0}")
+@operation(binds.bind, "bind {1} on {0}")
 def bind(
     target: str,
     source: str,
@@ -265,7 +272,7 @@ def bind(
     return calls + finish_calls(rec_set, rec_clr, propagation)
 
 
-@operation("rootfs.filesystems", "mount {1} on {0}")
+@operation(filesystems.mount_filesystem, "mount {1} on {0}")
 def mount_filesystem(
     target: str,
     fstype: str,

@@ -19,12 +19,15 @@ from ..syscalls.constants import (
     CLONE_VM,
 )
 from .calls import clone_names
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap import namespaces
     from ..config import Config, IDMap
     from ..life.host import Host
+else:
+    namespaces = Performers("bootstrap.namespaces")
 
 
 SHARING = CLONE_VM | CLONE_VFORK  # what is cloned shares memory until it executes (sharing.py)
@@ -114,18 +117,18 @@ def _is_own(mappings: list[IDMap], own: int) -> bool:
     return len(mappings) == 1 and mappings[0].host_id == own and mappings[0].size == 1
 
 
-@operation("bootstrap.namespaces", "clone the stage")
+@operation(namespaces.clone_stage, "clone the stage")
 def clone_stage(flags: int, into_cgroup: bool) -> list[str]:
     return _clone_call(flags, into_cgroup)
 
 
-@operation("bootstrap.namespaces", "clone the container's process")
+@operation(namespaces.clone_init, "clone the container's process")
 def clone_init(flags: int, into_cgroup: bool, back: bool = False) -> list[str]:
     """back: the cloner returns to its own pid namespace, which it has left for that (reaper.py)."""
     return _clone_call(flags, into_cgroup) + ["setns(CLONE_NEWPID)"] * back
 
 
-@operation("bootstrap.namespaces", "clone the process that becomes the command")
+@operation(namespaces.clone_command, "clone the process that becomes the command")
 def clone_command(flags: int, filtered: bool = False) -> list[str]:
     return _clone_call(flags, False, filtered)
 
@@ -141,104 +144,104 @@ def _clone_call(flags: int, into_cgroup: bool, filtered: bool = False) -> list[s
     return [f"clone3({{flags={clone_names(flags)}, exit_signal=0}})"]
 
 
-@operation("bootstrap.namespaces", "join {0}")
+@operation(namespaces.join, "join {0}")
 def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     calls = [f'openat("{path}", O_RDONLY|O_CLOEXEC)' for _, path in pairs]
     ordered = sorted(pairs, key=lambda pair: pair[0] == CLONE_NEWUSER)
     return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
 
 
-@operation("bootstrap.namespaces", "hold the pid namespace {0}")
+@operation(namespaces.hold_pids, "hold the pid namespace {0}")
 def hold_pids(path: str) -> list[str]:
     return [f'openat("{path}", O_RDONLY|O_CLOEXEC)']
 
 
-@operation("bootstrap.namespaces", "have processes cloned in the pid namespace")
+@operation(namespaces.enter_pids, "have processes cloned in the pid namespace")
 def enter_pids() -> list[str]:
     return ["setns(CLONE_NEWPID)"]
 
 
-@operation("bootstrap.namespaces", "make the other namespaces")
+@operation(namespaces.unshare_others, "make the other namespaces")
 def unshare_others(flags: int) -> list[str]:
     return [f"unshare({clone_names(flags)})"]
 
 
-@operation("bootstrap.namespaces", "join the container's namespaces")
+@operation(namespaces.join_process, "join the container's namespaces")
 def join_process(flags: int, inodes: tuple[tuple[int, int], ...]) -> list[str]:
     return [f"setns({clone_names(flags)})"]
 
 
-@operation("bootstrap.namespaces", "copy the mounts that the host's files are opened in")
+@operation(namespaces.copy_mounts, "copy the mounts that the host's files are opened in")
 def copy_mounts(user: int) -> list[str]:
     return ["setns(CLONE_NEWUSER)"] * bool(user) + ["unshare(CLONE_NEWNS)"]
 
 
-@operation("bootstrap.namespaces", "open the root directory of process {0}")
+@operation(namespaces.open_root_of, "open the root directory of process {0}")
 def open_root_of(pid: int) -> list[str]:
     flags = "O_PATH|O_DIRECTORY|O_CLOEXEC"
     return [f'openat("/proc/{pid}/root", {flags})', "pidfd_send_signal()"]
 
 
-@operation("bootstrap.namespaces", "make the user namespace")
+@operation(namespaces.unshare_user, "make the user namespace")
 def unshare_user() -> list[str]:
     return ["unshare(CLONE_NEWUSER)"]
 
 
-@operation("bootstrap.namespaces", "make the time namespace")
+@operation(namespaces.unshare_time, "make the time namespace")
 def unshare_time() -> list[str]:
     return ["unshare(CLONE_NEWTIME)"]
 
 
-@operation("bootstrap.namespaces", "open the file of the clocks' offsets")
+@operation(namespaces.open_time_offsets, "open the file of the clocks' offsets")
 def open_time_offsets() -> list[str]:
     return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
 
 
-@operation("bootstrap.namespaces", "set the clocks' offsets")
+@operation(namespaces.write_time_offsets, "set the clocks' offsets")
 def write_time_offsets(text: str) -> list[str]:
     return [f'write("{text}")'.replace("\n", "\\n")]
 
 
-@operation("bootstrap.namespaces", "move into a new cgroup namespace")
+@operation(namespaces.unshare_cgroup, "move into a new cgroup namespace")
 def unshare_cgroup() -> list[str]:
     return ["unshare(CLONE_NEWCGROUP)"]
 
 
-@operation("bootstrap.namespaces", "write the container's {0}")
+@operation(namespaces.write_id_map, "write the container's {0}")
 def write_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
 
 
-@operation("bootstrap.namespaces", "compare {0} of the user namespace that was joined")
+@operation(namespaces.check_id_map, "compare {0} of the user namespace that was joined")
 def check_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_RDONLY|O_CLOEXEC)', "read()"]
 
 
-@operation("bootstrap.namespaces", "forbid setgroups in the user namespace")
+@operation(namespaces.deny_setgroups, "forbid setgroups in the user namespace")
 def deny_setgroups() -> list[str]:
     return ['openat("/setgroups", O_WRONLY|O_CLOEXEC)', 'write("deny")']
 
 
-@operation("bootstrap.namespaces", "map ids by {0}")
+@operation(namespaces.run_id_mapper, "map ids by {0}")
 def run_id_mapper(program: str, words: tuple[str, ...]) -> list[str]:
     return []
 
 
-@operation("bootstrap.namespaces", "become the root of the user namespace")
+@operation(namespaces.become_root, "become the root of the user namespace")
 def become_root() -> list[str]:
     return ["setgroups()", "setresgid(0, 0, 0)", "setresuid(0, 0, 0)", "prctl(PR_SET_DUMPABLE)"]
 
 
-@operation("bootstrap.namespaces", "start a new session")
+@operation(namespaces.new_session, "start a new session")
 def new_session() -> list[str]:
     return ["setsid()"]
 
 
-@operation("bootstrap.namespaces", "hide the process from debuggers")
+@operation(namespaces.make_undumpable, "hide the process from debuggers")
 def make_undumpable() -> list[str]:
     return ["prctl(PR_SET_DUMPABLE)"]
 
 
-@operation("bootstrap.namespaces", "have signal {0} sent when the runtime ends")
+@operation(namespaces.set_death_signal, "have signal {0} sent when the runtime ends")
 def set_death_signal(signal: int) -> list[str]:
     return ["prctl(PR_SET_PDEATHSIG)"]

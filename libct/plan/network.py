@@ -7,12 +7,17 @@ networks of type "veth" for that.
 from __future__ import annotations
 
 from ..config.namespace import NEWNET
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
     from ..config.config import Network
+    from ..network import devices, ready, steps
+else:
+    devices = Performers("network.devices")
+    steps = Performers("network.steps")
+    ready = Performers("network.ready")
 
 _SOCKET = "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)"
 
@@ -87,12 +92,12 @@ def network_steps(config: Config, *, ready: bool = False) -> list[Step]:
     return steps
 
 
-@operation("network.devices", "move the network device {0} into the container, as {1}")
+@operation(devices.move_net_device, "move the network device {0} into the container, as {1}")
 def move_net_device(name: str, new_name: str) -> list[str]:
     return [_SOCKET, "setns(CLONE_NEWNET)", _SOCKET, f"sendto({{{name}, netns, name {new_name}}})"]
 
 
-@operation("network.devices", "make the pair of network devices {0} and {1}")
+@operation(devices.make_veth, "make the pair of network devices {0} and {1}")
 def make_veth(
     host_name: str,
     name: str,
@@ -111,13 +116,13 @@ def make_veth(
     ]
 
 
-@operation("network.steps", "bring up the loopback device")
+@operation(steps.bring_up_loopback, "bring up the loopback device")
 def bring_up_loopback() -> list[str]:
     # strace does not always know a netlink socket's protocol, so no message types.
     return [_SOCKET, "sendto({nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK}, {ifi_index=1, up})"]
 
 
-@operation("network.steps", "add the route to {0}")
+@operation(steps.add_route, "add the route to {0}")
 def add_route(destination: str, source: str, gateway: str, interface: str) -> list[str]:
     parts = [("dst", destination or "default"), ("via", gateway), ("src", source)]
     said = ", ".join(f"{word} {value}" for word, value in parts if value)
@@ -129,11 +134,11 @@ def add_route(destination: str, source: str, gateway: str, interface: str) -> li
     ]
 
 
-@operation("network.ready", "get a new network namespace, its loopback device up")
+@operation(ready.get_network, "get a new network namespace, its loopback device up")
 def get_network() -> list[str]:
     return []
 
 
-@operation("network.ready", "enter the new network namespace")
+@operation(ready.enter_network, "enter the new network namespace")
 def enter_network() -> list[str]:
     return ["setns(CLONE_NEWNET)"]

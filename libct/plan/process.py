@@ -5,15 +5,18 @@ from __future__ import annotations
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import CAPABILITIES
 from . import capabilities, descriptors, execute, keyring, limits, namespaces as ns, users
-from .step import INIT, RUNTIME, STAGE, STDIO, Plan, Step, operation
+from .step import INIT, RUNTIME, STAGE, STDIO, Performers, Plan, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..bootstrap import created
     from ..config import Config
     from ..life.host import Host
     from ..life.process import Process
+else:
+    created = Performers("bootstrap.created")
 
 DEFAULT_UMASK = 0o022
 SYS_ADMIN = 1 << CAPABILITIES["CAP_SYS_ADMIN"]
@@ -265,6 +268,6 @@ def pidfd_steps(process: Process) -> list[Step]:
     return [send_pidfd("standard" if process.init else "setns", why="pidfd_socket")]
 
 
-@operation("bootstrap.created", "send a pidfd of the process to the pidfd socket")
+@operation(created.send_pidfd, "send a pidfd of the process to the pidfd socket")
 def send_pidfd(name: str) -> list[str]:
     return ["pidfd_open()", f'sendmsg("{name}", SCM_RIGHTS)']

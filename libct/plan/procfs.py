@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from .step import operation
+from .step import Performers, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..attributes import procfs
+else:
+    procfs = Performers("attributes.procfs")
 
 
-@operation("attributes.procfs", "hold the host's /proc")
+@operation(procfs.open_proc, "hold the host's /proc")
 def open_proc() -> list[str]:
     return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]

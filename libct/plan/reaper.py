@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from ..syscalls.constants import CLONE_NEWPID, CLONE_PARENT, CLONE_PARENT_SETTID
 from .calls import clone_names
-from .step import Step, operation
+from .step import Performers, Step, operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bootstrap import reaper
+else:
+    reaper = Performers("bootstrap.reaper")
 
 # All that it does under its filter: to hear that the command is there, to wait for its end,
 # also once it has been stopped and continued, and to end.  The interpreter, where it is one that
@@ -33,7 +39,7 @@ def reaper_steps(*, back: bool) -> list[Step]:
     return [clone_reaper(program, back, why="reaper")]
 
 
-@operation("bootstrap.reaper", "clone the reaper, process 1 of a new pid namespace")
+@operation(reaper.clone_reaper, "clone the reaper, process 1 of a new pid namespace")
 def clone_reaper(program: str, back: bool) -> list[str]:
     flags = clone_names(CLONE_PARENT | CLONE_PARENT_SETTID)
     return [
@@ -43,6 +49,6 @@ def clone_reaper(program: str, back: bool) -> list[str]:
     ]
 
 
-@operation("bootstrap.reaper", "check that the reaper has no rights left")
+@operation(reaper.check_reaper, "check that the reaper has no rights left")
 def check_reaper(filtered: bool) -> list[str]:
     return ['openat("/proc/PID/status", O_RDONLY|O_CLOEXEC)', "read()"]

@@ -7,11 +7,14 @@ Sources: config-linux.md, IntelRdt; the kernel's filesystems/resctrl.
 from __future__ import annotations
 
 from .calls import quote
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.attributes import IntelRdt
+    from ..resctrl import groups
+else:
+    groups = Performers("resctrl.groups")
 
 PLACE = "linux.intelRdt"
 
@@ -47,19 +50,19 @@ def resctrl_steps(rdt: IntelRdt, container_id: str, mount: str) -> tuple[list[St
     return before, after
 
 
-@operation("resctrl.groups", "make the resctrl group {0}")
+@operation(groups.resctrl_group, "make the resctrl group {0}")
 def resctrl_group(directory: str, make: int, own: int) -> list[str]:
     if not make:
         return [f"stat({quote(directory)})"]
     return [f"mkdir({quote(directory)}, 0755)"]
 
 
-@operation("resctrl.groups", "write the schemata of {0}")
+@operation(groups.resctrl_schemata, "write the schemata of {0}")
 def resctrl_schemata(directory: str, lines: tuple[str, ...]) -> list[str]:
     text = "".join(f"{line}\n" for line in lines)
     return [f"openat({quote(f'{directory}/schemata')}, O_WRONLY)", f"write({quote(text)})"]
 
 
-@operation("resctrl.groups", "put the process into {0}")
+@operation(groups.resctrl_enter, "put the process into {0}")
 def resctrl_enter(directory: str) -> list[str]:
     return [f"openat({quote(f'{directory}/tasks')}, O_WRONLY)"]

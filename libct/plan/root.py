@@ -20,11 +20,14 @@ from ..config.namespace import NEWNS
 from .calls import mount_names
 from .chroot import change_root, open_root
 from .mounts import is_bind
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..rootfs import root
+else:
+    root = Performers("rootfs.root")
 
 
 def prepare_steps(config: Config, sources: list[Step]) -> list[Step]:
@@ -89,17 +92,17 @@ def enter_steps(config: Config) -> list[Step]:
     return steps
 
 
-@operation("rootfs.root", "set the propagation of {0}")
+@operation(root.propagate, "set the propagation of {0}")
 def propagate(path: str, propagation: int) -> list[str]:
     return [f'mount("{path}", {mount_names(propagation)})']
 
 
-@operation("rootfs.root", "make the mount that {0} is on private")
+@operation(root.unshare_parent, "make the mount that {0} is on private")
 def unshare_parent(rootfs: str) -> list[str]:
     return ["mount(MS_PRIVATE)"]
 
 
-@operation("rootfs.root", "bind the rootfs {0} on itself")
+@operation(root.bind_root, "bind the rootfs {0} on itself")
 def bind_root(path: str) -> list[str]:
     return [
         f'openat2("{path}", O_PATH|O_DIRECTORY, RESOLVE_NO_SYMLINKS)',
@@ -108,7 +111,7 @@ def bind_root(path: str) -> list[str]:
     ]
 
 
-@operation("rootfs.root", "make the rootfs the root directory by pivot_root")
+@operation(root.pivot, "make the rootfs the root directory by pivot_root")
 def pivot() -> list[str]:
     return [
         'openat("/", O_PATH|O_DIRECTORY|O_CLOEXEC)',
@@ -121,7 +124,7 @@ def pivot() -> list[str]:
     ]
 
 
-@operation("rootfs.root", "make the rootfs the root directory by a move and chroot")
+@operation(root.move_root, "make the rootfs the root directory by a move and chroot")
 def move_root() -> list[str]:
     return [
         'mount("/", MS_SLAVE)',
@@ -132,11 +135,11 @@ def move_root() -> list[str]:
     ]
 
 
-@operation("rootfs.root", "make the root read-only")
+@operation(root.make_root_read_only, "make the root read-only")
 def make_root_read_only() -> list[str]:
     return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
 
 
-@operation("rootfs.root", "make the working directory {0}")
+@operation(root.make_directory, "make the working directory {0}")
 def make_directory(path: str) -> list[str]:
     return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']

@@ -8,13 +8,16 @@ from ..syscalls.constants import (
     SCHED_DEADLINE,
     SCHED_FLAG_RESET_ON_FORK,
 )
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import IOPriority, MemoryPolicy, Personality, Scheduler
 
     Times = tuple[int, int, int]  # runtime, deadline and period, in nanoseconds
+    from ..attributes import scheduling
+else:
+    scheduling = Performers("attributes.scheduling")
 
 _DOMAINS = {PER_LINUX: "PER_LINUX", PER_LINUX32: "PER_LINUX32"}
 
@@ -65,14 +68,14 @@ def affinity_steps(cpus: list[int] | None, which: str) -> list[Step]:
     return [set_affinity(tuple(cpus), why=f"process.execCPUAffinity.{which}")]
 
 
-@operation("attributes.scheduling", "set the scheduling policy")
+@operation(scheduling.set_scheduler, "set the scheduling policy")
 def set_scheduler(
     policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
 ) -> list[str]:
     return _scheduler_call("0", policy, nice, priority, flags, times)
 
 
-@operation("attributes.scheduling", "set the scheduling policy of the process")
+@operation(scheduling.set_scheduler_of, "set the scheduling policy of the process")
 def set_scheduler_of(
     policy: int, nice: int, priority: int, flags: int, times: Times, cpus: str
 ) -> list[str]:
@@ -96,7 +99,7 @@ def _scheduler_call(
     return [f"sched_setattr({who}, {{{', '.join(fields)}}}, 0)"]
 
 
-@operation("attributes.scheduling", "set the I/O priority")
+@operation(scheduling.set_io_priority, "set the I/O priority")
 def set_io_priority(class_: int, priority: int) -> list[str]:
     from ..syscalls.flags import ioprio_class_name
 
@@ -104,18 +107,18 @@ def set_io_priority(class_: int, priority: int) -> list[str]:
     return [f"ioprio_set(IOPRIO_WHO_PROCESS, 0, {value})"]
 
 
-@operation("attributes.scheduling", "run on the CPUs {0}")
+@operation(scheduling.set_affinity, "run on the CPUs {0}")
 def set_affinity(cpus: tuple[int, ...]) -> list[str]:
     return [f"sched_setaffinity(0, [{' '.join(map(str, cpus))}])"]
 
 
-@operation("attributes.scheduling", "set the NUMA memory policy")
+@operation(scheduling.set_memory_policy, "set the NUMA memory policy")
 def set_memory_policy(mode: int, flags: int, nodes: tuple[int, ...]) -> list[str]:
     from ..syscalls.flags import mempolicy_name
 
     return [f"set_mempolicy({mempolicy_name(mode | flags)}, nodes {list(nodes)})"]
 
 
-@operation("attributes.scheduling", "set the execution domain")
+@operation(scheduling.set_personality, "set the execution domain")
 def set_personality(domain: int) -> list[str]:
     return [f"personality({_DOMAINS.get(domain, hex(domain))})"]

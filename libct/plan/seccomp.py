@@ -22,7 +22,7 @@ from ..seccomp.compiler import compile_profile
 from ..seccomp.instructions import RET_A, RET_K, decode, encode
 from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
-from .step import INIT, STAGE, Step, operation
+from .step import INIT, STAGE, Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..config.seccomp import Seccomp
+    from ..seccomp import listener, load
     from ..seccomp.architectures import Architecture
-    from .step import Plan
+    from .step import Performers, Plan
+else:
+    load = Performers("seccomp.load")
+    listener = Performers("seccomp.listener")
 
 PLACE = "linux.seccomp"
 
@@ -183,22 +187,22 @@ def _encoded(seccomp: Seccomp, architecture: Architecture) -> bytes:
     return encode(compile_profile(seccomp, architecture))
 
 
-@operation("seccomp.load", "filter system calls")
+@operation(load.load_filter, "filter system calls")
 def load_filter(program: str, flags: int) -> list[str]:
     text = f"{names(flags, SECCOMP_FILTER_FLAG_NAMES)}, {{len={len(program) // 16}}}"
     return [f"seccomp(SECCOMP_SET_MODE_FILTER, {text})"]
 
 
-@operation("seccomp.load", "let the runtime take the listener of notifications")
+@operation(load.show_listener, "let the runtime take the listener of notifications")
 def show_listener() -> list[str]:
     return ["prctl(PR_SET_DUMPABLE, 1)"]
 
 
-@operation("seccomp.listener", "send the listener of notifications to {0}")
+@operation(listener.send_listener, "send the listener of notifications to {0}")
 def send_listener(path: str, head: str, state: str) -> list[str]:
     return ["pidfd_getfd()", f'connect("{path}")', "sendmsg(SCM_RIGHTS)"]
 
 
-@operation("seccomp.load", "close the listener of notifications")
+@operation(load.close_listener, "close the listener of notifications")
 def close_listener(shown: bool) -> list[str]:
     return ["close_range()", *(["prctl(PR_SET_DUMPABLE, 0)"] if shown else [])]

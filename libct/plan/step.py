@@ -1,17 +1,18 @@
 """Steps and plans: what a container's start consists of, as plain values.
 
 An operation is a kind of step.  It is declared here in plan/, by the function
-that says which system calls it makes; the function that performs it has the
-same name and is in the room of its mechanism (libct/rootfs/, ...), which who
-plans does not import.  Calling an operation does not perform it; it gives a
-Step, which is the operation's name, plain arguments (str, bytes, int, None,
-tuples of these) and the place of the configuration that asks for it.
+that says which system calls it makes, and that names the function that performs
+it.  This has the same name and is in the room of its mechanism (libct/rootfs/, ...),
+which who plans does not import (see Performers).  Calling an operation does
+not perform it; it gives a Step, which is the operation's name, plain arguments
+(str, bytes, int, None, tuples of these) and the place of the configuration
+that asks for it.
 
 A Plan is an ordered list of steps, each stamped with its phase and with the
 process that performs it.  The order of the list is the order in time, also
 between processes: where the performing process changes, the one hands over to
 the other (bootstrap/talk.py).  The plan is what goes over the wire, what
-`libct plan` prints and what `--trace` times (DESIGN.md, 1).
+`libct plan` prints and what `--trace` times.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from typing_extensions import Concatenate, ParamSpec
+
+    from ..bootstrap.context import Context
+
+    Arguments = ParamSpec("Arguments")
 
 # The processes of a start.  The runtime is the caller; the server clones the
 # first process, or a stage where namespaces are to be joined before that.
@@ -46,6 +53,29 @@ HOOK_OUTPUT = ("hooks stdout", "hooks stderr")
 OPERATIONS: dict[str, Operation] = {}
 
 
+class Performers:
+    """Stands for a module of performers where these are declared and not loaded.
+
+    Type checkers and editors take the module itself in its place, so that the
+    performer is one hop from its operation, and its parameters are compared:
+
+        if TYPE_CHECKING:
+            from ..rootfs import masks
+        else:
+            masks = Performers("rootfs.masks")
+
+    masks.mask is then "rootfs.masks.mask", which bootstrap/performer.py finds.
+    """
+
+    __slots__ = ("_module",)
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:  # a str
+        return f"{self._module}.{name}"
+
+
 class Operation:
     """A kind of step.
 
@@ -59,22 +89,24 @@ class Operation:
 
     __slots__ = ("calls", "name", "performer", "title")
 
-    def __init__(self, module: str, title: str, calls: Callable[..., list[str]]) -> None:
+    def __init__(self, performer: str, title: str, calls: Callable[..., list[str]]) -> None:
         self.name, self.title, self.calls = calls.__name__, title, calls
-        self.performer = f"{module}.{self.name}"
+        self.performer = performer
 
     def __call__(self, *args: Any, why: str = "") -> Step:
         return Step(self.name, args, why)
 
 
-def operation(module: str, title: str) -> Callable[[Callable[..., list[str]]], Operation]:
+def operation(
+    performer: Callable[Concatenate[Context, Arguments], str | None], title: str
+) -> Callable[[Callable[Arguments, list[str]]], Operation]:
     """Declare an operation: the decorated function gives its name and its calls.
 
-    module: where the performer of that name is, from the package on.
+    performer: as Performers names it, which is a function for type checkers alone.
     """
 
-    def declare(calls: Callable[..., list[str]]) -> Operation:
-        made = Operation(module, title, calls)
+    def declare(calls: Callable[Arguments, list[str]]) -> Operation:
+        made = Operation(str(performer), title, calls)
         if made.name in OPERATIONS:
             raise ValueError(f"two operations are called {made.name!r}")
         OPERATIONS[made.name] = made

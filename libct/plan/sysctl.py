@@ -9,11 +9,14 @@ from __future__ import annotations
 from ..config.sysctl import sysctl_path
 from ..errors import ConfigError, Finding
 from .calls import open_proc_call, quote
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..attributes import sysctl
     from ..config import Config
+else:
+    sysctl = Performers("attributes.sysctl")
 
 
 def sysctl_steps(config: Config) -> list[Step]:
@@ -28,7 +31,7 @@ def sysctl_steps(config: Config) -> list[Step]:
     return steps
 
 
-@operation("attributes.sysctl", "write {1} to /proc/sys/{0}")
+@operation(sysctl.write_sysctl, "write {1} to /proc/sys/{0}")
 def write_sysctl(path: str, value: str) -> list[str]:
     return [
         open_proc_call("sys/" + path, "O_WRONLY"),

@@ -10,12 +10,15 @@ from __future__ import annotations
 from ..config.mount_flags import MS_RDONLY, MS_REMOUNT
 from .mounts import after, is_bind, mount_steps, split_options
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config, Mount
+    from ..rootfs import sysfs
     from ..rootfs.flags import Options
+else:
+    sysfs = Performers("rootfs.sysfs")
 
 
 def sysfs_steps(config: Config, mount: Mount, index: int) -> list[Step]:
@@ -31,7 +34,7 @@ def sysfs_steps(config: Config, mount: Mount, index: int) -> list[Step]:
     return [mount_sysfs(target, mount.source or "sysfs", *more, why=f"mounts[{index}]")]
 
 
-@operation("rootfs.sysfs", "mount sysfs on {0}, or else the host's")
+@operation(sysfs.mount_sysfs, "mount sysfs on {0}, or else the host's")
 def mount_sysfs(
     target: str,
     source: str,

@@ -6,21 +6,24 @@ A property is (name, signature of D-Bus, value).
 from __future__ import annotations
 
 from .calls import quote
-from .step import operation
+from .step import Performers, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Properties = tuple[tuple[str, str, object], ...]
+    from ..cgroups.systemd import steps
+else:
+    steps = Performers("cgroups.systemd.steps")
 
 _NO_LIMIT = (1 << 64) - 1
 
 
-@operation("cgroups.systemd.steps", "check that systemd can start the unit {0}")
+@operation(steps.systemd_check, "check that systemd can start the unit {0}")
 def systemd_check(unit: str, user: int) -> list[str]:
     return [f"GetUnit({quote(unit)})"]
 
 
-@operation("cgroups.systemd.steps", "have systemd start the unit {0}")
+@operation(steps.systemd_start_unit, "have systemd start the unit {0}")
 def systemd_start_unit(
     unit: str, user: int, directory: str, scope: int, properties: Properties
 ) -> list[str]:
@@ -28,17 +31,17 @@ def systemd_start_unit(
     return [f'StartTransientUnit({quote(unit)}, "replace", {", ".join(given)})']
 
 
-@operation("cgroups.systemd.steps", "take the unit's control group {1} in {0}")
+@operation(steps.systemd_group, "take the unit's control group {1} in {0}")
 def systemd_group(mount: str, below: str, optional: int) -> list[str]:
     return [f"openat({quote(f'{mount}/{below}')}, O_RDONLY|O_DIRECTORY)"]
 
 
-@operation("cgroups.systemd.steps", "put the process into the unit's control groups")
+@operation(steps.systemd_join, "put the process into the unit's control groups")
 def systemd_join(required: tuple[str, ...], optional: tuple[str, ...]) -> list[str]:
     return [f"openat({quote(f'{path}/cgroup.procs')}, O_RDONLY)" for path in required + optional]
 
 
-@operation("cgroups.systemd.steps", "put the process into the control group {1} below {0}")
+@operation(steps.systemd_delegate, "put the process into the control group {1} below {0}")
 def systemd_delegate(directory: str, below: str, uid: int | None) -> list[str]:
     return [
         f"mkdir({quote(f'{directory}/{below}')}, 0755)",
@@ -46,12 +49,12 @@ def systemd_delegate(directory: str, below: str, uid: int | None) -> list[str]:
     ]
 
 
-@operation("cgroups.systemd.steps", "attach the process to the unit {0}")
+@operation(steps.systemd_attach, "attach the process to the unit {0}")
 def systemd_attach(unit: str, user: int, below: str) -> list[str]:
     return [f"AttachProcessesToUnit({quote(unit)}, {quote(below)}, [the process])"]
 
 
-@operation("cgroups.systemd.steps", "set properties of the unit {0}")
+@operation(steps.systemd_set_properties, "set properties of the unit {0}")
 def systemd_set_properties(unit: str, user: int, properties: Properties) -> list[str]:
     return [f"SetUnitProperties({quote(unit)}, true, {', '.join(map(assignment, properties))})"]
 

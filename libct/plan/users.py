@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..security import users
+else:
+    users = Performers("security.users")
 
 # crun's annotation, for files that only a group of the caller's may reach; with
 # the value "1".
@@ -20,12 +23,12 @@ def group_steps(config: Config) -> list[Step]:
     return [keep_groups(why=f"annotations.{KEEP_GROUPS}")]
 
 
-@operation("security.users", "keep the caller's supplementary groups")
+@operation(users.keep_groups, "keep the caller's supplementary groups")
 def keep_groups() -> list[str]:
     return []
 
 
-@operation("security.users", "look up the user {0!r}")
+@operation(users.resolve_user, "look up the user {0!r}")
 def resolve_user(user: str, groups: tuple[int | str, ...]) -> list[str]:
     # HOME is always looked up.
     files = ["passwd", "group"] if _names_groups(user, groups) else ["passwd"]
@@ -39,11 +42,11 @@ def _names_groups(user: str, groups: tuple[int | str, ...]) -> bool:
     return any(name and not (name.isascii() and name.isdigit()) for name in names)
 
 
-@operation("security.users", "make the standard streams the user's")
+@operation(users.own_stdio, "make the standard streams the user's")
 def own_stdio() -> list[str]:
     return []
 
 
-@operation("security.users", "become the user")
+@operation(users.become_user, "become the user")
 def become_user() -> list[str]:
     return ["setgroups()", "setresgid()", "setresuid()", "prctl(PR_SET_DUMPABLE)"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from .calls import quote
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..attributes import uts
     from ..config import Config
+else:
+    uts = Performers("attributes.uts")
 
 
 def uts_steps(config: Config) -> list[Step]:
@@ -20,11 +23,11 @@ def uts_steps(config: Config) -> list[Step]:
     return steps
 
 
-@operation("attributes.uts", "set the hostname to {0}")
+@operation(uts.set_hostname, "set the hostname to {0}")
 def set_hostname(name: str) -> list[str]:
     return [f"sethostname({quote(name)})"]
 
 
-@operation("attributes.uts", "set the domain name to {0}")
+@operation(uts.set_domainname, "set the domain name to {0}")
 def set_domainname(name: str) -> list[str]:
     return [f"setdomainname({quote(name)})"]

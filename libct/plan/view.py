@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .mounts import is_bind
 from .paths import inside
-from .step import Step, operation
+from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
+    from ..rootfs import view as views
+else:
+    views = Performers("rootfs.view")
 
 
 def view_steps(config: Config) -> list[Step]:
@@ -21,7 +24,7 @@ def view_steps(config: Config) -> list[Step]:
     return [view(config.rootfs, config.rootfs_view, tuple(outer), why="root.path")]
 
 
-@operation("rootfs.view", "take the {1} view of {0} as the rootfs")
+@operation(views.view, "take the {1} view of {0} as the rootfs")
 def view(path: str, kind: str, hidden: tuple[str, ...]) -> list[str]:
     return [
         'fsopen("tmpfs", FSOPEN_CLOEXEC)',

@@ -166,6 +166,34 @@ def test_what_would_keep_it_from_starting(
     assert f"error    {place}" in text.stdout
 
 
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, rootfs: Path) -> None:
+    """What the reader, the rules and a look at the host find, and what is only misspelled."""
+    bundle = make_bundle(tmp_path, rootfs=rootfs, args=["no-such"])
+    change_config(
+        bundle,
+        hostnam="x",
+        process={"cwd": "relative"},
+        mounts=[{"destination": "/mnt", "source": "/no/such", "options": ["bind", "romount"]}],
+        hooks={"prestart": [{"path": "/no/such"}]},
+        linux={"namespaces": [{"type": "mount"}, {"type": "usr"}], "sysctl": {"kernel.panic": "1"}},
+    )
+    found = [(line["place"], line["state"]) for line in check("-b", bundle, status=1)]
+    for place in (
+        "linux.namespaces[1].type",
+        "process.cwd",
+        "process.args[0]",
+        "mounts[0].source",
+        "mounts[0].options",
+        "hooks.prestart[0].path",
+        "linux.sysctl.kernel.panic",
+    ):
+        assert (place, "error") in found, place
+    assert ("hostnam", "warning") in found
+    run = libct("run", "-b", bundle, unique())
+    assert "linux.namespaces[1].type" in run.stderr
+    assert "process.cwd" in run.stderr
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     (line,) = [line for line in check("-b", tmp_path / "no", status=1) if line["state"] == "error"]
     assert "the bundle itself is missing" in line["text"]

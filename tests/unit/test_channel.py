@@ -25,7 +25,18 @@ from libct.bootstrap.message import Garbled
 from libct.bootstrap.performer import carry_on, perform, performers
 from libct.bootstrap.talk import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
-from libct.plan.step import AHEAD, INIT, OPERATIONS, RUNTIME, SERVER, STAGE, Plan, Step, operation
+from libct.plan.step import (
+    AHEAD,
+    INIT,
+    OPERATIONS,
+    RUNTIME,
+    SERVER,
+    STAGE,
+    Performers,
+    Plan,
+    Step,
+    operation,
+)
 from libct.syscalls.process import pidfd_open
 
 from ..support import forked
@@ -197,7 +208,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Step]]:
             setattr(room, name, perform)
             OPERATIONS.pop(name, None)
             calls.__name__ = name
-            operation("fakes", name)(calls)
+            operation(getattr(Performers("fakes"), name), name)(calls)
         return Step(name)
 
     yield make

@@ -19,10 +19,10 @@ from libct.life.process import Process
 from libct.plan.cgroups import cgroup_devices_v2
 from libct.plan.container import plan_start
 from libct.plan.namespaces import new_session
-from libct.plan.step import INIT, RUNTIME, Plan, operation
+from libct.plan.step import INIT, RUNTIME, Performers, Plan, operation
 
 
-@operation("nowhere", "put {0} on {1}")
+@operation(Performers("nowhere").put_for_a_test, "put {0} on {1}")
 def put_for_a_test(what: str, where: str) -> list[str]:
     return [f'put("{what}")', f'on("{where}")']
 

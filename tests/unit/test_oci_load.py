@@ -53,6 +53,7 @@ from libct.oci.default_spec import default_spec
 from libct.oci.dump import NOT_IN_SPEC, spec_from_config
 from libct.oci.load import config_from_spec
 from libct.oci.load_process import process_arguments
+from libct.oci.partial import certain, rule_findings
 
 from ..support import CHECKOUT, requires
 
@@ -398,9 +399,16 @@ def minimal(**fields: Any) -> dict[str, Any]:
 
 
 def problems(spec: Any, **options: Any) -> list[str]:
+    """What the reader finds; first, of all that is raised for it."""
+    found: list[Finding] = []
     with pytest.raises(ConfigError) as caught:
         load(spec, **options)
-    return [str(finding) for finding in caught.value.findings]
+    try:
+        load(spec, findings=found, **options)
+    except ConfigError as error:
+        found = error.findings
+    assert caught.value.findings[: len(found)] == found
+    return [str(finding) for finding in found]
 
 
 def test_every_field_of_the_spec() -> None:
@@ -636,6 +644,54 @@ def test_unknown_fields_are_ignored() -> None:
 )
 def test_mistakes_are_found_all_at_once(spec: Any, expected: list[str]) -> None:
     assert [text.partition(" (known: ")[0] for text in problems(spec)] == expected
+
+
+SIX = {
+    "hostname": "a" * 99,
+    "process": {"args": [], "cwd": "relative", "user": {}},
+    "mounts": [{"destination": "/a", "type": "proc", "source": "a\0b"}],
+    "hooks": {"poststop": [{"path": "relative"}]},
+    "linux": {
+        "namespaces": [{"type": kind} for kind in ("mount", "uts", "uts")],
+        "sysctl": {"kernel.panic": "1"},
+    },
+}
+
+
+def test_a_mistake_of_reading_hides_no_other() -> None:
+    """Those that the rules find are told with those that the reader finds."""
+    by_rules = rule_findings(*load(minimal(**SIX)))
+    assert len(by_rules) >= 6
+    bad = copy.deepcopy(SIX)
+    bad["linux"]["seccomp"] = {"defaultAction": 7}  # type: ignore[index]
+    bad["linux"]["namespaces"].append({"type": "userr"})  # type: ignore[index]
+    with pytest.raises(ConfigError) as caught:
+        load(minimal(**bad))
+    first, second, *others = [str(one).partition(" (known")[0] for one in caught.value.findings]
+    assert first == "linux.namespaces[3].type: unknown namespace type: 'userr'"
+    assert second == "linux.seccomp.defaultAction: not a string: 7"
+    # What asks for a namespace may have it, once that entry can be read.
+    assert others == [str(one) for one in by_rules if "linux.namespaces" not in one.message]
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "expected"),
+    [
+        ("linux.uidMappings", "x", True),
+        ("linux.namespaces[1].type", "x", False),
+        ("linux.namespaces[1]", "x", False),
+        ("linux.namespaces", "x", False),
+        ("linux.namespaces[10].type", "x", True),
+        ("linux.uidMappings", "needs a user namespace in linux.namespaces", False),
+        ("", "x", False),
+    ],
+)
+def test_what_may_follow_from_a_default_is_not_said(
+    place: str, message: str, expected: bool
+) -> None:
+    bad = [Finding("linux.namespaces[1].type", "unknown"), Finding("linux.b", "odd", "warning")]
+    found = [Finding(place, message), Finding("linux.b", "x")]
+    assert certain(found, bad) == found[not expected :]
 
 
 def test_a_message_is_one_short_line() -> None:

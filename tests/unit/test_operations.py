@@ -46,6 +46,27 @@ def test_an_operation_has_a_performer_that_takes_its_arguments(made: Operation) 
     assert arguments == signature(made.calls)
 
 
+def test_an_editor_finds_the_module_that_performs() -> None:
+    """Type checkers take a module where the plan has its name (Performers): both are the same."""
+    count = 0
+    for file in (PACKAGE / "plan").glob("*.py"):
+        named, imported = {}, {}
+        for block in ast.parse(file.read_text()).body:
+            if not isinstance(block, ast.If) or ast.unparse(block.test) != "TYPE_CHECKING":
+                continue
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom) and node.level == 2:
+                    for alias in node.names:
+                        name = alias.asname or alias.name
+                        imported[name] = f"Performers('{node.module}.{alias.name}')"
+            for node in block.orelse:
+                assert isinstance(node, ast.Assign), file
+                named[ast.unparse(node.targets[0])] = ast.unparse(node.value)
+        assert named == {name: imported.get(name) for name in named}, file
+        count += len(named)
+    assert count > 40
+
+
 def signature(function: Any) -> list[tuple[str, Any, str]]:
     """Name, default and annotation of each parameter."""
     parameters = inspect.signature(function).parameters.values()

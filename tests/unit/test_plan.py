@@ -59,6 +59,7 @@ from libct.plan.step import (
     SERVER,
     STAGE,
     STARTER,
+    Performers,
     Plan,
     Step,
     operation,
@@ -718,7 +719,7 @@ def test_segments_are_runs_of_one_process() -> None:
 def test_an_operation_has_one_performer() -> None:
     with pytest.raises(ValueError, match="two operations are called 'open_proc'"):
 
-        @operation("rootfs.root", "again")
+        @operation(Performers("rootfs.root").again, "again")
         def open_proc() -> list[str]:
             return []
 

@@ -57,6 +57,7 @@ COMPUTED = {
     ("libct.__main__", "__import__(f'{name}.cli')"): "the same",
     ("libct.bootstrap.performer", "sys.modules[name]"): "what it has just imported",
     ("libct.bootstrap.spawning", "sys.modules[_PACKAGE]"): "where we are; libct.interpreter",
+    ("libct.cli.where", "sys.modules[function.__module__]"): "a performer's, which is there",
     ("libct.cli", "sys.modules[_PACKAGE]"): "for libct.interpreter",
     ("libct.config.record", "sys.modules[__package__]"): "types of fields, once all are there",
     (
