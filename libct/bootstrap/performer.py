@@ -23,16 +23,10 @@ if TYPE_CHECKING:
 _PACKAGE = __name__.rpartition(".bootstrap.")[0]
 
 
-_found: dict[str, Callable[..., None]] = {}
-
-
 def find(performer: str) -> Callable[..., None]:
     """The function that a plan names so ("rootfs.masks.mask"), its module loaded if need be."""
-    if performer in _found:
-        return _found[performer]
     module, _, name = performer.rpartition(".")
     found: Callable[..., None] = getattr(load(module), name)
-    _found[performer] = found
     return found
 
 
@@ -43,18 +37,24 @@ def load(module: str) -> Any:
     return sys.modules[name]
 
 
-def performers(steps: list[Any]) -> list[Any]:
+def performers(steps: list[Any], known: dict[str, Any] | None = None) -> list[Any]:
     """Steps [(number, performer, arguments)], the names of performers replaced by the functions.
+
+    known: those that have been found, and are now.
 
     All that a step needs is loaded from here on, for a performer imports
     nothing when it is called.  Failure for the first that cannot be loaded.
     """
     found = []
+    known = known if known is not None else {}
     for number, performer, args in steps:
-        try:
-            found.append((number, find(performer), args))
-        except Exception as error:
-            raise _failure(number, error) from error
+        function = known.get(performer)
+        if function is None:
+            try:
+                function = known[performer] = find(performer)
+            except Exception as error:
+                raise _failure(number, error) from error
+        found.append((number, function, args))
     return found
 
 

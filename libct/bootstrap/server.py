@@ -91,6 +91,7 @@ def _settle() -> None:
 
 def _serve(requests: Channel, *, further: bool) -> None:
     kept: dict[str, Any] = {}  # from one request to the next
+    known: dict[str, Any] = {}  # performers by their names
     # While the first request is being prepared: what most containers need.
     for module in (*_USUAL, *(_USUAL_FURTHER if further else _USUAL_FIRST)):
         if requests.waiting():
@@ -104,7 +105,7 @@ def _serve(requests: Channel, *, further: bool) -> None:
         if "networks" in kept and not requests.waiting(_PAUSE):
             kept["networks"].refill()
         (_, segments, trace), _ = requests.receive()
-        prepared = _prepare(segments)
+        prepared = _prepare(segments, known)
         (word, *names), fds = requests.receive()
         if word == "forget":
             requests.say_done()
@@ -121,9 +122,9 @@ def _serve(requests: Channel, *, further: bool) -> None:
         requests.say_done()
 
 
-def _prepare(segments: list[Any]) -> list[Any] | Failure:
+def _prepare(segments: list[Any], known: dict[str, Any]) -> list[Any] | Failure:
     try:
-        return [(process, performers(steps)) for process, steps in segments]
+        return [(process, performers(steps, known)) for process, steps in segments]
     except Failure as failure:
         return failure
 

@@ -508,7 +508,7 @@ def converse(
     left = list(scripts)
 
     def ask(run: client._Run, index: int) -> None:
-        run.asked = index
+        run.asked, run.confirmed = index, True
         run.clones = clones.make_file()
         run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
         run.started.talk, side = talk.pair()
