@@ -117,6 +117,8 @@ class _Run:
                 self._expect("turn", self._longest(self.segments[index - 1][1]))
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
+        if self.plan.shares:  # it ends when all has been heard that there is to tell
+            self.started.stage, self.stage = self.stage, -1
         if self.stage >= 0:  # not before, for the others would wait for its end, too
             readable(self.stage)
             stage, self.stage = self.stage, -1

@@ -56,7 +56,7 @@ class _IOVec(Structure):
 
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 errno_location = bind("__errno_location", c_void_p)
-_CALLS = ("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit")
+_CALLS = ("madvise", "memset", "prctl", "poll", "read", "write", "writev", "execve", "_exit")
 PYTHON = "PyObject_CallNoArgs"  # whose one argument is an object, by its address: id() of it
 _addresses = {
     name: c_void_p.from_buffer(bind(name, c_int)).value or 0 for name in (*_CALLS, PYTHON)

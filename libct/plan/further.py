@@ -113,7 +113,8 @@ def plan_exec(
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     check_filter(plan, config)
-    if shares and host.shares:
+    # (Whose pid namespace it is, and who may trace in there, is not known where it was joined.)
+    if shares and host.shares and not ns.joined_pids(config):
         share_memory(plan)
     return plan
 

@@ -7,7 +7,12 @@ for one that somebody inside might trace, which the caller knows: he would look 
 
 from __future__ import annotations
 
-from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
+from ..syscalls.constants import (
+    CLONE_NEWTIME,
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+    SECCOMP_FILTER_FLAG_NEW_LISTENER,
+)
 from .namespaces import SHARING
 from .step import INIT, SERVER, STAGE
 
@@ -37,6 +42,7 @@ def share_memory(plan: Plan) -> None:
             return
         if step.op in _CLONING:
             clones.append(step)
+    plan.shares = True
     for step in clones:
         step.args = step.args[0] | SHARING, *step.args[1:]
 
@@ -50,10 +56,17 @@ def _enters_time(step: Step) -> bool:
 
 
 def _lets_go_on(step: Step) -> bool:
-    """Whether who waits for nobody gets from one lined-up call to the next under this filter."""
+    """Whether who waits for nobody gets from one lined-up call to the next under this filter.
+
+    And whether a stage may clone so.
+    """
     program, flags = step.args
     if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
         return False  # somebody else answers, when he likes
     from .seccomp import allows
 
+    if step.process == STAGE:  # which clones under it
+        flags = CLONE_PARENT | CLONE_PARENT_SETTID | SHARING
+        if not allows(program, "clone", flags):
+            return False
     return allows(program, "rt_sigprocmask")
