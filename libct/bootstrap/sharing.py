@@ -116,7 +116,7 @@ def possible() -> bool:
             knows_machine
             and lined_up.available()
             and sys.version_info < (3, 14)  # which knows the bounds of its stack
-            and not hasattr(sys, "_is_gil_enabled")  # its only thread has the lock
+            and "t" not in sys.abiflags  # free-threaded: there is no lock that its thread has
             and not has_shadow_stack()
             and not _is_shown_by_change()
             and _can_keep_dumped()

@@ -93,7 +93,11 @@ class Started:
             except Garbled:
                 raise self.garbled() from None
             if message[0] == "failed":
-                raise self.failure(message)
+                failure = self.failure(message)
+                if last and not message[-1] and self._is_step(last[2]):  # by a lined-up call
+                    reason = posix.strerror(failure.errno or 0)
+                    self.traces.append(executed(last[2], last[3], f"{failure.call}: {reason}"))
+                raise failure
             if message[0] == "warned":
                 self.take_warning(message)
                 continue
@@ -180,9 +184,9 @@ class Started:
             self.talk = None
 
 
-def executed(number: int, start: int) -> tuple[int, int, int, str]:
+def executed(number: int, start: int, result: str = "ok") -> tuple[int, int, int, str]:
     """The record of the execve that was announced; that it succeeds is seen from here alone."""
-    return number, start, time.time_ns() - start, "ok"
+    return number, start, time.time_ns() - start, result
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:

@@ -116,7 +116,7 @@ def numbered_children() -> dict[int, str]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                stat = Path(f"/proc/{entry}/stat").read_text()
+                stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
             except (FileNotFoundError, ProcessLookupError):
                 continue
             name, _, rest = stat.partition("(")[2].rpartition(")")
