@@ -334,6 +334,8 @@ class _Run:
                     continue
             ended.append(numbers[0])
             if pidfd >= 0:
+                if self.plan.shares:  # it ends by itself, and its server goes on then
+                    readable(pidfd, seconds=_PAUSE)
                 end(pidfd)
         self.close()
 

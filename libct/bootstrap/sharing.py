@@ -52,6 +52,7 @@ _STACK = 1 << 20  # bytes, of which a start uses some dozen KiB
 _MOST = 3000  # bytes of the message
 _WAY = 128  # bytes of the stack that leads to the first call
 _SUID_DUMPABLE = "/proc/sys/fs/suid_dumpable"  # proc_sys_fs(5)
+_TIMES = "/proc/self/ns/time", "/proc/self/ns/time_for_children"
 _DUMPED = "/proc/self/coredump_filter"  # core(5)
 
 _places: list[Place] = []  # those that nobody is in
@@ -119,6 +120,7 @@ def possible() -> bool:
             and "t" not in sys.abiflags  # free-threaded: there is no lock that its thread has
             and not has_shadow_stack()
             and not _is_shown_by_change()
+            and not _has_other_time()
             and _can_keep_dumped()
         )
     return _possible
@@ -127,6 +129,17 @@ def possible() -> bool:
 def _is_shown_by_change() -> bool:
     """Whether a change of ids makes memory visible for others, be it for a moment."""
     return _read(_SUID_DUMPABLE).strip() in (b"1", b"")
+
+
+def _has_other_time() -> bool:
+    """Whether what is forked is in another time namespace: who shares memory would stay in ours."""
+    try:
+        own, others = (
+            posix.readlink(f"/proc/self/ns/time{more}") for more in ("", "_for_children")
+        )
+    except OSError:
+        return False  # a kernel without them, or no /proc to be asked
+    return own != others
 
 
 def _can_keep_dumped() -> bool:

@@ -71,6 +71,11 @@ class Started:
             self._listen()
             self._await_stage()
         except Failure as failure:
+            if self.plan.shares:
+                # They are about to end; killed in the middle of that they take their server along.
+                for pidfd in (self.pidfd, self.stage):
+                    if pidfd >= 0:
+                        readable(pidfd, seconds=PATIENCE)
             self._end()
             raise step_error(self.plan, failure, self.traces) from None
         except BaseException:

@@ -450,6 +450,24 @@ def _maps(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/maps").read_text().splitlines()
 
 
+@pytest.mark.parametrize("what", ["first", "further", "staged"])
+def test_a_start_that_fails_costs_no_server(what: str) -> None:
+    """Nobody kills what is about to end, in the middle of that."""
+    config = make_config()
+    with running(config) as container:
+        (server,) = named("libct:server")
+        if what == "staged":
+            config = make_config(namespaces=(NEWNS, NEWPID, (NEWUTS, "/proc/self/ns/uts")))
+        for _ in range(30):
+            for command in ("no such command", "/etc/passwd"):
+                further = container if what == "further" else None
+                plan, how = start(config, command, further=further)
+                assert shares(plan)
+                assert "exec" in how
+        assert works()
+        assert server in named("libct:server")
+
+
 def test_the_door_to_imports_is_open_again() -> None:
     """What performs a step that nobody has asked for before is loaded then."""
     assert works()
