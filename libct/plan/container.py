@@ -232,7 +232,7 @@ def plan_start(
         plan.add(STAGE, "clone", wait)
         if under_filter:
             add_filter(plan, STAGE, *filtered)
-        plan.add(STAGE, "clone", [*close, ns.clone_command(0, under_filter)])
+        plan.add(STAGE, "clone", [*close, ns.clone_command(under_filter)])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
         if not under_filter:
             add_filter(plan, INIT, *filtered)

@@ -101,7 +101,7 @@ def plan_exec(
     if under_filter:
         add_filter(plan, STAGE, *filtered)
     if staged:
-        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(0, under_filter)])
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(under_filter)])
     if staged:
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:

@@ -1,18 +1,19 @@
 """Which starts share the server's memory, and which are forked (bootstrap/sharing.py).
 
 Sharing saves most of what a start takes, and holds up the server, and each process that clones
-another, until the command is executed.  So it is for starts that wait for nobody.  It is never
-for one that somebody inside might trace, which the caller knows: he would look at the server.
+another, until the command is executed.  So it is for starts that wait for nobody.
+
+It is never for a process that others might trace: they would look at the server, and change it.
+So what appears in a pid namespace with others in it, a further process or a first one where one
+is joined, is forked.  Who they are is not known: a container that is there to look at this one
+may have joined it (`docker run --pid=container:...`).  The stage, which does most of what there
+is to do for a further process, is not in there, and shares.  Where there is no pid namespace, the
+caller knows whether somebody inside may trace.
 """
 
 from __future__ import annotations
 
-from ..syscalls.constants import (
-    CLONE_NEWTIME,
-    CLONE_PARENT,
-    CLONE_PARENT_SETTID,
-    SECCOMP_FILTER_FLAG_NEW_LISTENER,
-)
+from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .namespaces import SHARING
 from .step import INIT, SERVER, STAGE
 
@@ -20,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .step import Plan, Step
 
-_CLONING = ("clone_stage", "clone_init", "clone_command")
+_CLONING = ("clone_stage", "clone_init")  # and not "clone_command"
 # What waits for others: for the start, for a hook, for who opens the sources of mounts.
 _WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", "lend_here"}
 # What the kernel refuses to who shares memory (unshare(2), time_namespaces(7)).
@@ -56,17 +57,10 @@ def _enters_time(step: Step) -> bool:
 
 
 def _lets_go_on(step: Step) -> bool:
-    """Whether who waits for nobody gets from one lined-up call to the next under this filter.
-
-    And whether a stage may clone so.
-    """
+    """Whether who waits for nobody gets from one lined-up call to the next under this filter."""
     program, flags = step.args
     if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
         return False  # somebody else answers, when he likes
     from .seccomp import allows
 
-    if step.process == STAGE:  # which clones under it
-        flags = CLONE_PARENT | CLONE_PARENT_SETTID | SHARING
-        if not allows(program, "clone", flags):
-            return False
     return allows(program, "rt_sigprocmask")

@@ -714,6 +714,8 @@ def start_with(
         interrupted=interrupted,
         cloner=cloner,
         killed=f"libct:{cloner.partition(' ')[2]}" if killed else "",
+        # What a stage clones for an exec is forked, and for a start shares memory.
+        staged=way == "shares" and cloner == "the stage",
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -791,9 +793,13 @@ def clones(who):
         signal.setitimer(signal.ITIMER_REAL, 0.02)
 
 signal.signal(signal.SIGALRM, interrupt)
+config = make_config()
+if {staged}:
+    joined = ("NEWUTS", "/proc/self/ns/uts")
+    config = make_config(namespaces=("NEWNS", "NEWPID", "NEWNET", joined))
 try:
-    clones("the server")
-    with running(make_config(), "sleep", "600") as container:
+    clones("the stage" if {staged} else "the server")
+    with running(config, "sleep", "600") as container:
         clones("the stage")
         run_in(container, "true")
     print("ran")

@@ -69,12 +69,6 @@ _REASONS = [
         "who_has_a_filter_that_forbids_it_is_forked[mask-True]",
     ),
     _forked(
-        "a stage that may not clone so",
-        '        if not allows(program, "clone", flags):\n',
-        "        if False:\n",
-        "who_has_a_filter_that_forbids_it_is_forked[vfork-False]",
-    ),
-    _forked(
         "whose call is let through with some arguments alone",
         "    return answers(program, machine.token, number) == {ALLOW}\n",
         "    return ALLOW in answers(program, machine.token, number)\n",
@@ -103,6 +97,13 @@ _REASONS = [
         (_KERNEL + "nobody_shares_memory_who_may_be_traced",),
     ),
     Mutant(
+        "forked: what appears in a pid namespace with others",
+        "bootstrap/namespaces.py",
+        "    return _clone(context, 0, False, INIT_NAME, last=True",
+        "    return _clone(context, SHARING, False, INIT_NAME, last=True",
+        (_KERNEL + "what_appears_among_others_has_its_own_memory[further]",),
+    ),
+    Mutant(
         "forked: all, where the environment says so",
         "life/host.py",
         ' and not environment("LIBCT_FORK")',
@@ -118,7 +119,7 @@ _AFTER = [
         _SHARING,
         "        if not place.is_whole():\n",
         "        if False:\n",
-        (_KERNEL + "killed_at_any_instant[clone-first]",),
+        (_KERNEL + "one_that_ends_in_the_middle_ends_its_server[ends]",),
     ),
     Mutant(
         "the server imports again after a clone",
