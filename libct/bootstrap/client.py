@@ -123,6 +123,8 @@ class _Run:
                 self._expect("turn", self._longest(self.segments[index - 1][1]))
                 perform(self.own.pop(), self.context, self.trace)
                 self._send_go(first)
+        if self.plan.shares:  # it ends when all has been heard that there is to tell
+            self.started.stage, self.stage = self.stage, -1
         if self.stage >= 0:  # not before, for the others would wait for its end, too
             readable(self.stage)
             stage, self.stage = self.stage, -1
@@ -348,6 +350,8 @@ class _Run:
                     continue
             ended.append(numbers[0])
             if pidfd >= 0:
+                if self.plan.shares:  # it ends by itself, and its server goes on then
+                    readable(pidfd, seconds=_PAUSE)
                 end(pidfd)
         self.close()
 

@@ -60,7 +60,7 @@ _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 errno_location = bind("__errno_location", c_void_p)
 _CALLS = (
     *("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit"),
-    *("close", "dup2", "memmove", "setsid", "signal", "syscall"),
+    *("close", "dup2", "memmove", "memset", "setsid", "signal", "syscall"),
 )
 PYTHON = "PyObject_CallNoArgs"  # whose one argument is an object, by its address: id() of it
 _addresses = {

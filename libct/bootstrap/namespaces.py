@@ -74,13 +74,13 @@ def clone_init(context: Context, flags: int, into_cgroup: bool, back: bool = Fal
     return _clone(context, flags, into_cgroup, INIT_NAME)
 
 
-def clone_command(context: Context, flags: int, filtered: bool = False) -> str:
+def clone_command(context: Context, filtered: bool = False) -> str:
     """The stage's last: what it clones is what it has become itself.
 
-    flags: SHARING, or none.
+    It is forked, for it appears where others are (plan/sharing.py).
     filtered: it is under the filter of the container's system calls already.
     """
-    return _clone(context, flags, False, INIT_NAME, last=True, filtered=filtered)
+    return _clone(context, 0, False, INIT_NAME, last=True, filtered=filtered)
 
 
 def _clone(

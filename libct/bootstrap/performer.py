@@ -70,7 +70,10 @@ def perform(steps: list[Any], context: Context, trace: Trace) -> None:
         except Exception as error:
             failure = _failure(number, error)
             result = str(failure)
-            raise failure from error
+            try:
+                raise failure from error
+            finally:
+                del failure  # its traceback has this frame: nobody collects what goes in circles
         finally:
             if trace.on:
                 start = trace.current[1]

@@ -33,6 +33,7 @@ class Started:
     pid, pidfd: the container's process; pidfd is the receiver's to close.
     companions: the same two, by name, of what is there for it: "messenger" (messenger.py) and
         "reaper" (reaper.py), where there are any; their pidfds, too.
+    stage: pidfd of the stage, where that has to wait for the command (sharing.py); or -1.
     talk: open until the process is the command, or waits for its start; None once it is closed.
     ahead: the step that let the process go ahead of time, 0 if there was none: it
         says then when it is about to execute its command.
@@ -46,6 +47,7 @@ class Started:
         "pid",
         "pidfd",
         "plan",
+        "stage",
         "talk",
         "traces",
         "warnings",
@@ -53,7 +55,7 @@ class Started:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.ahead, self.pid, self.pidfd = 0, 0, -1
+        self.ahead, self.pid, self.pidfd, self.stage = 0, 0, -1, -1
         self.companions: dict[str, tuple[int, int]] = {}
         self.talk: Listener | None = None
         self.traces: list[tuple[int, int, int, str]] = []
@@ -67,7 +69,13 @@ class Started:
         """
         try:
             self._listen()
+            self._await_stage()
         except Failure as failure:
+            if self.plan.shares:
+                # They are about to end; killed in the middle of that they take their server along.
+                for pidfd in (self.pidfd, self.stage):
+                    if pidfd >= 0:
+                        readable(pidfd, seconds=PATIENCE)
             self._end()
             raise step_error(self.plan, failure, self.traces) from None
         except BaseException:
@@ -90,7 +98,11 @@ class Started:
             except Garbled:
                 raise self.garbled() from None
             if message[0] == "failed":
-                raise self.failure(message)
+                failure = self.failure(message)
+                if last and not message[-1] and self._is_step(last[2]):  # by a lined-up call
+                    reason = posix.strerror(failure.errno or 0)
+                    self.traces.append(executed(last[2], last[3], f"{failure.call}: {reason}"))
+                raise failure
             if message[0] == "warned":
                 self.take_warning(message)
                 continue
@@ -152,10 +164,19 @@ class Started:
         self.keep(message[-1])
         return Failure(*message[1:-1])
 
+    def _await_stage(self) -> None:
+        if self.stage >= 0:
+            readable(self.stage)  # while handlers of signals may raise
+            stage, self.stage = self.stage, -1
+            reap(stage)
+
     def _end(self) -> None:
         pidfd, self.pidfd = self.pidfd, -1
         if pidfd >= 0:
             end(pidfd)
+        stage, self.stage = self.stage, -1
+        if stage >= 0:
+            end(stage)
         companions, self.companions = self.companions, {}
         for _, pidfd in companions.values():  # after it: the reaper would wait for it
             if pidfd >= 0:
@@ -168,9 +189,9 @@ class Started:
             self.talk = None
 
 
-def executed(number: int, start: int) -> tuple[int, int, int, str]:
+def executed(number: int, start: int, result: str = "ok") -> tuple[int, int, int, str]:
     """The record of the execve that was announced; that it succeeds is seen from here alone."""
-    return number, start, time.time_ns() - start, "ok"
+    return number, start, time.time_ns() - start, result
 
 
 def step_error(plan: Plan, failure: Failure, traces: list[tuple[int, int, int, str]]) -> StepError:

@@ -236,7 +236,7 @@ def plan_start(
         plan.add(STAGE, "clone", wait)
         if under_filter:
             add_filter(plan, STAGE, *filtered)
-        plan.add(STAGE, "clone", [*close, ns.clone_command(0, under_filter)])
+        plan.add(STAGE, "clone", [*close, ns.clone_command(under_filter)])
         plan.add(INIT, "identity", session_steps(config, process, in_user))
         if not under_filter:
             add_filter(plan, INIT, *filtered)
@@ -256,8 +256,9 @@ def plan_start(
     # The container is "created" until this returns.
     plan.add(INIT, "start", execute_steps(process, start_hooks, hold=hold))
     check_filter(plan, config)
-    # (A stage in a pid namespace with others may be traced, but for its user namespace.)
-    if host.shares and not (shared and not in_user):
+    # Who is in a pid namespace that it joins, and may trace what appears there, is not known; a
+    # user namespace is no help against somebody outside of it.
+    if host.shares and not shared:
         share_memory(plan)
     plan.add(STARTER, "started", hook_steps("poststart"))
     plan.add(DELETER, "deleted", hook_steps("poststop"))

@@ -104,7 +104,7 @@ def plan_exec(
     if under_filter:
         add_filter(plan, STAGE, *filtered)
     if staged:
-        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(0, under_filter)])
+        plan.add(STAGE, "clone", [*close_steps(process), ns.clone_command(under_filter)])
     if staged:
         plan.add(INIT, "identity", session_steps(config, process, in_user))
     else:
@@ -116,7 +116,8 @@ def plan_exec(
     plan.add(INIT, "start", [] if staged else close_steps(process))
     plan.add(INIT, "start", [execute_step(process)])
     check_filter(plan, config)
-    if shares and host.shares:
+    # (Whose pid namespace it is, and who may trace in there, is not known where it was joined.)
+    if shares and host.shares and not ns.joined_pids(config):
         share_memory(plan)
     return plan
 

@@ -129,8 +129,8 @@ def clone_init(flags: int, into_cgroup: bool, back: bool = False) -> list[str]:
 
 
 @operation(namespaces.clone_command, "clone the process that becomes the command")
-def clone_command(flags: int, filtered: bool = False) -> list[str]:
-    return _clone_call(flags, False, filtered)
+def clone_command(filtered: bool = False) -> list[str]:
+    return _clone_call(0, False, filtered)
 
 
 def _clone_call(flags: int, into_cgroup: bool, filtered: bool = False) -> list[str]:

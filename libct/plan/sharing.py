@@ -1,8 +1,14 @@
 """Which starts share the server's memory, and which are forked (bootstrap/sharing.py).
 
 Sharing saves most of what a start takes, and holds up the server, and each process that clones
-another, until the command is executed.  So it is for starts that wait for nobody.  It is never
-for one that somebody inside might trace, which the caller knows: he would look at the server.
+another, until the command is executed.  So it is for starts that wait for nobody.
+
+It is never for a process that others might trace: they would look at the server, and change it.
+So what appears in a pid namespace with others in it, a further process or a first one where one
+is joined, is forked.  Who they are is not known: a container that is there to look at this one
+may have joined it (`docker run --pid=container:...`).  The stage, which does most of what there
+is to do for a further process, is not in there, and shares.  Where there is no pid namespace, the
+caller knows whether somebody inside may trace.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .step import Plan, Step
 
-_CLONING = ("clone_stage", "clone_init", "clone_command")
+_CLONING = ("clone_stage", "clone_init")  # and not "clone_command"
 # What waits for others: for the start, for a hook, for who opens the sources of mounts.
 _WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", "lend_here"}
 # What the kernel refuses to who shares memory (unshare(2), time_namespaces(7)).
@@ -37,6 +43,7 @@ def share_memory(plan: Plan) -> None:
             return
         if step.op in _CLONING:
             clones.append(step)
+    plan.shares = True
     for step in clones:
         step.args = step.args[0] | SHARING, *step.args[1:]
 

@@ -157,13 +157,15 @@ class Plan:
     """The steps of a start or of an exec, in order.
 
     mounts: source and destination of each mount as the configuration has them, for errors.
+    shares: what is cloned shares memory until it executes (sharing.py), where that is possible.
     """
 
-    __slots__ = ("mounts", "steps")
+    __slots__ = ("mounts", "shares", "steps")
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.mounts: list[tuple[str, str]] = []
+        self.shares = False
 
     def add(self, process: str, phase: str, steps: Iterable[Step]) -> None:
         for step in steps:

@@ -52,7 +52,16 @@ from ..traps import lay_traps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [requires("root", "busybox"), pytest.mark.usefixtures("nothing_left", "way")]
+
+
+@pytest.fixture(params=["shares", "forks"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How what enters is cloned, unless its plan speaks against sharing memory."""
+    monkeypatch.setenv("LIBCT_FORK", "1" if request.param == "forks" else "")
+    found: str = request.param
+    return found
+
 
 # --- 1: no import, no NSS ---------------------------------------------------------------
 
@@ -194,11 +203,11 @@ def test_a_cloner_that_ends_when_it_has_cloned(
 ) -> None:
     """What it has cloned has all that there is still to be done."""
     source = copy_of_libct(tmp_path / "copy/boxes") / "bootstrap/namespaces.py"
-    line = '    context.values["cloned"] = (pid, pidfd)\n'
+    line = '    pid, pidfd = context.values["cloned"]\n'
     before, wanted, after = source.read_text().partition(line)
     assert wanted
     end = f"    if pid and name == {name!r}:\n        posix._exit(9)\n"
-    source.write_text(before + end + wanted + after)
+    source.write_text(before + wanted + end + after)
     done = run_copy(tmp_path, trap, joined=joined)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
@@ -554,11 +563,11 @@ def test_a_failure_tells_all(case: str, monkeypatch: pytest.MonkeyPatch) -> None
     script.chmod(0o755)
     if case == "the runtime's":  # the kernel is to find it
         monkeypatch.setattr("libct.life.creating.check", lambda *_: [])
-    args = values.pop("args", ["true"]) if "args" in values else ["true"]
+    values = {"args": ["true"], **values}
     container = libct.create(state_directory(), unique(), make())
     try:
         with pytest.raises(libct.StepError) as caught:
-            container.run(libct.Process(args, env=[PATH], init=True, **values))
+            container.run(libct.Process(env=[PATH], init=True, **values))
         error = caught.value
         assert {name: getattr(error, name) for name in expected} == expected
         assert container.plan is not None

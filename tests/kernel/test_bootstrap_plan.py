@@ -8,6 +8,7 @@ one of its own, and each of its FLAGS.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -144,14 +145,15 @@ def read_log(path: Path) -> dict[int, list[Call]]:
 class Performed:
     """A plan that has been performed under strace, and the calls of its processes."""
 
-    def __init__(self, kind: str, place: Path) -> None:
+    def __init__(self, kind: str, way: str, place: Path) -> None:
         self.kind = kind
+        self.shares = way == "shares" and kind not in FORKED
         log = place / "log"
         script = place / "script.py"
         script.write_text(PROGRAM)
         args = [sys.executable, script, CHECKOUT, kind, shared_rootfs(), place, unique()]
         pipe: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(list(map(str, args)), **pipe) as caller:
+        with subprocess.Popen(list(map(str, args)), env=environment(way), **pipe) as caller:
             assert caller.stdin is not None
             assert caller.stdout is not None
             pids = caller.stdout.readline().split()
@@ -174,11 +176,11 @@ class Performed:
         self.pids = {"runtime": int(pids[0]), "server": int(pids[1]), "init": int(found["init"])}
         staged = any(process == "stage" for process, _, _ in self.plan)
         if staged:
-            clones = [int(c.result) for c in self.log[self.pids["server"]] if c.name == "clone3"]
+            clones = [int(c.result) for c in self.log[self.pids["server"]] if c.name in CLONES]
             stage = next(
                 pid
                 for pid in clones
-                if any(c.name == "clone3" and int(c.result) == found["init"] for c in self.log[pid])
+                if any(c.name in CLONES and int(c.result) == found["init"] for c in self.log[pid])
             )
             self.pids["stage"] = stage
 
@@ -188,13 +190,34 @@ class Performed:
 
 KINDS = ["spec", "plain", "user", "clocks", "join", "exec", "reaped", "reaped user"]
 STAGED = ["clocks", "join", "exec", "reaped user"]
+FORKED = ["clocks", "reaped user"]  # whatever is asked for: plan/sharing.py
+CLONES = ("clone", "clone3")
+WAYS = ["shares", "forks"]
 
 
-@pytest.fixture(params=KINDS, scope="module")
+def environment(way: str) -> dict[str, str]:
+    """Of a program whose starts share memory, as far as they can, or are all forked."""
+    return {**os.environ, "LIBCT_FORK": "1" if way == "forks" else ""}
+
+
+@pytest.fixture(params=[f"{kind}, {way}" for kind in KINDS for way in WAYS], scope="module")
 def performed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Performed:
-    return Performed(request.param, tmp_path_factory.mktemp(request.param))
+    kind, _, way = request.param.partition(", ")
+    return Performed(kind, way, tmp_path_factory.mktemp(f"{kind}-{way}"))
+
+
+def test_it_is_forked_or_shares_memory_as_the_plan_says(performed: Performed) -> None:
+    shared = ("CLONE_VM|CLONE_VFORK" in call for _, _, calls in performed.plan for call in calls)
+    assert any(shared) == performed.shares
+    forked = performed.pids["init"] if performed.kind == "exec" else 0  # others can see it
+    meant = performed.pids["init"], performed.pids.get("stage")
+    for calls in performed.log.values():
+        for call in calls:
+            if call.name in CLONES and call.result.isdigit() and int(call.result) in meant:
+                expected = performed.shares and int(call.result) != forked
+                assert ("CLONE_VM|CLONE_VFORK" in call.text) == expected
 
 
 def test_each_printed_call_is_made_in_order(performed: Performed) -> None:
@@ -243,8 +266,9 @@ def test_nothing_is_loaded_once_the_container_is_entered(performed: Performed) -
         assert loaded == []
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_process_is_not_dumpable_before_it_enters(kind: str, tmp_path: Path) -> None:
+def test_the_process_is_not_dumpable_before_it_enters(kind: str, way: str, tmp_path: Path) -> None:
     """Invariant 2: here the server hides itself early, and what it clones is hidden from birth.
 
     So all of it is traced, and not just what comes after the server's start.
@@ -254,7 +278,14 @@ def test_the_process_is_not_dumpable_before_it_enters(kind: str, tmp_path: Path)
     traced = "trace=clone,clone3,fork,vfork,execve,prctl,setns,unshare,pivot_root"
     strace = ["strace", "-f", "-s", "600", "-a", "0", "-o", str(tmp_path / "log"), "-e", traced]
     args = [sys.executable, script, CHECKOUT, kind, shared_rootfs(), tmp_path, unique()]
-    subprocess.run([*strace, *map(str, args)], input="\n", text=True, check=True, timeout=60)
+    subprocess.run(
+        [*strace, *map(str, args)],
+        input="\n",
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment(way),
+    )
     log = read_log(tmp_path / "log")
     cloners = {
         int(call.result): (pid, place)
@@ -302,9 +333,8 @@ def test_it_leaves_by_exit(performed: Performed) -> None:
     if performed.kind not in STAGED:
         return
     calls = performed.calls("stage")
-    cloned = max(n for n, call in enumerate(calls) if call.name == "clone3")
+    cloned = max(n for n, call in enumerate(calls) if call.name in CLONES)
     rest = [call.name for call in calls[cloned + 1 :]]
-    if performed.kind == "reaped user":
-        rest.remove("write")  # the word to the reaper
     assert rest[-1] == "exit_group"
-    assert set(rest) <= {"sendmsg", "close", "exit_group", "rt_sigprocmask", "munmap", "brk"}
+    allowed = {"sendmsg", "close", "exit_group", "rt_sigprocmask", "munmap", "brk"}
+    assert set(rest) <= allowed | ({"prctl"} if performed.shares else set())

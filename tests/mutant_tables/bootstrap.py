@@ -130,14 +130,14 @@ _DOOR = [
     ),
     Mutant(
         "no signal is blocked in the server",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        setsigmask=(),\n",
         "",
         (_SERVER + "test_it_takes_no_signal_settings_along",),
     ),
     Mutant(
         "no signal is ignored in the server",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        setsigdef=_signal.valid_signals() - _NOT_SETTABLE,\n",
         "",
         (_SERVER + "test_it_takes_no_signal_settings_along",),
@@ -151,21 +151,21 @@ _DOOR = [
     ),
     Mutant(
         "what is typed at the owner's terminal does not reach the server",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        setpgroup=0,\n",
         "",
         (_SERVER + "test_what_is_typed_at_the_owners_terminal_does_not_end_it",),
     ),
     Mutant(
         "a closed standard stream is filled before anything is opened",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "    fill_standard_streams()\n",
         "",
         (_SERVER + "test_a_server_is_started_without_standard_streams",),
     ),
     Mutant(
         "the interpreter to execute is not in the way of the socket of requests",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        sealed = move_above(sealed, REQUESTS + 1)\n",
         "",
         (_SERVER + "test_it_is_started_by_the_lowest_descriptors",),
@@ -183,8 +183,8 @@ _DOOR = [
     Mutant(
         "the lock of a forked copy is a new one",
         "bootstrap/servers.py",
-        "    _lock = _thread.allocate_lock()\n    _forget",
-        "    _forget",
+        "    _lock = _thread.allocate_lock()\n    for",
+        "    for",
         (_SERVER + "test_a_fork_while_another_thread_is_busy_with_it",),
     ),
     Mutant(
@@ -281,7 +281,7 @@ _SEALED = [
     ),
     Mutant(
         "the server is executed from the sealed view",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        sealed = sealed_interpreter(place)\n",
         "        sealed = posix.open(place, posix.O_PATH | posix.O_CLOEXEC)\n",
         (_WRITTEN,),
@@ -565,7 +565,7 @@ _MESSAGES = [
     Mutant(
         "a clone does not have the page of numbers",
         "bootstrap/clones.py",
-        "        madvise(self._start, _PAGE, MADV_DONTFORK)\n",
+        "        madvise(start, _PAGE, MADV_DONTFORK)\n",
         "",
         (_SERVER + "test_what_is_cloned_has_no_page_of_numbers",),
     ),

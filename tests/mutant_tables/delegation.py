@@ -24,7 +24,7 @@ MUTANTS = [
     Mutant(
         "the server leaves the group, too",
         "bootstrap/servers.py",
-        "    return (posix.getpid(), *([_server.pid] if _server is not None else []))\n",
+        "    return (posix.getpid(), *(server.pid for server in _servers))\n",
         "    return (posix.getpid(),)\n",
         (_DELEGATION + "test_a_command_line_makes_room_in_the_group_that_it_is_alone_in",),
     ),

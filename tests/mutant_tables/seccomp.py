@@ -74,8 +74,8 @@ _STARTS = [
     Mutant(
         "who is under a filter clones by the call that filters know",
         "bootstrap/namespaces.py",
-        "        if filtered:\n",
-        "        if False:\n",
+        "        elif filtered:\n",
+        "        elif False:\n",
         (
             f"{_START}who_is_cloned_into_a_pid_namespace_with_others_is_under_the_filter",
             f"{_START}few_calls_are_made_under_the_filter_by_who_is_cloned_late",

@@ -13,15 +13,15 @@ _ENTERING = [
     Mutant(
         "what may be traced in a container comes from a server that knows no other",
         "bootstrap/servers.py",
-        '        if alone and server.served not in ("", container):\n',
-        "        if False:\n",
+        '                elif only is None or server.served in ("", only):\n',
+        "                elif True:\n",
         (_MEMORY,),
     ),
     Mutant(
         "a server that has been asked for several containers is none of one's",
         "bootstrap/servers.py",
-        '        server.served = container if server.served in ("", container) else None\n',
-        "        server.served = container\n",
+        '        self.served = container if self.served in ("", container) else None\n',
+        "        self.served = container\n",
         (_MEMORY,),
     ),
     Mutant(
@@ -116,14 +116,14 @@ _SERVERS = [
     ),
     Mutant(
         "the server has no variable that it does not need",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         " if libraries else {},\n",
         ",\n",
         (f"{_SERVER}it_holds_nothing_of_its_owner",),
     ),
     Mutant(
         "an interpreter that finds its library by $ORIGIN finds it when it is sealed",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "    libraries = library_path(place)\n",
         '    libraries = ""\n',
         (f"{_SERVER}an_interpreter_that_finds_its_library_by_origin",),

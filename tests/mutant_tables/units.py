@@ -233,11 +233,11 @@ MUTANTS = [
         "a stage waits for the unit",
         "plan/container.py",
         """\
-        plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
+        plan.add(SERVER, "clone", [ns.clone_stage(0, into, why="linux.namespaces")])
         plan.add(RUNTIME, "attach", attach)
 """,
         """\
-        plan.add(SERVER, "clone", [ns.clone_stage(into, why="linux.namespaces")])
+        plan.add(SERVER, "clone", [ns.clone_stage(0, into, why="linux.namespaces")])
 """,
         (_UNITS + "a_stage_waits_for_the_unit_and_its_clones_are_in_it",),
     ),
