@@ -92,9 +92,12 @@ def _program(name: str, *args: str) -> None:
 def _programs() -> None:
     for name, args in {
         "crun": ("--version",),
+        "nft": ("--version",),
+        "pasta": ("--version",),
         "qemu-system-x86_64": ("--version",),
         "runc": ("--version",),
         "mmdebstrap": ("--version",),
+        "slirp4netns": ("--version",),
         "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
     }.items():
         NEEDS[name] = functools.partial(_program, name, *args)

@@ -276,8 +276,11 @@ def sandbox() -> Command:
             Option("--home", "show the home directory, read-only, and not an empty one"),
             Option(
                 "--net",
-                "network: the host's, a loopback device alone, or a namespace",
-                "host|none|PATH",
+                "network: the host's; a loopback device alone; for root, a pair of devices"
+                " (veth:10.0.3.2/24 has this address inside, and veth:10.0.3.2/24,bridge=br0"
+                " makes the other end a port of a bridge); for others, by pasta or slirp4netns;"
+                " or a namespace",
+                "host|none|veth|pasta|PATH",
                 default="none",
                 filled=True,
             ),

@@ -75,6 +75,7 @@ def main(arguments: Arguments) -> int:
             trace=tracing(arguments),
             mortal=arguments.as_pid_1,
             job=True,
+            before=made.before,
             started=lambda: watch.started(container, process),
         )
         status, line = watch.finish(status, process)
