@@ -36,6 +36,7 @@ from .mutant_tables import (
     life,
     limits,
     mounts,
+    networks,
     reaper,
     rootfs,
     runc,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parent.parent
 _TABLES = (
+    networks,
     bootstrap,
     rootfs,
     sandbox,

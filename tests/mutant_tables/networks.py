@@ -6,6 +6,8 @@ from . import Mutant
 
 _NET = "tests/kernel/test_sandbox_net.py::"
 _LOOPBACK = _NET + "test_a_helper_makes_connections_but_to_loopback"
+_DEVICES = "tests/kernel/test_network_devices.py::"
+_BACK = _DEVICES + "test_devices_come_back_when_the_start_fails_after_that"
 _ENDS = _NET + "test_a_helper_ends_with_its_sandbox"
 
 MUTANTS = [
@@ -85,5 +87,33 @@ MUTANTS = [
         "if not any(network.overlaps(one) for one in others):",
         "if network:",
         (_NET + "test_a_network_that_is_taken_is_not_chosen",),
+    ),
+    Mutant(
+        "devices come back when a start fails",
+        "life/starting.py",
+        "failures = give_back_devices(context)",
+        "failures: list[str] = []",
+        (_BACK + "[command-False-root]",),
+    ),
+    Mutant(
+        "a device that was down comes back down",
+        "network/devices.py",
+        "    if one.up:\n        here.set_link_up",
+        "    if True:\n        here.set_link_up",
+        (_BACK + "[command-False-root]",),
+    ),
+    Mutant(
+        "a device comes back with its addresses",
+        "network/devices.py",
+        "            links.add_address(here, one.name, address)\n        except",
+        "            pass\n        except",
+        (_BACK + "[command-False-root]",),
+    ),
+    Mutant(
+        "two devices of a container have two names",
+        "config/rules_namespaces.py",
+        "_net_device_rules(config, inside, findings)",
+        "_net_device_rules(config, {}, findings)",
+        ("tests/unit/test_config_validate.py::test_rules",),
     ),
 ]
