@@ -18,6 +18,7 @@ import time
 from ..bootstrap.servers import interpreter
 from ..config import NEWUSER
 from ..errors import ConfigError, Error, Finding, Unsupported
+from ..loading.clock import backoff
 from ..syscalls.files import ExecArguments
 from ..syscalls.spawn import posix_spawn
 from ..syscalls.userns import in_user_namespace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..life.process import Process
 
+_SHOWN_SECONDS = 0.5  # that a process takes at most from "created" to its wait
 _READY_SECONDS = 10.0  # that it may take to set up its device
 _END_SECONDS = 5.0
 _LARGEST = 1 << 16  # bytes of the host's resolv.conf
@@ -149,6 +151,7 @@ class Pasta:
 
     def start(self, config: Config, process: Process) -> None:
         """Start it for the network namespace of a process; return when the device is there."""
+        _await_shown(process.pid)
         hears, said = os.pipe()
         self._ends, alive = os.pipe()
         null = os.open("/dev/null", os.O_RDWR)
@@ -207,6 +210,24 @@ class Pasta:
         if ends >= 0:
             _polled(ends, time.monotonic() + _END_SECONDS, 0)
             os.close(ends)
+
+
+def _await_shown(pid: int) -> None:
+    """Wait until an ordinary user may look at the namespaces of a process that waits."""
+    waiting = backoff(_SHOWN_SECONDS)
+    while True:
+        try:
+            os.close(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY))
+            return
+        except PermissionError:
+            if not next(waiting):
+                raise Error(
+                    "an ordinary user cannot give the sandbox a network: its steps are timed"
+                    " (--trace, --debug), its seccomp profile refuses prctl(2), or Python's C"
+                    " library is musl"
+                ) from None
+        except FileNotFoundError:
+            return  # it has ended, as will be told
 
 
 def _polled(fd: int, end: float, events: int) -> bool:

@@ -34,7 +34,7 @@ from tests.commands import (
 )
 from tests.containers import shared_rootfs
 from tests.leaks import wait_until
-from tests.names import unique
+from tests.names import MARK, run_mark, unique
 from tests.needs import requires
 from tests.support import CLONE_NEWNET, CLONE_NEWNS, in_namespaces, mount, user_python
 
@@ -398,17 +398,16 @@ class Host:
 
 
 def helpers() -> list[str]:
-    """What runs of pasta and slirp4netns, and their keepers, in this network or out of it."""
+    """What runs of pasta and slirp4netns, and of their keepers, by this run of the tests."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                uid = entry.stat().st_uid
+                ours = f"{MARK}={run_mark()}".encode() in (entry / "environ").read_bytes()
             except OSError:
                 continue
             first = os.path.basename(words[0]).decode()
-            ours = uid == user_identity()["user"]
             if ours and (first.startswith(NAMES) or b"SUBREAPER" in b"".join(words)):
                 found.append(first)
     return found
@@ -533,6 +532,18 @@ def test_what_a_helper_says_is_the_error() -> None:
         assert done.returncode == 125
         assert "pasta cannot make the sandbox a network: " in done.stderr
         assert "interface" in done.stderr
+        assert helpers() == []
+
+    in_network(body)
+
+
+@requires("user", "pasta")
+def test_where_a_user_may_not_look_at_the_sandbox_that_is_told() -> None:
+    def body() -> None:
+        args = libct_command("--debug", "sandbox", "--net", "pasta", "--", "/bin/true", user=True)
+        done = as_user(*args, env=Host("pasta").environment())
+        assert done.returncode == 125
+        assert "cannot give the sandbox a network: its steps are timed" in done.stderr
         assert helpers() == []
 
     in_network(body)
