@@ -276,10 +276,7 @@ def sandbox() -> Command:
             Option("--home", "show the home directory, read-only, and not an empty one"),
             Option(
                 "--net",
-                "network: the host's; a loopback device alone; for root, a pair of devices"
-                " (veth:10.0.3.2/24 has this address inside, and veth:10.0.3.2/24,bridge=br0"
-                " makes the other end a port of a bridge); for others, by pasta or slirp4netns;"
-                " or a namespace",
+                "network: host's, loopback, device pair, pasta, a namespace",
                 "host|none|veth|pasta|PATH",
                 default="none",
                 filled=True,

@@ -19,6 +19,7 @@ from ..bootstrap.servers import interpreter
 from ..config import NEWUSER
 from ..errors import ConfigError, Error, Finding, Unsupported
 from ..loading.clock import backoff
+from ..syscalls import procfs
 from ..syscalls.files import ExecArguments
 from ..syscalls.spawn import posix_spawn
 from ..syscalls.userns import in_user_namespace
@@ -190,15 +191,15 @@ class Pasta:
 
     def _words(self, config: Config, pid: int) -> list[str]:
         """Its command line, from its name on."""
-        spaces = f"/proc/{pid}/ns"
+        user, net = procfs.path(pid, "ns/user"), procfs.path(pid, "ns/net")
         users = any(one.type == NEWUSER for one in config.namespaces)
         words = [self.name, *_WORDS[self.name]]
         if self.name == "pasta":
             words += ["--dns-forward", _NAMES[self.name]]
-            words += ["--userns", f"{spaces}/user"] if users else ["--netns-only"]
-            return [*words, "--netns", f"{spaces}/net"]
+            words += ["--userns", user] if users else ["--netns-only"]
+            return [*words, "--netns", net]
         if not users:
-            return [*words, "--netns-type=path", f"{spaces}/net", _DEVICE]
+            return [*words, "--netns-type=path", net, _DEVICE]
         maps = (config.uid_mappings, config.gid_mappings)
         if all(any(one.container_id == 0 for one in ids) for ids in maps):
             words.append("--enable-sandbox")  # it takes to be root there
@@ -217,7 +218,7 @@ def _await_shown(pid: int) -> None:
     waiting = backoff(_SHOWN_SECONDS)
     while True:
         try:
-            os.close(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY))
+            os.close(os.open(procfs.path(pid, "ns/net"), os.O_RDONLY))
             return
         except PermissionError:
             if not next(waiting):

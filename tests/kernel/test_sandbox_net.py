@@ -398,8 +398,12 @@ class Host:
 
 
 def helpers() -> list[str]:
+    return list(helpers_by_number().values())
+
+
+def helpers_by_number() -> dict[int, str]:
     """What runs of pasta and slirp4netns, and of their keepers, by this run of the tests."""
-    found = []
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -409,7 +413,7 @@ def helpers() -> list[str]:
                 continue
             first = os.path.basename(words[0]).decode()
             if ours and (first.startswith(NAMES) or b"SUBREAPER" in b"".join(words)):
-                found.append(first)
+                found[int(entry.name)] = first
     return found
 
 
@@ -484,6 +488,32 @@ def test_a_helper_ends_with_its_sandbox(helper: str, which: str) -> None:
             assert helpers() == []  # it was waited for
         wait_until(lambda: helpers() == [])
         assert command("sandbox", "--", "true", user=True).returncode == 0
+
+    in_network(body)
+
+
+@requires("user", "pasta")
+def test_the_end_of_a_helper_is_waited_for() -> None:
+    def body() -> None:
+        args = libct_command("sandbox", "--net", "pasta", "--", "/bin/sh", "-c",
+                             "echo there; read line", user=True)  # fmt: skip
+        child = subprocess.Popen(
+            args,
+            env={**user_environment(), **Host("pasta").environment()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            **user_identity(),
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        (keeper,) = [pid for pid, name in helpers_by_number().items() if "python" in name]
+        os.kill(keeper, signal.SIGSTOP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.communicate(b"\n", timeout=2)
+        os.kill(keeper, signal.SIGCONT)
+        assert child.wait(30) == 0
+        assert helpers() == []
 
     in_network(body)
 

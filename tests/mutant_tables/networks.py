@@ -58,7 +58,7 @@ MUTANTS = [
         "sandbox/config.py",
         "Hooks(poststop=[self._pasta.await_end])",
         "Hooks()",
-        (_ENDS + "[exits-pasta]",),
+        (_NET + "test_the_end_of_a_helper_is_waited_for",),
     ),
     Mutant(
         "pasta goes to the background below its keeper",
