@@ -276,8 +276,8 @@ def sandbox() -> Command:
             Option("--home", "show the home directory, read-only, and not an empty one"),
             Option(
                 "--net",
-                "network: host's, loopback, device pair, pasta, a namespace",
-                "host|none|veth|pasta|PATH",
+                "network: one of these, or a namespace by its PATH",
+                "host|none|veth|pasta",
                 default="none",
                 filled=True,
             ),
