@@ -276,8 +276,8 @@ def sandbox() -> Command:
             Option("--home", "show the home directory, read-only, and not an empty one"),
             Option(
                 "--net",
-                "network: one of these, or a namespace by its PATH",
-                "host|none|veth|pasta",
+                "network: one of these, or the path of a namespace",
+                "host|none|veth|pasta|NS",
                 default="none",
                 filled=True,
             ),
