@@ -36,6 +36,7 @@ from .mutant_tables import (
     life,
     limits,
     mounts,
+    networks,
     plans,
     reaper,
     rootfs,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parent.parent
 _TABLES = (
     plans,
+    networks,
     bootstrap,
     rootfs,
     sandbox,

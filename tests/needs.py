@@ -93,9 +93,12 @@ def _programs() -> None:
     for name, args in {
         "crun": ("--version",),
         "less": ("--version",),
+        "nft": ("--version",),
+        "pasta": ("--version",),
         "qemu-system-x86_64": ("--version",),
         "runc": ("--version",),
         "mmdebstrap": ("--version",),
+        "slirp4netns": ("--version",),
         "vi": ("--version",),  # a vim, if a small one
         "strace": ("-o", "/dev/null", "true"),  # ptrace may be forbidden
     }.items():

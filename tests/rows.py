@@ -57,6 +57,8 @@ ROWS = [
         "plan/namespaces.py",
         "kernel/test_subordinate_ids.py",
     ),
+    Row("networks of sandboxes", "sandbox/network.py", "kernel/test_sandbox_net.py"),
+    Row("pasta, slirp4netns", "sandbox/pasta.py", "kernel/test_sandbox_net.py"),
     Row("loopback, routes", "network/steps.py", "kernel/test_network_steps.py"),
     Row(
         "network devices moved in; pairs of devices",

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _SIGCHLD = 17
 _OVERLAY, _TMPFS = 0x794C7630, 0x01021994  # linux/magic.h
+_PROGRAMS = ("newuidmap", "newgidmap", "criu", "pasta", "slirp4netns")
 _SYSCTLS = (
     "kernel.unprivileged_userns_clone",
     "kernel.apparmor_restrict_unprivileged_userns",
@@ -122,7 +123,7 @@ def gather(root: str = "") -> HostFacts:
         sysctls=_sysctls(),
         subuids=_ranges("/etc/subuid", user),
         subgids=_ranges("/etc/subgid", user),
-        programs={name: which(name) for name in ("newuidmap", "newgidmap", "criu")},
+        programs={name: which(name) for name in _PROGRAMS},
         criu=criu,
         criu_problem=criu_problem,
         lsms=_lsms(),

@@ -69,6 +69,7 @@ _CALLS = {
         "",
     ),
 }
+_HELPERS = ("pasta", "slirp4netns")  # in the order of preference
 _ROOTS = ("id-mapped mounts", "eBPF device program", "veth", "network devices")
 _SEALS = {
     "overlay": "a read-only overlay keeps containers from overwriting the interpreter",
@@ -257,4 +258,11 @@ def _rest(facts: HostFacts) -> list[Line]:
         lines.append(Line(section, "criu", NOTE, text))
     else:
         lines.append(Line(section, "criu", OK, f"{criu}, {facts.criu}"))
+    helpers = [facts.programs[name] for name in _HELPERS if facts.programs.get(name)]
+    if helpers:
+        lines.append(Line(section, "pasta", OK, ", ".join(helpers)))
+    else:
+        text = "neither pasta nor slirp4netns is installed: no --net pasta for ordinary users"
+        remedy = "install the package passt, or slirp4netns"
+        lines.append(Line(section, "pasta", NOTE, text, remedy))
     return lines

@@ -38,6 +38,7 @@ def run_in_foreground(
     proxy: Proxy | None = None,
     mortal: bool = False,
     job: bool = False,
+    before: Callable[[], object] | None = None,
     started: Callable[[], object] | None = None,
     printed: Callable[[bytes], object] | None = None,
 ) -> int:
@@ -57,6 +58,7 @@ def run_in_foreground(
     mortal: a signal that is there to end it does so, as with any other program.  The
         kernel keeps it from process 1 of a pid namespace that does not handle it.
     job: the container is a job of the caller's shell: what stops us stops it (jobs.py).
+    before: called when the process is there, and waits.
     started: called when the process has been started.
     printed: called with what it writes to its terminal.
     """
@@ -78,9 +80,12 @@ def run_in_foreground(
                 process,
                 pidfd_socket=pidfd_socket,
                 trace=trace,
-                hold=False,
+                hold=before is not None,
                 ignore_paused=ignore_paused,
             )
+            if before is not None:
+                before()
+                container.exec()
             signals.starting = False
             try:
                 if started is not None:

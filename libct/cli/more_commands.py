@@ -278,8 +278,8 @@ def sandbox() -> Command:
             Option("--home", "show the home directory, read-only, and not an empty one"),
             Option(
                 "--net",
-                "network: the host's, a loopback device alone, or a namespace",
-                "host|none|PATH",
+                "network: one of these, or the path of a namespace",
+                "host|none|veth|pasta|NS",
                 default="none",
                 filled=True,
             ),

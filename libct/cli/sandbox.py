@@ -78,6 +78,7 @@ def main(arguments: Arguments) -> int:
             trace=tracing(arguments),
             mortal=arguments.as_pid_1,
             job=True,
+            before=made.before,
             started=lambda: watch.started(container, process),
             printed=refusals.see,
         )

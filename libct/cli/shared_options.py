@@ -20,7 +20,7 @@ NO_SUBREAPER = Option("--no-subreaper", "leave orphans of the container to anoth
 DETACH = Option("-d, --detach", "do not wait for the end of the process")
 SECCOMP_LEARN = Option(
     "--seccomp-learn",
-    "run without a filter, and write a profile of the system calls that were made",
+    "run without a filter, and write a profile of the system calls it made",
     "FILE",
     default="",
     filled=True,

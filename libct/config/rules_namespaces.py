@@ -161,7 +161,7 @@ def network_rules(config: Config, facts: Facts, findings: Findings) -> None:
         text = "a pair of network devices cannot be made by an ordinary user"
         findings.append(Finding("networks", text))
     if config.net_devices:
-        _net_device_rules(config, findings)
+        _net_device_rules(config, inside, findings)
 
 
 def _veth_rules(place: str, network: Network, findings: Findings) -> None:
@@ -220,13 +220,13 @@ def _address_problem(value: str, family: int, *, prefix: bool) -> str:
     return ""
 
 
-def _net_device_rules(config: Config, findings: Findings) -> None:
+def _net_device_rules(config: Config, inside: dict[str, str], findings: Findings) -> None:
+    """inside: names that are taken in the container -> place."""
     place = "linux.netDevices"
     if find(config, NEWNET) is None:
         findings.append(Finding(place, f"need a network namespace in {_PLACE}"))
     if config.rootless_euid:
         findings.append(Finding(place, "cannot be moved by an ordinary user"))
-    inside: dict[str, str] = {}
     for host_name, device in config.net_devices.items():
         here = f"{place}.{host_name}"
         _device_name_rule(here, host_name, findings)
@@ -234,8 +234,8 @@ def _net_device_rules(config: Config, findings: Findings) -> None:
             _device_name_rule(f"{here}.name", device.name, findings)
         name = device.name or host_name
         if name in inside:
-            findings.append(Finding(here, f"is {name!r} inside, like {place}.{inside[name]}"))
-        inside.setdefault(name, host_name)
+            findings.append(Finding(here, f"is {name!r} inside, like {inside[name]}"))
+        inside.setdefault(name, here)
 
 
 def _device_name_rule(place: str, name: str, findings: Findings) -> None:

@@ -39,9 +39,10 @@ CLASSES = "resctrl"  # what its start has made of resctrl groups
 CRIU_ROOT = "criu-root"  # where a restore binds the rootfs; never one of _OURS, for it is no
 # directory of ours that is mounted there: ending.py unmounts it
 NOTIFY = "notify"  # the directory that cli/notify.py makes
+RESOLV_CONF = "resolv.conf"  # what a sandbox with pasta has as such (sandbox/pasta.py)
 MARK = ":"  # before the id: the name, in the root, of a mortal container's mark (mortal.py)
 # All there is in a directory.
-_OURS = frozenset((STATE, f".{STATE}", GROUPS, CLASSES, FIFO, HOOK, NOTIFY))
+_OURS = frozenset((STATE, f".{STATE}", GROUPS, CLASSES, FIFO, HOOK, NOTIFY, RESOLV_CONF))
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 255  # NAME_MAX: the id is the name of a directory
 _LARGEST = 16 << 20  # bytes of a file of ours; what is larger is damaged

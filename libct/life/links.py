@@ -1,15 +1,27 @@
-"""Pairs of network devices that a start has made: removed with the container."""
+"""Network devices of a start: pairs that it has made, and those that it has moved."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap.context import Context
     from .record import Record
+
+MOVED = "moved devices"  # in a Context
 
 
 def unique_name(record: Record, path: str) -> str:
     """Also unlike that of an earlier container of the same id."""
     return f"{path} {record.created}"
+
+
+def give_back_devices(context: Context) -> list[str]:
+    """Those that a start has moved before it failed; what could not be given back, as text."""
+    if not context.values.get(MOVED):
+        return []
+    from ..network.devices import give_back
+
+    return give_back(context)
 
 
 def remove_links(record: Record, path: str) -> list[str]:

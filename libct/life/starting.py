@@ -32,7 +32,7 @@ from . import rules
 from .checking import check_process, planned_manager, waits_for
 from .host import host
 from .killing import end_companions, stop
-from .links import remove_links, unique_name
+from .links import give_back_devices, remove_links, unique_name
 from .mortal import own_container
 from .proc import boot_id, marks_of
 from .process import Child, Process, ProcessState, reap_ended
@@ -196,7 +196,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         holdings.warnings += started.warnings
     except BaseException as error:
         holdings.traces += getattr(error, "traces", ())
-        _undo(held, ledger, error, context.values.get("resctrl"), record)
+        _undo(held, ledger, error, context, record)
         raise
     finally:
         if ledger is not None:
@@ -240,13 +240,14 @@ def namespaces_of(pid: int) -> dict[str, list[int]]:
 
 
 def _undo(
-    held: Held, ledger: Ledger | None, error: BaseException, classes: Notes | None, record: Record
+    held: Held, ledger: Ledger | None, error: BaseException, context: Context, record: Record
 ) -> None:
     """After a failed start: what it has written and the control groups that it has made go.
 
     What cannot be undone is told after the error itself.
     """
-    failures = []
+    failures = give_back_devices(context)
+    classes: Notes | None = context.values.get("resctrl")
     for remove in (held.discard, held.remove_fifo):
         try:
             remove()

@@ -18,44 +18,74 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
 
+_NETWORK, _MOVED = "network of devices", "moved devices"  # in a Context; life/links.py
 _LONGEST_ALIAS = 255  # bytes: IFALIASZ, include/uapi/linux/if.h, without the NUL
+
+
+class Moved:
+    """A device that has been moved in, and what it was like on the host."""
+
+    def __init__(self, name: str, new_name: str, addresses: list[str], up: bool) -> None:
+        self.name, self.new_name, self.addresses, self.up = name, new_name, addresses, up
 
 
 def move_net_device(context: Context, name: str, new_name: str) -> None:
     """Move a device in, with the addresses that it is to keep; up."""
-    netns = links.netns_of(context.pid)
+    if _NETWORK not in context.fds:  # kept for give_back()
+        context.keep(_NETWORK, links.netns_of(context.pid))
+    netns = context.fds[_NETWORK]
+    moved: list[Moved] = context.values.setdefault(_MOVED, [])
     try:
         with Netlink() as here, links.Elsewhere(netns) as there:
-            addresses = links.kept_addresses(here, name)
+            one = Moved(name, new_name, links.kept_addresses(here, name), links.is_up(here, name))
             links.set_link_down(here, name)
             try:
                 links.move_link(here, name, netns, new_name)
             except BaseException:
-                _take_back(here, there, name, addresses)
+                # The kernel moves it first, and may then refuse its new name.
+                _take_back(here, there, one, name)
                 raise
-            for address in addresses:
+            moved.append(one)
+            for address in one.addresses:
                 links.add_address(there, new_name, address)
             there.set_link_up(new_name)
     except OSError as error:
         raise _explained(error) from None
     except ValueError as error:
         raise StepProblem(str(error)) from None
-    finally:
-        posix.close(netns)
 
 
-def _take_back(here: Netlink, there: Netlink, name: str, addresses: list[str]) -> None:
-    """The device is as it was.  The kernel moves it first, and may then refuse its new name."""
-    if links.alias_of(here, name) is None:
+def give_back(context: Context) -> list[str]:
+    """After a failed start: the devices are the host's again; what has failed is returned."""
+    failures: list[str] = []
+    moved: list[Moved] = context.values.pop(_MOVED, [])
+    if not moved:
+        return failures
+    with Netlink() as here, links.Elsewhere(context.fds[_NETWORK]) as there:
+        for one in reversed(moved):
+            try:
+                _take_back(here, there, one, one.new_name)
+            except OSError as error:
+                what = f"cannot take back the network device {one.name!r}"
+                failures.append(f"{what}: {error.strerror}")
+    return failures
+
+
+def _take_back(here: Netlink, there: Netlink, one: Moved, name: str) -> None:
+    """name: what it is called in there, if it is there."""
+    if links.alias_of(here, one.name) is None:
+        if links.is_up(there, name):
+            links.set_link_down(there, name)
         own = posix.open("/proc/thread-self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
-            links.move_link(there, name, own, name)
+            links.move_link(there, name, own, one.name)
         finally:
             posix.close(own)
-    here.set_link_up(name)
-    for address in addresses:
+    if one.up:
+        here.set_link_up(one.name)
+    for address in one.addresses:
         try:
-            links.add_address(here, name, address)
+            links.add_address(here, one.name, address)
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise

@@ -140,6 +140,15 @@ def set_link_down(netlink: Netlink, name: str) -> None:
     netlink.request(RTM_NEWLINK, body, what=f"RTM_NEWLINK({name!r}, down)")
 
 
+def is_up(netlink: Netlink, name: str) -> bool:
+    """ENODEV: there is no such device."""
+    what = f"RTM_GETLINK({name!r})"
+    for kind, payload in netlink.request(RTM_GETLINK, link_body(name), what=what):
+        if kind == RTM_NEWLINK:
+            return bool(_LINK.unpack_from(payload)[3] & IFF_UP)
+    return False
+
+
 def delete_link(netlink: Netlink, name: str) -> None:
     netlink.request(RTM_DELLINK, link_body(name), what=f"RTM_DELLINK({name!r})")
 

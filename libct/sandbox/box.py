@@ -51,7 +51,7 @@ class Sandbox:
         container = made.create(new_name())
         try:
             with made.explaining():
-                container.start(self._first, hold=True)
+                made.start(container, hold=True)
         except BaseException as error:
             _removed(container, error)
             raise

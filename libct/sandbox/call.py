@@ -59,7 +59,7 @@ def call(
         process.extra_files = list(made.extra_files)
         with prepared.create(new_name()) as container:
             with prepared.explaining():
-                container.run(process)
+                prepared.start(container)
 
             def kill() -> None:
                 container.signal(_signal.SIGKILL)

@@ -18,6 +18,7 @@ from ..config import (
     Capabilities,
     Config,
     Device,
+    Hooks,
     IDMap,
     Namespace,
     Network,
@@ -30,11 +31,12 @@ from ..syscalls.constants import CAPABILITIES as ALL_CAPABILITIES, RLIMITS
 from .failures import Explaining
 from .groups import groups
 from .options import command, read
+from .readers import network_kind
 from .seen import Seen, elsewhere, hidden_paths, own_maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Unpack
 
@@ -97,15 +99,57 @@ class Prepared:
         self.options = options
         self.origins: dict[str, str] = {}
         self.config, self.process = _prepared(args, options, self.origins, terminal=terminal)
+        self._pasta = None
+        if network_kind(options.net) == "pasta":
+            from .pasta import Pasta
+
+            self._pasta = Pasta()
+            self.config.hooks = Hooks(poststop=[self._pasta.await_end])
 
     def create(self, name: str) -> Container:
         """The container; it is to be removed by whoever calls this, by force."""
         from ..life.creating import create
 
         with self.explaining():
+            path = self._name_servers(name)
             made = create(self.options.root, name, self.config, process=self.process)
         made.keeps_status = False
+        if path and self._pasta is not None:
+            try:
+                self._pasta.write_resolv_conf(path)
+            except BaseException:
+                made.destroy(force=True)
+                raise
         return made
+
+    def _name_servers(self, name: str) -> str:
+        """The path of the list that the sandbox is to have with pasta; "" where it has none."""
+        places = [place for place, option in self.origins.items() if option == "net"]
+        places = [place for place in places if place.startswith("mounts[")]
+        if self._pasta is None or not places:
+            return ""
+        from ..life.directory import RESOLV_CONF, Directory, default_root
+
+        # In there it goes with the rest of the container, whatever becomes of us.
+        path = f"{Directory(self.options.root or default_root(), name).path}/{RESOLV_CONF}"
+        for place in places:
+            self.config.mounts[int(place[7:-1])].source = path
+        return path
+
+    @property
+    def before(self) -> Callable[[], None] | None:
+        """What is to be done when the first process is there and waits, before its command."""
+        pasta, config, process = self._pasta, self.config, self.process
+        return None if pasta is None else lambda: pasta.start(config, process)
+
+    def start(self, container: Container, *, hold: bool = False) -> None:
+        """Start the first process.  hold: it waits."""
+        before = self.before
+        container.start(self.process, hold=hold or before is not None)
+        if before is not None:
+            before()
+            if not hold:
+                container.exec()
 
     def explaining(self) -> Explaining:
         """A context that tells of errors by the options."""
@@ -137,11 +181,16 @@ def _prepared(
         labels=["libct.sandbox=1"],
         landlock=options.landlock,
     )
-    if options.net == "none":
+    kind = network_kind(options.net)
+    if kind == "path":
+        config.namespaces.append(Namespace(NEWNET, options.net))
+    elif kind != "host":
         config.namespaces.append(Namespace(NEWNET))
         config.networks = [Network(type="loopback")]
-    elif options.net != "host":
-        config.namespaces.append(Namespace(NEWNET, options.net))
+    if kind == "veth":
+        from .network import pair
+
+        config.networks.append(pair(options.net))
     if ordinary or options.userns or options.subids or _lacks_rights():
         config.namespaces.append(Namespace(NEWUSER))
         config.uid_mappings, config.gid_mappings = _maps(options, (uid, euid), (gid, egid))

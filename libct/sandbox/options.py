@@ -120,7 +120,10 @@ class Options(Record):
     proc, sys: "own", or "none" for an empty directory.
     overlay: / is writable, and what is written is lost at the end.
     home: the home directory is the host's, read-only, instead of an empty one.
-    net: "none" (a loopback device alone), "host", or the path of a network namespace.
+    net: "none" (a loopback device alone), "host", or the path of a network namespace.  Root's may
+        be "veth", a pair of devices, one here and one on the host; "veth:10.0.3.2/24" has this
+        address, and with ",bridge=br0" the other end is a port of that bridge.  An ordinary user's
+        may be "pasta": pasta or slirp4netns makes the connections.  See docs/network.md.
     env: added to the few variables that come from the caller.
     clear_env: none comes from the caller.  unset: names that do not come from him.
     cwd: "" is the caller's directory, where the sandbox has it, or else /.

@@ -88,7 +88,7 @@ class Popen:
         try:
             container = made.create(new_name())
             with made.explaining():
-                self._start(container, streams, own=True)
+                self._start(container, streams, made)
         except BaseException:
             self._discard(streams)
             raise
@@ -115,7 +115,7 @@ class Popen:
         streams = made._streams(stdin, stdout, stderr, bufsize)
         try:
             with Explaining({}):
-                made._start(container, streams, own=False)
+                made._start(container, streams)
         except BaseException:
             made._discard(streams)
             raise
@@ -156,12 +156,15 @@ class Popen:
             raise
         return streams
 
-    def _start(self, container: Container, streams: Streams, *, own: bool) -> None:
-        self._own = own
+    def _start(
+        self, container: Container, streams: Streams, prepared: Prepared | None = None
+    ) -> None:
+        """prepared: what the container has been made of for this command alone."""
+        self._own = own = prepared is not None
         self._began = time.monotonic()
         self._container = container
         try:
-            container.run(self._process) if own else container.start(self._process)
+            prepared.start(container) if prepared else container.start(self._process)
         except BaseException as error:
             self._container = None
             if own:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+RESOLV_CONF = "/etc/resolv.conf"
 LARGEST_FILE = 1 << 20  # bytes of a file that is made
 
 
@@ -108,12 +109,41 @@ def read_bool(value: Any) -> bool:
 
 
 def read_net(value: Any) -> str:
-    if value in ("none", "host"):
-        return str(value)
     found = read_text(value)
-    if not found.startswith("/"):
-        raise Wrong(f"neither none, host nor the absolute path of a namespace: {value!r}")
+    if found == "veth" or found.startswith("veth:"):
+        veth_parts(found)
+    elif found not in ("none", "host", "pasta") and not found.startswith("/"):
+        known = "none, host, veth, pasta"
+        raise Wrong(f"neither {known} nor the absolute path of a namespace: {value!r}")
     return found
+
+
+def network_kind(net: str) -> str:
+    """Of an option that has been read: "none", "host", "veth", "pasta", or "path"."""
+    return "path" if net.startswith("/") else net.partition(":")[0]
+
+
+def veth_parts(net: str) -> tuple[str, str]:
+    """Address with prefix length, and bridge, of "veth:10.0.3.2/24,bridge=br0"; "" is not given."""
+    import ipaddress
+
+    address, comma, rest = net.partition(":")[2].partition(",")
+    word, _, bridge = rest.partition("=")
+    if (comma and (word != "bridge" or not bridge)) or (":" in net and not address):
+        raise Wrong(f"not like veth:10.0.3.2/24 or veth:10.0.3.2/24,bridge=br0: {net!r}")
+    if not address:
+        return "", ""
+    try:
+        found = ipaddress.ip_interface(address)
+    except ValueError:
+        raise Wrong(f"not an address with its prefix length, 10.0.3.2/24: {address!r}") from None
+    network, longest = found.network, found.max_prefixlen
+    if "/" not in address or network.prefixlen == longest:
+        raise Wrong(f"without the length of a prefix that both ends have: {address!r}")
+    edges = (network.network_address, network.broadcast_address)
+    if found.version == 4 and network.prefixlen < longest - 1 and found.ip in edges:
+        raise Wrong(f"is the network's own address, or its broadcast address: {address!r}")
+    return str(found), bridge
 
 
 def read_pairs(value: Any, wanted: str) -> list[tuple[Any, Any]]:

@@ -25,6 +25,7 @@ from ..config.mount_flags import (
     MS_STRICTATIME,
 )
 from ..errors import ConfigError, Finding
+from .readers import RESOLV_CONF, network_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class Seen:
         self.origins["root.path"] = "rootfs"
         if options.proc == "own":
             self.origins["mounts[0]"] = "proc"
-        if options.net not in ("none", "host"):
+        if network_kind(options.net) == "path":
             self.origins["linux.namespaces"] = "net"
+        self.origins["networks"] = "net"
 
 
 def _binds(options: Options) -> list[Bind]:
@@ -191,7 +193,7 @@ def _own(options: Options, owner: tuple[int, int]) -> list[Mount]:
     ]
     if options.proc == "none":
         del mounts[0]
-    if options.sys == "own" and options.net == "none":
+    if options.sys == "own" and network_kind(options.net) not in ("host", "path"):
         # The host's would show its network devices; in its own namespace alone
         # the sandbox may mount one.
         mounts.append(Mount("/sys", "sysfs", "sysfs", _QUIET | MS_NOEXEC | MS_RDONLY))
@@ -218,10 +220,20 @@ def _is_mapped(gid: int) -> bool:
 
 
 def _name_service(options: Options) -> list[str]:
-    """What /etc/resolv.conf leads to in a directory that is the sandbox's own."""
-    if options.net == "none" or options.rootfs or options.empty:
+    """Where the list of name servers is bound, if anywhere.
+
+    What /etc/resolv.conf leads to in a directory that is the sandbox's own; with pasta, which
+    brings a list, wherever it leads.
+    """
+    pasta = options.net == "pasta"
+    if options.rootfs or options.empty:
+        there = options.empty or os.path.isfile(options.rootfs + RESOLV_CONF)
+        return [RESOLV_CONF] if pasta and there else []
+    if options.net == "none":
         return []
-    path = os.path.realpath("/etc/resolv.conf")
+    path = os.path.realpath(RESOLV_CONF)
+    if pasta and os.path.isfile(path):
+        return [path]
     return [path] if os.path.isfile(path) and _is_below(path, hidden_paths(options)) else []
 
 

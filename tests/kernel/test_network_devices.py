@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from libct.config import NetDevice
 from libct.network.rtnetlink import Netlink
 
 from ..containers import make_config, run_in, running, shared_rootfs, state_directory
+from ..leaks import wait_until
 from ..names import unique
 from ..needs import requires
 from ..support import CLONE_NEWNET, CLONE_NEWNS, in_namespaces
@@ -108,6 +110,116 @@ def test_a_device_that_cannot_be_moved_stays_as_it_was() -> None:
         (link,) = ip("address", "show", "given0")
         assert "UP" in link["flags"]
         assert addresses(link) == ["192.0.2.5/24"]
+
+    in_network(body)
+
+
+def given(name: str, address: str, *, up: bool = True) -> None:
+    """A device of the host to be moved, and the other end of it, up."""
+    ip("link", "add", name, "mtu", "1400", "type", "veth", "peer", "name", f"{name}-peer")
+    ip("link", "set", f"{name}-peer", "up")
+    ip("address", "add", address, "dev", name)
+    if up:
+        ip("link", "set", name, "up")
+
+
+def is_as_given(name: str, address: str, *, up: bool = True) -> bool:
+    (link,) = ip("address", "show", name)
+    return (link["mtu"], addresses(link), "UP" in link["flags"]) == (1400, [address], up)
+
+
+@pytest.mark.parametrize("spaces", BOTH, ids=["root", "user namespace"])
+@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("wrong", ["command", "device", "network", "mount", "hook"])
+def test_devices_come_back_when_the_start_fails_after_that(
+    spaces: tuple[str, ...], wrong: str, hold: bool
+) -> None:
+    def body() -> None:
+        given("given0", "192.0.2.5/24")
+        given("given1", "192.0.2.6/24", up=False)
+        devices = {"given0": NetDevice("eth0"), "given1": NetDevice("eth1")}
+        more: dict[str, Any] = {}
+        if wrong == "device":
+            devices["none0"] = NetDevice()
+        elif wrong == "network":
+            more["networks"] = [libct.Network("veth", name="eth2", bridge="none0")]
+        elif wrong == "mount":
+            more["mounts"] = [libct.Mount("/mnt", "/no/such/directory", "bind", 4096)]
+        elif wrong == "hook":
+            more["hooks"] = libct.Hooks(create_runtime=[libct.Hook("/bin/false")])
+        config = make_config(namespaces=spaces, net_devices=devices, **more)
+        args = ["/no/such/command"] if wrong == "command" else ["/bin/true"]
+        process = libct.Process(args, init=True)
+        with libct.create(state_directory(), unique(), config) as one:
+            with pytest.raises(libct.StepError) as error:
+                one.start(process, hold=hold)
+            assert not getattr(error.value, "__notes__", [])
+            assert is_as_given("given0", "192.0.2.5/24")
+            assert is_as_given("given1", "192.0.2.6/24", up=False)
+        assert names() == ["given0", "given0-peer", "given1", "given1-peer", "lo"]
+
+    in_network(body)
+
+
+def test_of_two_containers_that_ask_for_a_device_the_first_has_it() -> None:
+    def body() -> None:
+        given("given0", "192.0.2.5/24")
+        config = make_config(namespaces=SPACES, net_devices={"given0": NetDevice("eth0")})
+        with container(config) as first:
+            with libct.create(state_directory(), unique(), config) as second:
+                with pytest.raises(libct.StepError, match="given0") as error:
+                    run_in(second, "/bin/true", init=True)
+                assert error.value.place == "linux.netDevices.given0"
+            (link,) = inside(first, "address", "show", "eth0")
+            assert addresses(link) == ["192.0.2.5/24"]
+
+    in_network(body)
+
+
+def test_a_device_that_has_vanished_is_no_matter_of_the_removal() -> None:
+    def body() -> None:
+        given("given0", "192.0.2.5/24")
+        network = libct.Network("veth", name="eth1", host_interface_name="box0")
+        config = make_config(
+            namespaces=SPACES,
+            net_devices={"given0": NetDevice("eth0")},
+            networks=[network],
+        )
+        with container(config) as one:
+            ip("link", "delete", "given0-peer")
+            ip("link", "delete", "box0")
+            assert [link["ifname"] for link in inside(one, "link")] == ["lo"]
+        assert names() == ["lo"]
+
+    in_network(body)
+
+
+@pytest.mark.parametrize("moment", ["in a hook", "before its start"])
+def test_nothing_is_left_where_the_runtime_is_killed(moment: str) -> None:
+    """The pair goes with its container, and so does a virtual device, as the kernel has it."""
+
+    def body() -> None:
+        given("given0", "192.0.2.5/24")
+        network = libct.Network("veth", name="eth1", host_interface_name="box0")
+        hook = libct.Hook("/bin/sleep", ["sleep", "60"])
+        config = make_config(
+            namespaces=SPACES,
+            net_devices={"given0": NetDevice("eth0")},
+            networks=[network],
+            hooks=libct.Hooks(create_runtime=[hook] if moment == "in a hook" else []),
+        )
+        name = unique()
+        runtime = os.fork()
+        if runtime == 0:
+            one = libct.create(state_directory(), name, config)
+            one.start(libct.Process(["/bin/sleep", "60"], init=True))
+            os.kill(os.getpid(), signal.SIGKILL)
+        wait_until(lambda: "given0" not in names() and "box0" in names())
+        if moment == "in a hook":
+            os.kill(runtime, signal.SIGKILL)
+        os.waitpid(runtime, 0)
+        libct.load(state_directory(), name).destroy(force=True)
+        wait_until(lambda: names() == ["lo"])
 
     in_network(body)
 

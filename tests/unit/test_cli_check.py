@@ -106,6 +106,18 @@ def test_a_place_for_states() -> None:
     assert found["states"] == (ERROR, "choose another place with --root")
 
 
+def test_helpers_of_ordinary_users() -> None:
+    def line(**programs: str) -> Line:
+        found = host_lines(HostFacts(programs=programs))
+        return next(line for line in found if line.name == "pasta")
+
+    assert line().state == NOTE
+    assert line().remedy == "install the package passt, or slirp4netns"
+    for name in ("pasta", "slirp4netns"):
+        found = line(**{name: f"/usr/bin/{name}"})
+        assert (found.state, found.text) == (OK, f"/usr/bin/{name}")
+
+
 def test_ranges_of_subordinate_ids() -> None:
     text = "joe:100000:65536\n# a comment\njack:1:2\n1000:300000:10\nbad:x:y\njoe:5\n"
     assert parse_ranges(text, "joe", 1000) == [(100000, 65536), (300000, 10)]

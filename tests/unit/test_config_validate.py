@@ -289,6 +289,10 @@ CASES: list[tuple[Config, list[str]]] = [
         config(net_devices={"eth0": NetDevice("x"), "x": NetDevice()}),
         ["linux.netDevices.x: is 'x' inside, like linux.netDevices.eth0"],
     ),
+    (
+        config(net_devices={"wan": NetDevice("eth0")}, networks=[Network("veth")]),
+        ["linux.netDevices.wan: is 'eth0' inside, like networks[0]"],
+    ),
     # clocks
     (config(time_offsets={"boottime": TimeOffset(1)}, namespaces=[Namespace(NEWTIME)]), []),
     (

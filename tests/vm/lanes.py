@@ -9,6 +9,7 @@ _TOOLS = (
     *("python3", "python3-pytest", "iproute2", "procps", "strace", "uidmap", "util-linux"),
     *("busybox-static", "catatonit", "conmon", "containerd", "criu", "crun", "docker.io"),
     *("fuse-overlayfs", "linux-image-amd64", "podman", "runc"),
+    *("nftables", "passt", "slirp4netns"),
 )
 _APPARMOR = ("apparmor",)
 _SELINUX = ("selinux-policy-default", "policycoreutils", "selinux-utils")
