@@ -15,7 +15,7 @@ import select
 import shutil
 import time
 
-from ..bootstrap.servers import interpreter
+from ..bootstrap.spawning import interpreter
 from ..config import NEWUSER
 from ..errors import ConfigError, Error, Finding, Unsupported
 from ..loading.clock import backoff
