@@ -57,6 +57,8 @@ def carry_out(
 _PAUSE = 0.02  # seconds between two looks at what has been cloned
 # What is cloned besides, by its place in the page of clones; starts and records have it as that.
 _COMPANIONS = {clones.MESSENGER: "messenger", clones.REAPER: "reaper"}
+# Those that are told of by a word.
+_CLONING = ("clone_stage", "clone_init", "clone_command", "clone_bare")
 # Of those that tell what they have found: their second argument is what it is of.
 _FINDING = ("landlock_path", "note_mount")
 
@@ -115,8 +117,10 @@ class _Run:
                     perform(self.own.pop(), self.context, self.trace)
                     if process == AHEAD:
                         self._let_go_ahead(first)
-                elif self.plan.steps[steps[-1][0] - 1].op.startswith("clone_"):
-                    self._take_clone(steps[-1][0])
+                else:
+                    for number, *_ in steps:
+                        if self.plan.steps[number - 1].op in _CLONING:
+                            self._take_clone(number)
             elif self.started.talk is None:
                 perform(performers(steps), self.context, self.trace)
             else:

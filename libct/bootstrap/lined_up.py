@@ -12,6 +12,7 @@ those before it, whatever they return.
 
 from __future__ import annotations
 
+import posix
 import sys
 
 from ..syscalls.c import (
@@ -25,7 +26,15 @@ from ..syscalls.c import (
     sizeof,
 )
 from ..syscalls.core import bind
-from ..syscalls.memory import MADV_DONTNEED, MAP_PRIVATE_ANONYMOUS, mmap
+from ..syscalls.memory import (
+    MADV_DOFORK,
+    MADV_DONTFORK,
+    MADV_DONTNEED,
+    MAP_PRIVATE_ANONYMOUS,
+    madvise,
+    mmap,
+    munmap,
+)
 from ..syscalls.sharing import clone_to
 
 _PAGE = 4096
@@ -148,10 +157,6 @@ class Region:
         self._end = address + size
         self._calls: list[Call] = []
 
-    def clear(self) -> None:
-        """Begin again, when nobody makes the calls any more."""
-        self._next, self._calls = self._start, []
-
     def take(self, size: int) -> int:
         """The address of the next bytes, 16 of which lie together."""
         address = self._next
@@ -173,6 +178,15 @@ class Region:
 
     def vectors(self, *parts: tuple[int, int]) -> int:
         return self.place(b"".join(bytes(_IOVec(*part)) for part in parts))
+
+    def with_errno(self, data: bytes) -> int:
+        """Three vectors of data, with errno in the place of ERRNO_TO_COME."""
+        before, _, after = data.partition(ERRNO_TO_COME.to_bytes(4, "little"))
+        return self.vectors(
+            (self.place(before), len(before)),
+            (errno_location(), 4),
+            (self.place(after), len(after)),
+        )
 
     def polled(self, *fds: tuple[int, int]) -> int:
         """An array of struct pollfd, poll(2): descriptors and the events that are waited for."""
@@ -201,12 +215,40 @@ class Region:
             call.make_ready()
         _setcontext(self._calls[0].address)
 
-    def clone(self, flags: int, number_at: int) -> int:
-        """Have a new process make them, which has a copy of our memory; return its number."""
+    def clone(self, flags: int, number_at: int, maps: bytes) -> int:
+        """Have a new process make them; return its number.
+
+        It has a copy of what they need, and of nothing else that is the interpreter's.
+        maps: the text of /proc/self/maps, from before the region was there.
+        """
         for call in self._calls:
             call.make_ready()
         way = self.take(WAY) + WAY // 2
-        return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
+        idle = idle_memory(maps)
+        try:
+            for start, end in idle:
+                madvise(start, end - start, MADV_DONTFORK)
+            return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
+        finally:
+            for start, end in idle:
+                madvise(start, end - start, MADV_DOFORK)
+
+    def close(self) -> None:
+        munmap(self._start, self._end - self._start)
+
+
+def read_maps(fd: int) -> bytes:
+    """All of /proc/self/maps, which comes in pieces of a page; fd is closed."""
+    try:
+        pieces = []
+        while piece := posix.read(fd, 1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        posix.close(fd)
+
+
+_last: tuple[bytes, list[tuple[int, int]]] = (b"", [])  # of the text that was seen last
 
 
 def idle_memory(maps: bytes) -> list[tuple[int, int]]:
@@ -216,6 +258,9 @@ def idle_memory(maps: bytes) -> list[tuple[int, int]]:
     the zeroed memory right behind), of the dynamic linker, the stack, and what
     holds errno and with it the thread's own variables.
     """
+    global _last
+    if maps == _last[0]:
+        return _last[1]
     kept = {*(_addresses[name] for name in _CALLS), errno_location()}
     mappings = []
     for line in maps.splitlines():
@@ -242,4 +287,5 @@ def idle_memory(maps: bytes) -> list[tuple[int, int]]:
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))
+    _last = maps, found
     return found

@@ -77,7 +77,7 @@ def clone_init(context: Context, flags: int, into_cgroup: bool, back: bool = Fal
 def clone_command(context: Context, filtered: bool = False) -> str:
     """The stage's last: what it clones is what it has become itself.
 
-    It is forked, for it appears where others are (plan/sharing.py).
+    It shares no memory, for it appears where others are (plan/sharing.py).
     filtered: it is under the filter of the container's system calls already.
     """
     return _clone(context, 0, False, INIT_NAME, last=True, filtered=filtered)

@@ -8,7 +8,7 @@ import time
 
 from ..errors import Error
 from ..loading.paths import fsdecode
-from ..plan.step import AHEAD, MEANWHILE, RUNTIME
+from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME
 from .failure import Failure
 
 TYPE_CHECKING = False
@@ -107,6 +107,10 @@ class _Rest:
     def __init__(self, segments: list[Any]) -> None:
         self._segments = segments
 
+    def own(self) -> list[Any]:
+        """The steps of who is cloned."""
+        return [step for process, steps in self._segments if process == INIT for step in steps]
+
     def __call__(self, context: Context, talk: Speaker, trace: Trace) -> None:
         carry_on(self._segments, context, talk, trace)
 
@@ -137,5 +141,7 @@ def carry_on(segments: list[Any], context: Context, talk: Speaker, trace: Trace)
                     posix.close(pidfd)
                 if "lender" in context.values:
                     context.values["lender"].dismiss()
+                if "told" in context.values:  # what it has cloned says nothing itself
+                    talk.tell(("cloned", context.values["told"]))
                 return
             talk.tell(("cloned", steps[-1][0]))

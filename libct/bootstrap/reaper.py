@@ -47,7 +47,6 @@ from ..syscalls.constants import (
 from ..syscalls.core import number
 from ..syscalls.credentials import capset, no_capabilities
 from ..syscalls.files import LAST_FD, close_all_but
-from ..syscalls.memory import MADV_DOFORK, MADV_DONTFORK, madvise
 from ..syscalls.namespaces import CLONE_NEWPID, CLONE_PARENT, clone3, setns, unshare
 from ..syscalls.process import pidfd_open, set_dumpable, set_name, set_no_new_privs
 from ..syscalls.seccomp import Filter, fprog, seccomp_set_mode_filter
@@ -121,7 +120,7 @@ def clone_reaper(context: Context, program: str, back: bool) -> None:
         unshare(CLONE_NEWPID)
         # CLONE_PARENT: a child of the runtime, as all that is cloned.
         if lined_up.available():
-            _Lines.ready().clone(flags, number_at, heard, runtime, bytes.fromhex(program))
+            _clone_lined_up(flags, number_at, heard, runtime, bytes.fromhex(program))
         elif clone3(flags, number_at=number_at)[0] == 0:
             _reap(heard, runtime, program)
     except OSError:
@@ -132,30 +131,12 @@ def clone_reaper(context: Context, program: str, back: bool) -> None:
     context.values["reaper"] = reaper
 
 
-class _Lines:
-    """The calls that a reaper consists of, and what is not copied for it."""
-
-    __slots__ = ("_arguments", "_idle", "_region")
-    _made: _Lines | None = None
-
-    def __init__(self) -> None:
-        with open("/proc/self/maps", "rb") as maps:
-            self._idle = lined_up.idle_memory(maps.read())
-        self._arguments = _arguments()
-        self._region = lined_up.Region(_MOST_CALLS, _MOST_BYTES)
-
-    @classmethod
-    def ready(cls) -> _Lines:
-        """Those of this process, made once."""
-        if cls._made is None:
-            cls._made = cls()
-        return cls._made
-
-    def clone(self, flags: int, number_at: int, heard: int, runtime: int, program: bytes) -> None:
-        """Clone the reaper.  Its descriptors are 0, the pipe, then the command's pidfd, and 1."""
-        region = self._region
-        region.clear()
-        start, size = self._arguments
+def _clone_lined_up(flags: int, number_at: int, heard: int, runtime: int, program: bytes) -> None:
+    """Clone it.  Its descriptors are 0, which is the pipe and then the command's pidfd, and 1."""
+    maps = lined_up.read_maps(posix.open("/proc/self/maps", posix.O_RDONLY | posix.O_CLOEXEC))
+    region = lined_up.Region(_MOST_CALLS, _MOST_BYTES)
+    start, size = _arguments()
+    try:
         region.call("prctl", PR_SET_NAME, region.place(NAME + b"\0"))
         region.call("setsid")  # what happens at the caller's terminal is no affair of ours
         region.call("memmove", start, region.place(NAME.ljust(size, b"\0")[:size]), size)
@@ -177,13 +158,9 @@ class _Lines:
         awaited = region.polled(*[(fd, select.POLLIN) for fd in fds])
         region.call("poll", awaited, len(fds), -1)
         region.call("_exit", 0)
-        for one, end in self._idle:
-            madvise(one, end - one, MADV_DONTFORK)
-        try:
-            region.clone(flags, number_at)
-        finally:
-            for one, end in self._idle:
-                madvise(one, end - one, MADV_DOFORK)
+        region.clone(flags, number_at, maps)
+    finally:
+        region.close()
 
 
 def _reap(heard: int, runtime: int, program: str) -> NoReturn:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LENGTH = 8  # bytes, little-endian
-_GO, _STOP = b"g", b"s"
+# The first is that of an absolute path, and used as that (bare.py).
+GO, _STOP = b"/", b"\0"
 _SECONDS = 10.0  # that a message takes at most, once it has begun
 
 
@@ -118,7 +119,7 @@ class Listener:
 
     def go(self) -> None:
         """Our turn is over.  ConnectionError where nobody is there, or others fill the pipe."""
-        self._say(_GO)
+        self._say(GO)
 
     def give_up(self) -> None:
         """Who waits for a word ends; also where copies of our ends are, by a fork of our own."""
@@ -166,7 +167,7 @@ class Speaker:
 
     def await_go(self) -> None:
         """Wait for the end of the runtime's turn; EOFError if it has gone, or given up."""
-        if posix.read(self._down, 1) != _GO:
+        if posix.read(self._down, 1) != GO:
             raise EOFError
 
     def move_above(self, lowest: int) -> None:

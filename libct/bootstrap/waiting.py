@@ -79,7 +79,6 @@ class Wait:
         """
         failure.errno = lined_up.ERRNO_TO_COME
         text = failed(failure)
-        before, _, after = text.partition(lined_up.ERRNO_TO_COME.to_bytes(4, "little"))
         arrays = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
         if not path.startswith("/"):  # so that the first byte is the same for all
             path = f"{self._directory.rstrip('/')}/{path}"
@@ -89,11 +88,7 @@ class Wait:
         size = sum(len(one) + 32 for array in arrays for one in array) + len(program) + len(text)
         region = lined_up.Region(calls, size)
         argv, envp = map(region.strings, arrays)
-        message = region.vectors(
-            (region.place(before), len(before)),
-            (lined_up.errno_location(), 4),
-            (region.place(after), len(after)),
-        )
+        message = region.with_errno(text)
         word = region.place(EXECUTES)
         command = region.place(b"\0" + program[1:])
         region.give_back(self._idle)

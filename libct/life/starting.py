@@ -296,6 +296,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
                 record.pid,
                 record.landlock,
                 shares=not tracers and not ignore_paused,
+                bare=not holdings.trace,
             )
             holdings.plan, holdings.traces = steps, []
             return client.carry_out(

@@ -46,12 +46,14 @@ def plan_exec(
     known: dict[str, str] | None = None,
     *,
     shares: bool = False,
+    bare: bool = False,
 ) -> Plan:
     """A further process in a running container.
 
     joined: CLONE_NEW* of the namespaces of the container, and of its first process, pid,
         that the runtime is not in: and their inode numbers.
     known: what the paths of Landlock rules led the first process to (landlock.py).
+    bare: the command may be cloned without an interpreter: its steps are not timed.
     shares: it may share the server's memory: nobody inside can trace it, and it waits for nobody.
     """
     flags = 0
@@ -118,7 +120,7 @@ def plan_exec(
     check_filter(plan, config)
     # (Whose pid namespace it is, and who may trace in there, is not known where it was joined.)
     if shares and host.shares and not ns.joined_pids(config):
-        share_memory(plan)
+        share_memory(plan, bare=bare)
     return plan
 
 

@@ -18,15 +18,16 @@ from ..syscalls.constants import (
     CLONE_VFORK,
     CLONE_VM,
 )
-from .calls import clone_names
+from .calls import clone_names, open_proc_call
 from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap import namespaces
+    from ..bootstrap import bare, namespaces
     from ..config import Config, IDMap
     from ..life.host import Host
 else:
+    bare = Performers("bootstrap.bare")
     namespaces = Performers("bootstrap.namespaces")
 
 
@@ -131,6 +132,16 @@ def clone_init(flags: int, into_cgroup: bool, back: bool = False) -> list[str]:
 @operation(namespaces.clone_command, "clone the process that becomes the command")
 def clone_command(filtered: bool = False) -> list[str]:
     return _clone_call(0, False, filtered)
+
+
+@operation(bare.note_memory, "note which memory is the interpreter's")
+def note_memory() -> list[str]:
+    return [open_proc_call("self/maps", "O_RDONLY"), "read()"]
+
+
+@operation(bare.clone_bare, "clone the process that becomes the command, without an interpreter")
+def clone_bare() -> list[str]:
+    return _clone_call(0, False, True)
 
 
 def _clone_call(flags: int, into_cgroup: bool, filtered: bool = False) -> list[str]:

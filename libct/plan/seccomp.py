@@ -63,6 +63,7 @@ _BY_STEP = {
     "await_start": AFTER_WAIT,
     "set_capabilities": AFTER_RIGHTS,
     "clone_command": AFTER_CLONE,
+    "clone_bare": (*AFTER_CLONE, "writev"),
     "container_hook": AFTER_HOOKS,
 }
 

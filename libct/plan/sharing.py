@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .namespaces import SHARING
-from .step import INIT, SERVER, STAGE
+from .step import INIT, RUNTIME, SERVER, STAGE, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .step import Plan, Step
+    from .step import Plan
 
 _CLONING = ("clone_stage", "clone_init")  # and not "clone_command"
 # What waits for others: for the start, for a hook, for who opens the sources of mounts.
@@ -27,10 +27,17 @@ _WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", 
 # What the kernel refuses to who shares memory (unshare(2), time_namespaces(7)).
 _REFUSED = {"unshare_user", "unshare_time"}
 _HOOKS = {"runtime_hook", "function_hook"}
+# What needs no interpreter, and cannot fail but by the command itself.
+_CLOSE = "close_descriptors"
+_LINED_UP = ("new_session", "set_death_signal", "execute")
 
 
-def share_memory(plan: Plan) -> None:
-    """Have the clones of a complete plan share memory, unless a step speaks against it."""
+def share_memory(plan: Plan, *, bare: bool = False) -> None:
+    """Have the clones of a complete plan share memory, unless a step speaks against it.
+
+    bare: what is cloned by a stage into a pid namespace with others needs no interpreter, where
+        it has as little to do as most have (bootstrap/bare.py).
+    """
     clones = []
     for step in plan:
         if step.op in _HOOKS:
@@ -44,8 +51,32 @@ def share_memory(plan: Plan) -> None:
         if step.op in _CLONING:
             clones.append(step)
     plan.shares = True
+    if bare:
+        _lighten(plan)
     for step in clones:
         step.args = step.args[0] | SHARING, *step.args[1:]
+
+
+def _lighten(plan: Plan) -> None:
+    """Leave to what clone_command() clones what it can do without an interpreter, if that is all.
+
+    Its limits can be set by the stage, which has the same ids, before it goes on.
+    """
+    at = next((at for at, step in enumerate(plan) if step.op == "clone_command"), -1)
+    own = [step for step in plan if step.process == INIT]
+    if at < 0 or any(step.op not in (*_LINED_UP, "set_own_rlimit") for step in own):
+        return
+    if any(step.process == RUNTIME for step in plan.steps[at:]):
+        return  # it would have to say when that is its turn
+    limits = [step for step in own if step.op == "set_own_rlimit"]
+    plan.steps[at].op, plan.steps[at].args = "clone_bare", ()
+    plan.steps = [step for step in plan if step not in limits]
+    plan.steps[at + 1 : at + 1] = [
+        Step("set_rlimit", step.args, step.why, STAGE, step.phase) for step in limits
+    ]
+    # Before its filter and the end of its descriptors.
+    first = next(at for at, step in enumerate(plan) if step.op in ("load_filter", _CLOSE))
+    plan.steps.insert(first, Step("note_memory", (), "", STAGE, "clone"))
 
 
 def _enters_time(step: Step) -> bool:
