@@ -21,14 +21,15 @@ which is shut in the clone (door.py), and what belongs to the memory: whether it
 A clone that is killed before its function has returned leaves an interpreter in the middle of
 something.  Its cloner must not go on with that: it ends, and the next start finds another server.
 So calls before and after the function write down whether Python is being run.  (If the clone had
-let go of the interpreter's lock, for a system call that may block, the cloner does not get as far
-as to look: the first that it asks the interpreter ends it, by SIGSEGV.)
+let go of the interpreter's lock, for a system call that may block, its cloner does not get as far
+as to look: nobody has the lock, and the first that it asks the interpreter is a fault.)
 
 Never where somebody inside might trace the clone: it would hand him the server.
 """
 
 from __future__ import annotations
 
+import _signal
 import posix
 import sys
 import time
@@ -121,6 +122,8 @@ def possible() -> bool:
             and not _has_other_time()
             and _can_keep_dumped()
         )
+        if _possible:
+            lined_up.end_on(_signal.SIGSEGV)  # as the docstring has it
     return _possible
 
 

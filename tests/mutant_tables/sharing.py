@@ -70,8 +70,8 @@ _REASONS = [
     ),
     _forked(
         "whose call is let through with some arguments alone",
-        "    return answers(program, machine.token, number) == {ALLOW}\n",
-        "    return ALLOW in answers(program, machine.token, number)\n",
+        "    return answers(decode(bytes.fromhex(text)), machine.token, number) == {ALLOW}\n",
+        "    return ALLOW in answers(decode(bytes.fromhex(text)), machine.token, number)\n",
         "who_has_a_filter_that_forbids_it_is_forked[some masks-True]",
         "plan/seccomp.py",
     ),
