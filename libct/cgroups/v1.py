@@ -4,8 +4,7 @@ Where a version 2 tree is mounted beside (the hybrid layout), the container has
 a group in it as well: it has no limits, but is what a process can be cloned
 into, and is killed by one write.
 
-Sources: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/
-sched-bwc.rst; REFERENCE.md, 3.2.
+Sources: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/sched-bwc.rst.
 """
 
 from __future__ import annotations

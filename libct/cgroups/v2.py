@@ -1,6 +1,6 @@
 """Control groups version 2: one tree, cgroup.kill and .freeze; limits/v2.py has its limits.
 
-Sources: the kernel's admin-guide/cgroup-v2; REFERENCE.md, 3.3.
+Source: the kernel's admin-guide/cgroup-v2.
 """
 
 from __future__ import annotations

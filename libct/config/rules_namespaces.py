@@ -318,7 +318,7 @@ def _sysctl_problem(path: str, config: Config, facts: Facts) -> str:
 
 
 def rootless_rules(config: Config, facts: Facts, findings: Findings) -> None:
-    """What an ordinary user's container needs (REFERENCE: libcontainer's rootlessEUIDCheck)."""
+    """What an ordinary user's container needs (libcontainer: rootlessEUIDCheck)."""
     if not config.rootless_euid:
         return
     if find(config, NEWUSER) is None:

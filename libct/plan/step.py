@@ -11,7 +11,7 @@ A Plan is an ordered list of steps, each stamped with its phase and with the
 process that performs it.  The order of the list is the order in time, also
 between processes: where the performing process changes, the one hands over to
 the other (bootstrap/talk.py).  The plan is what goes over the wire, what
-`libct plan` prints and what `--trace` times (DESIGN.md, 1).
+`libct plan` prints and what `--trace` times (docs/architecture.md, One idea: plan, then perform).
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def bind(name: str, restype: Any, *argtypes: Any, locked: bool = False) -> Any:
     """Return the C function name with a prototype of its own.
 
     syscall(2) has as many prototypes as there are numbers.
-    locked: the interpreter's lock is kept during the call, as DESIGN.md (3) asks
-        of clone3; calls that may block must release it.
+    locked: the interpreter's lock is kept during the call, as clone3 needs
+        (docs/architecture.md, Cloning); calls that may block must release it.
     """
     found = (locked_function if locked else function)(name)
     found.restype, found.argtypes = restype, argtypes

@@ -1,4 +1,4 @@
-"""Conversions of limits, by the table of REFERENCE.md, 3.4."""
+"""Limits of cgroup v1 as those of v2."""
 
 from __future__ import annotations
 
