@@ -153,7 +153,17 @@ def fail(
         if not _NUMBERS:
             detail = f"libct has no table of system calls for {_MACHINE}"
         elif since:
-            detail = f"Linux has it since {since}"
+            detail = f"Linux has it since {since}{_hidden(since)}"
     if detail:
         text += f" ({detail})"
     raise OSError(code, text, path)
+
+
+def _hidden(since: str) -> str:
+    """What else hides a call from who is on a kernel that has it; "" on an older one."""
+    release = posix.uname().release
+    try:
+        here, there = (tuple(map(int, text.split(".")[:2])) for text in (release, since))
+    except ValueError:
+        return ""
+    return f", and this is {release}: a seccomp filter hides it" if here >= there else ""

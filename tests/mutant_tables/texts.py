@@ -317,3 +317,13 @@ _RUNC = [
     ),
 ]
 MUTANTS += _RUNC
+
+MUTANTS += [
+    Mutant(
+        "a kernel that has a call is told apart from one that has not",
+        "syscalls/core.py",
+        'if here >= there else ""',
+        'if here > there else ""',
+        ("tests/unit/test_syscalls.py::test_a_version_of_the_kernel",),
+    ),
+]
