@@ -3,7 +3,8 @@
 ```sh       run by `sh -eu`, one after the other, in one directory
 ```python   run as a program in that directory
 ```text     what the piece before it prints, on both streams; a line "..." is any lines
-```console  not run as it stands: a test that knows the page does what it says (CONSOLE)
+```console, ```toml, ```yaml: not run as they stand; a test that knows the page does what they say
+           (tests/kernel/test_pages.py)
 """
 
 from __future__ import annotations

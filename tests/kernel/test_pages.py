@@ -13,7 +13,7 @@ from ..pages import matches, pieces, run_page
 pytestmark = [requires("root", "user", "overlay"), pytest.mark.usefixtures("nothing_left")]
 
 # Pages that are run as they stand, and whether the ordinary user runs them as well.
-PAGES = {"docs/vendoring.md": True}
+PAGES = {"docs/troubleshooting.md": True, "docs/vendoring.md": True}
 # Pages with tests of their own.
 OWN = {
     "README.md": "tests/kernel/test_readme.py",
@@ -23,10 +23,17 @@ OWN = {
 }
 # What stands in pieces that are not run, and the test that does what they say.
 CONSOLE = {
+    ("docs/ci.md", "Docker"): "tests/kernel/test_ci.py",
+    ("docs/ci.md", "GitHub"): "tests/kernel/test_ci.py",
+    ("docs/ci.md", "GitLab"): "tests/kernel/test_ci.py",
+    (
+        "docs/troubleshooting.md",
+        "AppArmor restricts user namespaces",
+    ): "tests/vm/test_apparmor.py",
     ("docs/vendoring.md", "For packagers"): "tests/unit/test_packaging.py",
     ("docs/vendoring.md", "A wheel"): "tests/unit/test_packaging.py",
 }
-LANGUAGES = {"sh", "python", "text", "console"}
+LANGUAGES = {"sh", "python", "text"}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def test_every_piece_of_every_page_is_run() -> None:
         for piece in pieces(page):
             if page in OWN:
                 assert path.name in (CHECKOUT / OWN[page]).read_text()
-            elif piece.language == "console":
+            elif piece.language in ("console", "toml", "yaml"):
                 test = CHECKOUT / CONSOLE[page, piece.heading]
                 assert page in test.read_text()
                 assert f'"{piece.heading}"' in test.read_text()
