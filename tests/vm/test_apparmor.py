@@ -130,7 +130,7 @@ def test_a_profile_that_is_not_loaded(bundle: Path) -> None:
 # --- what libct itself runs under (docs/troubleshooting.md) ---
 
 _FLAGS = "flags=(attach_disconnected,mediate_deleted)"
-_ALL = "file, network, mount, umount, pivot_root, signal, ptrace, unix, mqueue,"
+_ALL = "file, network, mount, umount, pivot_root, signal, ptrace, unix,"
 _HELLO = ("sandbox", "--", "echo", "hello")
 _MASK = "/sys/kernel/security/apparmor/features/namespaces/mask"
 
