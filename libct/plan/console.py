@@ -20,6 +20,6 @@ def make_console(rows: int, columns: int, bind_console: bool, onlcr: bool = True
     return [*calls, "sendmsg(SCM_RIGHTS)"]
 
 
-@operation("rootfs.console", "make the terminal that of the process's session")
+@operation("rootfs.console", "make the terminal the controlling one")
 def control_terminal() -> list[str]:
     return ["ioctl(TIOCSCTTY)"]

@@ -7,7 +7,7 @@ from .step import operation
 
 @operation(
     "bootstrap.descriptors",
-    "put standard input, output and error and {0} more descriptors in their places",
+    "put the command's descriptors in place",
 )
 def install_descriptors(extra: int) -> list[str]:
     return []

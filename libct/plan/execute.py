@@ -40,7 +40,7 @@ def find_command(name: str, search: str) -> list[str]:
     return []
 
 
-@operation("bootstrap.messenger", "clone the process that brings the word from exec.fifo")
+@operation("bootstrap.messenger", "clone the messenger, which waits for exec.fifo")
 def clone_messenger() -> list[str]:
     return [
         'openat("/proc/self/fd/", O_RDWR|O_NONBLOCK|O_CLOEXEC)',

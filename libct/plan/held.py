@@ -43,6 +43,6 @@ def hold_steps(config: Config, late: list[str]) -> list[Step]:
     return [hold_mounts(targets, why="mounts")] if targets else []
 
 
-@operation("rootfs.held", "hold the mounts that later steps make something on")
+@operation("rootfs.held", "keep open the mounts that later steps work on")
 def hold_mounts(targets: tuple[str, ...]) -> list[str]:
     return []

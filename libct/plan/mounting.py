@@ -122,7 +122,7 @@ def _make(config: Config, mount: Mount) -> list[Step]:
     return with_file_labels(config, mount, 0, made, opened=True)
 
 
-@operation("rootfs.mounting", "tell which mount is on {1}")
+@operation("rootfs.mounting", "record which mount is on {1}")
 def note_mount(place: str, target: str) -> list[str]:
     return ['openat("self/fdinfo")', 'readlink("self/fd")']
 
@@ -135,6 +135,6 @@ def remove_mount(destination: str, path: str, number: int) -> list[str]:
     ]
 
 
-@operation("bootstrap.created", "know that the stage is through")
+@operation("bootstrap.created", "wait for the stage to finish")
 def end_mounting() -> list[str]:
     return []

@@ -141,12 +141,12 @@ def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
 
 
-@operation("bootstrap.namespaces", "hold the pid namespace {0}")
+@operation("bootstrap.namespaces", "open the pid namespace {0}")
 def hold_pids(path: str) -> list[str]:
     return [f'openat("{path}", O_RDONLY|O_CLOEXEC)']
 
 
-@operation("bootstrap.namespaces", "have processes cloned in the pid namespace")
+@operation("bootstrap.namespaces", "have children start in the pid namespace")
 def enter_pids() -> list[str]:
     return ["setns(CLONE_NEWPID)"]
 
@@ -182,12 +182,12 @@ def unshare_time() -> list[str]:
     return ["unshare(CLONE_NEWTIME)"]
 
 
-@operation("bootstrap.namespaces", "open the file of the clocks' offsets")
+@operation("bootstrap.namespaces", "open the file for the clock offsets")
 def open_time_offsets() -> list[str]:
     return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
 
 
-@operation("bootstrap.namespaces", "set the clocks' offsets")
+@operation("bootstrap.namespaces", "set the clock offsets")
 def write_time_offsets(text: str) -> list[str]:
     return [f'write("{text}")'.replace("\n", "\\n")]
 
@@ -202,7 +202,7 @@ def write_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
 
 
-@operation("bootstrap.namespaces", "compare {0} of the user namespace that was joined")
+@operation("bootstrap.namespaces", "check the {0} of the joined user namespace")
 def check_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_RDONLY|O_CLOEXEC)', "read()"]
 
@@ -232,6 +232,6 @@ def make_undumpable() -> list[str]:
     return ["prctl(PR_SET_DUMPABLE)"]
 
 
-@operation("bootstrap.namespaces", "have signal {0} sent when the runtime ends")
+@operation("bootstrap.namespaces", "ask for signal {0} when the runtime ends")
 def set_death_signal(signal: int) -> list[str]:
     return ["prctl(PR_SET_PDEATHSIG)"]

@@ -129,7 +129,7 @@ def add_route(destination: str, source: str, gateway: str, interface: str) -> li
     ]
 
 
-@operation("network.ready", "get a new network namespace, its loopback device up")
+@operation("network.ready", "get a new network namespace with loopback up")
 def get_network() -> list[str]:
     return []
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from .step import operation
 
 
-@operation("attributes.procfs", "hold the host's /proc")
+@operation("attributes.procfs", "open the host's /proc")
 def open_proc() -> list[str]:
     return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]

@@ -51,7 +51,7 @@ class Operation:
 
     performer names the function that does it, with its module, from the package
         on: "rootfs.masks.mask"; that is performer(context, *args).
-    title is a format string over the arguments ('mount {0} on {1}').
+    title is a format string over the arguments ('mount {0} on {1}'), or a function of them.
     calls(*args) gives the system calls it makes, as text in the manner of strace
         ('mount("proc", ...)'), flags by name and strings quoted; those that are
         made whatever it finds.  It makes none itself.
@@ -59,7 +59,9 @@ class Operation:
 
     __slots__ = ("calls", "name", "performer", "title")
 
-    def __init__(self, module: str, title: str, calls: Callable[..., list[str]]) -> None:
+    def __init__(
+        self, module: str, title: str | Callable[..., str], calls: Callable[..., list[str]]
+    ) -> None:
         self.name, self.title, self.calls = calls.__name__, title, calls
         self.performer = f"{module}.{self.name}"
 
@@ -67,7 +69,9 @@ class Operation:
         return Step(self.name, args, why)
 
 
-def operation(module: str, title: str) -> Callable[[Callable[..., list[str]]], Operation]:
+def operation(
+    module: str, title: str | Callable[..., str]
+) -> Callable[[Callable[..., list[str]]], Operation]:
     """Declare an operation: the decorated function gives its name and its calls.
 
     module: where the performer of that name is, from the package on.
@@ -108,7 +112,8 @@ class Step:
     @property
     def title(self) -> str:
         """What the step does, in words: 'mount proc on /proc'."""
-        return OPERATIONS[self.op].title.format(*self.args)
+        title = OPERATIONS[self.op].title
+        return title.format(*self.args) if isinstance(title, str) else title(*self.args)
 
     @property
     def performer(self) -> str:

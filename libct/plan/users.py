@@ -25,7 +25,11 @@ def keep_groups() -> list[str]:
     return []
 
 
-@operation("security.users", "look up the user {0!r}")
+def _look_up(user: str, groups: tuple[int | str, ...]) -> str:
+    return f"look up the user {user!r}" if user else "look up the default user"
+
+
+@operation("security.users", _look_up)
 def resolve_user(user: str, groups: tuple[int | str, ...]) -> list[str]:
     # HOME is always looked up.
     files = ["passwd", "group"] if _names_groups(user, groups) else ["passwd"]
@@ -39,7 +43,7 @@ def _names_groups(user: str, groups: tuple[int | str, ...]) -> bool:
     return any(name and not (name.isascii() and name.isdigit()) for name in names)
 
 
-@operation("security.users", "make the standard streams the user's")
+@operation("security.users", "give the standard streams to the user")
 def own_stdio() -> list[str]:
     return []
 

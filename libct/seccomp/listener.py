@@ -62,7 +62,7 @@ def _take(context: Context) -> int:
     # The number comes from where others might have said it.
     if posix.readlink(f"/proc/self/fd/{fd}") != _KIND:
         posix.close(fd)
-        raise StepProblem("what the process has there is no listener of notifications")
+        raise StepProblem("what the process has there is no notification listener")
     return fd
 
 
