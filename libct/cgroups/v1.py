@@ -212,7 +212,7 @@ class V1Manager(Manager):
         except OSError as error:
             raise failure("freeze", error) from error
         self.thaw()
-        raise CgroupError("cannot freeze: some process does not stop")
+        raise CgroupError("cannot freeze: a process does not stop")
 
     def thaw(self) -> None:
         if "freezer" not in self._paths:

@@ -169,7 +169,7 @@ class V2Manager(Manager):
                 left = end - time.monotonic()
                 if left <= 0:
                     self.thaw()
-                    raise CgroupError("cannot freeze: some process does not stop")
+                    raise CgroupError("cannot freeze: a process does not stop")
                 poller.poll(left * 1000)
         finally:
             posix.close(fd)

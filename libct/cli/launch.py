@@ -201,4 +201,4 @@ def _check_replaceable(name: str, place: int) -> None:
     except FileNotFoundError:
         return
     if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
-        raise OSError(0, "there is something that is no file")
+        raise OSError(0, "something is there that is not a file")

@@ -54,7 +54,7 @@ def swap_max(memory: int, memory_and_swap: int) -> int | None:
     if memory_and_swap == -1 or memory == -1:
         return memory_and_swap
     if memory == 0:
-        raise ValueError("a limit of memory and swap needs one of memory")
+        raise ValueError("a limit of memory and swap needs a limit of memory")
     if memory_and_swap < memory:
         raise ValueError(f"is less than the limit of memory, {memory}")
     return memory_and_swap - memory

@@ -305,7 +305,7 @@ def _weight(text: str, known: tuple[int, int, int]) -> int:
     least, _, most = known
     weight = _limit(text)
     if not least <= weight <= most:
-        raise ValueError(f"not from {least} to {most}: {text!r}")
+        raise ValueError(f"not between {least} and {most}: {text!r}")
     return weight
 
 
