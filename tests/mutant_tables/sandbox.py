@@ -93,3 +93,13 @@ MUTANTS: list[Mutant] = [
         (f"{_SEEN}as_root_without_the_rights_of_root",),
     ),
 ]
+
+MUTANTS += [
+    Mutant(
+        "a virtual environment that is hidden is shown once to call()",
+        "sandbox/call.py",
+        "    once = dict.fromkeys(found)",
+        "    once = list(found)",
+        ("tests/unit/test_sandbox_config.py::test_a_virtual_environment_that_is_hidden",),
+    ),
+]
