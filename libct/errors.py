@@ -1,7 +1,7 @@
 """The exceptions of libct: one tree, below Error.
 
 A message says, in one line, what was attempted, on what, why it failed and
-what to do (STYLE.md, Errors).  Nothing below the command line prints.
+what to do (docs/architecture.md, Errors).  Nothing below the command line prints.
 """
 
 from __future__ import annotations

@@ -123,6 +123,17 @@ def clock() -> None:
 
 
 @_need
+def flit() -> None:
+    """flit_core, which builds the packages (pyproject.toml), and pip for a new environment."""
+    import ensurepip  # noqa: F401
+
+    from flit_core import __version__
+
+    if tuple(map(int, __version__.split(".")[:2])) < (3, 11):
+        raise LookupError(f"flit_core {__version__}")
+
+
+@_need
 def systemd() -> None:
     """systemd as process 1, with its bus."""
     _program("systemctl", "show", "--property=Version")

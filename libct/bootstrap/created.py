@@ -34,4 +34,7 @@ def end_mounting(context: Context) -> None:
 
 
 def let_go(context: Context) -> None:
-    """The runtime is there to do it; without it the process ends here (DESIGN.md 3.6)."""
+    """The runtime is there to do it.
+
+    Without it the process ends here (docs/architecture.md, invariant 6).
+    """

@@ -42,6 +42,12 @@ _LANDLOCK_FORBIDS = (
     " the command and the interpreter of its #! line or ELF header"
 )
 _NEEDS_USERNS = "an ordinary user needs a user namespace: see `libct spec --rootless`"
+_APPARMOR = (
+    "AppArmor restricts user namespaces: give the interpreter a profile with userns,"
+    " or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+)
+# Calls that mount, or change a mount.
+_MOUNT = ("mount(", "fsmount(", "move_mount(", "mount_setattr(", "pivot_root(", "umount2(")
 
 
 def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
@@ -60,12 +66,16 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
         return failure.hint
     if step.op == "landlock_restrict" and code == errno.EPERM:
         return "Landlock needs process.noNewPrivileges, or CAP_SYS_ADMIN of libct's process"
+    if advice := _of_apparmor(step, failure, plan):
+        return advice
     if is_of_group(failure):
         return (
             "this user may write to the group, but not to the one above both it and the one that"
             " libct is in: start libct in the delegated group, or have systemd make the container's"
             " (--systemd-cgroup)"
         )
+    if step.op == "write_id_map" and code == errno.EPERM and posix.geteuid() == 0:
+        return "to map root of the namespace above takes CAP_SETFCAP (Linux 5.12)"
     if step.op in _MAKE_NAMESPACES:
         return _for_clone(step, code)
     if step.op in ("runtime_hook", "container_hook") and code == errno.EAGAIN:
@@ -80,7 +90,7 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
         if code == errno.ENOENT and failure.call.startswith("open_tree("):
             return "the source of a bind mount must exist on the host"
         if code == errno.EACCES and step.op != "open_idmapped":
-            return "the container's root, as a user of the host, may not enter a directory of it"
+            return "the container's root is a user of the host who may not enter a directory of it"
     if step.op.startswith("cgroup") and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no right to this control group: run as root, or have it delegated to this user"
     if code == errno.ENOSYS:
@@ -88,6 +98,29 @@ def hint_for(step: Step, failure: Failure, plan: Plan | None = None) -> str:
     if code == errno.EPERM and failure.call.startswith(_OF_NAMESPACES):
         return _surrounding_filter()
     return ""
+
+
+def _of_apparmor(step: Step, failure: Failure, plan: Plan | None) -> str:
+    """What AppArmor wants, where it may be what refuses a namespace, or what is done in one.
+
+    Ubuntu lets an ordinary user without a profile make a user namespace, and has what is in it
+    do nothing that takes a capability: write a map, or mount.  A profile that libct runs under,
+    as in a container of Docker's, refuses the clone, or mounts.
+    """
+    if failure.errno not in (errno.EPERM, errno.EACCES):
+        return ""
+    made = step.op in (*_MAKE_NAMESPACES, "write_id_map", "deny_setgroups")
+    # By descriptors, so that no directory's mode is the reason.
+    if not made and not failure.call.startswith(_MOUNT):
+        return ""
+    label = _read("/proc/self/attr/current").rstrip("\0\n")
+    if label.endswith(" (enforce)"):
+        return f"the AppArmor profile that libct runs under has to allow it: {label}"
+    restricted = _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1"
+    if not restricted or label != "unconfined" or posix.geteuid() == 0:
+        return ""
+    steps = (step,) if plan is None else plan.steps
+    return _APPARMOR if any("CLONE_NEWUSER" in " ".join(one.calls) for one in steps) else ""
 
 
 def is_of_group(failure: Failure) -> bool:
@@ -162,11 +195,6 @@ def _namespace_limit() -> str:
 def _userns_restriction() -> str:
     if _read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
         return "user namespaces are for root only: sysctl kernel.unprivileged_userns_clone=1"
-    if _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "AppArmor restricts user namespaces: give the interpreter a profile with userns,"
-            " or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-        )
     return _surrounding_filter() or (
         "a seccomp filter, a chroot or a security module forbids new namespaces here"
     )

@@ -33,7 +33,13 @@ from ..syscalls.namespaces import (
     setns,
     unshare,
 )
-from ..syscalls.process import pidfd_send_signal, set_dumpable, set_name, set_pdeathsig
+from ..syscalls.process import (
+    get_no_new_privs,
+    pidfd_send_signal,
+    set_dumpable,
+    set_name,
+    set_pdeathsig,
+)
 from ..syscalls.sharing import SHARING
 from . import clones, sharing
 from .door import close_the_door
@@ -328,7 +334,7 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
     if "/" not in program:
         raise StepProblem(
             f"{program} is not installed",
-            "an ordinary user can map more than his own id only with it: install the"
+            "an ordinary user needs it to map more than his own id: install the"
             " package uidmap (shadow-utils)",
         )
     _require_its_number(context)  # all that can be told to a program that takes a number
@@ -354,7 +360,10 @@ def run_id_mapper(context: Context, program: str, words: tuple[str, ...]) -> Non
         failed = bool(said)
     if failed:
         lines = said.decode("utf-8", "replace").strip().splitlines() or ["it failed"]
-        raise StepProblem(lines[-1], "see subuid(5): the ranges that this user may map")
+        hint = "see subuid(5): the ranges that this user may map"
+        if get_no_new_privs():
+            hint = "no_new_privs is set, so that program gains no privilege: map one id alone"
+        raise StepProblem(lines[-1], hint)
 
 
 def become_root(context: Context) -> None:

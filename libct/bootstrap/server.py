@@ -4,7 +4,7 @@ Started by servers.py with the socket of requests as descriptor 3, nothing else
 open but /dev/null as 0, 1 and 2.  It loads what performs the steps of a request
 before it clones; what is cloned imports nothing (namespaces.py), for an import
 inside a container would run the container's files with the host's rights
-(DESIGN.md 3.1).  The server itself never enters anything.  It ends when its
+(docs/architecture.md, invariant 1).  The server itself never enters anything.  It ends when its
 owner does, or closes the socket.
 """
 

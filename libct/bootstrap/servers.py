@@ -3,7 +3,7 @@
 A server belongs to the process that started it, and to what the calling
 thread was then: its namespaces, rights, limits and all else that a container could see
 (inherited.py).  It is asked for a start only while all these are the same, and replaced
-otherwise (DESIGN.md 3).
+otherwise (docs/architecture.md, invariant 10).
 
 A start that shares a server's memory (sharing.py) keeps it busy until the command is executed,
 and that may be for ever: somebody pauses the container's group, or a mount hangs.  So a busy

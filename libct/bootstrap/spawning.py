@@ -108,7 +108,7 @@ def _execute(program: str, place: str, sealed: int, requests: int, further: bool
     libraries = library_path(place)
     return posix.posix_spawn(
         f"/proc/self/fd/{sealed}",
-        [program, "-I", "-S", "-X", "utf8", "-c", code],
+        [program, "-I", "-S", *("-B",) * sys.dont_write_bytecode, "-X", "utf8", "-c", code],
         {"LD_LIBRARY_PATH": libraries} if libraries else {},
         file_actions=[
             (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDWR, 0),

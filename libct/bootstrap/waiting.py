@@ -50,7 +50,7 @@ def prepare_wait(context: Context, more: bool, shown: bool) -> None:
 def await_start(context: Context) -> None:
     """Read the byte that releases the process; where that is prepared, execute() does."""
     if "wait" not in context.values and posix.read(context.fds[START], 1) != GO:
-        raise StepProblem("the process that brings the word of the start has ended")
+        raise StepProblem("the messenger of the start has ended")
     context.values["released"] = True
 
 

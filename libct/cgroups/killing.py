@@ -72,7 +72,7 @@ def kill(
         if now - progress > _ABOVE_SECONDS:
             _refuse_frozen(directories, found)
         if now - progress > _SECONDS:
-            raise CgroupError(f"processes {_listed(found)} do not end by SIGKILL")
+            raise CgroupError(f"processes {_listed(found)} did not end after SIGKILL")
         if not next(waiting):
             waiting = backoff(_SECONDS)
         present = running(directories)

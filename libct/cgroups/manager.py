@@ -6,7 +6,7 @@ the one that fits a host.
 
 What limits come down to is in limits/, the access to devices in devices/.
 
-Sources: config-linux.md, Control groups; REFERENCE.md, 3.
+Source: config-linux.md, Control groups.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ Where a version 2 tree is mounted beside (the hybrid layout), the container has
 a group in it as well: it has no limits, but is what a process can be cloned
 into, and is killed by one write.
 
-Sources: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/
-sched-bwc.rst; REFERENCE.md, 3.2.
+Sources: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/sched-bwc.rst.
 """
 
 from __future__ import annotations
@@ -213,7 +212,7 @@ class V1Manager(Manager):
         except OSError as error:
             raise failure("freeze", error) from error
         self.thaw()
-        raise CgroupError("cannot freeze: some process does not stop")
+        raise CgroupError("cannot freeze: a process does not stop")
 
     def thaw(self) -> None:
         if "freezer" not in self._paths:

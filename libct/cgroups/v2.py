@@ -1,6 +1,6 @@
 """Control groups version 2: one tree, cgroup.kill and .freeze; limits/v2.py has its limits.
 
-Sources: the kernel's admin-guide/cgroup-v2; REFERENCE.md, 3.3.
+Source: the kernel's admin-guide/cgroup-v2.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class V2Manager(Manager):
                 left = end - time.monotonic()
                 if left <= 0:
                     self.thaw()
-                    raise CgroupError("cannot freeze: some process does not stop")
+                    raise CgroupError("cannot freeze: a process does not stop")
                 poller.poll(left * 1000)
         finally:
             posix.close(fd)

@@ -50,7 +50,7 @@ def checkpoint(arguments: Arguments) -> int:
     options = _options(arguments, _CHECKPOINT)
     if arguments.status_fd:
         if not arguments.status_fd.isascii() or not arguments.status_fd.isdigit():
-            raise Error(f"--status-fd is no descriptor: {arguments.status_fd!r}")
+            raise Error(f"--status-fd is not a descriptor: {arguments.status_fd!r}")
         options["status_fd"] = int(arguments.status_fd)
     container.checkpoint(arguments.image_path or _IMAGES, **options)
     if not arguments.leave_running and not arguments.pre_dump:

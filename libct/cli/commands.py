@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 GLOBAL_OPTIONS = [
     Option(
         "--root",
-        "directory of the containers' states (default: /run/libct, or $XDG_RUNTIME_DIR/libct)",
+        "directory for the containers' states (default: /run/libct, or $XDG_RUNTIME_DIR/libct)",
         "DIR",
         default="",
     ),
     Option(
         "--log",
-        "write errors to this file, too; or journald:ID, syslog:ID",
+        "also write errors to this file, or to journald:ID or syslog:ID",
         "FILE",
         default="",
     ),
-    Option("--log-format", "form of the log", "text|json", default="text"),
+    Option("--log-format", "format of the log", "text|json", default="text"),
     Option("--debug", "log what is done, and show where in libct an error comes from"),
     Option(
         "--systemd-cgroup",
@@ -39,7 +39,7 @@ GLOBAL_OPTIONS = [
     ),
     Option(
         "--cgroup-manager",
-        "who makes the control groups (default: cgroupfs): libct, systemd, or nobody",
+        "who makes the control groups: libct, systemd or nobody (default: cgroupfs)",
         "cgroupfs|systemd|disabled",
         default="",
     ),
@@ -49,14 +49,14 @@ GLOBAL_OPTIONS = [
         "true|false|auto",
         default="auto",
     ),
-    Option("--criu", "ignored: there is no use for it", "PATH", default="", hidden=True),
+    Option("--criu", "ignored, for runc's callers", "PATH", default="", hidden=True),
     HELP,
     Option("-v, --version", "show the version"),
 ]
 
-_FORMAT = Option("-f, --format", "form of the output", "table|json", default="table")
+_FORMAT = Option("-f, --format", "output format", "table|json", default="table")
 
-_REGEX = "ID is a regular expression: all containers whose id it is found in"
+_REGEX = "take ID as a regular expression, for all containers whose id matches"
 
 
 def _making() -> list[Option]:
@@ -82,7 +82,8 @@ def _run() -> Command:
         "run",
         "ID",
         "Create a container from a bundle and run it to its end."
-        "  The exit status is that of its process, or 128 and the number of the signal.",
+        "  The exit status is that of its process, or 128 plus the number of the signal that"
+        " killed it.",
         "create:run",
         [
             *_making(),
@@ -115,7 +116,7 @@ def _exec() -> Command:
         "exec",
         "ID [COMMAND [ARG...]]",
         "Run another process in a container."
-        "  The exit status is that of the process, and 255 if it cannot be run.",
+        "  The exit status is that of the process, or 255 if it cannot be run.",
         "execute:main",
         [
             shared.CONSOLE_SOCKET,
@@ -124,24 +125,32 @@ def _exec() -> Command:
             Option("-e, --env", "set an environment variable", "NAME=VALUE", repeat=True),
             Option("-t, --tty", "give the process a terminal"),
             Option(
-                "-u, --user", "user, and group, by number or by name", "USER[:GROUP]", default=""
+                "-u, --user",
+                "user, and optionally group, by number or by name",
+                "USER[:GROUP]",
+                default="",
             ),
-            Option("-g, --additional-gids", "supplementary group", "GROUP", repeat=True),
-            Option("-p, --process", "file with the process as in config.json", "FILE", default=""),
+            Option("-g, --additional-gids", "add a supplementary group", "GROUP", repeat=True),
+            Option(
+                "-p, --process",
+                "read the process, as in config.json, from this file",
+                "FILE",
+                default="",
+            ),
             shared.DETACH,
             shared.PID_FILE,
             Option("--process-label", "SELinux label of the process", "LABEL", default=""),
             Option("--apparmor", "AppArmor profile of the process", "PROFILE", default=""),
-            Option("--no-new-privs", "no program may gain privileges"),
+            Option("--no-new-privs", "let no program gain privileges"),
             Option("-c, --cap", "add a capability", "CAPABILITY", repeat=True),
             shared.PRESERVE_FDS,
             Option(
                 "--cgroup",
-                "control group below the container's",
+                "run in this control group below the container's",
                 "[CONTROLLER:]PATH",
                 repeat=True,
             ),
-            Option("--ignore-paused", "also in a paused container"),
+            Option("--ignore-paused", "run even if the container is paused"),
             shared.TRACE,
         ],
         passes_on=True,
@@ -154,7 +163,7 @@ def _kill() -> Command:
         "kill",
         "ID [SIGNAL]",
         "Send a signal to the process of a container."
-        "  By number or name, with or without SIG; SIGTERM unless another is given.",
+        "  SIGNAL is a number or a name, with or without SIG; the default is SIGTERM.",
         "control:kill",
         [
             Option("-a, --all", "send it to all processes of the container", hidden=True),
@@ -170,7 +179,7 @@ def _delete() -> Command:
         "Remove a container that has stopped, or was never started.",
         "control:delete",
         [
-            Option("-f, --force", "end it first; no error if there is none"),
+            Option("-f, --force", "end it first; no error if it does not exist"),
             Option("-r, --regex", _REGEX),
         ],
     )
@@ -181,9 +190,7 @@ def _pause() -> Command:
 
 
 def _resume() -> Command:
-    return Command(
-        "resume", "ID", "Let the processes of a paused container go on.", "control:resume"
-    )
+    return Command("resume", "ID", "Thaw all processes of a paused container.", "control:resume")
 
 
 def _state() -> Command:
@@ -196,7 +203,7 @@ def _list() -> Command:
         "",
         "List the containers.",
         "look:list_all",
-        [_FORMAT, Option("-q, --quiet", "ids alone")],
+        [_FORMAT, Option("-q, --quiet", "print only ids")],
     )
 
 
@@ -204,8 +211,7 @@ def _ps() -> Command:
     return Command(
         "ps",
         "ID [PS-OPTION...]",
-        "List the processes of a container."
-        "  The options after ID are those of ps(1), -ef unless others are given.",
+        "List the processes of a container.  Options after ID go to ps(1); the default is -ef.",
         "look:ps",
         [_FORMAT],
         passes_on=True,

@@ -173,7 +173,7 @@ def _sub_groups(given: list[str]) -> dict[str, str]:
             raise Error(f"--cgroup: not [CONTROLLER:]PATH: {one!r}")
         if not colon:
             if len(given) > 1:
-                raise Error(f"--cgroup: of several each needs its CONTROLLER: {one!r}")
+                raise Error(f"--cgroup: each of several needs its CONTROLLER: {one!r}")
             controllers, path = "", one
         found.update(dict.fromkeys(controllers.split(","), path))
     return found

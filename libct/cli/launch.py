@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def check_streams(
     arguments: Arguments, process: Process, *, detach: bool, sockets: int = 0
 ) -> None:
-    """The rules of detaching and terminals (REFERENCE 7.1); sets the descriptors passed on.
+    """The rules of detaching and terminals (as in runc: its terminals.md).
+
+    Sets the descriptors passed on.
 
     sockets: how many of a service manager's are passed on before those of --preserve-fds.
     """
@@ -199,4 +201,4 @@ def _check_replaceable(name: str, place: int) -> None:
     except FileNotFoundError:
         return
     if stat.S_IFMT(found.st_mode) not in (stat.S_IFREG, stat.S_IFLNK):
-        raise OSError(0, "there is something that is no file")
+        raise OSError(0, "something is there that is not a file")

@@ -25,49 +25,51 @@ def update() -> Command:
         "update",
         "ID",
         "Change the limits of a container."
-        "  Sizes are in bytes, or with a unit: 512k, 100M, 1.5G; -1 is no limit."
-        "  What is not given stays; the devices of a file replace all rules of access.",
+        "  Sizes are in bytes, or have a unit: 512k, 100M, 1.5G; -1 is no limit."
+        "  What is not given stays as it is; device rules in a file replace all earlier ones.",
         "update:main",
         [
             option(
                 "-r, --resources",
-                "file with linux.resources of a config.json; - is standard input",
+                "read linux.resources of config.json from this file (- is stdin)",
                 "FILE",
             ),
-            option("--blkio-weight", "weight of I/O to block devices, 10 to 1000", "WEIGHT"),
+            option("--blkio-weight", "block I/O weight, 10 to 1000", "WEIGHT"),
             option("--cpu-period", "period of the CPU quota", "MICROSECONDS"),
-            option("--cpu-quota", "CPU time in each period", "MICROSECONDS"),
+            option("--cpu-quota", "CPU time allowed in each period", "MICROSECONDS"),
             option("--cpu-burst", "unused CPU time that may be saved up", "MICROSECONDS"),
-            option("--cpu-share", "CPU time relative to others, 2 to 262144", "SHARES"),
+            option("--cpu-share", "share of CPU time relative to others, 2 to 262144", "SHARES"),
             option("--cpu-rt-period", "period of real-time scheduling", "MICROSECONDS"),
-            option("--cpu-rt-runtime", "real-time in each period", "MICROSECONDS"),
-            option("--cpuset-cpus", "CPUs to run on: 0-3,8", "LIST"),
+            option("--cpu-rt-runtime", "real-time CPU time allowed in each period", "MICROSECONDS"),
+            option("--cpuset-cpus", "CPUs to run on (for example 0-3,8)", "LIST"),
             option("--cpuset-mems", "memory nodes to use", "LIST"),
             option("--memory", "memory", "SIZE"),
-            option("--cpu-idle", "whether to run only when nobody else wants to: 1 or 0", "NUMBER"),
+            option("--cpu-idle", "run only when no other group wants the CPU: 1 or 0", "NUMBER"),
             option(
-                "--memory-reservation", "memory that others may not take, or soft limit", "SIZE"
+                "--memory-reservation",
+                "memory kept for the container, or with cgroup v1 a soft limit",
+                "SIZE",
             ),
-            option("--memory-swap", "memory and swap together", "SIZE"),
+            option("--memory-swap", "limit of memory and swap together", "SIZE"),
             option(
                 "--memory-swappiness", "how eagerly to swap, 0 to 100, with cgroup v1", "NUMBER"
             ),
             option(
                 "--memory-oom-group",
-                "without memory, end all processes (1) or one (0)",
+                "when memory runs out, kill all processes (1) or one (0)",
                 "NUMBER",
             ),
             option("--pids-limit", "number of processes", "NUMBER"),
             Option(
                 "--unified",
-                "write a file of cgroup v2: memory.high=1000000",
+                "write a file of cgroup v2 (as memory.high=1000000)",
                 "FILE=VALUE",
                 repeat=True,
             ),
             option("--l3-cache-schema", "Intel RDT: share of the L3 cache", "SCHEMA"),
             option("--mem-bw-schema", "Intel RDT: share of memory bandwidth", "SCHEMA"),
-            Option("--kernel-memory", "ignored, as by the kernel", "SIZE", default="", hidden=True),
-            Option("--kernel-memory-tcp", "ignored, too", "SIZE", default="", hidden=True),
+            Option("--kernel-memory", "ignored by the kernel", "SIZE", default="", hidden=True),
+            Option("--kernel-memory-tcp", "ignored by the kernel", "SIZE", default="", hidden=True),
         ],
     )
 
@@ -76,9 +78,9 @@ def mounts() -> Command:
     return Command(
         "mounts",
         "add|remove ID FILE",
-        "Add mounts to a container that runs, or remove those."
-        "  FILE is the mounts of a config.json, as a list or in an object; - is standard input."
-        "  All are added, or none; to remove them their destinations are enough.",
+        "Add mounts to a running container, or remove them."
+        "  FILE holds mounts as in config.json, as a list or in an object; - is standard input."
+        "  Either all are added or none; to remove mounts, their destinations are enough.",
         "mounts:main",
     )
 
@@ -87,42 +89,44 @@ def events() -> Command:
     return Command(
         "events",
         "ID",
-        "Show what a container uses, again and again, and when it runs out of memory.",
+        "Show a container's resource use at intervals, and when it runs out of memory.",
         "events:main",
         [
             Option("--interval", "time between statistics", "DURATION", default="5s"),
             Option(
                 "--pressure",
-                "also show when memory gets scarce, from this level on",
+                "also show memory pressure of this level or higher",
                 "low|medium|critical",
                 default="",
                 filled=True,
             ),
-            Option("--stats", "show the statistics once, and end"),
+            Option("--stats", "show statistics once, and exit"),
         ],
     )
 
 
 _CRIU = [
-    Option("--image-path", "directory of the images (default: checkpoint)", "DIR", default=""),
-    Option("--work-path", "directory of CRIU's logs", "DIR", default=""),
-    Option("--tcp-established", "with open TCP connections"),
-    Option("--ext-unix-sk", "with sockets that lead out of the container"),
-    Option("--shell-job", "with a terminal that is not the container's own"),
-    Option("--file-locks", "with locked files"),
-    Option("--lazy-pages", "copy the memory when it is used"),
+    Option(
+        "--image-path", "directory for the image files (default: checkpoint)", "DIR", default=""
+    ),
+    Option("--work-path", "directory for CRIU's logs", "DIR", default=""),
+    Option("--tcp-established", "allow open TCP connections"),
+    Option("--ext-unix-sk", "allow sockets that lead out of the container"),
+    Option("--shell-job", "allow a terminal that is not the container's own"),
+    Option("--file-locks", "allow locked files"),
+    Option("--lazy-pages", "copy memory only when it is used"),
     Option(
         "--manage-cgroups-mode",
-        "what of control groups: soft, full, strict, ignore",
+        "how to treat control groups: soft, full, strict or ignore",
         "MODE",
         default="soft",
     ),
-    Option("--empty-ns", "leave out what is in a namespace", "NAMESPACE", repeat=True),
-    Option("--auto-dedup", "take pages out of earlier images that a later one has"),
-    Option("--tcp-close", "restore TCP connections as closed ones"),
+    Option("--empty-ns", "leave out what is in this namespace", "NAMESPACE", repeat=True),
+    Option("--auto-dedup", "remove pages from earlier images that a later one also has"),
+    Option("--tcp-close", "restore TCP connections as closed"),
     Option(
         "--network-lock",
-        "how the network is stopped meanwhile: iptables, nftables, skip",
+        "how to stop the network meanwhile: iptables, nftables or skip",
         "METHOD",
         default="",
     ),
@@ -133,19 +137,22 @@ def checkpoint() -> Command:
     return Command(
         "checkpoint",
         "ID",
-        "Write a container's processes to files, and end them.  Needs CRIU.",
+        "Save a container's processes to files, and end them.  Needs CRIU.",
         "checkpoint:checkpoint",
         [
             *_CRIU,
             Option("--parent-path", "directory of an earlier --pre-dump", "DIR", default=""),
-            Option("--leave-running", "do not end the processes"),
-            Option("--tcp-skip-in-flight", "without TCP connections that are being made"),
-            Option("--link-remap", "with open files that have no name any more"),
+            Option("--leave-running", "let the processes run on"),
+            Option("--tcp-skip-in-flight", "skip TCP connections that are still being made"),
+            Option("--link-remap", "allow open files that have been deleted"),
             Option(
-                "--status-fd", "descriptor that tells when --lazy-pages are ready", "FD", default=""
+                "--status-fd",
+                "write to this descriptor when --lazy-pages is ready",
+                "FD",
+                default="",
             ),
-            Option("--page-server", "send the memory there", "ADDRESS:PORT", default=""),
-            Option("--pre-dump", "write only the memory, and let the processes run"),
+            Option("--page-server", "send memory to this page server", "ADDRESS:PORT", default=""),
+            Option("--pre-dump", "save only the memory, and let the processes run"),
         ],
     )
 
@@ -154,7 +161,7 @@ def restore() -> Command:
     return Command(
         "restore",
         "ID",
-        "Make a container of what `checkpoint` has written, and let it run on.  Needs CRIU.",
+        "Make a container from what `checkpoint` has saved, and let it run on.  Needs CRIU.",
         "checkpoint:restore",
         [
             BUNDLE,
@@ -165,9 +172,17 @@ def restore() -> Command:
             NO_PIVOT,
             *_CRIU,
             Option(
-                "--lsm-profile", "profile instead of the one that it had", "LSM:NAME", default=""
+                "--lsm-profile",
+                "use this security profile instead of its old one",
+                "LSM:NAME",
+                default="",
             ),
-            Option("--lsm-mount-context", "context of mounts, too", "CONTEXT", default=""),
+            Option(
+                "--lsm-mount-context",
+                "use this SELinux context for mounts, too",
+                "CONTEXT",
+                default="",
+            ),
         ],
     )
 
@@ -178,7 +193,7 @@ def spec() -> Command:
         "",
         "Write a config.json to start from.",
         "spec:main",
-        [BUNDLE, Option("--rootless", "for a container that an ordinary user runs")],
+        [BUNDLE, Option("--rootless", "write one for an ordinary user")],
     )
 
 
@@ -195,14 +210,14 @@ def plan() -> Command:
     return Command(
         "plan",
         "[ID]",
-        "Show, step by step, what the start of a bundle's container would do.",
+        "Show step by step what starting a bundle's container would do.",
         "planned:main",
         [
             BUNDLE,
             _JSON,
             Option("--where", "show where each step is planned and performed, as FILE:LINE"),
             Option("--source", "show the function that performs step N", "N"),
-            Option("--run", "the plan of run, which does not wait between create and start"),
+            Option("--run", "show the plan of `run`, which does not wait between create and start"),
             Option("--no-pivot", "as for run"),
             Option("--no-new-keyring", "as for run"),
         ],
@@ -217,7 +232,7 @@ def check() -> Command:
         "  The exit status is 1 if something would keep a container from starting.",
         "check:main",
         [
-            Option("-b, --bundle", "look at this bundle, too", "DIR", default="", filled=True),
+            Option("-b, --bundle", "also look at this bundle", "DIR", default="", filled=True),
             _JSON,
         ],
     )
@@ -231,7 +246,7 @@ def sandbox() -> Command:
         "sandbox:main",
         [
             Option("--ro", "show this path of the host, read-only", "PATH", repeat=True),
-            Option("--rw", "show this path of the host, to be written to", "PATH", repeat=True),
+            Option("--rw", "show this path of the host, writable", "PATH", repeat=True),
             Option(
                 "--bind",
                 "show a path of the host somewhere else",
@@ -266,7 +281,7 @@ def sandbox() -> Command:
             Option("--file", "copy a file of the host in", "SRC:DST", repeat=True),
             Option(
                 "--rootfs",
-                "show this directory as /, and not the host's",
+                "use this directory as /",
                 "DIR",
                 default="",
                 filled=True,
@@ -275,7 +290,7 @@ def sandbox() -> Command:
             Option("--proc", "own: as usual; none: an empty /proc", "own|none", default="own"),
             Option("--sys", "own: as usual; none: an empty /sys", "own|none", default="own"),
             Option("--overlay", "let everything be written, and throw it away at the end"),
-            Option("--home", "show the home directory, read-only, and not an empty one"),
+            Option("--home", "show the real home directory, read-only"),
             Option(
                 "--net",
                 "network: one of these, or the path of a namespace",
@@ -296,20 +311,18 @@ def sandbox() -> Command:
             Option("--chdir, --cwd", "working directory", "DIR", default="", filled=True),
             Option(
                 "-u, --user",
-                "user, and group, by number or by name",
+                "user, and optionally group, by number or by name",
                 "USER[:GROUP]",
                 default="",
                 filled=True,
             ),
             Option("--uid", "user, by number", "N", default=None),
             Option("--gid", "group, by number", "N", default=None),
-            Option("--userns", "use a user namespace as root, too: no rights outside"),
-            Option("--subids", "map the caller's subordinate ids, too (/etc/subuid)"),
-            Option("--new-session", "for bubblewrap's callers: it has one anyway"),
-            Option("--die-with-parent", "for bubblewrap's callers: it does anyway"),
-            Option(
-                "--hostname", "name of the host in there", "NAME", default="sandbox", filled=True
-            ),
+            Option("--userns", "use a user namespace even as root: no rights outside"),
+            Option("--subids", "also map the caller's subordinate ids (/etc/subuid)"),
+            Option("--new-session", "ignored, for bubblewrap's callers: a sandbox always has one"),
+            Option("--die-with-parent", "ignored, for bubblewrap's callers: a sandbox always does"),
+            Option("--hostname", "host name inside", "NAME", default="sandbox", filled=True),
             Option(
                 "--memory",
                 "limit memory to SIZE (for example 100M)",
@@ -338,10 +351,10 @@ def sandbox() -> Command:
                 "NAME=SOFT[:HARD]",
                 repeat=True,
             ),
-            Option("--keep-caps", "keep the caller's capabilities, but root's CAP_SYS_PTRACE"),
+            Option("--keep-caps", "keep the caller's capabilities, except root's CAP_SYS_PTRACE"),
             Option(
                 "--seccomp",
-                "profile of system calls, or unconfined for none",
+                "seccomp profile, or unconfined for none",
                 "FILE",
                 default="default",
                 filled=True,
@@ -374,7 +387,7 @@ def sandbox() -> Command:
                 "N",
                 default=-1,
             ),
-            Option("--quiet", "do not say why the command was killed, nor where it starts"),
+            Option("--quiet", "do not say why the command was killed, or where it starts"),
             Option("--as-pid-1", "run the command as process 1, without a reaper"),
             Option("--outlive", "do not end the sandbox when libct is killed"),
             Option("--plan", "show what would be done, and do nothing"),
@@ -392,25 +405,25 @@ def seccomp() -> Command:
         "seccomp",
         "dump|explain|lint PROFILE [CALL [ARG...]]",
         "Show what a profile of system calls does."
-        "  dump writes the filter's instructions; explain, which rule decides on a call; lint, what"
-        " is suspicious."
+        "  dump prints the filter's instructions, explain which rule decides on a call, and lint"
+        " what is suspicious."
         "  PROFILE is a bundle or its config.json, an engine's profile, or default: libct's own."
         "  Without ARGs, explain shows what decides on them."
         "  The exit status of lint is 1 if a container could not start under the profile.",
         "seccomp:main",
         [
-            Option("--json", "dump: the profile itself, as linux.seccomp of a config.json"),
+            Option("--json", "dump: print the profile itself, as linux.seccomp of a config.json"),
             Option(
                 "--arch",
-                "as for programs of this architecture: x86, aarch64",
+                "for programs of this architecture (for example x86, aarch64)",
                 "ARCH",
                 default="",
                 filled=True,
             ),
-            Option("--cap", "as for a container that may have this capability", "CAP", repeat=True),
+            Option("--cap", "for a container that may have this capability", "CAP", repeat=True),
             Option(
                 "--kernel",
-                "as on a kernel of this version (default: this one)",
+                "for a kernel of this version (default: this one)",
                 "VERSION",
                 default="",
                 filled=True,

@@ -1,7 +1,7 @@
 """Limits as the runtime-spec has them, in the units and words of the kernel's files.
 
-The runtime-spec speaks of cgroup v1; REFERENCE.md, 3.4, lists what becomes of
-that with v2.
+The runtime-spec speaks of cgroup v1.  What becomes of that with v2 is in crun(1), CGROUP v2;
+and for the weight of CPUs in the kernel's admin-guide/cgroup-v2, CPU.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def swap_max(memory: int, memory_and_swap: int) -> int | None:
     if memory_and_swap == -1 or memory == -1:
         return memory_and_swap
     if memory == 0:
-        raise ValueError("a limit of memory and swap needs one of memory")
+        raise ValueError("a limit of memory and swap needs a limit of memory")
     if memory_and_swap < memory:
         raise ValueError(f"is less than the limit of memory, {memory}")
     return memory_and_swap - memory

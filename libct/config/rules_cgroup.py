@@ -37,7 +37,7 @@ def cgroup_rules(cgroup: Cgroup, facts: Facts, findings: Findings) -> None:
         message = f"either a path or a parent and a name, not both: {cgroup.path!r}"
         findings.append(Finding(place, message))
     if cgroup.path and not cgroup.path.strip("/."):
-        findings.append(Finding(place, f"the root is no container's: {cgroup.path!r}"))
+        findings.append(Finding(place, f"the root cannot be a container's: {cgroup.path!r}"))
     for text in (cgroup.path, cgroup.parent, cgroup.name, cgroup.scope_prefix):
         check_text(place, text, findings)
     resources = cgroup.resources

@@ -196,7 +196,7 @@ def _veth_rules(place: str, network: Network, findings: Findings) -> None:
         text = f"not a hardware address like 02:00:00:00:00:01: {mac!r}"
         findings.append(Finding(f"{place}.mac_address", text))
     if network.mtu and not 68 <= network.mtu <= 65535:  # drivers/net/veth.c
-        findings.append(Finding(f"{place}.mtu", f"not from 68 to 65535: {network.mtu}"))
+        findings.append(Finding(f"{place}.mtu", f"not between 68 and 65535: {network.mtu}"))
     if not 0 <= network.tx_queue_len < 1 << 32:
         text = f"not a number of packets: {network.tx_queue_len}"
         findings.append(Finding(f"{place}.tx_queue_len", text))
@@ -318,7 +318,7 @@ def _sysctl_problem(path: str, config: Config, facts: Facts) -> str:
 
 
 def rootless_rules(config: Config, facts: Facts, findings: Findings) -> None:
-    """What an ordinary user's container needs (REFERENCE: libcontainer's rootlessEUIDCheck)."""
+    """What an ordinary user's container needs (libcontainer: rootlessEUIDCheck)."""
     if not config.rootless_euid:
         return
     if find(config, NEWUSER) is None:

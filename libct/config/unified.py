@@ -27,4 +27,4 @@ def check_unified(name: str) -> None:
         more = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise ValueError(f"not a limit: of cgroup.* there are {' and '.join(_CORE)}{more}")
     if name in _ORDERS or file == "pressure":
-        raise ValueError("not a limit: what is written there is an order")
+        raise ValueError("not a limit: what is written there is a command")

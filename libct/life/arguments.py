@@ -17,17 +17,17 @@ def texts(name: str, value: Any, findings: list[Finding]) -> list[str]:
     """A list of texts; paths may be among them."""
     if isinstance(value, (str, bytes)):
         example = value.split() if isinstance(value, str) else [value.decode(errors="replace")]
-        text = f"one text where a list is wanted: {value!r} (write {example!r})"
+        text = f"one string where a list is expected: {value!r} (write {example!r})"
         findings.append(Finding(name, text))
         return []
     try:
         found = [_path(one) for one in value]
     except TypeError:
-        findings.append(Finding(name, f"not a list of texts: {value!r}"))
+        findings.append(Finding(name, f"not a list of strings: {value!r}"))
         return []
     for index, one in enumerate(found):
         if not isinstance(one, str):
-            findings.append(Finding(f"{name}[{index}]", f"not a text: {one!r}"))
+            findings.append(Finding(f"{name}[{index}]", f"not a string: {one!r}"))
     return found
 
 
@@ -43,7 +43,7 @@ def environment(value: Any, findings: list[Finding]) -> list[str]:
     found = []
     for name, text in value.items():
         if not isinstance(name, str) or not isinstance(text, str):
-            findings.append(Finding(f"env[{name!r}]", f"not a text: {text!r}"))
+            findings.append(Finding(f"env[{name!r}]", f"not a string: {text!r}"))
         elif not name or "=" in name:
             findings.append(Finding(f"env[{name!r}]", "not a name of a variable"))
         else:
@@ -62,7 +62,7 @@ def text(name: str, value: Any, findings: list[Finding]) -> str:
     found = _path(value)
     if isinstance(found, str):
         return found
-    findings.append(Finding(name, f"not a text: {value!r}"))
+    findings.append(Finding(name, f"not a string: {value!r}"))
     return ""
 
 

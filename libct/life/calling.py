@@ -196,7 +196,7 @@ class Call:
                 raise CallError(kind, message, traceback)
             return _value(answer["result"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise CallError("", f"what came back of {self.name} is no result: {error}") from None
+            raise CallError("", f"what came back of {self.name} is not a result: {error}") from None
 
 
 def pickled(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -250,7 +250,7 @@ def _main() -> tuple[str, str]:
 
 def _number(digits: str) -> int:
     if len(digits) > 20:  # longer ones come as hexadecimal, which takes no time to read
-        raise ValueError("a number of too many digits")
+        raise ValueError("a number with too many digits")
     return int(digits)
 
 
@@ -270,6 +270,6 @@ def _value(plain: Any) -> Any:
         return tuple(_value(one) for one in value)
     if kind == "dict":
         if sum(not isinstance(key, str) for key, _ in value) > _MOST_KEYS:
-            raise ValueError(f"a dict of more than {_MOST_KEYS} keys that are no texts")
+            raise ValueError(f"a dict of more than {_MOST_KEYS} keys that are not strings")
         return {_value(key): _value(one) for key, one in value}
     raise ValueError(f"unknown kind: {kind!r}")

@@ -52,7 +52,7 @@ def kill_init(holdings: Holdings) -> None:
             holdings.reap_further()
             _refuse_frozen(holdings, groups)
             if not wait_for(pidfd, 1) and not next(waiting):
-                raise Error(f"container {holdings.id!r}: its process does not end by SIGKILL")
+                raise Error(f"container {holdings.id!r}: its process did not end after SIGKILL")
     finally:
         posix.close(pidfd)
 
@@ -150,7 +150,7 @@ def kill_children(holdings: Holdings, children: list[Child]) -> None:
     while children:
         reap(children)
         if children and not next(waiting):
-            raise Error(f"container {holdings.id!r}: its processes do not end by SIGKILL")
+            raise Error(f"container {holdings.id!r}: its processes did not end after SIGKILL")
 
 
 def end_hook(directory: Directory, *, spare: Collection[int] = ()) -> None:

@@ -183,7 +183,7 @@ class Record:
                 setattr(record, name, found[name])
             record._values = found["config"]
             if not isinstance(record._values, dict):
-                raise TypeError("config is no object")
+                raise TypeError("config is not an object")
         except (Error, KeyError, TypeError, ValueError) as error:
             raise damaged(path, f"no {error}" if isinstance(error, KeyError) else error) from None
         return record

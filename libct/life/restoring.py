@@ -332,10 +332,10 @@ def _descriptors(images: int) -> list[str]:
         raise Error(f"{text} (is it one of libct's or runc's, and no --pre-dump?)") from error
     try:
         if not stat.S_ISREG(posix.fstat(fd).st_mode):
-            raise Error(f"{DESCRIPTORS} of the checkpoint is no file")
+            raise Error(f"{DESCRIPTORS} of the checkpoint is not a file")
         found = jsontext.loads(posix.read(fd, _MOST), DESCRIPTORS)
     finally:
         posix.close(fd)
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise Error(f"{DESCRIPTORS} of the checkpoint is no list of names")
+        raise Error(f"{DESCRIPTORS} of the checkpoint is not a list of names")
     return found[:3]

@@ -74,7 +74,7 @@ class _Scanning:
 
     @staticmethod
     def parse_constant(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
 
 _SCANNING: Any = _Scanning()
@@ -122,7 +122,7 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 
 
 def _refuse(value: Any) -> Any:
-    raise TypeError(f"no JSON for {type(value).__name__}")
+    raise TypeError(f"cannot write as JSON: {type(value).__name__}")
 
 
 def _encode(value: Any, indent: str, newline: str) -> Iterator[str]:

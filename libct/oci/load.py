@@ -174,11 +174,11 @@ def _version(top: Table) -> str:
     version = top.string("ociVersion")
     named = top.require("ociVersion") and isinstance(top.get("ociVersion"), str)
     if named and version.split(".")[0] not in ("0", "1"):
-        top.problem("ociVersion", f"not a version 1 of the runtime-spec: {show(version)}")
+        top.problem("ociVersion", f"not version 1 of the runtime-spec: {show(version)}")
     if not top.has("linux"):
         for platform in _OTHER_PLATFORMS:
             if top.has(platform):
-                top.problem(platform, "a configuration of another platform: it has no 'linux'")
+                top.problem(platform, "a configuration for another platform: it has no 'linux'")
     return version
 
 
@@ -303,7 +303,7 @@ def _cgroup(
         # A ".." may not lead above the root of the hierarchy, nor above our own cgroup.
         below = normal("/" + path.lstrip("/"))
         if below == "/":
-            linux.problem("cgroupsPath", f"the root is no container's: {path!r}")
+            linux.problem("cgroupsPath", f"the root cannot be a container's: {path!r}")
         cgroup.path = below if path.startswith("/") else below[1:]
     else:
         cgroup.name = name

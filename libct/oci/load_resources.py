@@ -85,7 +85,7 @@ def _read_memory(table: Table, found: Resources) -> None:
     # The kernel has no limits of its own memory any more; hierarchy is all there is.
     for key in ("kernel", "kernelTCP"):
         if table.optional_number(key, INT64) is not None:
-            table.warn(key, "ignored: the kernel has no limit of its own memory any more")
+            table.warn(key, "ignored: the kernel no longer limits its own memory separately")
     table.boolean("useHierarchy")
 
 

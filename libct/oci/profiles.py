@@ -146,7 +146,7 @@ def _rule(rule: Table) -> SeccompRule:
     names = rule.strings("names")
     if rule.has("name"):  # of Docker 1.10 to 17
         if names:
-            rule.problem("name", "not beside names")
+            rule.problem("name", "cannot be used together with names")
         names = [rule.string("name")]
     elif not names:
         rule.problem("names", "missing: no system call is named")
@@ -175,7 +175,7 @@ def _error_number(table: Table, by_name: str, by_number: str) -> int | None:
 
 def _architectures(table: Table, machine: Architecture) -> list[str]:
     if table.has("archMap") and table.has("architectures"):
-        table.problem("archMap", "not beside architectures")
+        table.problem("archMap", "cannot be used together with architectures")
     found = table.strings("architectures")
     for entry in table.tables("archMap"):
         entry.require("architecture")

@@ -64,7 +64,7 @@ class Table:
         if name is None:
             return None
         if name != key:
-            self.warn(key, f"spelled {name!r}, and read all the same")
+            self.warn(key, f"spelled {name!r}, but read all the same")
         return self.values[name]
 
     def warn(self, key: str, message: str) -> None:

@@ -162,9 +162,7 @@ def drop_bounding(keep: int) -> list[str]:
     return [f"prctl(PR_CAPBSET_DROP, {name})" for name in _names(~keep)]
 
 
-@operation(
-    capabilities.keep_capabilities, "set whether capabilities outlive a change of user to {0}"
-)
+@operation(capabilities.keep_capabilities, "set the keep-capabilities flag to {0}")
 def keep_capabilities(on: int) -> list[str]:
     return [f"prctl(PR_SET_KEEPCAPS, {on})"]
 
@@ -194,6 +192,6 @@ def raise_ambient(mask: int) -> list[str]:
     ]
 
 
-@operation(capabilities.no_new_privileges, "forbid new privileges")
+@operation(capabilities.no_new_privileges, "forbid gaining privileges")
 def no_new_privileges() -> list[str]:
     return ["prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)"]

@@ -26,6 +26,6 @@ def make_console(rows: int, columns: int, bind_console: bool, onlcr: bool = True
     return [*calls, "sendmsg(SCM_RIGHTS)"]
 
 
-@operation(console.control_terminal, "make the terminal that of the process's session")
+@operation(console.control_terminal, "make the terminal the controlling one")
 def control_terminal() -> list[str]:
     return ["ioctl(TIOCSCTTY)"]

@@ -13,7 +13,7 @@ else:
 
 @operation(
     descriptors.install_descriptors,
-    "put standard input, output and error and {0} more descriptors in their places",
+    "put the command's descriptors in place",
 )
 def install_descriptors(extra: int) -> list[str]:
     return []

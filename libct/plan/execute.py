@@ -46,7 +46,7 @@ def find_command(name: str, search: str) -> list[str]:
     return []
 
 
-@operation(messenger.clone_messenger, "clone the process that brings the word from exec.fifo")
+@operation(messenger.clone_messenger, "clone the messenger, which waits for exec.fifo")
 def clone_messenger() -> list[str]:
     return [
         'openat("/proc/self/fd/", O_RDWR|O_NONBLOCK|O_CLOEXEC)',

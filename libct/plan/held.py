@@ -57,6 +57,6 @@ def hold_steps(config: Config, late: list[str]) -> list[Step]:
     return [hold_mounts(targets, why="mounts")] if targets else []
 
 
-@operation(held.hold_mounts, "hold the mounts that later steps make something on")
+@operation(held.hold_mounts, "keep open the mounts that later steps work on")
 def hold_mounts(targets: tuple[str, ...]) -> list[str]:
     return []

@@ -75,7 +75,7 @@ def set_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
     return [_prlimit_call(name, number, soft, hard)]
 
 
-@operation(limits.set_own_rlimit, "set the own {0} to {2} (hard limit {3})")
+@operation(limits.set_own_rlimit, "set its own {0} to {2} (hard limit {3})")
 def set_own_rlimit(name: str, number: int, soft: int, hard: int) -> list[str]:
     return [_prlimit_call(name, number, soft, hard)]
 
@@ -103,6 +103,6 @@ def set_oom_score_adj(value: int) -> list[str]:
     return ['openat("/oom_score_adj", O_WRONLY|O_CLOEXEC)', f'write("{value}")']
 
 
-@operation(limits.set_own_oom_score_adj, "set the own OOM score adjustment to {0}")
+@operation(limits.set_own_oom_score_adj, "set its own OOM score adjustment to {0}")
 def set_own_oom_score_adj(value: int) -> list[str]:
     return [open_proc_call("self/oom_score_adj", "O_WRONLY"), f'write("{value}")']

@@ -28,7 +28,7 @@ def link_steps(mount: Mount, index: int) -> list[Step]:
     return [bind_with_links(target, mount.source, recursive, how, *changes, why=f"mounts[{index}]")]
 
 
-@operation(links.bind_with_links, "bind {1} on {0}, with regard to links")
+@operation(links.bind_with_links, "bind {1} on {0}, treating links as asked")
 def bind_with_links(
     target: str,
     source: str,

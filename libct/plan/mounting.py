@@ -127,7 +127,7 @@ def _make(config: Config, mount: Mount) -> list[Step]:
     return with_file_labels(config, mount, 0, made, opened=True)
 
 
-@operation(mounting.note_mount, "tell which mount is on {1}")
+@operation(mounting.note_mount, "record which mount is on {1}")
 def note_mount(place: str, target: str) -> list[str]:
     return ['openat("self/fdinfo")', 'readlink("self/fd")']
 
@@ -140,6 +140,6 @@ def remove_mount(destination: str, path: str, number: int) -> list[str]:
     ]
 
 
-@operation(created.end_mounting, "know that the stage is through")
+@operation(created.end_mounting, "wait for the stage to finish")
 def end_mounting() -> list[str]:
     return []

@@ -162,12 +162,12 @@ def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
 
 
-@operation(namespaces.hold_pids, "hold the pid namespace {0}")
+@operation(namespaces.hold_pids, "open the pid namespace {0}")
 def hold_pids(path: str) -> list[str]:
     return [f'openat("{path}", O_RDONLY|O_CLOEXEC)']
 
 
-@operation(namespaces.enter_pids, "have processes cloned in the pid namespace")
+@operation(namespaces.enter_pids, "have children start in the pid namespace")
 def enter_pids() -> list[str]:
     return ["setns(CLONE_NEWPID)"]
 
@@ -203,12 +203,12 @@ def unshare_time() -> list[str]:
     return ["unshare(CLONE_NEWTIME)"]
 
 
-@operation(namespaces.open_time_offsets, "open the file of the clocks' offsets")
+@operation(namespaces.open_time_offsets, "open the file for the clock offsets")
 def open_time_offsets() -> list[str]:
     return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
 
 
-@operation(namespaces.write_time_offsets, "set the clocks' offsets")
+@operation(namespaces.write_time_offsets, "set the clock offsets")
 def write_time_offsets(text: str) -> list[str]:
     return [f'write("{text}")'.replace("\n", "\\n")]
 
@@ -223,7 +223,7 @@ def write_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
 
 
-@operation(namespaces.check_id_map, "compare {0} of the user namespace that was joined")
+@operation(namespaces.check_id_map, "check the {0} of the joined user namespace")
 def check_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_RDONLY|O_CLOEXEC)', "read()"]
 
@@ -253,6 +253,6 @@ def make_undumpable() -> list[str]:
     return ["prctl(PR_SET_DUMPABLE)"]
 
 
-@operation(namespaces.set_death_signal, "have signal {0} sent when the runtime ends")
+@operation(namespaces.set_death_signal, "ask for signal {0} when the runtime ends")
 def set_death_signal(signal: int) -> list[str]:
     return ["prctl(PR_SET_PDEATHSIG)"]

@@ -134,7 +134,7 @@ def add_route(destination: str, source: str, gateway: str, interface: str) -> li
     ]
 
 
-@operation(ready.get_network, "get a new network namespace, its loopback device up")
+@operation(ready.get_network, "get a new network namespace with loopback up")
 def get_network() -> list[str]:
     return []
 

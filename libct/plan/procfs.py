@@ -11,6 +11,6 @@ else:
     procfs = Performers("attributes.procfs")
 
 
-@operation(procfs.open_proc, "hold the host's /proc")
+@operation(procfs.open_proc, "open the host's /proc")
 def open_proc() -> list[str]:
     return ['openat("/proc", O_PATH|O_DIRECTORY|O_CLOEXEC)', "fstatfs(PROC_SUPER_MAGIC)"]

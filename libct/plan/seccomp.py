@@ -194,16 +194,16 @@ def load_filter(program: str, flags: int) -> list[str]:
     return [f"seccomp(SECCOMP_SET_MODE_FILTER, {text})"]
 
 
-@operation(load.show_listener, "let the runtime take the listener of notifications")
+@operation(load.show_listener, "let the runtime take the notification listener")
 def show_listener() -> list[str]:
     return ["prctl(PR_SET_DUMPABLE, 1)"]
 
 
-@operation(listener.send_listener, "send the listener of notifications to {0}")
+@operation(listener.send_listener, "send the notification listener to {0}")
 def send_listener(path: str, head: str, state: str) -> list[str]:
     return ["pidfd_getfd()", f'connect("{path}")', "sendmsg(SCM_RIGHTS)"]
 
 
-@operation(load.close_listener, "close the listener of notifications")
+@operation(load.close_listener, "close the notification listener")
 def close_listener(shown: bool) -> list[str]:
     return ["close_range()", *(["prctl(PR_SET_DUMPABLE, 0)"] if shown else [])]

@@ -12,7 +12,7 @@ A Plan is an ordered list of steps, each stamped with its phase and with the
 process that performs it.  The order of the list is the order in time, also
 between processes: where the performing process changes, the one hands over to
 the other (bootstrap/talk.py).  The plan is what goes over the wire, what
-`libct plan` prints and what `--trace` times.
+`libct plan` prints and what `--trace` times (docs/architecture.md, One idea: plan, then perform).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Operation:
 
     performer names the function that does it, with its module, from the package
         on: "rootfs.masks.mask"; that is performer(context, *args).
-    title is a format string over the arguments ('mount {0} on {1}').
+    title is a format string over the arguments ('mount {0} on {1}'), or a function of them.
     calls(*args) gives the system calls it makes, as text in the manner of strace
         ('mount("proc", ...)'), flags by name and strings quoted; those that are
         made whatever it finds.  It makes none itself.
@@ -89,7 +89,9 @@ class Operation:
 
     __slots__ = ("calls", "name", "performer", "title")
 
-    def __init__(self, performer: str, title: str, calls: Callable[..., list[str]]) -> None:
+    def __init__(
+        self, performer: str, title: str | Callable[..., str], calls: Callable[..., list[str]]
+    ) -> None:
         self.name, self.title, self.calls = calls.__name__, title, calls
         self.performer = performer
 
@@ -98,7 +100,8 @@ class Operation:
 
 
 def operation(
-    performer: Callable[Concatenate[Context, Arguments], str | None], title: str
+    performer: Callable[Concatenate[Context, Arguments], str | None],
+    title: str | Callable[Arguments, str],
 ) -> Callable[[Callable[Arguments, list[str]]], Operation]:
     """Declare an operation: the decorated function gives its name and its calls.
 
@@ -140,7 +143,8 @@ class Step:
     @property
     def title(self) -> str:
         """What the step does, in words: 'mount proc on /proc'."""
-        return OPERATIONS[self.op].title.format(*self.args)
+        title = OPERATIONS[self.op].title
+        return title.format(*self.args) if isinstance(title, str) else title(*self.args)
 
     @property
     def performer(self) -> str:

@@ -28,7 +28,11 @@ def keep_groups() -> list[str]:
     return []
 
 
-@operation(users.resolve_user, "look up the user {0!r}")
+def _look_up(user: str, groups: tuple[int | str, ...]) -> str:
+    return f"look up the user {user!r}" if user else "look up the default user"
+
+
+@operation(users.resolve_user, _look_up)
 def resolve_user(user: str, groups: tuple[int | str, ...]) -> list[str]:
     # HOME is always looked up.
     files = ["passwd", "group"] if _names_groups(user, groups) else ["passwd"]
@@ -42,7 +46,7 @@ def _names_groups(user: str, groups: tuple[int | str, ...]) -> bool:
     return any(name and not (name.isascii() and name.isdigit()) for name in names)
 
 
-@operation(users.own_stdio, "make the standard streams the user's")
+@operation(users.own_stdio, "give the standard streams to the user")
 def own_stdio() -> list[str]:
     return []
 

@@ -24,7 +24,7 @@ def view_steps(config: Config) -> list[Step]:
     return [view(config.rootfs, config.rootfs_view, tuple(outer), why="root.path")]
 
 
-@operation(views.view, "take the {1} view of {0} as the rootfs")
+@operation(views.view, "use a {1} view of {0} as the rootfs")
 def view(path: str, kind: str, hidden: tuple[str, ...]) -> list[str]:
     return [
         'fsopen("tmpfs", FSOPEN_CLOEXEC)',

@@ -64,7 +64,7 @@ _LOCKED = (
     (ST_NODIRATIME, ATIME, "nodiratime"),
 )
 
-# Files of /proc that may be mounted over (REFERENCE 2.5); lxcfs serves them.
+# The only files of /proc that may be mounted over, as with runc; lxcfs serves them.
 PROC_FILES = (
     "/proc/cpuinfo",
     "/proc/diskstats",
@@ -172,7 +172,7 @@ def check_place(context: Context, place: int, target: str, tree: int = -1) -> No
 
     On /proc belongs a proc file system, and below it only PROC_FILES may be
     covered: anything else could deceive who relies on /proc, as the security
-    modules do (REFERENCE 2.5; CVE-2019-16884, CVE-2023-28642).
+    modules do (CVE-2019-16884, CVE-2023-28642).
     """
     if same_file(place, context.fds["root"]):
         raise StepProblem(f"{target} leads to the root itself")

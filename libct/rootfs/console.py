@@ -1,4 +1,4 @@
-"""The terminal of a container (REFERENCE 1.17, Console; CVE-2025-52565).
+"""The terminal of a container (config.md, Process, `terminal`; pts(4); CVE-2025-52565).
 
 The pseudo terminal is of the container's own devpts.  Its other side is got
 from the master by TIOCGPTPEER, never by a path that could be exchanged.

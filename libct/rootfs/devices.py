@@ -84,7 +84,7 @@ def _make_node(
 
 def _leave(context: Context, path: str) -> None:
     """A file may hold somebody's data, and a link lead anywhere: neither is ours to remove."""
-    context.warn(f"{path} is there already, and no device: it stays as it is")
+    context.warn(f"{path} is there already and is not a device: it is left as it is")
 
 
 def _give(

@@ -64,7 +64,7 @@ def _make_link(root: int, target: str, link: str) -> None:
         except OSError:
             found = None
         if found != link:
-            raise StepProblem(f"{target} is there already, and no link to {link!r}") from None
+            raise StepProblem(f"{target} is there already and is not a link to {link!r}") from None
     finally:
         posix.close(parent)
 

@@ -49,7 +49,7 @@ def remove_mount(context: Context, destination: str, path: str, number: int) -> 
 
 def _gone(destination: str) -> StepProblem:
     return StepProblem(
-        f"what was mounted on {destination} is not seen there any more",
+        f"what was mounted on {destination} is no longer seen there",
         "the container has moved, unmounted or covered it",
     )
 

@@ -3,7 +3,7 @@
 The container's image decides what its paths lead to, so no path inside the
 rootfs is ever handed to the kernel from the host's root.  Every one is resolved
 by openat2(2) with RESOLVE_IN_ROOT below a descriptor of the rootfs, and then
-used by the descriptor it gave (DESIGN.md 3.4; CVE-2021-30465).
+used by the descriptor it gave (docs/architecture.md, invariant 4).
 """
 
 from __future__ import annotations

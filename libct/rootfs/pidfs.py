@@ -93,7 +93,7 @@ def made_inside(pids: int, make: Callable[[int], int]) -> int:
         posix.close(fs)
     if fstatfs(tree).type != PROC_SUPER_MAGIC:
         posix.close(tree)
-        raise StepProblem("what was opened in the pid namespace is no procfs")
+        raise StepProblem("what was opened in the pid namespace is not a procfs")
     return tree
 
 

@@ -69,7 +69,7 @@ def _hosts(refused: PermissionError) -> int:
         raise refused from None
     if fstatfs(tree).type != SYSFS_MAGIC:
         posix.close(tree)
-        raise StepProblem(f"{_HOSTS} of the host is no sysfs that could be bound") from refused
+        raise StepProblem(f"{_HOSTS} of the host is not a sysfs that can be bound") from refused
     return tree
 
 

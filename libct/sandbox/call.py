@@ -94,7 +94,8 @@ def _needed(function: Any, hidden: list[str]) -> list[str]:
             continue
         if place not in hidden and not any(_is_in(other, place) for other in hidden):
             found.append(place)
-    return [one for one in found if not any(_is_in(one, other) for other in found if one != other)]
+    once = dict.fromkeys(found)  # of a virtual environment both prefixes are one
+    return [one for one in once if not any(_is_in(one, other) for other in once if one != other)]
 
 
 def _places(function: Any) -> Iterator[str]:

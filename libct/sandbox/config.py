@@ -244,7 +244,7 @@ def _user(options: Options) -> str:
         return options.user
     if options.user:
         name = "uid" if options.uid >= 0 else "gid"
-        raise ConfigError([Finding(name, "user is given, too: one or the other")])
+        raise ConfigError([Finding(name, "cannot be used together with user")])
     return f"{max(options.uid, 0)}:{max(options.gid, 0)}"
 
 
@@ -261,7 +261,9 @@ def _ids(options: Options, euid: int, egid: int) -> tuple[int, int]:
     if name == "root":
         name = "0"
     if not name.isdecimal() or (group and not group.isdecimal()):
-        raise ConfigError([Finding("user", f"an ordinary user gives numbers, or root: {user!r}")])
+        raise ConfigError(
+            [Finding("user", f"an ordinary user can give only numbers, or root: {user!r}")]
+        )
     return int(name), int(group) if group else (0 if name == "0" else egid)
 
 

@@ -224,14 +224,14 @@ def command(args: Any) -> list[str]:
     """The command and its arguments, as given."""
     if isinstance(args, (str, bytes, os.PathLike)):
         example = args.split() if isinstance(args, str) else [os.fsdecode(args)]
-        text = f"one {kind_of(args)} where a list is wanted: {args!r} (write {example!r})"
+        text = f"one {kind_of(args)} where a list is expected: {args!r} (write {example!r})"
         raise ConfigError([Finding("args", text)])
     try:
-        found = [read_text(one) for one in read_items(args, "a list of texts")]
+        found = [read_text(one) for one in read_items(args, "a list of strings")]
     except Wrong as error:
         raise ConfigError([Finding("args", str(error))]) from None
     if not found:
-        raise ConfigError([Finding("args", "empty: a command is wanted")])
+        raise ConfigError([Finding("args", "empty: a command is needed")])
     return found
 
 

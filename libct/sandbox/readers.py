@@ -21,12 +21,12 @@ class Wrong(Exception):
 
 
 def kind_of(value: Any) -> str:
-    return "text" if isinstance(value, str) else type(value).__name__
+    return "string" if isinstance(value, str) else type(value).__name__
 
 
 def read_items(value: Any, wanted: str) -> list[Any]:
     if isinstance(value, (str, bytes, os.PathLike)):
-        raise Wrong(f"one {kind_of(value)} where a list is wanted: {value!r} (write [{value!r}])")
+        raise Wrong(f"one {kind_of(value)} where a list is expected: {value!r} (write [{value!r}])")
     if isinstance(value, dict) or not hasattr(value, "__iter__"):
         raise Wrong(f"not {wanted}: {value!r}")
     return list(value)
@@ -37,7 +37,7 @@ def read_text(value: Any) -> str:
     if isinstance(found, bytes):
         found = os.fsdecode(found)
     if not isinstance(found, str):
-        raise Wrong(f"not a text: {value!r}")
+        raise Wrong(f"not a string: {value!r}")
     if "\0" in found:
         raise Wrong(f"has a NUL: {value!r}")
     return found
@@ -218,7 +218,7 @@ def read_variables(value: Any) -> dict[str, str]:
 
 
 def read_texts(value: Any) -> list[str]:
-    return [read_text(one) for one in read_items(value, "a list of texts")]
+    return [read_text(one) for one in read_items(value, "a list of strings")]
 
 
 def read_user(value: Any) -> str:

@@ -102,9 +102,9 @@ def _binds(options: Options) -> list[Bind]:
             if os.path.normpath(path) == "/":
                 findings.append(Finding(name, "/ cannot be covered, only what is below it"))
     if options.rootfs and options.empty:
-        findings.append(Finding("empty", "rootfs is given, too: one or the other"))
+        findings.append(Finding("empty", "cannot be used together with rootfs"))
     if options.overlay and options.empty:
-        findings.append(Finding("empty", "overlay is given, too, and there is nothing to lie on"))
+        findings.append(Finding("empty", "cannot be used together with overlay"))
     if options.rootfs and not os.path.isdir(options.rootfs):
         findings.append(Finding("rootfs", f"no such directory: {options.rootfs!r}"))
     if findings:

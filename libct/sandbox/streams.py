@@ -119,7 +119,7 @@ class Text:
             data = data.replace("\n", os.linesep).encode(self._codec(), self.errors)
         elif isinstance(data, str):
             advice = "give bytes, or text=True"
-            raise ConfigError([Finding("input", f"a str where bytes are wanted ({advice})")])
+            raise ConfigError([Finding("input", f"a str where bytes are expected ({advice})")])
         elif not isinstance(data, (bytes, bytearray, memoryview)):
             raise ConfigError([Finding("input", f"not bytes: {data!r:.80}")])
         return bytes(data)

@@ -62,7 +62,7 @@ def _take(context: Context) -> int:
     # The number comes from where others might have said it.
     if posix.readlink(f"/proc/self/fd/{fd}") != _KIND:
         posix.close(fd)
-        raise StepProblem("what the process has there is no listener of notifications")
+        raise StepProblem("what the process has there is not a notification listener")
     return fd
 
 
@@ -74,7 +74,7 @@ def _send(path: str, listener: int, data: bytes) -> None:
         socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, limit)
         send_descriptor(socket.fileno(), listener, data)
     except BlockingIOError:  # by then
-        raise StepProblem(f"who listens on {path!r} has not taken it for {_SECONDS} s") from None
+        raise StepProblem(f"who listens on {path!r} did not take it within {_SECONDS} s") from None
     except OSError as error:
         error.filename = path
         error.hint = "a seccomp agent has to listen there"  # type: ignore[attr-defined]

@@ -87,7 +87,7 @@ def _answer(
         else:
             value = int(result)
             if not -_SIGNED <= value < _SIGNED:
-                raise OverflowError(f"{value:#x} is no number that a system call returns")
+                raise OverflowError(f"{value:#x} is not a value that a system call returns")
     except OSError as error:
         value, code = 0, errno.EPERM
         if isinstance(error.errno, int) and 0 < error.errno <= _HIGHEST_ERRNO:

@@ -64,7 +64,7 @@ def landlock_path(context: Context, what: str, path: str, access: int, known: st
             context.values["talk"].tell(("found", context.step, found))
         elif known not in ("", found):
             raise Error(
-                f"{path!r} is another file than when the container was started, and who is inside"
+                f"{path!r} is another file than when the container was started: a process inside"
                 " may have put it there"
             )
         if not stat.S_ISDIR(posix.fstat(place).st_mode):

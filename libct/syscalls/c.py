@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         """
 
     def locked_function(name: str) -> Any:
-        """The same, called with the interpreter's lock held (DESIGN.md 3, clone3)."""
+        """The same, called with the interpreter's lock held (docs/architecture.md, Cloning)."""
 
     def library(name: str) -> Callable[[str], Any]:
         """Load a library (dlopen(3)); what it returns is as function(), for that library's.

@@ -41,8 +41,8 @@ def bind(name: str, restype: Any, *argtypes: Any, locked: bool = False) -> Any:
     """Return the C function name with a prototype of its own.
 
     syscall(2) has as many prototypes as there are numbers.
-    locked: the interpreter's lock is kept during the call, as DESIGN.md (3) asks
-        of clone3; calls that may block must release it.
+    locked: the interpreter's lock is kept during the call, as clone3 needs
+        (docs/architecture.md, Cloning); calls that may block must release it.
     """
     found = (locked_function if locked else function)(name)
     found.restype, found.argtypes = restype, argtypes
@@ -153,18 +153,17 @@ def fail(
         if not _NUMBERS:
             detail = f"libct has no table of system calls for {_MACHINE}"
         elif since:
-            detail = f"Linux has it since {since}{_and_this_is(since)}"
+            detail = f"Linux has it since {since}{_hidden(since)}"
     if detail:
         text += f" ({detail})"
     raise OSError(code, text, path)
 
 
-def _and_this_is(since: str) -> str:
-    """Of a kernel that is no older, yet has not got the call."""
+def _hidden(since: str) -> str:
+    """What else hides a call from who is on a kernel that has it; "" on an older one."""
     release = posix.uname().release
-    numbers = release.split("-")[0].split(".")[:2]
-    if not all(map(str.isdigit, numbers)):
+    try:
+        here, there = (tuple(map(int, text.split(".")[:2])) for text in (release, since))
+    except ValueError:
         return ""
-    if list(map(int, numbers)) < list(map(int, since.split(".")[:2])):
-        return ""
-    return f", this is {release}: a seccomp filter hides it, or it was left out of this kernel"
+    return f", and this is {release}: a seccomp filter hides it" if here >= there else ""

@@ -244,7 +244,7 @@ def becoming(performed: Performed) -> list[Any]:
 
 
 def test_nothing_is_loaded_once_the_container_is_entered(performed: Performed) -> None:
-    """Invariant 1 of DESIGN.md 3: no module, no library, nothing of NSS or of a locale."""
+    """docs/architecture.md, invariant 1: no module, no library, nothing of NSS or of a locale."""
     calls = becoming(performed)
     entered = next((n for n, call in enumerate(calls) if call.name == "pivot_root"), 0)
     end = next(n for n, call in enumerate(calls) if call.name == "execve")

@@ -165,7 +165,7 @@ def test_who_has_answered_and_goes_on_is_ended_in_time() -> None:
 
 def test_keys_that_may_collide_are_few() -> None:
     data = json.dumps({"result": {"dict": [[key, 0] for key in range(5000)]}}).encode()
-    with pytest.raises(libct.CallError, match="more than 4096 keys that are no texts"):
+    with pytest.raises(libct.CallError, match="more than 4096 keys that are not strings"):
         libct.call(answer, data)
     assert libct.call(echo, {str(key): key for key in range(9000)})["8999"] == 8999
 

@@ -751,7 +751,10 @@ def test_the_exit_status_of_exec(sleeper: str, words: list[str], status: int) ->
     ("words", "message"),
     [
         (["--cgroup", "a:b:c", "ID", "true"], "--cgroup: not [CONTROLLER:]PATH: 'a:b:c'"),
-        (["--cgroup", "a", "--cgroup", "b", "ID", "true"], "each needs its CONTROLLER: 'a'"),
+        (
+            ["--cgroup", "a", "--cgroup", "b", "ID", "true"],
+            "several needs its CONTROLLER: 'a'",
+        ),
         (["--cgroup", "../x", "ID", "true"], " bad sub cgroup path: ../x is not a sub cgroup path"),
         (["--cgroup", "nothing:x", "ID", "true"], "unknown controller nothing"),
         (["--cgroup", "no-such", "ID", "true"], "no such file or directory"),

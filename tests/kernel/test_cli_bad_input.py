@@ -309,7 +309,7 @@ def test_a_pid_file_that_cannot_be_written(tmp_path: Path, rootfs: Path) -> None
         assert "cannot write the pid file" in line
     os.mkfifo(tmp_path / "fifo")
     line = refused("run", "--pid-file", tmp_path / "fifo", "-b", bundle, unique())
-    assert "there is something that is no file" in line
+    assert "something is there that is not a file" in line
     assert (tmp_path / "fifo").is_fifo()
 
 

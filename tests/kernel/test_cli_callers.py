@@ -1,6 +1,6 @@
 """What callers of an OCI runtime look at: texts of errors, the log, files, sockets, states.
 
-The texts are those that containerd, conmon, podman and CRI-O match (REFERENCE 7.3).
+The texts are those that containerd, conmon, podman and CRI-O match.
 """
 
 from __future__ import annotations

@@ -79,4 +79,9 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
         "out of memory 0 times",
         "second: 3",
         "first: 137",
+        "out 3 exit",
+        "stopped after 0.1 s",
+        "through cat",
+        "kept",
+        "120",
     ]

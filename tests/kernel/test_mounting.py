@@ -136,7 +136,7 @@ def test_no_other_mount_is_removed(rootfs: Path, volume: Path, how: str) -> None
         else:
             container.add_mount(Mount("/a", "/proc", "bind", MS_BIND | MS_REC))
         before = looks(container, "cat /proc/mounts")
-        with pytest.raises(StepError, match="is not seen there any more"):
+        with pytest.raises(StepError, match="is no longer seen there"):
             container.remove_mount("/a/version")
         assert looks(container, "cat /proc/mounts") == before
 

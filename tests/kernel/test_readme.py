@@ -5,7 +5,9 @@ The clone is of what has been committed, without what has only been changed.
 
 from __future__ import annotations
 
+import json
 import pwd
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..pages import piece, pieces
 from ..support import (
     CHECKOUT,
     busybox_rootfs,
@@ -117,6 +120,48 @@ def test_what_is_going_to_happen(checkout: Path, user: bool) -> None:
     done = typed(command_with("sandbox --plan"), checkout, user=user)
     assert done.returncode == 0, done.stderr
     assert "pivot_root" in done.stdout
+
+
+def shape(line: str) -> str:
+    """A line of a plan without its number and what is only there to be in columns."""
+    return " ".join(re.sub(r"^ *[0-9]+ ", "", line).split())
+
+
+def test_the_picture_of_a_plan(checkout: Path, bundle: Path) -> None:
+    """Its lines are those of a plan, in that order; numbers are the machine's."""
+    made = command_with("libct spec -b BUNDLE").replace("BUNDLE", str(bundle))
+    assert typed(made, checkout).returncode == 0
+    busybox_rootfs(bundle)
+    line = command_with("libct plan -b BUNDLE").replace("BUNDLE", str(bundle))
+    printed = [shape(each) for each in typed(line, checkout).stdout.splitlines()]
+    picture = piece("README.md", "See it before it happens", "text").splitlines()
+    wanted = [shape(each) for each in picture if each != "..."]
+    assert len(wanted) > 8
+    for each in wanted:
+        begin, cut, _ = each.partition("...")
+        found = [at for at, each in enumerate(printed) if each.startswith(begin)]
+        assert found, each
+        assert cut or printed[found[0]] == begin
+        del printed[: found[0] + 1]
+
+
+def test_the_second_program(checkout: Path, bundle: Path) -> None:
+    made = command_with("libct spec -b BUNDLE").replace("BUNDLE", str(bundle))
+    assert typed(made, checkout).returncode == 0
+    busybox_rootfs(bundle)
+    config = bundle / "config.json"
+    spec = json.loads(config.read_text())
+    spec["process"].update(terminal=False, args=["sleep", "1"])
+    config.write_text(json.dumps(spec))
+    program = [each.text for each in pieces("README.md") if each.language == "python"][1]
+    name = unique()
+    for text, own in (("/path/to/bundle", str(bundle)), ('"one"', f'"{name}"')):
+        assert text in program
+        program = program.replace(text, own)
+    env = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run([sys.executable, "-c", program], cwd=bundle, env=env)
+    assert done.stderr == ""
+    assert re.fullmatch(r"running \[[0-9]+\]\n0\n", done.stdout)
 
 
 @WHO

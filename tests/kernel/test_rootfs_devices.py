@@ -202,7 +202,7 @@ def test_what_is_no_node_stays_where_a_device_is_to_be(what: str, user: bool) ->
             container.run(process)
             assert process.wait(20).success
             # Where nodes cannot be made, one is mounted on a file, which stays what it is.
-            stays = "/dev/full is there already, and no device: it stays as it is"
+            stays = "/dev/full is there already and is not a device: it is left as it is"
             covered = user and what in ("file", "socket")
             assert container.warnings == ([] if covered else [f"linux.devices[0]: {stays}"])
         assert (described(rootfs / "etc"), place.lstat().st_ino) == before

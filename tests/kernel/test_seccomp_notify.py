@@ -375,7 +375,7 @@ def test_what_is_no_listener_is_not_handed_over(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Listener, "hear", hear)
     with libct.create(state_directory(), unique(), config_of(notifying("mkdir"))) as container:
         process = libct.Process(["true"], init=True, env=[PATH], notify=lambda call: None)
-        with pytest.raises(libct.StepError, match="is no listener of notifications"):
+        with pytest.raises(libct.StepError, match="is not a notification listener"):
             container.run(process)
 
 

@@ -179,3 +179,13 @@ MUTANTS: list[Mutant] = [
         (f"{_ENDS}a_descriptor_that_cannot_be_told_anything",),
     ),
 ]
+
+MUTANTS += [
+    Mutant(
+        "a virtual environment that is hidden is shown once to call()",
+        "sandbox/call.py",
+        "    once = dict.fromkeys(found)",
+        "    once = list(found)",
+        ("tests/unit/test_sandbox_config.py::test_a_virtual_environment_that_is_hidden",),
+    ),
+]

@@ -150,6 +150,13 @@ _SERVERS = [
     _uncompared("memory policy", ", _tried(get_mempolicy)]", "]"),
     _uncompared("I/O priority", "    found.append(_tried(ioprio_get, IOPRIO_WHO_PROCESS, 0))\n"),
     Mutant(
+        "the server writes no compiled code where its program is to write none",
+        "bootstrap/servers.py",
+        ' *("-B",) * sys.dont_write_bytecode,',
+        "",
+        ("tests/kernel/test_vendoring.py::test_no_compiled_code_is_written_where_none_is_wanted",),
+    ),
+    Mutant(
         "a thread's seccomp filters are taken for another's of the same number",
         _INHERITED,
         "        found.append(_own_token())\n",

@@ -317,3 +317,52 @@ _RUNC = [
     ),
 ]
 MUTANTS += _RUNC
+
+MUTANTS += [
+    Mutant(
+        "a kernel that has a call is told apart from one that has not",
+        "syscalls/core.py",
+        'if here >= there else ""',
+        'if here > there else ""',
+        ("tests/unit/test_syscalls.py::test_a_version_of_the_kernel",),
+    ),
+]
+
+_HINTS = "tests/unit/test_plan_hints.py::test_"
+MUTANTS += [
+    Mutant(
+        "AppArmor's restriction is told at the steps after the clone, too",
+        "bootstrap/hints.py",
+        "if not made and not failure.call.startswith(_MOUNT):",
+        "if not made:",
+        (f"{_HINTS}user_namespaces_that_apparmor_restricts",),
+    ),
+    Mutant(
+        "who has a profile is not told to install one",
+        "bootstrap/hints.py",
+        ' or label != "unconfined"',
+        "",
+        (f"{_HINTS}user_namespaces_that_apparmor_restricts",),
+    ),
+    Mutant(
+        "a profile is named where it is enforced",
+        "bootstrap/hints.py",
+        '.endswith(" (enforce)")',
+        '.endswith(")")',
+        (f"{_HINTS}a_profile_of_apparmor_that_libct_runs_under",),
+    ),
+    Mutant(
+        "root who lacks CAP_SETFCAP is told so",
+        "bootstrap/hints.py",
+        'step.op == "write_id_map" and',
+        'step.op == "write_id_maps" and',
+        (f"{_HINTS}root_of_a_namespace_above_that_may_not_be_mapped",),
+    ),
+    Mutant(
+        "it is told when newuidmap gains no privilege",
+        "bootstrap/namespaces.py",
+        "        if get_no_new_privs():\n",
+        "        if False:\n",
+        ("tests/kernel/test_hosts.py::test_no_new_privs_and_subordinate_ids",),
+    ),
+]

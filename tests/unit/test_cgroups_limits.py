@@ -1,4 +1,4 @@
-"""What limits come down to, by the tables of REFERENCE.md, 3.2 and 3.3; and how that is undone."""
+"""What limits come down to with cgroup v1 and v2, and how that is undone."""
 
 from __future__ import annotations
 

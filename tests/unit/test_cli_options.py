@@ -296,7 +296,7 @@ def test_command_lines_of_container_engines(words: str) -> None:
     assert arguments.operands in ([], ["ID"], ["ID", "9"], ["ID", "KILL"], ["ID", "SIGTERM"])
 
 
-# runc 1.5's, by command (REFERENCE 7.1).
+# runc 1.5's, by command.
 RUNC = {
     "create": "--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring"
     " --preserve-fds",

@@ -155,7 +155,7 @@ def test_a_bundle(told: Told, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"linux": {"Seccomp": profile}}))
     lines = told("explain", tmp_path, "mkdir").splitlines()
-    assert lines[0].startswith("warning: config.json: linux.seccomp: spelled 'Seccomp', and read")
+    assert lines[0].startswith("warning: config.json: linux.seccomp: spelled 'Seccomp', but read")
     assert lines[2].startswith("  TRAP  by linux.seccomp.syscalls[0], after ")
     profile["defaultErrnoRet"] = 99999  # type: ignore[assignment]
     profile["defaultAction"] = "SCMP_ACT_ERRNO"

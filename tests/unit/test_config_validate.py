@@ -253,7 +253,7 @@ CASES: list[tuple[Config, list[str]]] = [
             "networks[0].ipv6_address: not an IPv6 address: '10.0.0.2/8'",
             "networks[1].gateway: not an address alone: '10.0.0.1/8'",
             "networks[1].mac_address: not a hardware address like 02:00:00:00:00:01: '02'",
-            "networks[1].mtu: not from 68 to 65535: 5",
+            "networks[1].mtu: not between 68 and 65535: 5",
             "networks[1].hairpin_mode: is for a port of a bridge",
             (
                 "networks[2].host_address: needs a prefix length of 0 to 32, as in 10.0.0.1/24:"
@@ -738,7 +738,7 @@ def test_rules(tried: Config, expected: list[str]) -> None:
 CGROUP_CASES: list[tuple[Cgroup, list[str]]] = [
     (Cgroup("x"), []),
     (Cgroup(path="/a/b"), []),
-    (Cgroup(path="/"), ["linux.cgroupsPath: the root is no container's: '/'"]),
+    (Cgroup(path="/"), ["linux.cgroupsPath: the root cannot be a container's: '/'"]),
     (
         Cgroup("x", path="/a"),
         ["linux.cgroupsPath: either a path or a parent and a name, not both: '/a'"],
@@ -979,7 +979,7 @@ def test_swap_alone_is_a_matter_of_cgroup_v2() -> None:
     tried = config(cgroups=Cgroup(resources=Resources(memory_swap=5)))
     assert found(tried, cgroup_v2=False) == []
     assert found(tried) == [
-        "linux.resources.memory.swap: a limit of memory and swap needs one of memory"
+        "linux.resources.memory.swap: a limit of memory and swap needs a limit of memory"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Conversions of limits, by the table of REFERENCE.md, 3.4."""
+"""Limits of cgroup v1 as those of v2."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_memory_and_swap_become_swap(memory: int, both: int, swap: int | None) -
 
 
 @pytest.mark.parametrize(
-    ("memory", "both", "message"), [(0, 100, "needs one of memory"), (300, 100, "is less than")]
+    ("memory", "both", "message"), [(0, 100, "needs a limit of memory"), (300, 100, "is less than")]
 )
 def test_sums_that_no_swap_fits(memory: int, both: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):

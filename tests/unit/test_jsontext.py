@@ -38,8 +38,8 @@ def test_good_texts(text: str) -> None:
         ('  \n"abc', "config.json:2:1: Unterminated string starting at"),
         ('"a\tb"', "config.json:1:3: Invalid control character at"),
         ('{"a": {"b": 1, "c": 2, "b": 1}}', "config.json: a field is there twice: 'b'"),
-        ("[NaN]", "config.json: NaN is no JSON"),
-        ("[-Infinity]", "config.json: -Infinity is no JSON"),
+        ("[NaN]", "config.json: NaN is not JSON"),
+        ("[-Infinity]", "config.json: -Infinity is not JSON"),
         (b'{\n"a": "\xff"}', "config.json:2: not UTF-8"),
         ("\ufeff{}", "config.json:1:1: Unexpected UTF-8 BOM (decode using utf-8-sig)"),
     ],
@@ -68,7 +68,7 @@ def test_texts_are_those_of_the_json_module() -> None:
 
 def test_what_is_no_json_is_refused() -> None:
     for indent in (None, 2):
-        with pytest.raises(TypeError, match="no JSON for set"):
+        with pytest.raises(TypeError, match="cannot write as JSON: set"):
             dumps([set()], indent=indent)
 
 

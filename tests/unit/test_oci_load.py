@@ -511,13 +511,13 @@ def test_unknown_fields_are_ignored() -> None:
         ([], ["the configuration is not an object: a list"]),
         ({}, ["ociVersion: missing", "root: missing"]),
         (minimal(ociVersion=1), ["ociVersion: not a string: 1"]),
-        (minimal(ociVersion="2.0.0"), ["ociVersion: not a version 1 of the runtime-spec: '2.0.0'"]),
+        (minimal(ociVersion="2.0.0"), ["ociVersion: not version 1 of the runtime-spec: '2.0.0'"]),
         (minimal(root={}), ["root.path: missing"]),
         (
             minimal(root={"path": 1, "readonly": "yes"}),
             ["root.path: not a string: 1", "root.readonly: not true or false: 'yes'"],
         ),
-        (minimal(windows={}), ["windows: a configuration of another platform: it has no 'linux'"]),
+        (minimal(windows={}), ["windows: a configuration for another platform: it has no 'linux'"]),
         (minimal(linux=[]), ["linux: not an object: a list"]),
         (
             minimal(process={"terminal": 1, "args": ["a", 1], "env": "A=b"}),
@@ -787,7 +787,7 @@ def test_a_groups_owner_is_asked_of_groups_that_are_the_containers() -> None:
 
 @pytest.mark.parametrize("path", ["/", ".", "../..", "/a/.."])
 def test_the_root_cgroup_is_refused(path: str) -> None:
-    expected = [f"linux.cgroupsPath: the root is no container's: {path!r}"]
+    expected = [f"linux.cgroupsPath: the root cannot be a container's: {path!r}"]
     assert problems(minimal(linux={"cgroupsPath": path})) == expected
 
 
@@ -1013,7 +1013,7 @@ def test_the_case_of_names_does_not_matter(change: Any) -> None:
     assert load(respelled(FULL, change), warnings=warnings) == load(FULL)
     assert {finding.level for finding in warnings} == {"warning"}
     place = change("root")
-    assert f"root: spelled {place!r}, and read all the same" in map(str, warnings)
+    assert f"root: spelled {place!r}, but read all the same" in map(str, warnings)
     texts = list(map(str, warnings))
     assert len(texts) == len(set(texts))
 

@@ -192,10 +192,10 @@ def test_mistakes_are_found_together_each_with_its_place(tmp_path: Path) -> None
         "syscalls[1].args[0].index: not between 0 and 4294967295: -1",
         "syscalls[1].args[0].op: missing",
         "syscalls[2].action: missing",
-        "syscalls[2].name: not beside names",
+        "syscalls[2].name: cannot be used together with names",
         "syscalls[3].names: missing: no system call is named",
         "syscalls[4]: not an object: 'x'",
-        "archMap: not beside architectures",
+        "archMap: cannot be used together with architectures",
         "archMap[0].architecture: missing",
     ):
         assert f"p.json: {message}" in said

@@ -173,7 +173,7 @@ def test_good_examples_are_loaded(schema: Schema) -> None:
         spec = loads(path.read_bytes(), path.name)
         assert schema.config(spec) == [], path.name
         if path.name in OTHER_PLATFORMS:
-            with pytest.raises(ConfigError, match="a configuration of another platform"):
+            with pytest.raises(ConfigError, match="a configuration for another platform"):
                 load(spec)
         else:
             loaded = load(spec)

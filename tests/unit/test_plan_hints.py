@@ -59,8 +59,6 @@ def test_user_namespaces_that_are_forbidden(
 ) -> None:
     files({"/proc/sys/kernel/unprivileged_userns_clone": "0"})
     assert "sysctl kernel.unprivileged_userns_clone=1" in hint(NEW_USER, errno.EPERM)
-    files({"/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
-    assert "give the interpreter a profile with userns" in hint(NEW_USER, errno.EPERM)
     files({})
     assert "a seccomp filter, a chroot or a security module" in hint(NEW_USER, errno.EPERM)
     monkeypatch.setattr(posix, "geteuid", lambda: 1000)
@@ -84,6 +82,71 @@ def mount(fstype: str) -> Step:
     return Step("mount_filesystem", ("/target", fstype))
 
 
+APPARMOR = {
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
+    "/proc/self/attr/current": "unconfined\n",
+}
+MAP = Step("write_id_map", ("uid_map", "0 1000 1"))
+
+
+def of_apparmor(step: Step, code: int, call: str) -> str:
+    plan = Plan()
+    plan.add(INIT, "clone", [NEW_USER, MAP, mount("tmpfs")])
+    return hint_for(step, Failure(1, code, call, "text"), plan)
+
+
+REFUSED: list[tuple[Step, int, str]] = [
+    (NEW_USER, errno.EACCES, "clone3({flags=CLONE_NEWUSER})"),
+    (NEW_USER, errno.EPERM, "clone3({flags=CLONE_NEWUSER})"),
+    (NEW_USER, errno.EACCES, "clone3({flags=CLONE_NEWUSER|CLONE_INTO_CGROUP})"),
+    (MAP, errno.EPERM, "write(3)"),
+    (Step("deny_setgroups"), errno.EPERM, "write(3)"),
+    (mount("tmpfs"), errno.EPERM, "fsmount(3)"),
+    (Step("bind_root", ("/",)), errno.EACCES, 'mount("/")'),
+]
+
+
+def test_user_namespaces_that_apparmor_restricts(
+    files: Callable[[dict[str, str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Ubuntu it is a step after the clone that fails."""
+
+    def told() -> set[bool]:
+        return {"a profile with userns" in of_apparmor(*each) for each in REFUSED}
+
+    files(APPARMOR)
+    monkeypatch.setattr(posix, "geteuid", lambda: 0)
+    assert told() == {False}  # root's are not restricted
+    monkeypatch.setattr(posix, "geteuid", lambda: 1000)
+    assert told() == {True}
+    assert "profile" not in of_apparmor(Step("bind", ("/x", "/y")), errno.EACCES, "open_tree(3)")
+    assert "profile" not in of_apparmor(mount("tmpfs"), errno.EBUSY, "fsmount(3)")
+    files({**APPARMOR, "/proc/self/attr/current": "libct (unconfined)\n"})
+    assert told() == {False}
+    files({})
+    assert told() == {False}
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_a_profile_of_apparmor_that_libct_runs_under(
+    user: int, files: Callable[[dict[str, str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posix, "geteuid", lambda: user)
+    files({"/proc/self/attr/current": "docker-default (enforce)\n"})
+    for each in REFUSED:
+        assert of_apparmor(*each).endswith("has to allow it: docker-default (enforce)")
+    assert "enforce" not in of_apparmor(Step("bind", ("/x", "/y")), errno.EACCES, "open_tree(3)")
+    files({"/proc/self/attr/current": "docker-default (complain)\n"})
+    assert not any("complain" in of_apparmor(*each) for each in REFUSED)
+
+
+def test_root_of_a_namespace_above_that_may_not_be_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posix, "geteuid", lambda: 0)
+    assert "CAP_SETFCAP" in hint(MAP, errno.EPERM)
+    monkeypatch.setattr(posix, "geteuid", lambda: 1000)
+    assert hint(MAP, errno.EPERM) == ""
+
+
 CASES: list[tuple[Step, int, str]] = [
     (NEW_USER, errno.EAGAIN, "too many processes: RLIMIT_NPROC"),
     (NEW_USER, errno.EINVAL, "this kernel lacks one of these namespaces"),
@@ -97,7 +160,11 @@ CASES: list[tuple[Step, int, str]] = [
     (Step("bind", ("/x", "/y")), errno.ENOENT, "the source of a bind mount must exist"),
     (Step("open_idmapped", ("a", "/y")), errno.ENOENT, "the source of a bind mount must exist"),
     (Step("open_idmapped", ("a", "/y")), errno.EACCES, ""),
-    (Step("open_source", ("a", "/y")), errno.EACCES, "the container's root, as a user of the"),
+    (
+        Step("open_source", ("a", "/y")),
+        errno.EACCES,
+        "the container's root is a user of the",
+    ),
     (Step("cgroup_mkdir", ("/x", "y")), errno.EACCES, "no right to this control group"),
     (Step("cgroup_write", ("/x", "1")), errno.EROFS, "no right to this control group"),
     (Step("pivot"), errno.ENOSYS, "this kernel is too old, or a seccomp filter hides the call"),

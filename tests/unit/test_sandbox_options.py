@@ -59,12 +59,12 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"ro": "/tmp"}, "ro: one text where a list is wanted: '/tmp' (write ['/tmp'])"),
-        ({"rw": Path("/tmp")}, "rw: one PosixPath where a list is wanted: "),
-        ({"ro": b"/tmp"}, "ro: one bytes where a list is wanted"),
+        ({"ro": "/tmp"}, "ro: one string where a list is expected: '/tmp' (write ['/tmp'])"),
+        ({"rw": Path("/tmp")}, "rw: one PosixPath where a list is expected: "),
+        ({"ro": b"/tmp"}, "ro: one bytes where a list is expected"),
         ({"ro": 5}, "ro: not a list of paths: 5"),
         ({"ro": {"/a": 1}}, "ro: not a list of paths"),
-        ({"ro": [5]}, "ro: not a text: 5"),
+        ({"ro": [5]}, "ro: not a string: 5"),
         ({"ro": [""]}, "ro: an empty path"),
         ({"ro": ["a\0b"]}, "ro: has a NUL"),
         ({"bind": [("/etc",)]}, "bind: not (host path, path inside): ('/etc',)"),
@@ -108,10 +108,10 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
         ({"proc": "host"}, "proc: neither own nor none: 'host'"),
         ({"gid": 1 << 32}, "gid: too large for an id: 4294967296"),
         ({"env": ["A=b"]}, "env: not a mapping of names to values: ['A=b']"),
-        ({"env": {"A": 1}}, "env: not a text: 1"),
+        ({"env": {"A": 1}}, "env: not a string: 1"),
         ({"env": {"A=": "b"}}, "env: not a name of a variable: 'A='"),
-        ({"user": True}, "user: not a text: True"),
-        ({"user": -1}, "user: not a text: -1"),
+        ({"user": True}, "user: not a string: True"),
+        ({"user": -1}, "user: not a string: -1"),
         ({"memory": "lots"}, "memory: not a size like 256M: 'lots'"),
         ({"memory": 1.5}, "memory: not a number of bytes, or a text like '256M': 1.5"),
         ({"memory": True}, "memory: not a number of bytes"),
@@ -122,7 +122,7 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
         ({"rlimits": {"files": 1}}, "rlimits: unknown limit: 'files' (known: CPU, FSIZE, "),
         ({"rlimits": {"CPU": (2, 1)}}, "rlimits: the soft limit of CPU is above the hard one"),
         ({"rlimits": [1]}, "rlimits: not a mapping"),
-        ({"seccomp": 5}, "seccomp: not a text: 5"),
+        ({"seccomp": 5}, "seccomp: not a string: 5"),
         ({"landlock": {}}, "landlock: not a libct.Landlock: {}"),
     ],
 )
@@ -163,11 +163,11 @@ def test_what_is_only_tried_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -
         ({"ro": ["/etc", "/etc/."]}, "ro: something is mounted on '/etc' twice"),
         ({"dev": ["/etc"]}, "dev: not a device: '/etc'"),
         ({"dev": ["/dev/nowhere"]}, "dev: no such file or directory: '/dev/nowhere'"),
-        ({"rootfs": "/etc", "empty": True}, "empty: rootfs is given, too: one or the other"),
-        ({"overlay": True, "empty": True}, "empty: overlay is given, too"),
+        ({"rootfs": "/etc", "empty": True}, "empty: cannot be used together with rootfs"),
+        ({"overlay": True, "empty": True}, "empty: cannot be used together with overlay"),
         ({"rootfs": "/nowhere"}, "rootfs: no such directory: '/nowhere'"),
         ({"dir": ["/."]}, "dir: / cannot be covered"),
-        ({"user": "0", "uid": 1}, "uid: user is given, too: one or the other"),
+        ({"user": "0", "uid": 1}, "uid: cannot be used together with user"),
     ],
 )
 def test_what_cannot_be_together(given: Any, message: str) -> None:
@@ -192,12 +192,12 @@ def test_a_keyword_that_there_is_not_is_a_type_error() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("ls -l", "one text where a list is wanted: 'ls -l' (write ['ls', '-l'])"),
-        (b"ls", "one bytes where a list is wanted: b'ls' (write ['ls'])"),
-        (Path("/bin/ls"), "one PosixPath where a list is wanted: "),
-        ([], "empty: a command is wanted"),
-        ([1], "not a text: 1"),
-        (None, "not a list of texts: None"),
+        ("ls -l", "one string where a list is expected: 'ls -l' (write ['ls', '-l'])"),
+        (b"ls", "one bytes where a list is expected: b'ls' (write ['ls'])"),
+        (Path("/bin/ls"), "one PosixPath where a list is expected: "),
+        ([], "empty: a command is needed"),
+        ([1], "not a string: 1"),
+        (None, "not a list of strings: None"),
     ],
 )
 def test_the_command_is_a_list(args: Any, message: str) -> None:

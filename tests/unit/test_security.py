@@ -372,6 +372,7 @@ def test_names_need_not_be_text(root: int, tmp_path: Path) -> None:
 
 def test_titles_of_the_steps() -> None:
     assert resolve_user("web", (1,)).title == "look up the user 'web'"
+    assert resolve_user("", ()).title == "look up the default user"
     assert become_user().title == "become the user"
 
 

@@ -741,6 +741,7 @@ def test_default_roots(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_root() == "/run/libct"
     # Root of a user namespace, as under rootless Podman.
     monkeypatch.setattr(userns, "in_user_namespace", lambda: True)
+    monkeypatch.setattr("libct.life.directory._may_use", lambda path: True)
     assert default_root() == "/run/libct"  # unshare --map-root-user of the machine's root
     monkeypatch.setenv("USER", "somebody")
     assert default_root() == "/run/user/0/libct"

@@ -313,6 +313,17 @@ def test_a_missing_call_of_a_newer_kernel_is_hidden(
     assert (f"this is {release}: a seccomp filter hides it" in str(caught.value)) == hidden
 
 
+@pytest.mark.parametrize(("release", "hidden"), [("5.5.9-1", ""), ("5.6.0+", "5.6.0+"), ("x", "")])
+def test_a_version_of_the_kernel(
+    release: str, hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.uname()
+    told = os.uname_result((found[0], found[1], release, found[3], found[4]))
+    monkeypatch.setattr("posix.uname", lambda: told)
+    text = f", and this is {hidden}: a seccomp filter hides it" if hidden else ""
+    assert core._hidden("5.6") == text
+
+
 def test_details_of_the_kernel_are_shown() -> None:
     with pytest.raises(OSError, match=r"call\(\): Invalid argument \(tmpfs: Bad value\)$"):
         core.fail("call()", code=errno.EINVAL, since="5.2", detail="tmpfs: Bad value")
@@ -761,7 +772,7 @@ def test_a_seccomp_filter_can_hide_a_call() -> None:
         )
         process.set_no_new_privs()
         assert seccomp.seccomp_set_mode_filter(seccomp.Filter(program)) == 0
-        with pytest.raises(OSError, match=r"pidfd_open\(1, 0\): .* \(Linux has it since 5\.3, "):
+        with pytest.raises(OSError, match=r"pidfd_open\(1, 0\): .* \(Linux has it since 5\.3,"):
             process.pidfd_open(1)
         text = r"seccomp\(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_LOG, \{len=0\}\): Invalid"
         with pytest.raises(OSError, match=text):

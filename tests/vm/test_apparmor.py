@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..commands import libct_command, libct_environment, run, user_python
+from ..pages import piece
 from ..support import (
     busybox_rootfs,
     change_config,
@@ -122,3 +125,73 @@ def test_a_profile_that_is_not_loaded(bundle: Path) -> None:
     assert (
         f"the profile {profile!r} is not loaded: see aa-status and apparmor_parser" in done.stderr
     )
+
+
+# --- what libct itself runs under (docs/troubleshooting.md) ---
+
+_FLAGS = "flags=(attach_disconnected,mediate_deleted)"
+_ALL = "file, network, mount, umount, pivot_root, signal, ptrace, unix,"
+_HELLO = ("sandbox", "--", "echo", "hello")
+_MASK = "/sys/kernel/security/apparmor/features/namespaces/mask"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def python() -> Iterator[Path]:
+    """A copy of the interpreter, for profiles to be about; beside it, to find the same files."""
+    real = Path(user_python()).resolve()
+    copy = real.with_name(unique("python"))
+    shutil.copy(real, copy)
+    yield copy
+    copy.unlink()
+
+
+def confined(python: Path, profile: str) -> subprocess.CompletedProcess[str]:
+    """What libct says to an ordinary user whose interpreter has that profile."""
+    for option in ("--add", "--remove"):
+        command = ("apparmor_parser", "--skip-cache", option)
+        subprocess.run(command, input=profile, text=True, check=True)
+        if option == "--add":
+            _, *command_line = libct_command(*_HELLO, user=True)
+            done = run([python, *command_line], user=True, env=libct_environment(user=True))
+    return done
+
+
+@pytest.mark.skipif(
+    "userns_create" not in _read(_MASK),
+    reason="user namespaces are not AppArmor's business before Linux 6.7",
+)
+def test_a_profile_that_allows_no_user_namespace(python: Path) -> None:
+    name = unique("narrow")
+    profile = f"abi <abi/4.0>,\nprofile {name} {python} {_FLAGS} {{ {_ALL} capability, }}"
+    done = confined(python, profile)
+    assert done.returncode == 125
+    assert f"(the AppArmor profile that libct runs under has to allow it: {name} (enforce))" in (
+        done.stderr
+    )
+
+
+def test_a_profile_that_allows_no_capability(python: Path) -> None:
+    """As Ubuntu's for who has none: the clone is made, and a later step fails."""
+    name = unique("powerless")
+    userns = "userns," if "userns_create" in _read(_MASK) else ""
+    abi = "abi <abi/4.0>,\n" if userns else ""
+    done = confined(python, f"{abi}profile {name} {python} {_FLAGS} {{ {_ALL} {userns} }}")
+    assert done.returncode == 125
+    assert "clone3(" not in done.stderr
+    assert f"has to allow it: {name} (enforce)" in done.stderr
+
+
+def test_the_profile_of_the_page(python: Path) -> None:
+    text = piece("docs/troubleshooting.md", "AppArmor restricts user namespaces", "console")
+    assert text.count("/usr/bin/python3.[0-9]*") == 1
+    if "userns_create" not in _read(_MASK):
+        pytest.skip("AppArmor 3 does not know abi 4.0")
+    done = confined(python, text.replace("/usr/bin/python3.[0-9]*", str(python)))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")

@@ -215,7 +215,7 @@ def test_a_restore_that_is_killed_is_tried_again(counting: Counting, tmp_path: P
 
 
 def test_by_the_library(counting: Counting, tmp_path: Path) -> None:
-    """The first process is the caller's child, and tells how it has ended."""
+    """As in docs/checkpoint.md: the first process is the caller's child, and tells how it ended."""
     before = counting.counts()
     images = tmp_path / "images"
     container = library.load(str(counting.root), counting.name)

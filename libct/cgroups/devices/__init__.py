@@ -6,7 +6,7 @@ disassembler.py makes lines of that.  Nothing imports this package but the manag
 when there are rules to apply, and who shows a plan.
 
 Sources: config-linux.md, Allowed Device list; the kernel's
-admin-guide/cgroup-v1/devices.rst; REFERENCE.md, 1.14 and 3.6.
+admin-guide/cgroup-v1/devices.rst and cgroup-v2, Device controller.
 """
 
 from __future__ import annotations

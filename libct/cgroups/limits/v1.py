@@ -1,7 +1,6 @@
 """Limits as cgroup v1 has them.
 
-Source: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/sched-bwc.rst;
-REFERENCE.md, 3.2.
+Source: the kernel's admin-guide/cgroup-v1; Documentation/scheduler/sched-bwc.rst.
 """
 
 from __future__ import annotations

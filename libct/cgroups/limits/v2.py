@@ -1,6 +1,6 @@
 """Limits as cgroup v2 has them.
 
-Source: the kernel's admin-guide/cgroup-v2; REFERENCE.md, 3.3 and 3.4.
+Source: the kernel's admin-guide/cgroup-v2; crun(1), CGROUP v2, for the units.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ the container has no group of, a file of a newer kernel.  Times are nanoseconds,
 sizes are bytes, and both are counted since the groups were made, where no
 other unit is given.
 
-Source: REFERENCE.md, 1.9.
+Sources: the kernel's admin-guide/cgroup-v1 and cgroup-v2; Documentation/accounting/psi.rst.
 """
 
 from __future__ import annotations

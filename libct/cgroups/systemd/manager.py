@@ -8,7 +8,7 @@ A scope needs a process.  So the first process of a container is cloned where th
 and waits until the unit has been made with it in it; only then can it unshare its cgroup
 namespace.
 
-Sources: systemd's docs/CGROUP_DELEGATION.md; org.freedesktop.systemd1(5); REFERENCE.md, 3.5;
+Sources: systemd's CGROUP_DELEGATION.md; org.freedesktop.systemd1(5);
 crun(1), run.oci.systemd.subgroup and run.oci.delegate-cgroup.
 """
 

@@ -3,7 +3,7 @@
 A configuration's cgroupsPath is slice:prefix:name for this driver.  The unit is the scope
 <prefix>-<name>.scope in that slice, or a slice itself where the name ends in .slice.
 
-Sources: systemd.unit(5), systemd.slice(5); REFERENCE.md, 3.5; unit_name_is_valid() and
+Sources: systemd.unit(5), systemd.slice(5); unit_name_is_valid() and
 cg_escape() in systemd's src/basic/.
 """
 

@@ -4,7 +4,7 @@ What systemd knows of a limit it keeps, also when it makes the groups anew (daem
 So it is told of every limit that it has a property for, block I/O included; the files are
 written as well, for what it has none for.
 
-Sources: systemd.resource-control(5); org.freedesktop.systemd1(5); REFERENCE.md, 3.5.
+Sources: systemd.resource-control(5); org.freedesktop.systemd1(5).
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ def _weight(text: str, known: tuple[int, int, int]) -> int:
     least, _, most = known
     weight = _limit(text)
     if not least <= weight <= most:
-        raise ValueError(f"not from {least} to {most}: {text!r}")
+        raise ValueError(f"not between {least} and {most}: {text!r}")
     return weight
 
 

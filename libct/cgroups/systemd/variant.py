@@ -7,7 +7,7 @@
 A number without a type is an int32, as GLib has it.  There is as much of the form as
 properties need: numbers, booleans, strings, object paths, bytes, arrays and tuples.
 
-Sources: GLib's "GVariant Text Format"; REFERENCE.md, 3.5.
+Source: GLib's "GVariant Text Format".
 """
 
 from __future__ import annotations
