@@ -57,8 +57,7 @@ def carry_out(
 _PAUSE = 0.02  # seconds between two looks at what has been cloned
 # What is cloned besides, by its place in the page of clones; starts and records have it as that.
 _COMPANIONS = {clones.MESSENGER: "messenger", clones.REAPER: "reaper"}
-# Those that are told of by a word.
-_CLONING = ("clone_stage", "clone_init", "clone_command", "clone_bare")
+_UNTOLD = ("clone_messenger", "clone_reaper")  # what they clone is not told of by a word
 # Of those that tell what they have found: their second argument is what it is of.
 _FINDING = ("landlock_path", "note_mount")
 
@@ -119,7 +118,8 @@ class _Run:
                         self._let_go_ahead(first)
                 else:
                     for number, *_ in steps:
-                        if self.plan.steps[number - 1].op in _CLONING:
+                        op = self.plan.steps[number - 1].op
+                        if op.startswith("clone_") and op not in _UNTOLD:
                             self._take_clone(number)
             elif self.started.talk is None:
                 perform(performers(steps), self.context, self.trace)

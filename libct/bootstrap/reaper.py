@@ -37,6 +37,7 @@ import select
 
 from ..errors import StepProblem
 from ..loading.clock import backoff
+from ..syscalls import procfs
 from ..syscalls.constants import (
     PR_SET_DUMPABLE,
     PR_SET_NAME,
@@ -213,7 +214,7 @@ def check_reaper(context: Context, filtered: bool) -> None:
     waiting = backoff(_SECONDS)
     while True:
         try:
-            with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            with open(procfs.path(pid, "status"), "rb", buffering=0) as file:
                 lines = dict(line.split(b":", 1) for line in file.read(4096).splitlines())
         except (FileNotFoundError, ProcessLookupError):
             return  # gone, and with it all others; or hidden
