@@ -93,6 +93,12 @@ def own_servers(nothing_left: None) -> Iterator[None]:
     assert children() == []
 
 
+@pytest.fixture
+def one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not another where it takes a while to say that it is through with a start."""
+    monkeypatch.setattr(servers, "_most", lambda: 1)
+
+
 def _leave() -> list[Any]:
     servers._leaving[:] = [one for one in servers._leaving if not one.reap_ended()]
     return servers._leaving
@@ -425,6 +431,7 @@ def test_one_that_is_killed_for_want_of_memory() -> None:
 # --- what the server has afterwards ---------------------------------------------------------
 
 
+@pytest.mark.usefixtures("one_server")
 def test_the_server_is_as_it_was() -> None:
     """Its descriptors, its place, and what it can still load."""
     assert works()
@@ -486,6 +493,7 @@ def _maps(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize("what", ["first", "further", "staged"])
+@pytest.mark.usefixtures("one_server")
 def test_a_start_that_fails_costs_no_server(what: str) -> None:
     """Nobody kills what is about to end, in the middle of that."""
     config = make_config()
@@ -503,6 +511,7 @@ def test_a_start_that_fails_costs_no_server(what: str) -> None:
         assert server in named("libct:server")
 
 
+@pytest.mark.usefixtures("one_server")
 def test_the_door_to_imports_is_open_again() -> None:
     """What performs a step that nobody has asked for before is loaded then."""
     assert works()
@@ -525,12 +534,13 @@ def test_what_a_core_dump_has_is_nobody_elses_to_say(stuck: Stuck) -> None:
 
 
 @pytest.mark.longest(300)
+@pytest.mark.usefixtures("one_server")
 def test_the_server_does_not_grow() -> None:
     """In hundreds of starts, some of which fail."""
     config = make_config()
 
     def cycle(count: int) -> int:
-        with running(config) as other:
+        with running(config, "sleep", "6000") as other:
             for number in range(count):
                 assert works()
                 start(config, "no such command")
@@ -1033,6 +1043,7 @@ with libct.create({state_directory()!r}, {unique()!r}, config) as container:
     assert set(done.stdout.splitlines()) == {"{'ok, by fork'}" if forks else "{'ok'}"}
 
 
+@pytest.mark.usefixtures("one_server")
 def test_a_sandbox_with_its_reaper() -> None:
     for _ in range(3):
         done = libct.run(["sh", "-c", "echo $$; exit 5"], capture_output=True, text=True)
