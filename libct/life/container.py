@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..config.mount import Mount
     from ..plan.step import Plan
     from ..resctrl.statistics import IntelRdtStats
+    from .classes import ClassChange
     from .directory import Held
     from .events import Events
     from .process import Process
@@ -520,7 +521,9 @@ class Container:
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources, all of them or none.
 
-        Where one is refused, what was written is written back.
+        And the schemata to those of config.intel_rdt, where it has others than there are; a
+        container that is in no class of its own gets one then.  Where something is refused,
+        what was written is written back.
         """
         if getattr(config, "cgroups", None) is None:
             raise Error("the configuration has no cgroups to set")
@@ -543,16 +546,32 @@ class Container:
                 devices=before.devices if resources.skip_devices else resources.devices,
                 freezer="",
             )
+            classes = self._class_change(held, config)
+            if classes is not None:
+                changed.intel_rdt = config.intel_rdt
 
             def keep() -> None:
                 old, record.config = record.config, changed
                 try:
+                    if classes is not None:
+                        classes.make()
                     held.write(record)
-                except BaseException:
+                except BaseException as error:
+                    if classes is not None:
+                        classes.take_back(error)
                     record.config = old
                     raise
 
             manager.set(config.cgroups.resources, before, keep)
+
+    def _class_change(self, held: Held, config: Config) -> ClassChange | None:
+        """What is to be done about resctrl; None for nothing."""
+        if config.intel_rdt in (None, self._has.record.config.intel_rdt):
+            return None
+        assert config.intel_rdt is not None
+        from .classes import ClassChange
+
+        return ClassChange(self._has, held, config.intel_rdt, self.processes)
 
     def _locked(self, operation: str) -> Held:
         """The container's lock, in a status in which the operation is allowed."""
