@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..cgroups.statistics.records import NetworkInterface, Stats
+    from ..checkpoint.progress import Progress
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..config.mount import Mount
@@ -503,11 +504,13 @@ class Container:
 
             remove(self._has, held, destination)
 
-    def checkpoint(self, images: str, **options: Any) -> None:
+    def checkpoint(self, images: str, *, progress: Progress | None = None, **options: Any) -> None:
         """Have CRIU write the processes to files, from which libct.restore() makes them again.
 
         images, options: CheckpointOptions (checkpoint/options.py).  Without leave_running or
             pre_dump the container has stopped then, and can be destroyed.
+        progress: called with a line about how far it is, about every second that it takes
+            longer than two.
 
         Raises Unsupported without CRIU or where it or the kernel cannot do it, and Error with
         what CRIU's log says; the container runs on then.
@@ -516,7 +519,7 @@ class Container:
         from .checkpointing import checkpoint
 
         with deferred():
-            checkpoint(self._has, CheckpointOptions(images, **options))
+            checkpoint(self._has, CheckpointOptions(images, **options), progress)
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources, all of them or none.
