@@ -133,7 +133,7 @@ ROWS = [
     Row("interpreter sealed", "bootstrap/seal.py", "kernel/test_bootstrap_seal.py"),
     Row("a plan that is shown before", "plan/step.py", "kernel/test_bootstrap_plan.py"),
     Row("functions called in a container", "life/calling.py", "kernel/test_call.py"),
-    Row("an executor in the container's process", "", ""),
+    Row("an executor in the container's process", "life/calling.py", "kernel/test_executor.py"),
 ]
 
 

@@ -328,6 +328,15 @@ class Container:
         """
         if process._child is not None:
             raise Error("a Process can be started once")
+        if process.executor is None:
+            self._start(process, hold=hold, ignore_paused=ignore_paused)
+            return
+        from .calling import Executing
+
+        with Executing(process):
+            self._start(process, hold=hold, ignore_paused=ignore_paused)
+
+    def _start(self, process: Process, *, hold: bool, ignore_paused: bool) -> None:
         try:
             with deferred():
                 from .starting import start
@@ -339,7 +348,7 @@ class Container:
                 with deferred():
                     from .starting import end
 
-                    end(self._has, process._child, init=process.init)
+                    end(self._has, process._child, init=bool(process.init))
             raise
 
     def call(
