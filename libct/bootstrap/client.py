@@ -13,11 +13,11 @@ from ..syscalls import pidfds
 from . import clones, servers
 from .context import Context
 from .failure import Failure
+from .listening import pair, readable
 from .message import Garbled
 from .performer import Trace, perform, performers
 from .servers import Server, end, kill, reap
 from .started import PATIENCE, Started, step_error
-from .talk import pair, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

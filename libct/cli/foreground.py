@@ -59,7 +59,7 @@ def run_in_foreground(
     started: called when the process has been started.
     """
     if subreaper:
-        from ..syscalls.process import set_child_subreaper
+        from ..syscalls.settings import set_child_subreaper
 
         set_child_subreaper(True)
     relay = None
