@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
+    from .oci.writing import to_bundle as to_bundle
     from .sandbox.box import Sandbox as Sandbox
     from .sandbox.call import call as call
     from .sandbox.popen import Popen as Popen

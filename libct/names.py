@@ -62,6 +62,7 @@ HOMES = {
     ),
     "life.events": ("Events",),
     "oci.bundle": ("from_bundle",),
+    "oci.writing": ("to_bundle",),
     "life.process": ("Process", "ProcessState"),
     "life.creating": ("create", "plan"),
     "life.restoring": ("restore",),

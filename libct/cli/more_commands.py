@@ -178,7 +178,16 @@ def spec() -> Command:
         "",
         "Write a config.json to start from.",
         "spec:main",
-        [BUNDLE, Option("--rootless", "for a container that an ordinary user runs")],
+        [
+            BUNDLE,
+            Option("--rootless", "for a container that an ordinary user runs"),
+            Option(
+                "--from",
+                "with the configuration of container ID, or of the bundle at a path with a /",
+                "ID|PATH",
+                filled=True,
+            ),
+        ],
     )
 
 

@@ -6,10 +6,25 @@ from . import Mutant
 
 _WHERE = "tests/unit/test_cli_where.py::"
 
+_WRITING = "tests/unit/test_oci_writing.py::"
 _LOAD = "tests/unit/test_oci_load.py::"
 _KEYS = "tests/unit/test_oci_unknown_keys.py::"
 
 MUTANTS = [
+    Mutant(
+        "what a bundle cannot say is found",
+        "oci/writing.py",
+        "        findings = _lost(config, spec, bundle)\n",
+        "        pass\n",
+        (_WRITING + "test_what_no_bundle_can_say_is_refused",),
+    ),
+    Mutant(
+        "a bundle that is there is not replaced",
+        "oci/writing.py",
+        "posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | ",
+        "posix.O_WRONLY | posix.O_CREAT | ",
+        (_WRITING + "test_no_bundle_is_replaced",),
+    ),
     Mutant(
         "a mistake of reading hides none that the rules find",
         "oci/load.py",
