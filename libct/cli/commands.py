@@ -72,6 +72,7 @@ def _making() -> list[Option]:
         Option("--no-new-keyring", "keep the session keyring of the caller"),
         shared.PRESERVE_FDS,
         shared.TRACE,
+        shared.TRACE_FORMAT,
     ]
 
 
@@ -143,6 +144,7 @@ def _exec() -> Command:
             ),
             Option("--ignore-paused", "also in a paused container"),
             shared.TRACE,
+            shared.TRACE_FORMAT,
         ],
         passes_on=True,
         failure=255,

@@ -12,6 +12,7 @@ from .shared_options import (
     PID_FILE,
     SECCOMP_LEARN,
     TRACE,
+    TRACE_FORMAT,
 )
 
 _JSON = Option("--json", "as JSON")
@@ -211,6 +212,7 @@ def plan() -> Command:
             _JSON,
             Option("--where", "show where each step is planned and performed, as FILE:LINE"),
             Option("--source", "show the function that performs step N", "N"),
+            Option("--html", "write a page to look at, for a browser", "FILE", filled=True),
             Option("--run", "the plan of run, which does not wait between create and start"),
             Option("--no-pivot", "as for run"),
             Option("--no-new-keyring", "as for run"),
@@ -389,6 +391,7 @@ def sandbox() -> Command:
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,
+            TRACE_FORMAT,
         ],
         passes_on=True,
         failure=125,
