@@ -268,16 +268,16 @@ _MOUNTS_AND_DEVICES = [
     ),
     Mutant(
         "nosuid is in force",
-        "rootfs/flags.py",
-        "    (MS_NOSUID, MOUNT_ATTR_NOSUID, ST_NOSUID),\n",
-        "",
+        "config/mount_flags.py",
+        '("nosuid", "suid", MS_NOSUID, MOUNT_ATTR_NOSUID, ',
+        '("nosuid", "suid", MS_NOSUID, MOUNT_ATTR_NODEV, ',
         (f"{_MOUNTS}nosuid_is_enforced",),
     ),
     Mutant(
         "nodev is in force",
-        "rootfs/flags.py",
-        "    (MS_NODEV, MOUNT_ATTR_NODEV, ST_NODEV),\n",
-        "",
+        "config/mount_flags.py",
+        '("nodev", "dev", MS_NODEV, MOUNT_ATTR_NODEV, ',
+        '("nodev", "dev", MS_NODEV, MOUNT_ATTR_NOSUID, ',
         (f"{_MOUNTS}attributes_are_enforced",),
     ),
     Mutant(
