@@ -13,12 +13,12 @@ from ..syscalls import pidfds
 from . import clones, servers
 from .context import Context, Trace
 from .failure import Failure
+from .listening import pair, readable
 from .message import Garbled
 from .performer import perform, performers
 from .servers import Server, end, kill, reap
 from .spawning import server_error
 from .started import PATIENCE, Started, step_error
-from .talk import pair, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ def restore(arguments: Arguments) -> int:
     if process.terminal:
         process.console_socket = connected = connect(arguments.console_socket, "console socket")
     if not arguments.detach and not arguments.no_subreaper:
-        from ..syscalls.process import set_child_subreaper
+        from ..syscalls.settings import set_child_subreaper
 
         set_child_subreaper(True)
     try:

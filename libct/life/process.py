@@ -11,7 +11,8 @@ import select
 from ..errors import Error, Finding
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed, deferred
-from ..syscalls.process import pidfd_exit_status, pidfd_send_signal, wait_usage
+from ..syscalls.process import pidfd_send_signal
+from ..syscalls.reaping import pidfd_exit_status, wait_usage
 from . import arguments
 
 TYPE_CHECKING = False

@@ -20,8 +20,8 @@ from ..seccomp.actions import ERRNO, load_flags
 from ..seccomp.architectures import here
 from ..seccomp.compiler import compile_profile
 from ..seccomp.instructions import RET_A, RET_K, decode, encode
-from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
-from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
+from ..syscalls.flags import names
+from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NAMES, SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .step import INIT, STAGE, Performers, Step, operation
 
 TYPE_CHECKING = False

@@ -13,7 +13,8 @@ caller knows whether somebody inside may trace.
 
 from __future__ import annotations
 
-from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
+from ..syscalls.constants import CLONE_NEWTIME
+from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .namespaces import SHARING
 from .step import INIT, RUNTIME, SERVER, STAGE, Step
 

@@ -20,7 +20,7 @@ from libct.bootstrap import lined_up
 from libct.config import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, Capabilities
 from libct.life.directory import Directory
 from libct.sandbox.config import sandbox
-from libct.syscalls.process import set_child_subreaper
+from libct.syscalls.settings import set_child_subreaper
 
 from ..commands import (
     libct as libct_run,
