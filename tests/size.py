@@ -52,6 +52,7 @@ STOPS = {
         *("bootstrap.door", "loading.clock"),
     ),
     "cloning and namespaces": (
+        *("bootstrap.sharing", "syscalls.sharing", "bootstrap.lined_up"),
         *("bootstrap.namespaces", "syscalls.namespaces", "syscalls.process", "syscalls.pidfds"),
         *("attributes.procfs", "syscalls.procfs", "syscalls.memory", "syscalls.memfd"),
     ),
@@ -74,7 +75,7 @@ STOPS = {
         *("syscalls.credentials", "syscalls.keys", "attributes.uts", "syscalls.uts"),
     ),
     "waiting, and execve": (
-        *("bootstrap.waiting", "bootstrap.messenger", "bootstrap.answer", "bootstrap.lined_up"),
+        *("bootstrap.waiting", "bootstrap.messenger", "bootstrap.answer"),
         *("bootstrap.descriptors", "bootstrap.execute", "syscalls.interrupts"),
     ),
     "how C is called": ("syscalls.c", "syscalls.core", "syscalls.flags"),
@@ -145,11 +146,11 @@ def usual_steps() -> list[str]:
         spec, bundle="/bundle", id="box", rootless_euid=False, rootless_cgroups=False
     )
     unified = Layout("v2", unified=Hierarchy("/sys/fs/cgroup"), v2_controllers=("cpu", "memory"))
-    host = Host(layout=unified, capabilities=Grantable())
+    host = Host(layout=unified, capabilities=Grantable(), shares=True)
     assert config.cgroups is not None
     manager = choose.new(config.cgroups, "box", unified, None)
     process = Process(init=True, reset_affinity=True, **arguments)  # as `libct run` has it
-    plan = plan_start(config, process, host, manager, "box")
+    plan = plan_start(config, process, host, manager, "box", hold=False)
     return [step.performer for step in plan if step.process in (SERVER, STAGE, INIT)]
 
 

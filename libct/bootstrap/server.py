@@ -47,7 +47,6 @@ _USUAL_FIRST = (
     "rootfs.devices",
     "rootfs.masks",
     "rootfs.cgroup_mounts",
-    "network.steps",
     "attributes.uts",
 )
 _USUAL_FURTHER = ("rootfs.chroot",)

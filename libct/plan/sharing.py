@@ -14,7 +14,6 @@ caller knows whether somebody inside may trace.
 from __future__ import annotations
 
 from ..syscalls.constants import CLONE_NEWTIME
-from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .namespaces import SHARING
 from .step import INIT, RUNTIME, SERVER, STAGE, Step
 
@@ -90,6 +89,8 @@ def _enters_time(step: Step) -> bool:
 
 def _lets_go_on(step: Step) -> bool:
     """Whether who waits for nobody gets from one lined-up call to the next under this filter."""
+    from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
+
     program, flags = step.args
     if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
         return False  # somebody else answers, when he likes

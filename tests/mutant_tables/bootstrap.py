@@ -733,7 +733,7 @@ _MESSAGES = [
     Mutant(
         "only the word to go on lets go on",
         "bootstrap/talk.py",
-        "if posix.read(self._down, 1) != _GO:",
+        "if posix.read(self._down, 1) != GO:",
         "if not posix.read(self._down, 1):",
         (_CHANNEL + "test_who_waits_for_a_word_hears_that_there_will_be_none",),
     ),
