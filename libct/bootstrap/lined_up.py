@@ -12,6 +12,7 @@ those before it, whatever they return.
 
 from __future__ import annotations
 
+import errno
 import posix
 import sys
 
@@ -235,15 +236,23 @@ class Region:
         way = self.take(WAY) + WAY // 2
         idle = idle_memory(maps)
         try:
-            for start, end in idle:
-                madvise(start, end - start, MADV_DONTFORK)
+            _advise(idle, MADV_DONTFORK)
             return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
         finally:
-            for start, end in idle:
-                madvise(start, end - start, MADV_DOFORK)
+            _advise(idle, MADV_DOFORK)
 
     def close(self) -> None:
         munmap(self._start, self._end - self._start)
+
+
+def _advise(ranges: list[tuple[int, int]], advice: int) -> None:
+    for start, end in ranges:
+        try:
+            madvise(start, end - start, advice)
+        except OSError as error:
+            # The end of the heap has been given back since; the rest has been advised.
+            if error.errno != errno.ENOMEM:
+                raise
 
 
 def read_maps(fd: int) -> bytes:
