@@ -48,6 +48,7 @@ PLACE = "linux.seccomp"
 MEMORY = ("mmap", "munmap", "brk")
 AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
+AFTER_SHARING = ("rt_sigprocmask", "writev")  # of who shares the server's memory (sharing.py)
 AFTER_RIGHTS = ("capset",)
 AFTER_CLONE = (
     *("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl"),
@@ -63,7 +64,7 @@ _BY_STEP = {
     "await_start": AFTER_WAIT,
     "set_capabilities": AFTER_RIGHTS,
     "clone_command": AFTER_CLONE,
-    "clone_bare": (*AFTER_CLONE, "writev"),
+    "clone_bare": (*AFTER_CLONE, *AFTER_SHARING),
     "container_hook": AFTER_HOOKS,
 }
 
