@@ -147,7 +147,7 @@ def who_is_inside_looks_at_who_enters(place: Path) -> str:
 @case(
     "CVE-2019-5736",
     (
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         "        sealed = sealed_interpreter(place)\n",
         "        sealed = posix.open(place, posix.O_PATH | posix.O_CLOEXEC)\n",
     ),
