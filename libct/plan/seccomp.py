@@ -51,6 +51,10 @@ AFTER_HOOKS = (
     *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid", "fork", "rt_sigprocmask"),
 )
 
+# And of one that shares memory (sharing.py), from one lined-up call to the next, and to say why
+# execve(2) has failed.  Where a filter does not let these through, it is forked.
+AFTER_SHARING = ("rt_sigprocmask", "writev")
+
 # Which of these lists a step stands for that comes after the filter.
 _BY_STEP = {
     "await_start": AFTER_WAIT,

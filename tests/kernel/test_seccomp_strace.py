@@ -15,7 +15,15 @@ import pytest
 
 from libct.bootstrap import lined_up
 from libct.config.rules_seccomp import BEFORE_LISTENER
-from libct.plan.seccomp import AFTER, AFTER_CLONE, AFTER_HOOKS, AFTER_RIGHTS, AFTER_WAIT, MEMORY
+from libct.plan.seccomp import (
+    AFTER,
+    AFTER_CLONE,
+    AFTER_HOOKS,
+    AFTER_RIGHTS,
+    AFTER_SHARING,
+    AFTER_WAIT,
+    MEMORY,
+)
 
 from ..commands import CHECKOUT
 from ..needs import requires
@@ -100,6 +108,8 @@ def test_the_lists_are_what_is_called_under_the_filter(tmp_path: Path, way: str,
     # (Not seen by who waits with the interpreter, which is so with hooks, and with musl.)
     waits = way in ("wait", "pod") and lined_up.available()
     expected = {*AFTER, *(AFTER_WAIT if waits else ()), *(AFTER_RIGHTS if last == "rights" else ())}
+    if way == "direct" and lined_up.available():  # and where they share memory
+        expected |= set(AFTER_SHARING)
     if way == "pod" and last == "rights":
         expected |= set(AFTER_CLONE)
     if way == "hooks":

@@ -64,9 +64,16 @@ _REASONS = [
     ),
     _forked(
         "who does not get from one lined-up call to the next",
-        '    return allows(program, "rt_sigprocmask")\n',
+        "    return all(allows(program, name) for name in AFTER_SHARING)\n",
         "    return True\n",
         "who_has_a_filter_that_forbids_it_is_forked[mask-True]",
+    ),
+    _forked(
+        "who could not say why execve has failed",
+        'AFTER_SHARING = ("rt_sigprocmask", "writev")\n',
+        'AFTER_SHARING = ("rt_sigprocmask",)\n',
+        "who_has_a_filter_that_forbids_it_is_forked[no word-True]",
+        "plan/seccomp.py",
     ),
     _forked(
         "whose call is let through with some arguments alone",
