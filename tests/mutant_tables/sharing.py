@@ -182,14 +182,14 @@ _AFTER = [
         "bootstrap/started.py",
         "            if self.plan.shares:\n",
         "            if False:\n",
-        (_KERNEL + "a_start_that_fails_costs_no_server[further]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[first]",),
     ),
     Mutant(
         "a stage whose clone has failed ends by itself",
         "bootstrap/client.py",
         "                if self.plan.shares:  # it ends by itself",
         "                if False:  # it ends by itself",
-        (_KERNEL + "a_start_that_fails_costs_no_server[staged]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[told of]",),
     ),
 ]
 
