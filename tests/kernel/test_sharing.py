@@ -153,10 +153,18 @@ class Stuck:
             self.first = libct.create(state_directory(), unique(), self.config)
             # (Not before there is the mount, of which the container has a copy.)
         self.held = Held(self.rootfs / "held")
+        self.clone = 0
+        self.thread = threading.Thread(target=self._start)
+        try:
+            self._begin(further)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, further: bool) -> None:
         if further:
             self.first.run(libct.Process(["sleep", "600"], init=True, env=[PATH]))
         known = set(numbered_children())
-        self.thread = threading.Thread(target=self._start)
         self.thread.start()
         what = "libct:stage" if further else "libct:init"
         assert wait_until(lambda: bool(set(named(what)) - known))
@@ -178,10 +186,12 @@ class Stuck:
         return str(how)
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.clone, signal.SIGCONT)
+        if self.clone:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.clone, signal.SIGCONT)
         self.held.close()
-        self.thread.join(patient(20))
+        if self.thread.is_alive():
+            self.thread.join(patient(20))
         if self.first is not None:
             self.first.destroy(force=True)
 
