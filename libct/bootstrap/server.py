@@ -107,9 +107,9 @@ def _serve(requests: Channel, *, further: bool) -> None:
             kept["networks"].refill()
         (_, segments, trace), _ = requests.receive()
         prepared = _prepare(segments, known)
-        if any(step[1] == _NETWORK for _, steps in segments for step in steps):
-            if not requests.waiting():
-                load(_READY).ready(kept).expect()  # while the runtime makes groups, say
+        wanted = any(step[1] == _NETWORK for _, steps in segments for step in steps)
+        if wanted and not requests.waiting():
+            load(_READY).ready(kept).expect()  # while the runtime makes groups, say
         (word, *names), fds = requests.receive()
         if word == "forget":
             requests.say_done()

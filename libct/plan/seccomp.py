@@ -48,7 +48,6 @@ PLACE = "linux.seccomp"
 MEMORY = ("mmap", "munmap", "brk")
 AFTER = ("read", "write", "close_range", "rt_sigaction", "execve")
 AFTER_WAIT = ("mmap", "rt_sigprocmask", "madvise", "prctl", "writev")
-AFTER_SHARING = ("rt_sigprocmask", "writev")  # of who shares the server's memory (sharing.py)
 AFTER_RIGHTS = ("capset",)
 AFTER_CLONE = (
     *("clone", "exit_group", "gettid", "prctl", "setsid", "prlimit64", "ioctl"),
@@ -58,6 +57,10 @@ AFTER_HOOKS = (
     *("clone", "close", "dup2", "dup3", "getpid", "getppid", "gettid", "ioctl", "pidfd_open"),
     *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid", "fork", "rt_sigprocmask"),
 )
+
+# And of one that shares memory (sharing.py), from one lined-up call to the next, and to say why
+# execve(2) has failed.  Where a filter does not let these through, it is forked.
+AFTER_SHARING = ("rt_sigprocmask", "writev")
 
 # Which of these lists a step stands for that comes after the filter.
 _BY_STEP = {

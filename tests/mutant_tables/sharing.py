@@ -64,9 +64,16 @@ _REASONS = [
     ),
     _forked(
         "who does not get from one lined-up call to the next",
-        '    return allows(program, "rt_sigprocmask")\n',
+        "    return all(allows(program, name) for name in AFTER_SHARING)\n",
         "    return True\n",
         "who_has_a_filter_that_forbids_it_is_forked[mask-True]",
+    ),
+    _forked(
+        "who could not say why execve has failed",
+        'AFTER_SHARING = ("rt_sigprocmask", "writev")\n',
+        'AFTER_SHARING = ("rt_sigprocmask",)\n',
+        "who_has_a_filter_that_forbids_it_is_forked[no word-True]",
+        "plan/seccomp.py",
     ),
     _forked(
         "whose call is let through with some arguments alone",
@@ -175,14 +182,14 @@ _AFTER = [
         "bootstrap/started.py",
         "            if self.plan.shares:\n",
         "            if False:\n",
-        (_KERNEL + "a_start_that_fails_costs_no_server[further]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[first]",),
     ),
     Mutant(
         "a stage whose clone has failed ends by itself",
         "bootstrap/client.py",
         "                if self.plan.shares:  # it ends by itself",
         "                if False:  # it ends by itself",
-        (_KERNEL + "a_start_that_fails_costs_no_server[staged]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[told of]",),
     ),
 ]
 

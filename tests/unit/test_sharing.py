@@ -138,6 +138,7 @@ def test_who_has_a_listener_is_forked() -> None:
 RULES = {
     "any": (SeccompRule(["mkdir"], "SCMP_ACT_ERRNO"), True),
     "mask": (SeccompRule(["rt_sigprocmask"], "SCMP_ACT_ERRNO"), False),
+    "no word": (SeccompRule(["writev"], "SCMP_ACT_ERRNO"), False),
     "some masks": (
         SeccompRule(
             ["rt_sigprocmask"], "SCMP_ACT_ERRNO", args=[SeccompArg(0, 9, 0, "SCMP_CMP_EQ")]
