@@ -112,20 +112,6 @@ def address_of(data: bytes) -> int:
     return c_void_p.from_buffer(c_char_p(data)).value or 0
 
 
-def with_errno(data: bytes) -> tuple[int, object]:
-    """The address of vectors for writev(2): of data with errno in the place of ERRNO_TO_COME.
-
-    And what is to be kept for that.
-    """
-    before, _, after = data.partition(ERRNO_TO_COME.to_bytes(4, "little"))
-    parts = (before, errno_location(), after)
-    vectors = b"".join(
-        bytes(_IOVec(part, 4) if isinstance(part, int) else _IOVec(address_of(part), len(part)))
-        for part in parts
-    )
-    return address_of(vectors), (vectors, before, after)
-
-
 def available() -> bool:
     """Whether this C library can do it."""
     return _available
@@ -240,6 +226,10 @@ class Region:
             return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
         finally:
             _advise(idle, MADV_DOFORK)
+
+    def rewind(self) -> None:
+        """Fill it from the front again."""
+        self._next = self._start
 
     def close(self) -> None:
         munmap(self._start, self._end - self._start)

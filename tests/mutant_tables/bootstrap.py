@@ -551,7 +551,7 @@ _MESSAGES = [
     Mutant(
         "a clone whose cloner has been killed is found",
         "bootstrap/client.py",
-        "        for number in clones.read(self.clones)[self.taken :]:\n",
+        "        for number in cloned.read(self.clones)[self.taken :]:\n",
         "        for number in []:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
@@ -971,8 +971,8 @@ _COMMAND = [
     Mutant(
         "a start that fails ends the messenger",
         "bootstrap/client.py",
-        "clones.read_all(self.clones)",
-        "clones.read(self.clones)",
+        "cloned.read_all(self.clones)",
+        "cloned.read(self.clones)",
         (_WAITING + "test_a_start_that_fails_leaves_no_messenger",),
     ),
     Mutant(

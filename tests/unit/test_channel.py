@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from libct.bootstrap import becoming, client, clones, listening, servers, started, talk
+from libct.bootstrap import becoming, client, cloned, listening, servers, started, talk
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context, Trace
 from libct.bootstrap.failure import Failure
@@ -509,7 +509,7 @@ def converse(
 
     def ask(run: client._Run, index: int) -> None:
         run.asked, run.confirmed = index, True
-        run.clones = clones.make_file()
+        run.clones = cloned.make_file()
         run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
         run.started.talk, side = listening.pair()
         speaker = Speaker(side, run)
