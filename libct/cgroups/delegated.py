@@ -24,9 +24,11 @@ def is_marked(directory: str) -> bool:
     """
     for name in ("trusted.delegate", "user.delegate"):
         try:
-            return getxattr(directory, name) == b"1"
+            value = getxattr(directory, name)
         except OSError:
             continue
+        if value is not None:
+            return value == b"1"
     return False
 
 

@@ -314,7 +314,7 @@ def test_who_ends_late_is_waited_for_while_others_end(monkeypatch: pytest.Monkey
         assert [answer(pid) for pid in pids] == [-signal.SIGKILL] * 6
         pids = [sleeper(manager) for _ in range(6)]
         monkeypatch.setattr(killing, "_kill", lambda groups, pids: None)
-        with pytest.raises(CgroupError, match=rf"processes {pids[0]} .* \.\.\. do not end"):
+        with pytest.raises(CgroupError, match=rf"processes {pids[0]} .* \.\.\. did not end"):
             manager.kill()
         monkeypatch.undo()
 

@@ -269,7 +269,7 @@ def test_the_file_system_itself_is_looked_at(pids: int) -> None:
         finally:
             os.close(fs)
 
-    with pytest.raises(StepProblem, match="is no procfs"):
+    with pytest.raises(StepProblem, match="is not a procfs"):
         pidfs.made_inside(pids, other)
     assert descriptors() == before
 

@@ -295,6 +295,9 @@ def test_in_a_container_whose_filter_refuses(calls: list[str], number: int, user
         preexec_fn=load,
         **(user_identity() if user else {}),
     )
+    if calls == ["clone3"] and not user:  # what shares memory is cloned by the older call
+        assert (done.returncode, done.stderr) == (0, "")
+        return
     assert done.returncode == 125, done.stderr
     assert "the surrounding container refuses it" in done.stderr
     assert len(done.stderr.splitlines()) == 1
