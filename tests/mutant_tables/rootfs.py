@@ -102,8 +102,8 @@ _PATHS_IN_ROOT = [
     Mutant(
         "no .. leads above the root",
         "plan/paths.py",
-        'clean = normal("/" + path)',
-        'clean = "/" + path',
+        'return normal("/" + path.lstrip("/"))',
+        'return "/" + path.lstrip("/")',
         ("tests/unit/test_rootfs.py::test_inside",),
     ),
     Mutant(
@@ -539,8 +539,8 @@ _MOUNTS_AND_DEVICES = [
     Mutant(
         "the last mount on a path is the one that it lies on",
         "plan/held.py",
-        "            found = mount\n",
-        "            found = found or mount\n",
+        "return max(found, key",
+        "return min(found, key",
         ("tests/unit/test_rootfs.py::test_which_mount_a_path_lies_on",),
     ),
     Mutant(

@@ -151,7 +151,7 @@ _SERVERS = [
     _uncompared("I/O priority", "    found.append(_tried(ioprio_get, IOPRIO_WHO_PROCESS, 0))\n"),
     Mutant(
         "the server writes no compiled code where its program is to write none",
-        "bootstrap/servers.py",
+        "bootstrap/spawning.py",
         ' *("-B",) * sys.dont_write_bytecode,',
         "",
         ("tests/kernel/test_vendoring.py::test_no_compiled_code_is_written_where_none_is_wanted",),
