@@ -5,7 +5,7 @@
         container.run(process)
         print(process.wait())
 
-The public names are below; each is loaded when it is first used (PEP 562),
+The public names are in names.py; each is loaded when it is first used (PEP 562),
 for start-up is a feature.
 """
 
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .oci.bundle import (
         from_bundle as from_bundle,
     )
+    from .oci.writing import to_bundle as to_bundle
     from .sandbox.box import Sandbox as Sandbox
     from .sandbox.call import call as call
     from .sandbox.popen import Popen as Popen
@@ -99,90 +100,21 @@ if TYPE_CHECKING:
     from .sandbox.running import run as run, run_async as run_async
     from .sandbox.streams import DEVNULL as DEVNULL, PIPE as PIPE, STDOUT as STDOUT
 
+    __all__: list[str]
+
 __version__ = "0.1.0"
 
 # The Python that runs the bootstrap server; "" is sys.executable.  For host
 # programs whose sys.executable is no Python (embedded, frozen).
 interpreter = ""
 
-_HOMES = {
-    "bootstrap.servers": ("stop_server",),
-    "cgroups.devices": ("ALLOWED_DEVICES",),
-    "cgroups.statistics.records": ("CgroupStats", "Stats"),
-    "config": (
-        "NEWCGROUP",
-        "NEWIPC",
-        "NEWNET",
-        "NEWNS",
-        "NEWPID",
-        "NEWTIME",
-        "NEWUSER",
-        "NEWUTS",
-        "Capabilities",
-        "Cgroup",
-        "Config",
-        "CPUAffinity",
-        "Device",
-        "DeviceRule",
-        "Entry",
-        "Hook",
-        "Hooks",
-        "IDMap",
-        "IOPriority",
-        "Landlock",
-        "MemoryPolicy",
-        "Mount",
-        "MountIDMapping",
-        "Namespace",
-        "Network",
-        "Personality",
-        "RecAttr",
-        "Resources",
-        "Rlimit",
-        "Route",
-        "Scheduler",
-        "Seccomp",
-        "TimeOffset",
-    ),
-    "life.container": ("Container", "list_containers", "load"),
-    "errors": (
-        "CallError",
-        "CgroupError",
-        "ConfigError",
-        "ContainerDamaged",
-        "ContainerExists",
-        "ContainerNotFound",
-        "ContainerNotPaused",
-        "ContainerNotRunning",
-        "ContainerPaused",
-        "ContainerRunning",
-        "Error",
-        "Finding",
-        "InvalidID",
-        "ServerError",
-        "StepError",
-        "Unsupported",
-    ),
-    "life.events": ("Events",),
-    "oci.bundle": ("from_bundle",),
-    "life.process": ("Process", "ProcessState"),
-    "life.creating": ("create", "plan"),
-    "life.restoring": ("restore",),
-    "life.state": ("State",),
-    "sandbox.box": ("Sandbox",),
-    "sandbox.call": ("call",),
-    "sandbox.popen": ("Popen",),
-    "sandbox.results": ("CalledProcessError", "CompletedProcess", "TimeoutExpired", "Usage"),
-    "sandbox.running": ("run", "run_async"),
-    "sandbox.streams": ("DEVNULL", "PIPE", "STDOUT"),
-}
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = [*sorted(_MODULE_OF), "interpreter"]  # names, computed
-
 
 def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
+    from .names import MODULE_OF
+
+    if name == "__all__":
+        return [*sorted(MODULE_OF), "interpreter"]
+    module = MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # "plan" is a function here and a package below: importlib, unlike
@@ -195,4 +127,6 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    from .names import MODULE_OF
+
+    return sorted([*MODULE_OF, "interpreter", "__version__"])

@@ -7,6 +7,8 @@ It reads what it is to do from CRIU_STAND_IN, a JSON file:
     scripts: what it tells of, in order, before it answers
     failure: the errno that it fails with; log: what it writes to its log
     ends: true has it end without an answer
+    takes: seconds until it answers; log, pages: what it writes meanwhile, the latter a number
+        of bytes
     kills: whether a dump kills the process, as CRIU's does
 
 Requests that it gets are appended to the file of the same name with .requests, one JSON text a
@@ -20,6 +22,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,14 @@ def main() -> None:
         fields = number(1, found.get("mem_track", 0)) + number(2, found.get("lazy_pages", 0))
         sock.send(answer(kind) + text(8, fields))
         return
+    if what.get("takes"):
+        for field, name, data in (
+            ("work_dir_fd", opts["log_file"][0].decode(), what["log"].encode()),
+            ("images_dir_fd", "pages-1.img", bytes(what["pages"])),
+        ):
+            directory = opts.get(field, opts["images_dir_fd"])[0]
+            Path(f"/proc/{os.getppid()}/fd/{directory}", name).write_bytes(data)
+        time.sleep(what["takes"])
     pid = opts["pid"][0] if "pid" in opts else 0
     if kind == RESTORE and not what.get("failure"):
         pid = restored()

@@ -150,7 +150,8 @@ def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
 def _descriptors() -> Iterator[str]:
     for entry in os.listdir("/proc/self/fd"):
         target = _link(f"/proc/self/fd/{entry}")
-        if target:  # and not that of this listing
+        # Not that of this listing, and not what libct keeps (cgroups/mounted.py).
+        if target and not target.endswith("/mountinfo"):
             yield f"{entry} to {target}"
 
 

@@ -91,6 +91,7 @@ def _program(name: str, *args: str) -> None:
 
 def _programs() -> None:
     for name, args in {
+        "chromium": ("--version",),
         "crun": ("--version",),
         "less": ("--version",),
         "nft": ("--version",),

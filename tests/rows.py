@@ -28,6 +28,8 @@ class Row(NamedTuple):
 ROWS = [
     Row("create, start, state, kill, delete", "life/container.py", "kernel/test_life.py"),
     Row("run, `--detach`, `--keep`; list, ps", "cli/create.py", "kernel/test_cli.py"),
+    Row("sub-reaper of `run`", "cli/foreground.py", "kernel/test_life.py"),
+    Row("descriptors passed on", "plan/descriptors.py", "kernel/test_cli_services.py"),
     Row("pause, resume", "cgroups/freezer.py", "kernel/test_container.py"),
     Row("exec, with all of its options", "plan/further.py", "kernel/test_exec.py"),
     Row("exec `--cgroup`", "cgroups/entry.py", "kernel/test_exec_cgroup.py"),
@@ -39,6 +41,7 @@ ROWS = [
     Row("shell completion", "cli/completion.py", "unit/test_cli_completion.py"),
     Row("hooks", "bootstrap/hooks.py", "kernel/test_hooks.py", ("hooks",)),
     Row("hooks that are functions", "bootstrap/functions.py", "kernel/test_function_hooks.py"),
+    Row("output of hooks in a file", "config/hooks.py", "kernel/test_cli_hooks.py"),
     Row("exit status kept for later", "life/record.py", "kernel/test_container.py"),
     Row("pidfd handed out", "cli/launch.py", "kernel/test_cli_log.py"),
     Row("NOTIFY_SOCKET, LISTEN_FDS", "cli/notify.py", "kernel/test_cli_services.py"),
@@ -46,6 +49,16 @@ ROWS = [
     Row("events, statistics", "cli/events.py", "kernel/test_cli_events.py"),
     Row("out of memory, memory pressure", "life/events.py", "kernel/test_events.py"),
     Row("checkpoint, restore", "life/checkpointing.py", "vm/test_checkpoint.py"),
+    Row(
+        "memory written ahead, lazy pages, page server",
+        "checkpoint/options.py",
+        "vm/test_checkpoint_ways.py",
+    ),
+    Row(
+        "connections, locks, sockets, profiles, CRIU's own settings",
+        "checkpoint/options.py",
+        "vm/test_checkpoint_ways.py",
+    ),
     Row(
         "namespaces, made and joined, time offsets",
         "bootstrap/namespaces.py",
@@ -71,6 +84,10 @@ ROWS = [
         "attributes/limits.py",
         "kernel/test_attributes.py",
     ),
+    Row("hostname, domainname", "attributes/uts.py", "kernel/test_attributes.py"),
+    Row("user, groups, umask, HOME", "plan/users.py", "kernel/test_exec.py"),
+    Row("groups of the caller kept", "plan/users.py", "kernel/test_exec.py"),
+    Row("CPU affinity of exec", "attributes/scheduling.py", "kernel/test_affinity.py"),
     Row(
         "memory policy",
         "attributes/scheduling.py",
@@ -79,6 +96,7 @@ ROWS = [
     ),
     Row("pivot_root, no pivot, propagation", "rootfs/root.py", "kernel/test_rootfs_root.py"),
     Row("masked and read-only paths", "rootfs/masks.py", "kernel/test_rootfs_devices.py"),
+    Row("paths resolved inside the rootfs", "rootfs/paths.py", "kernel/test_rootfs_paths.py"),
     Row(
         "mounts and their options",
         "rootfs/mounts.py",
@@ -108,11 +126,17 @@ ROWS = [
         "vm/test_systemd.py",
         ("linux.cgroup.systemd", "linux.cgroup.systemdUser"),
     ),
+    Row("systemd's properties and sub-groups", "cgroups/systemd/manager.py", "vm/test_systemd.py"),
+    Row("groups handed to the container", "cgroups/delegated.py", "kernel/test_delegation.py"),
+    Row("no control groups", "cgroups/choose.py", "kernel/test_cli_callers.py"),
     Row(
         "rdma and all other limits",
         "cgroups/limits/v2.py",
         "vm/test_limits.py",
         ("linux.cgroup.rdma",),
+    ),
+    Row(
+        "statistics of all controllers", "cgroups/statistics/group.py", "kernel/test_statistics.py"
     ),
     Row(
         "device rules, v1 and eBPF", "cgroups/devices/program.py", "kernel/test_cgroups_devices.py"
@@ -128,14 +152,26 @@ ROWS = [
     Row("seccomp listener", "seccomp/listener.py", "kernel/test_seccomp_notify.py"),
     Row("seccomp program from an annotation", "seccomp/given.py", "unit/test_seccomp_given.py"),
     Row("seccomp plugins", "", ""),
+    Row(
+        "seccomp names that are unknown refused",
+        "oci/load.py",
+        "unit/test_seccomp_given.py",
+    ),
+    Row("compiled seccomp profiles kept for the next start", "", ""),
     Row("Landlock", "security/landlock.py", "kernel/test_landlock.py"),
     Row("AppArmor", "security/labels.py", "vm/test_apparmor.py", ("linux.apparmor",)),
     Row("SELinux", "security/labels.py", "vm/test_selinux.py", ("linux.selinux",)),
     Row("session keyring", "security/keyring.py", "kernel/test_security.py"),
+    Row(
+        "descriptors and working directory checked",
+        "plan/execute.py",
+        "kernel/test_bootstrap_invariants.py",
+    ),
     Row("interpreter sealed", "bootstrap/seal.py", "kernel/test_bootstrap_seal.py"),
     Row("a plan that is shown before", "plan/step.py", "kernel/test_bootstrap_plan.py"),
     Row("functions called in a container", "life/calling.py", "kernel/test_call.py"),
-    Row("an executor in the container's process", "", ""),
+    Row("an executor in the container's process", "life/calling.py", "kernel/test_executor.py"),
+    Row("WebAssembly, mono, micro VMs", "", ""),
 ]
 
 

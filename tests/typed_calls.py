@@ -188,6 +188,7 @@ def config() -> libct.Config:
 
 def containers() -> list[object]:
     made, first = libct.from_bundle("/srv/bundle")
+    libct.to_bundle(made, first, "/srv/copy")
     libct.stop_server()
     assert first is not None
     libct.restore("/run/libct", "again", made, first, "/srv/images", tcp_established=True)

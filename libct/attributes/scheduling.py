@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import posix
 
-from ..syscalls.constants import (
+from ..syscalls.scheduling import ioprio_set, sched_setattr, set_mempolicy
+from ..syscalls.scheduling_constants import (
     IOPRIO_CLASS_SHIFT,
     IOPRIO_WHO_PROCESS,
     SCHED_DEADLINE,
     SCHED_FIFO,
     SCHED_RR,
 )
-from ..syscalls.process import personality
-from ..syscalls.scheduling import ioprio_set, sched_setattr, set_mempolicy
+from ..syscalls.settings import personality
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ import posix
 
 from ..plan.step import AHEAD, MEANWHILE, RUNTIME, Plan
 from ..syscalls import pidfds
-from . import clones, servers
+from . import cloned, clones, servers
 from .context import Context, Trace
 from .failure import Failure
+from .listening import pair, readable
 from .message import Garbled
 from .performer import perform, performers
 from .servers import Server, end, kill, reap
 from .spawning import server_error
 from .started import PATIENCE, Started, step_error
-from .talk import pair, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Run:
             self.server = servers.ask(message, self.container, alone=self.alone)
         self.started.talk, theirs = pair()
         try:
-            self.clones = clones.make_file()
+            self.clones = cloned.make_file()
             fds = [*theirs.descriptors(), self.clones, *self.context.fds.values()]
             servers.let_go(self.server, ["clones", *self.context.fds], fds)
             self.confirmed = True
@@ -181,13 +181,13 @@ class _Run:
         self._adopt_companions()
         self.context.pid = self.started.pid
         self.context.values["pidfd"] = self.started.pidfd
-        cloned = self.context.values.get("cloned")
-        if cloned is not None:
-            cloned()
+        told = self.context.values.get("cloned")
+        if told is not None:
+            told()
 
     def _adopt(self) -> bool:
         """Take what has been cloned next, by what the kernel has written; False if nothing has."""
-        numbers = clones.read(self.clones)
+        numbers = cloned.read(self.clones)
         if len(numbers) == self.taken:
             return False
         if self.taken:
@@ -204,7 +204,7 @@ class _Run:
     def _adopt_companions(self) -> None:
         """They are there before anything that is told of."""
         for which, name in _COMPANIONS.items():
-            pid = clones.companion(self.clones, which)
+            pid = cloned.companion(self.clones, which)
             if not pid or name in self.started.companions:
                 continue
             try:
@@ -268,7 +268,7 @@ class _Run:
         if talk.fileno() in readable(*[fd for fd in (talk.fileno(), performing) if fd >= 0]):
             return True
         # It has ended.  If it has cloned, the next word is its clone's, if that ever says one.
-        for number in clones.read(self.clones)[self.taken :] if not self._is_mute() else ():
+        for number in cloned.read(self.clones)[self.taken :] if not self._is_mute() else ():
             try:
                 clone = pidfds.open_child(number)
             except ProcessLookupError:
@@ -342,7 +342,7 @@ class _Run:
         ended: list[int] = []
         # One after the other, for up to its end the first may clone the second.
         while self.clones >= 0:
-            numbers = [one for one in clones.read_all(self.clones) if one not in ended]
+            numbers = [one for one in cloned.read_all(self.clones) if one not in ended]
             if not numbers:
                 break
             pidfd = known.get(numbers[0])
@@ -352,7 +352,7 @@ class _Run:
                 except ProcessLookupError:
                     pidfd = -1  # the host program has waited for it
             known[numbers[0]] = pidfd
-            if numbers[0] == clones.companion(self.clones, clones.REAPER) and pidfd >= 0:
+            if numbers[0] == cloned.companion(self.clones, clones.REAPER) and pidfd >= 0:
                 # It ends when all others in its pid namespace have been waited for.
                 kill(pidfd)
                 if not readable(pidfd, seconds=_PAUSE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _stat as stat
 import posix
 
-from ..plan.step import HOOK_OUTPUT, STDIO
+from ..plan.processes import HOOK_OUTPUT, STDIO
 from ..rootfs.paths import find_in_root
 from ..syscalls.descriptors import move_above
 from ..syscalls.files import close_all_but

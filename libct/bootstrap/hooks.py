@@ -18,7 +18,7 @@ import time
 from ..attributes.procfs import is_whole_proc
 from ..errors import StepProblem, printable
 from ..loading.paths import exists, own_environment
-from ..plan.step import HOOK_OUTPUT
+from ..plan.processes import HOOK_OUTPUT
 from ..syscalls import pidfds
 from ..syscalls.files import ExecArguments, close_range, execve
 from ..syscalls.flags import quote

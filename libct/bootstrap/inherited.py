@@ -13,8 +13,13 @@ import posix
 
 from ..errors import ServerError
 from ..syscalls.keys import KEY_SPEC_SESSION_KEYRING, keyctl_get_keyring_id
-from ..syscalls.process import core_cookie, get_setting, get_time_stamps, personality
 from ..syscalls.scheduling import IOPRIO_WHO_PROCESS, get_mempolicy, ioprio_get, sched_getattr
+from ..syscalls.settings import (
+    core_cookie,
+    get_setting,
+    get_time_stamps,
+    personality,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -121,20 +121,6 @@ def address_of(data: bytes) -> int:
     return c_void_p.from_buffer(c_char_p(data)).value or 0
 
 
-def with_errno(data: bytes) -> tuple[int, object]:
-    """The address of vectors for writev(2): of data with errno in the place of ERRNO_TO_COME.
-
-    And what is to be kept for that.
-    """
-    before, _, after = data.partition(ERRNO_TO_COME.to_bytes(4, "little"))
-    parts = (before, errno_location(), after)
-    vectors = b"".join(
-        bytes(_IOVec(part, 4) if isinstance(part, int) else _IOVec(address_of(part), len(part)))
-        for part in parts
-    )
-    return address_of(vectors), (vectors, before, after)
-
-
 def available() -> bool:
     """Whether this C library can do it."""
     return _available
@@ -258,24 +244,27 @@ class Region:
         way = self.take(WAY) + WAY // 2
         idle = self._besides(idle_memory(maps, whole_pages(*stack)))
         try:
-            for start, end in idle:
-                _advise(start, end, MADV_DONTFORK)
+            _advise(idle, MADV_DONTFORK)
             return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
         finally:
-            for start, end in idle:
-                _advise(start, end, MADV_DOFORK)
+            _advise(idle, MADV_DOFORK)
+
+    def rewind(self) -> None:
+        """Fill it from the front again."""
+        self._next = self._start
 
     def close(self) -> None:
         munmap(self._start, self._end - self._start)
 
 
-def _advise(start: int, end: int, advice: int) -> None:
-    """madvise(2) of all that is mapped in a range."""
-    try:
-        madvise(start, end - start, advice)
-    except OSError as error:
-        if error.errno != errno.ENOMEM:  # which says that not all is; no memory is EAGAIN
-            raise
+def _advise(ranges: list[tuple[int, int]], advice: int) -> None:
+    """Of all that is mapped in these ranges."""
+    for start, end in ranges:
+        try:
+            madvise(start, end - start, advice)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:  # not all is; no memory is EAGAIN
+                raise
 
 
 def read_maps(fd: int) -> bytes:

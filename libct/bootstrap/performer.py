@@ -8,7 +8,7 @@ import time
 
 from ..errors import Error
 from ..loading.paths import fsdecode
-from ..plan.step import AHEAD, INIT, MEANWHILE, RUNTIME
+from ..plan.processes import AHEAD, INIT, MEANWHILE, RUNTIME
 from .failure import Failure
 
 TYPE_CHECKING = False

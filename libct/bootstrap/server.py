@@ -47,10 +47,11 @@ _USUAL_FIRST = (
     "rootfs.devices",
     "rootfs.masks",
     "rootfs.cgroup_mounts",
-    "network.steps",
     "attributes.uts",
 )
 _USUAL_FURTHER = ("rootfs.chroot",)
+_READY = "network.ready"
+_NETWORK = f"{_READY}.get_network"  # the performer, by its name
 _PAUSE = 0.0015  # seconds
 _HIGHEST = 0xFFFFFFFF  # ~0U, the end of close_range(2)
 # The C library's own signals, below what it calls SIGRTMIN, which a spawned process may
@@ -106,6 +107,9 @@ def _serve(requests: Channel, *, further: bool) -> None:
             kept["networks"].refill()
         (_, segments, trace), _ = requests.receive()
         prepared = _prepare(segments, known)
+        wanted = any(step[1] == _NETWORK for _, steps in segments for step in steps)
+        if wanted and not requests.waiting():
+            load(_READY).ready(kept).expect()  # while the runtime makes groups, say
         (word, *names), fds = requests.receive()
         if word == "forget":
             requests.say_done()

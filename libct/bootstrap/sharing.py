@@ -62,7 +62,17 @@ _dumped = b""  # the server's own
 class Place:
     """Room for one clone at a time: its stack, and the calls that it makes there."""
 
-    __slots__ = ("_calls", "_execute", "_function", "_kept", "_leave", "_runs", "_tell", "_way")
+    __slots__ = (
+        "_calls",
+        "_execute",
+        "_function",
+        "_kept",
+        "_leave",
+        "_paper",
+        "_runs",
+        "_tell",
+        "_way",
+    )
 
     def __init__(self) -> None:
         region = lined_up.Region(6, _STACK + lined_up.WAY + 16)
@@ -76,7 +86,8 @@ class Place:
         self._tell = region.call("writev")
         self._leave = region.call("_exit", 1)
         self._calls = begins, self._function, returned, self._execute
-        self._kept: tuple[object, ...] = ()
+        self._kept: object = None
+        self._paper = lined_up.Region(0, 2 * _MOST)
 
     def is_whole(self) -> bool:
         """Whether no clone has left the interpreter in the middle of something."""
@@ -98,12 +109,12 @@ class Place:
         """
         failure.errno = lined_up.ERRNO_TO_COME
         text = framed(encode_within(("failed", *failure.values(), []), _MOST))
-        vectors, kept = lined_up.with_errno(text)
-        self._kept = program, kept
+        self._kept = program
+        self._paper.rewind()
         path = lined_up.address_of(program.path)
         self._execute.name = "execve"
         self._execute.args = path, program.argv.value or 0, program.envp.value or 0
-        self._tell.args = up, vectors, 3
+        self._tell.args = up, self._paper.with_errno(text), 3
         for call in (self._execute, self._tell, self._leave):
             call.make_ready()
 

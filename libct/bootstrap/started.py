@@ -12,9 +12,9 @@ from ..errors import StepError
 from ..plan.step import INIT, RUNTIME, STAGE, Plan
 from . import becoming
 from .failure import Failure
+from .listening import Listener, readable
 from .message import Garbled
 from .servers import end, reap
-from .talk import Listener, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

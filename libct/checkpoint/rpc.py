@@ -35,6 +35,7 @@ TYPES = ENUMERATIONS["criu_req_type"]
 SOCKET = 3  # what CRIU has the socket as
 _LONGEST = 1 << 16  # bytes of a message
 _MOST = 16  # descriptors with one
+_PAUSE = 1.0  # seconds between looks at how far it is
 _SECONDS = 10.0  # that CRIU may take to end, once nobody listens
 # Where its own helpers are (iptables, ip), which PATH may lack.  Without them CRIU goes on, and
 # leaves the network of what it restores locked.
@@ -110,18 +111,23 @@ class Criu:
         self.close()
 
     def ask(
-        self, kind: str, values: Mapping[str, Any], notified: Notified | None = None
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        notified: Notified | None = None,
+        waiting: Callable[[], object] | None = None,
     ) -> dict[str, Any]:
         """Have a request answered; the answer.
 
         kind: of the request, "DUMP".  values: its other fields.
         notified: called at each thing that CRIU is about to do; what it raises is raised once
             CRIU has taken back what it had done.
+        waiting: called every second in which CRIU says nothing.
         """
         self._send({"type": TYPES[kind], **values})
         failure: Exception | None = None
         while True:
-            answer, fds = self._hear()
+            answer, fds = self._hear(waiting)
             try:
                 if answer.get("type") != TYPES["NOTIFY"]:
                     break
@@ -164,11 +170,13 @@ class Criu:
         except ConnectionError:
             raise self._ended() from None
 
-    def _hear(self) -> tuple[dict[str, Any], list[int]]:
+    def _hear(self, waiting: Callable[[], object] | None) -> tuple[dict[str, Any], list[int]]:
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         with allowed():
-            poll.poll()
+            while not poll.poll(None if waiting is None else _PAUSE * 1000):
+                if waiting is not None:
+                    waiting()
         try:
             data, fds, _ = receive(self._socket, _LONGEST, _MOST)
         except ConnectionError:

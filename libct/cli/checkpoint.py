@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posix
+
 from ..errors import ConfigError, Error, Finding, note
 from ..life.container import load
 from ..life.directory import check_id
@@ -12,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..checkpoint.progress import Progress
     from .options import Arguments
 
 _IMAGES = "checkpoint"  # runc's default, in the working directory
@@ -52,7 +55,8 @@ def checkpoint(arguments: Arguments) -> int:
         if not arguments.status_fd.isascii() or not arguments.status_fd.isdigit():
             raise Error(f"--status-fd is not a descriptor: {arguments.status_fd!r}")
         options["status_fd"] = int(arguments.status_fd)
-    container.checkpoint(arguments.image_path or _IMAGES, **options)
+    with _Line(arguments, f"checkpoint of {container.id}") as line:
+        container.checkpoint(arguments.image_path or _IMAGES, progress=line.show, **options)
     if not arguments.leave_running and not arguments.pre_dump:
         container.destroy()
         warn(arguments, container)
@@ -77,19 +81,21 @@ def restore(arguments: Arguments) -> int:
     if process.terminal:
         process.console_socket = connected = connect(arguments.console_socket, "console socket")
     if not arguments.detach and not arguments.no_subreaper:
-        from ..syscalls.process import set_child_subreaper
+        from ..syscalls.settings import set_child_subreaper
 
         set_child_subreaper(True)
     try:
-        container = restore_container(
-            arguments.root,
-            container_id,
-            config,
-            process,
-            arguments.image_path or _IMAGES,
-            bundle=real(arguments.bundle),
-            **_options(arguments, _RESTORE),
-        )
+        with _Line(arguments, f"restore of {container_id}") as line:
+            container = restore_container(
+                arguments.root,
+                container_id,
+                config,
+                process,
+                arguments.image_path or _IMAGES,
+                bundle=real(arguments.bundle),
+                progress=line.show,
+                **_options(arguments, _RESTORE),
+            )
     finally:
         if connected is not None:
             connected.close()
@@ -111,6 +117,42 @@ def restore(arguments: Arguments) -> int:
     container.destroy(force=True)
     warn(arguments, container)
     return status
+
+
+class _Line:
+    """The last line of a terminal, where there is one on standard error: it is written over.
+
+    what: is going on.  show: writes it; None where nobody would see it.
+    """
+
+    show: Progress | None = None
+
+    def __init__(self, arguments: Arguments, what: str) -> None:
+        self._what, self._shown = what, False
+        if arguments.log_format == "json":
+            return
+        try:
+            self._columns = posix.get_terminal_size(2).columns or 80
+        except OSError:
+            return  # no terminal
+        self.show = self._show
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._write("")
+
+    def _show(self, text: str) -> None:
+        self._shown = True
+        self._write(f"libct: {self._what}: {text}")
+
+    def _write(self, text: str) -> None:
+        try:
+            posix.write(2, f"\r{text[: self._columns - 1]}\x1b[K".encode("utf-8", "replace"))
+        except OSError:
+            pass  # the terminal has gone; the work goes on
 
 
 def _options(arguments: Arguments, names: dict[str, str]) -> dict[str, Any]:

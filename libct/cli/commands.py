@@ -72,6 +72,7 @@ def _making() -> list[Option]:
         Option("--no-new-keyring", "keep the session keyring of the caller"),
         shared.PRESERVE_FDS,
         shared.TRACE,
+        shared.TRACE_FORMAT,
     ]
 
 
@@ -152,6 +153,7 @@ def _exec() -> Command:
             ),
             Option("--ignore-paused", "run even if the container is paused"),
             shared.TRACE,
+            shared.TRACE_FORMAT,
         ],
         passes_on=True,
         failure=255,

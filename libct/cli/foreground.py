@@ -63,7 +63,7 @@ def run_in_foreground(
     printed: called with what it writes to its terminal.
     """
     if subreaper:
-        from ..syscalls.process import set_child_subreaper
+        from ..syscalls.settings import set_child_subreaper
 
         set_child_subreaper(True)
     relay = None

@@ -58,7 +58,7 @@ def handed_sockets() -> int:
 
 def tracing(arguments: Arguments) -> Tracing | None:
     """Where the steps of a start are written to; None where nobody wants to know."""
-    if not arguments.trace and not arguments.debug:
+    if not (arguments.trace or arguments.format or arguments.debug):
         return None
     from .trace import Tracing
 

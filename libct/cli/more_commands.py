@@ -12,6 +12,7 @@ from .shared_options import (
     PID_FILE,
     SECCOMP_LEARN,
     TRACE,
+    TRACE_FORMAT,
 )
 
 _JSON = Option("--json", "as JSON")
@@ -193,7 +194,16 @@ def spec() -> Command:
         "",
         "Write a config.json to start from.",
         "spec:main",
-        [BUNDLE, Option("--rootless", "write one for an ordinary user")],
+        [
+            BUNDLE,
+            Option("--rootless", "for a container that an ordinary user runs"),
+            Option(
+                "--from",
+                "with the configuration of container ID, or of the bundle at a path with a /",
+                "ID|PATH",
+                filled=True,
+            ),
+        ],
     )
 
 
@@ -217,6 +227,7 @@ def plan() -> Command:
             _JSON,
             Option("--where", "show where each step is planned and performed, as FILE:LINE"),
             Option("--source", "show the function that performs step N", "N"),
+            Option("--html", "write a page to look at, for a browser", "FILE", filled=True),
             Option("--run", "show the plan of `run`, which does not wait between create and start"),
             Option("--no-pivot", "as for run"),
             Option("--no-new-keyring", "as for run"),
@@ -393,6 +404,7 @@ def sandbox() -> Command:
             Option("--plan", "show what would be done, and do nothing"),
             Option("--json", "with --plan: as JSON"),
             TRACE,
+            TRACE_FORMAT,
         ],
         passes_on=True,
         failure=125,

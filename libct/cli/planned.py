@@ -21,7 +21,9 @@ def main(arguments: Arguments) -> int:
     def make() -> Plan:
         return plan(config, process, id=container_id, hold=not arguments.run)
 
-    if arguments.source is not None:
+    if arguments.html:
+        _write_page(make(), arguments, container_id)
+    elif arguments.source is not None:
         output(performer_of(make(), arguments.source))
     elif arguments.where:
         from .where import plan_with_places
@@ -31,6 +33,15 @@ def main(arguments: Arguments) -> int:
     else:
         show_plan(make(), json=arguments.json)
     return 0
+
+
+def _write_page(plan: Plan, arguments: Arguments, container_id: str) -> None:
+    from .page import page
+    from .trace import opened, spec_beside
+
+    text = page(plan, spec=spec_beside(arguments.bundle), title=container_id)
+    with open(opened(arguments.html, "page"), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def performer_of(plan: Plan, number: int) -> str:

@@ -27,8 +27,11 @@ SECCOMP_LEARN = Option(
 )
 TRACE = Option(
     "--trace",
-    "write what was done, and how long it took, as JSON lines",
+    "write each step and how long it took, as JSON lines; as a page if .html",
     "FILE",
     default="",
     filled=True,
+)
+TRACE_FORMAT = Option(
+    "--format", "form of the trace; chrome is for Perfetto", "lines|html|chrome", default=""
 )

@@ -5,26 +5,36 @@ from __future__ import annotations
 import os
 
 from ..config.facts import HostFacts
-from ..errors import Error
+from ..life.container import load
 from ..loading import jsontext
-from ..oci.bundle import CONFIG_NAME
+from ..oci.bundle import CONFIG_NAME, from_bundle
 from ..oci.default_spec import default_spec
+from ..oci.writing import first_process, to_bundle, write_config
+from .options import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..config import Config
+    from ..life.process import Process
     from .options import Arguments
 
 
 def main(arguments: Arguments) -> int:
-    path = os.path.join(arguments.bundle, CONFIG_NAME)
+    source = getattr(arguments, "from")
+    if source:
+        if arguments.rootless:
+            raise UsageError("spec: --rootless and --from exclude each other")
+        to_bundle(*_like(source, arguments), arguments.bundle)
+        return 0
     spec = default_spec(rootless=arguments.rootless, cgroup_v2=HostFacts().cgroup_v2)
     text = jsontext.dumps(spec, indent=4) + "\n"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        raise Error(f"{path!r} exists: remove it first") from None
-    except OSError as error:
-        raise Error(f"cannot write {path!r}: {error.strerror}") from error
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_config(os.path.join(arguments.bundle, CONFIG_NAME), text)
     return 0
+
+
+def _like(source: str, arguments: Arguments) -> tuple[Config, Process | None]:
+    """The configuration of another bundle, where source is a path, or of a container."""
+    if "/" in source:
+        return from_bundle(source)
+    container = load(arguments.root, source)
+    return container.config, first_process(container.defaults, ["sh"])

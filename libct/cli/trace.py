@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Error
+from ..errors import ConfigError, Error
 from ..loading import jsontext
 from .log import report
+from .options import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..life.container import Container
     from ..plan.step import Plan
     from .options import Arguments
@@ -23,21 +26,53 @@ class Tracing:
         self._fd = -1
         path = arguments.trace
         if not path:
+            if arguments.format:
+                raise UsageError("--format: there is no --trace")
             return
-        try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise Error(f"cannot open the trace {path!r}: {error.strerror}") from error
+        self._fd = opened(path, "trace")
 
     def write(self, container: Container) -> None:
         """What container has performed, as far as it got."""
         plan = container.plan
         if self._fd >= 0:
-            with open(self._fd, "wb", buffering=0) as file:
+            with open(self._fd, "wb") as file:
                 if plan is not None:
-                    file.write(lines(plan, container.traces).encode())
+                    file.write(self._text(plan, container).encode())
         if plan is not None:
             report(self._arguments, "debug", *debug_lines(plan, container.traces))
+
+    def _text(self, plan: Plan, container: Container) -> str:
+        by_name = "html" if self._arguments.trace.endswith(".html") else "lines"
+        wanted = self._arguments.format or by_name
+        if wanted == "chrome":
+            from .chrome import trace_events
+
+            return trace_events(plan, container.traces)
+        if wanted == "html":
+            from .page import page
+
+            return page(
+                plan, container.traces, spec=spec_beside(container.bundle), title=container.id
+            )
+        return lines(plan, container.traces)
+
+
+def opened(path: str, what: str) -> int:
+    """A file to write, as a shell's > opens it."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise Error(f"cannot open the {what} {path!r}: {error.strerror}") from error
+
+
+def spec_beside(bundle: str) -> Any:
+    """The values in the config.json of a bundle; None where it cannot be read, or there is none."""
+    from ..oci.bundle import read_spec
+
+    try:
+        return read_spec(bundle) if bundle else None
+    except ConfigError:
+        return None
 
 
 def debug_lines(plan: Plan, traces: list[tuple[int, int, int, str]]) -> list[str]:

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..config import IntelRdt
     from ..config.cgroup import Cgroup, Resources
     from .options import Arguments
 
@@ -49,14 +50,18 @@ _OPTIONS = {
 }
 # These are not in "resources", or not in one place.
 _OTHERS = ("--unified", "--memory-oom-group")
-_RDT = ("--l3-cache-schema", "--mem-bw-schema")
+# option: (the field of IntelRdt, its place in the configuration)
+_RDT = {
+    "--l3-cache-schema": ("l3_cache_schema", "linux.intelRdt.l3CacheSchema"),
+    "--mem-bw-schema": ("mem_bw_schema", "linux.intelRdt.memBwSchema"),
+}
 _KERNEL_MEMORY = ("--kernel-memory", "--kernel-memory-tcp")
 
 
 def main(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     given = [name for name in (*_OPTIONS, *_OTHERS) if _value(arguments, name)]
-    findings = [Finding(name, "not supported yet") for name in _RDT if _value(arguments, name)]
+    findings: list[Finding] = []
     names: dict[str, str] = {}
     if arguments.resources:
         if given:
@@ -80,10 +85,17 @@ def main(arguments: Arguments) -> int:
     if errors:
         raise ConfigError(errors)
     report(arguments, "warning", *(str(_renamed(finding, names)) for finding in findings))
+    schemata = {name: _value(arguments, name) for name in _RDT if _value(arguments, name)}
+    if schemata:
+        config.intel_rdt = _classed(config.intel_rdt, schemata)
     if any(_value(arguments, name) for name in _KERNEL_MEMORY):
         report(arguments, "warning", "limits of kernel memory are ignored: the kernel has none")
-    container.set(config)
-    changed = asked.to_dict()
+    try:
+        container.set(config)
+    except ConfigError as error:
+        places = {place: name for name, (_, place) in _RDT.items()}
+        raise ConfigError([_renamed(one, places) for one in error.findings]) from error
+    changed = {**asked.to_dict(), **{_RDT[name][0]: text for name, text in schemata.items()}}
     report(arguments, "debug", *(f"set {name} to {value!r}" for name, value in changed.items()))
     return 0
 
@@ -121,6 +133,20 @@ def _make_way(after: Resources, asked: Resources) -> None:
                 after.cpu_quota = int(quota)
             if not asked.cpu_period and period.strip().isdecimal():
                 after.cpu_period = int(period)
+
+
+def _classed(before: IntelRdt | None, schemata: dict[str, str]) -> IntelRdt:
+    """With these schemata, by option; lines that there were of the same resource go."""
+    from ..config import IntelRdt
+
+    after = before.copy() if before is not None else IntelRdt()
+    for name, text in schemata.items():
+        resource = text.partition(":")[0].strip()
+        after.schemata = [
+            line for line in after.schemata if line.partition(":")[0].strip() != resource
+        ]
+        setattr(after, _RDT[name][0], text)
+    return after
 
 
 def problems(asked: Resources, cgroup: Cgroup) -> list[Finding]:

@@ -9,114 +9,58 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .attributes import (
-        Capabilities,
-        CPUAffinity,
-        IntelRdt,
-        IOPriority,
-        MemoryPolicy,
-        Personality,
-        ProcessDefaults,
-        Rlimit,
-        Scheduler,
+        Capabilities as Capabilities,
+        CPUAffinity as CPUAffinity,
+        IntelRdt as IntelRdt,
+        IOPriority as IOPriority,
+        MemoryPolicy as MemoryPolicy,
+        Personality as Personality,
+        ProcessDefaults as ProcessDefaults,
+        Rlimit as Rlimit,
+        Scheduler as Scheduler,
     )
     from .cgroup import (
-        Cgroup,
-        HugepageLimit,
-        InterfacePriority,
-        Rdma,
-        Resources,
-        ThrottleDevice,
-        WeightDevice,
+        Cgroup as Cgroup,
+        HugepageLimit as HugepageLimit,
+        InterfacePriority as InterfacePriority,
+        Rdma as Rdma,
+        Resources as Resources,
+        ThrottleDevice as ThrottleDevice,
+        WeightDevice as WeightDevice,
     )
-    from .config import Config, NetDevice, Network, Route
-    from .device import ALLOWED_DEVICES, Device, DeviceRule
-    from .entry import Entry
-    from .hooks import Hook, Hooks
-    from .landlock import Landlock
-    from .mount import Mount, MountIDMapping, RecAttr
+    from .config import Config as Config, NetDevice as NetDevice, Network as Network, Route as Route
+    from .device import (
+        ALLOWED_DEVICES as ALLOWED_DEVICES,
+        Device as Device,
+        DeviceRule as DeviceRule,
+    )
+    from .entry import Entry as Entry
+    from .hooks import Hook as Hook, Hooks as Hooks
+    from .landlock import Landlock as Landlock
+    from .mount import Mount as Mount, MountIDMapping as MountIDMapping, RecAttr as RecAttr
     from .namespace import (
-        NEWCGROUP,
-        NEWIPC,
-        NEWNET,
-        NEWNS,
-        NEWPID,
-        NEWTIME,
-        NEWUSER,
-        NEWUTS,
-        IDMap,
-        Namespace,
-        TimeOffset,
+        NEWCGROUP as NEWCGROUP,
+        NEWIPC as NEWIPC,
+        NEWNET as NEWNET,
+        NEWNS as NEWNS,
+        NEWPID as NEWPID,
+        NEWTIME as NEWTIME,
+        NEWUSER as NEWUSER,
+        NEWUTS as NEWUTS,
+        IDMap as IDMap,
+        Namespace as Namespace,
+        TimeOffset as TimeOffset,
     )
-    from .record import Record
-    from .seccomp import Seccomp, SeccompArg, SeccompRule
-
-_HOMES = {
-    "attributes": "Capabilities CPUAffinity IntelRdt IOPriority MemoryPolicy Personality"
-    " ProcessDefaults Rlimit Scheduler",
-    "cgroup": "Cgroup HugepageLimit InterfacePriority Rdma Resources ThrottleDevice WeightDevice",
-    "config": "Config NetDevice Network Route",
-    "device": "ALLOWED_DEVICES Device DeviceRule",
-    "entry": "Entry",
-    "hooks": "Hook Hooks",
-    "landlock": "Landlock",
-    "mount": "Mount MountIDMapping RecAttr",
-    "namespace": "NEWCGROUP NEWIPC NEWNET NEWNS NEWPID NEWTIME NEWUSER NEWUTS IDMap Namespace"
-    " TimeOffset",
-    "record": "Record",
-    "seccomp": "Seccomp SeccompArg SeccompRule",
-}
-
-__all__ = [
-    "ALLOWED_DEVICES",
-    "NEWCGROUP",
-    "NEWIPC",
-    "NEWNET",
-    "NEWNS",
-    "NEWPID",
-    "NEWTIME",
-    "NEWUSER",
-    "NEWUTS",
-    "CPUAffinity",
-    "Capabilities",
-    "Cgroup",
-    "Config",
-    "Device",
-    "DeviceRule",
-    "Entry",
-    "Hook",
-    "Hooks",
-    "HugepageLimit",
-    "IDMap",
-    "IOPriority",
-    "IntelRdt",
-    "InterfacePriority",
-    "Landlock",
-    "MemoryPolicy",
-    "Mount",
-    "MountIDMapping",
-    "Namespace",
-    "NetDevice",
-    "Network",
-    "Personality",
-    "ProcessDefaults",
-    "Rdma",
-    "RecAttr",
-    "Record",
-    "Resources",
-    "Rlimit",
-    "Route",
-    "Scheduler",
-    "Seccomp",
-    "SeccompArg",
-    "SeccompRule",
-    "ThrottleDevice",
-    "TimeOffset",
-    "WeightDevice",
-]
+    from .record import Record as Record
+    from .seccomp import Seccomp as Seccomp, SeccompArg as SeccompArg, SeccompRule as SeccompRule
 
 
 def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
+    from .homes import HOMES
+
+    if name == "__all__":
+        return sorted(name for names in HOMES.values() for name in names.split())
+    for home, names in HOMES.items():
         if name in names.split():
             module = __import__(f"{__name__}.{home}", fromlist=[name])
             value: object = getattr(module, name)

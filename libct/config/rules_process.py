@@ -9,13 +9,15 @@ from __future__ import annotations
 from ..errors import Finding
 from ..syscalls.constants import (
     CAPABILITIES,
+    PER_LINUX,
+    PER_LINUX32,
+    RLIMITS,
+)
+from ..syscalls.scheduling_constants import (
     MPOL_DEFAULT,
     MPOL_LOCAL,
     MPOL_PREFERRED,
     MPOL_WEIGHTED_INTERLEAVE,
-    PER_LINUX,
-    PER_LINUX32,
-    RLIMITS,
     SCHED_BATCH,
     SCHED_DEADLINE,
     SCHED_FIFO,

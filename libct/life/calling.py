@@ -5,8 +5,8 @@ its arguments by pickle, towards the inside alone.  What comes back is read with
 that whatever comes from inside deserves: it is JSON of a few types, up to a size, and neither
 pickle nor marshal, which could be made to run code here.
 
-The program that runs inside is _PROGRAM.  It is passed on a command line, needs no file of
-libct there, and works with any Python from 3.6 on.
+The program that runs inside is _PROGRAM, or _EXECUTOR.  It is passed on a command line, needs no
+file of libct there, and works with any Python from 3.6 on.
 """
 
 from __future__ import annotations
@@ -32,8 +32,32 @@ LARGEST = 4 << 20
 _MOST_KEYS = 4096
 _ARGUMENTS, _RESULT = 3, 4  # descriptors inside
 
-_PROGRAM = r"""
-import base64, importlib, json, os, pickle, runpy, sys, traceback, types
+# Calls the function whose names and arguments are to be read there.
+_CALLED = r"""
+import importlib, pickle, runpy, sys, types
+
+def called(fd):
+    with open(fd, "rb") as file:
+        path, main, function, arguments = pickle.load(file)
+        sys.path[:] = path
+        sys.argv[:] = [""]
+        if main is not None:
+            kind, place = main
+            module = types.ModuleType("__mp_main__")
+            run = runpy.run_module if kind == "module" else runpy.run_path
+            module.__dict__.update(run(place, run_name="__mp_main__"))
+            sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+        found = importlib.import_module(function[0])
+        for name in function[1].split("."):
+            found = getattr(found, name)
+        args, kwargs = pickle.loads(arguments)
+    return found(*args, **kwargs)
+"""
+
+_PROGRAM = (
+    _CALLED
+    + r"""
+import base64, json, traceback
 
 def plain(value):
     kind = type(value)
@@ -52,25 +76,8 @@ def plain(value):
     raise TypeError("a result is None, bool, int, float, str, bytes, list, tuple or dict, not "
                     + kind.__name__)
 
-def called():
-    with open(3, "rb") as file:
-        path, main, function, arguments = pickle.load(file)
-        sys.path[:] = path
-        sys.argv[:] = [""]
-        if main is not None:
-            kind, place = main
-            module = types.ModuleType("__mp_main__")
-            run = runpy.run_module if kind == "module" else runpy.run_path
-            module.__dict__.update(run(place, run_name="__mp_main__"))
-            sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-        found = importlib.import_module(function[0])
-        for name in function[1].split("."):
-            found = getattr(found, name)
-        args, kwargs = pickle.loads(arguments)
-    return found(*args, **kwargs)
-
 try:
-    answer = {"result": plain(called())}
+    answer = {"result": plain(called(3))}
     text = json.dumps(answer)
 except BaseException as error:
     text = json.dumps({"error": [type(error).__name__, str(error)[:65536],
@@ -83,6 +90,10 @@ except Exception:
 with open(4, "wb") as file:
     file.write(text.encode())
 """
+)
+
+# What it returns is the exit status; what it raises is an interpreter's to show.
+_EXECUTOR = _CALLED + "\nfd = int(sys.argv[1])\nsys.exit(called(fd))\n"
 
 
 class Call:
@@ -100,14 +111,10 @@ class Call:
         kwargs: dict[str, Any],
         python: str,
     ) -> None:
-        payload = pickled(function, args, kwargs)
+        self._sent = _sent(pickled(function, args, kwargs))
         self.name = f"{function.__module__}.{function.__qualname__}()"
         self.args = [python, "-c", _PROGRAM]
-        self._sent = data_file("libct-call")
         try:
-            with open(self._sent, "wb", closefd=False) as file:
-                file.write(payload)
-            os.lseek(self._sent, 0, os.SEEK_SET)
             self._reading, self._writing = os.pipe()
         except BaseException:
             os.close(self._sent)
@@ -197,6 +204,41 @@ class Call:
             return _value(answer["result"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CallError("", f"what came back of {self.name} is not a result: {error}") from None
+
+
+class Executing:
+    """Meanwhile what process executes is an interpreter, which calls its executor.
+
+    Raises ConfigError for an executor that cannot travel.
+    """
+
+    def __init__(self, process: Process) -> None:
+        assert process.executor is not None
+        self._process, self._given = process, (process.args, process.extra_files)
+        self._sent = _sent(pickled(process.executor, (list(process.args),), {}))
+        fd = _ARGUMENTS + len(process.extra_files)
+        process.args = [process.python, "-c", _EXECUTOR, str(fd)]
+        process.extra_files = [*process.extra_files, self._sent]
+
+    def __enter__(self) -> Executing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._sent)
+        self._process.args, self._process.extra_files = self._given
+
+
+def _sent(data: bytes) -> int:
+    """A descriptor that data is read from."""
+    fd = data_file("libct-call")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def pickled(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:

@@ -26,8 +26,11 @@ from .killing import wait_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ..checkpoint.options import RestoreOptions
+    from ..checkpoint.progress import Progress
     from ..config import Config
     from ..config.namespace import Namespace
     from .holdings import Holdings
@@ -38,7 +41,9 @@ _CONFIG_FILE = "/etc/criu/runc.conf"  # what engines' users have configured
 _ENDS = 10.0  # seconds that the processes may take to be gone
 
 
-def checkpoint(holdings: Holdings, options: CheckpointOptions) -> None:
+def checkpoint(
+    holdings: Holdings, options: CheckpointOptions, progress: Progress | None = None
+) -> None:
     """Container.checkpoint(), within deferred(); the container is as it was where it fails."""
     check(options)
     require_root("checkpoint")
@@ -52,7 +57,7 @@ def checkpoint(holdings: Holdings, options: CheckpointOptions) -> None:
         rules.require("checkpoint", holdings.live_status(), holdings.id)
         pidfd = holdings.open_init()
         try:
-            _dump(holdings, record, options)
+            _dump(holdings, record, options, progress)
             if not options.leave_running and not options.pre_dump:
                 _await_end(holdings, pidfd)
         finally:
@@ -121,7 +126,23 @@ def failed(verb: str, container_id: str, error: CriuFailed, directory: str, log:
     return Error(text + last_errors(absolute(directory), log))
 
 
-def _dump(holdings: Holdings, record: Record, options: CheckpointOptions) -> None:
+def watched(
+    progress: Progress | None, options: CheckpointOptions | RestoreOptions, log: str
+) -> Callable[[], None] | None:
+    """What is to be called while CRIU works."""
+    if progress is None:
+        return None
+    from ..checkpoint.progress import watch
+
+    return watch(progress, options.images, options.work, log)
+
+
+def _dump(
+    holdings: Holdings,
+    record: Record,
+    options: CheckpointOptions,
+    progress: Progress | None,
+) -> None:
     images, work = open_directory(options.images), -1
     try:
         if options.work:
@@ -145,7 +166,7 @@ def _dump(holdings: Holdings, record: Record, options: CheckpointOptions) -> Non
                 posix.write(options.status_fd, b"\0")
 
         with Criu() as criu:
-            criu.ask(kind, {"opts": opts}, notified)
+            criu.ask(kind, {"opts": opts}, notified, watched(progress, options, DUMP_LOG))
     except CriuFailed as error:
         directory = options.work or options.images
         raise failed("checkpoint", holdings.id, error, directory, DUMP_LOG) from error

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
     from ..cgroups.manager import Manager
     from ..cgroups.statistics.records import NetworkInterface, Stats
+    from ..checkpoint.progress import Progress
     from ..config import Config, ProcessDefaults
     from ..config.cgroup import Resources
     from ..config.mount import Mount
     from ..plan.step import Plan
     from ..resctrl.statistics import IntelRdtStats
+    from .classes import ClassChange
     from .directory import Held
     from .events import Events
     from .process import Process
@@ -326,6 +328,15 @@ class Container:
         """
         if process._child is not None:
             raise Error("a Process can be started once")
+        if process.executor is None:
+            self._start(process, hold=hold, ignore_paused=ignore_paused)
+            return
+        from .calling import Executing
+
+        with Executing(process):
+            self._start(process, hold=hold, ignore_paused=ignore_paused)
+
+    def _start(self, process: Process, *, hold: bool, ignore_paused: bool) -> None:
         try:
             with deferred():
                 from .starting import start
@@ -337,7 +348,7 @@ class Container:
                 with deferred():
                     from .starting import end
 
-                    end(self._has, process._child, init=process.init)
+                    end(self._has, process._child, init=bool(process.init))
             raise
 
     def call(
@@ -502,11 +513,13 @@ class Container:
 
             remove(self._has, held, destination)
 
-    def checkpoint(self, images: str, **options: Any) -> None:
+    def checkpoint(self, images: str, *, progress: Progress | None = None, **options: Any) -> None:
         """Have CRIU write the processes to files, from which libct.restore() makes them again.
 
         images, options: CheckpointOptions (checkpoint/options.py).  Without leave_running or
             pre_dump the container has stopped then, and can be destroyed.
+        progress: called with a line about how far it is, about every second that it takes
+            longer than two.
 
         Raises Unsupported without CRIU or where it or the kernel cannot do it, and Error with
         what CRIU's log says; the container runs on then.
@@ -515,12 +528,14 @@ class Container:
         from .checkpointing import checkpoint
 
         with deferred():
-            checkpoint(self._has, CheckpointOptions(images, **options))
+            checkpoint(self._has, CheckpointOptions(images, **options), progress)
 
     def set(self, config: Config) -> None:
         """Change the limits to those of config.cgroups.resources, all of them or none.
 
-        Where one is refused, what was written is written back.
+        And the schemata to those of config.intel_rdt, where it has others than there are; a
+        container that is in no class of its own gets one then.  Where something is refused,
+        what was written is written back.
         """
         if getattr(config, "cgroups", None) is None:
             raise Error("the configuration has no cgroups to set")
@@ -543,16 +558,32 @@ class Container:
                 devices=before.devices if resources.skip_devices else resources.devices,
                 freezer="",
             )
+            classes = self._class_change(held, config)
+            if classes is not None:
+                changed.intel_rdt = config.intel_rdt
 
             def keep() -> None:
                 old, record.config = record.config, changed
                 try:
+                    if classes is not None:
+                        classes.make()
                     held.write(record)
-                except BaseException:
+                except BaseException as error:
+                    if classes is not None:
+                        classes.take_back(error)
                     record.config = old
                     raise
 
             manager.set(config.cgroups.resources, before, keep)
+
+    def _class_change(self, held: Held, config: Config) -> ClassChange | None:
+        """What is to be done about resctrl; None for nothing."""
+        if config.intel_rdt in (None, self._has.record.config.intel_rdt):
+            return None
+        assert config.intel_rdt is not None
+        from .classes import ClassChange
+
+        return ClassChange(self._has, held, config.intel_rdt, self.processes)
 
     def _locked(self, operation: str) -> Held:
         """The container's lock, in a status in which the operation is allowed."""

@@ -7,7 +7,8 @@ import posix
 from ..loading.paths import environment
 from ..plan.capabilities import Grantable
 from ..syscalls.core import machine
-from ..syscalls.process import SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_NOROOT, get_securebits
+from ..syscalls.process import SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_NOROOT
+from ..syscalls.settings import get_securebits
 from ..syscalls.userns import in_user_namespace
 
 TYPE_CHECKING = False

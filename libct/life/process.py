@@ -11,7 +11,8 @@ import select
 from ..errors import Error, Finding
 from ..syscalls import pidfds
 from ..syscalls.interrupts import allowed, deferred
-from ..syscalls.process import pidfd_exit_status, pidfd_send_signal, wait_usage
+from ..syscalls.process import pidfd_send_signal
+from ..syscalls.reaping import pidfd_exit_status, wait_usage
 from . import arguments
 
 TYPE_CHECKING = False
@@ -136,6 +137,9 @@ class Process:
         ends all that is left when the command ends, or the caller's process, whatever ends
         that.  So signals, and the ends by them, are those of any other process.
     outlive: with a reaper: go on when the caller's process ends.
+    executor: a function of Python that is called in the process in the place of the command, with
+        a list of args; what it returns is the exit status, None is 0.  An interpreter of the
+        container finds it, as with Container.call().  python: which, looked up in PATH of env.
 
     own_env: those of env that no other process is to have.
     """
@@ -173,6 +177,8 @@ class Process:
         init: bool | None = None,
         reaper: bool = False,
         outlive: bool = False,
+        executor: Callable[[list[str]], int | None] | None = None,
+        python: str = "python3",
     ) -> None:
         wrong: list[Finding] = []
         self.args, self.env = (
@@ -195,6 +201,7 @@ class Process:
         self.reset_affinity = reset_affinity
         self.sub_cgroup_paths = dict(sub_cgroup_paths or {})
         self.init, self.reaper, self.outlive = init, reaper, outlive
+        self.executor, self.python = executor, arguments.text("python", python, wrong)
         given = {"terminal": terminal, "init": init, "reset_affinity": reset_affinity}
         given.update(no_new_privileges=no_new_privileges, reaper=reaper, outlive=outlive)
         arguments.flags(given, wrong)

@@ -52,7 +52,6 @@ class Record:
         "_config_text",
         "_path",
         "_stamp",
-        "_values",
         "annotations",
         "boot",
         "bundle",
@@ -83,7 +82,6 @@ class Record:
     def __init__(self, container_id: str, config: Config, bundle: str = "") -> None:
         self.id, self.bundle = container_id, bundle
         self._config: Config | None = config
-        self._values: dict[str, Any] = {}  # of a configuration that has not been read
         self._path = ""
         self.annotations = dict(label.partition("=")[::2] for label in config.labels)
         self.annotations.pop("bundle", None)
@@ -123,7 +121,7 @@ class Record:
         if self._config is None:
             from ..config import Config
 
-            self._config = self._read(Config, self._values, "config")
+            self._config = self._read(Config, self._values(), "config")
         return self._config
 
     @config.setter
@@ -135,7 +133,7 @@ class Record:
         """Whether pairs of network devices are made for it."""
         if self._config is not None:
             return any(network.type == "veth" for network in self._config.networks)
-        found = self._values.get("networks")
+        found = self._values().get("networks")
         return isinstance(found, list) and any(
             isinstance(one, dict) and one.get("type") == "veth" for one in found
         )
@@ -162,31 +160,57 @@ class Record:
             raise damaged(self._path, f"{name}.{wrong[0]}")
         return found
 
+    def _values(self) -> dict[str, Any]:
+        """Those of a configuration that has not been read."""
+        try:
+            found = jsontext.loads(self._config_text, self._path.rpartition("/")[2])
+            if not isinstance(found, dict):
+                raise TypeError("config is not an object")
+        except (Error, TypeError) as error:
+            raise damaged(self._path, error) from None
+        return found
+
     def dump(self) -> str:
-        """As JSON.  The configuration, its largest part, is converted once."""
+        """As JSON, whose last line is the configuration, its largest part: it is converted once."""
         if not self._config_text:
-            values = self._values if self._config is None else self._config.to_dict()
-            self._config_text = jsontext.dumps(values)
+            self._config_text = jsontext.dumps(self.config.to_dict())
         head = {name: getattr(self, name) for name in _PLAIN}
-        return jsontext.dumps(head)[:-1] + ',"config":' + self._config_text + "}\n"
+        return jsontext.dumps(head)[:-1] + _CONFIG + self._config_text + "}\n"
 
     @classmethod
     def parse(cls, text: bytes, path: str) -> Record:
         record = object.__new__(cls)
         record._config, record._config_text, record._path, record._stamp = None, "", path, (0, 0)
         try:
+            text, config = _split(text)
             found: dict[str, Any] = jsontext.loads(text, path.rpartition("/")[2])
             found = {**_ADDED, **found}
             for name in _PLAIN:
                 if not _fits(name, found[name]):
                     raise ValueError(f"{name} cannot be {found[name]!r}")
                 setattr(record, name, found[name])
-            record._values = found["config"]
-            if not isinstance(record._values, dict):
+            # What few ask for is read when somebody does.
+            record._config_text = config or jsontext.dumps(found["config"])
+            if not record._config_text.startswith("{"):
                 raise TypeError("config is not an object")
         except (Error, KeyError, TypeError, ValueError) as error:
             raise damaged(path, f"no {error}" if isinstance(error, KeyError) else error) from None
         return record
+
+
+# Between the two lines.  No text has a line break in JSON.
+_CONFIG = ',\n"config":'
+
+
+def _split(text: bytes) -> tuple[bytes, str]:
+    """A record's text without the configuration, and that; or all of it, and "".
+
+    Earlier versions have written one line.
+    """
+    head, found, config = text.partition(_CONFIG.encode())
+    if not found or not config.endswith(b"}}\n"):
+        return text, ""
+    return head + b"}", config[:-2].decode("utf-8", "surrogateescape")
 
 
 _PLAIN = tuple(name for name in Record.__slots__ if not name.startswith("_"))

@@ -117,7 +117,7 @@ def _is_to_execute(answer: Answer | None) -> bool:
 
 def _ended_by(pidfd: int) -> int:
     """The signal that has ended it, as far as that is known; 0 for none."""
-    from ..syscalls.process import pidfd_exit_status
+    from ..syscalls.reaping import pidfd_exit_status
 
     try:
         found = posix.waitid(posix.P_PIDFD, pidfd, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
@@ -129,7 +129,7 @@ def _ended_by(pidfd: int) -> int:
 
 def _was_killed(pidfd: int) -> bool:
     """Whether it has been waited for, and had been killed: before its command did anything."""
-    from ..syscalls.process import pidfd_exit_status
+    from ..syscalls.reaping import pidfd_exit_status
 
     return pidfd_exit_status(pidfd) == int(SIGKILL)
 

@@ -41,6 +41,7 @@ from .checkpointing import (
     open_directory,
     refuse,
     require_root,
+    watched,
 )
 from .creating import create
 from .directory import CRIU_ROOT
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from ..cgroups.ledger import Ledger
     from ..cgroups.manager import Manager
+    from ..checkpoint.progress import Progress
     from ..config import Config
     from .container import Container
     from .directory import Directory, Held
@@ -74,6 +76,7 @@ def restore(
     images: str,
     *,
     bundle: str = "",
+    progress: Progress | None = None,
     **options: Any,
 ) -> Container:
     """Make a container of what Container.checkpoint() has written; it runs on from there.
@@ -83,6 +86,7 @@ def restore(
         process had from its caller, its console_socket gets the master of its terminal; then
         it is the handle of the first process.  What it would run counts for exec alone.
     images, options: RestoreOptions (checkpoint/options.py).
+    progress: as of Container.checkpoint().
 
     Raises as create() does, Unsupported without CRIU, and Error with what CRIU's log says;
     nothing is left of the container then.
@@ -102,7 +106,7 @@ def restore(
             fill_standard_streams()
             procfs.require_own_children()
             with container._has.directory.lock() as held:
-                _Restore(container._has, held, process, wanted).carry_out()
+                _Restore(container._has, held, process, wanted, progress).carry_out()
     except BaseException as error:
         with deferred():
             try:
@@ -117,9 +121,15 @@ class _Restore:
     """One restore, whose container is registered and locked."""
 
     def __init__(
-        self, holdings: Holdings, held: Held, process: Process, options: RestoreOptions
+        self,
+        holdings: Holdings,
+        held: Held,
+        process: Process,
+        options: RestoreOptions,
+        progress: Progress | None,
     ) -> None:
         self.holdings, self.held, self.process, self.options = holdings, held, process, options
+        self.waiting = watched(progress, options, RESTORE_LOG)
         self.record: Record = holdings.refresh()
         self.manager: Manager | None = planned_manager(self.record.config, holdings.id, host())
         self.ledger: Ledger | None = holdings.ledger(held) if self.manager is not None else None
@@ -250,7 +260,7 @@ class _Restore:
         try:
             with Criu(streams, self.further) as criu:
                 opts["cg_root"] = self._enter_groups(criu.pid, criu.pidfd)
-                criu.ask("RESTORE", {"opts": opts}, self._notified)
+                criu.ask("RESTORE", {"opts": opts}, self._notified, self.waiting)
             if self.child is None:
                 raise CriuFailed("CRIU has not said what it has restored")
         except BaseException as error:

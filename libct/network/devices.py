@@ -11,6 +11,7 @@ import posix
 
 from ..errors import StepProblem, advise
 from . import links
+from .addresses import add_route
 from .rtnetlink import Netlink
 
 TYPE_CHECKING = False
@@ -129,7 +130,7 @@ def make_veth(
                 links.add_address(there, name, address)
             there.set_link_up(name)
             for gateway in gateways:
-                there.add_route("", gateway=gateway)
+                add_route(there, "", gateway=gateway)
     except OSError as error:
         raise _explained(error) from None
     except ValueError as error:

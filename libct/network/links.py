@@ -14,6 +14,7 @@ import posix
 from ..loading.paths import fsencode
 from ..syscalls import procfs
 from ..syscalls.namespaces import CLONE_NEWNET, setns
+from .addresses import RTM_NEWADDR, address_body, addresses
 from .rtnetlink import (
     IFF_UP,
     IFLA_IFNAME,
@@ -21,10 +22,8 @@ from .rtnetlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     RTM_GETLINK,
-    RTM_NEWADDR,
     RTM_NEWLINK,
     Netlink,
-    address_body,
     attribute,
     attributes,
     link_body,
@@ -182,7 +181,7 @@ def kept_addresses(netlink: Netlink, name: str) -> list[str]:
     index = netlink.link_index(name)
     return [
         f"{one.text}/{one.prefix}"
-        for one in netlink.addresses(index)
+        for one in addresses(netlink, index)
         if one.flags & IFA_F_PERMANENT and one.scope == 0
     ]
 

@@ -17,6 +17,8 @@ from .rtnetlink import LOOPBACK_IFINDEX, Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..bootstrap.context import Context
 
 _OWN = "/proc/self/ns/net"
@@ -30,6 +32,11 @@ class Ready:
     def __init__(self) -> None:
         self._fd = -1
         self._wanted = False
+
+    def expect(self) -> None:
+        """One will be asked for soon."""
+        self._wanted = True
+        self.refill()
 
     def take(self) -> int:
         """A descriptor of a new namespace with its loopback up; close-on-exec, the caller's."""
@@ -68,12 +75,17 @@ def _return(own: int) -> None:
         posix._exit(71)  # EX_OSERR: a server in the wrong namespace must serve nobody
 
 
-def get_network(context: Context) -> None:
-    """Held under "network".  The server's step; mostly the namespace is ready already."""
-    kept = context.values["kept"]
+def ready(kept: dict[str, Any]) -> Ready:
+    """That of a server.  kept: what it keeps from one request to the next."""
     if "networks" not in kept:
         kept["networks"] = Ready()
-    context.keep("network", kept["networks"].take())
+    found: Ready = kept["networks"]
+    return found
+
+
+def get_network(context: Context) -> None:
+    """Held under "network".  The server's step; mostly the namespace is ready already."""
+    context.keep("network", ready(context.values["kept"]).take())
 
 
 def enter_network(context: Context) -> None:

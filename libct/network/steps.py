@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..errors import StepProblem
 from .rtnetlink import LOOPBACK_IFINDEX, Netlink
 
 TYPE_CHECKING = False
@@ -14,15 +13,3 @@ def bring_up_loopback(context: Context) -> None:
     """The kernel gives it 127.0.0.1/8 and ::1/128 when it goes up."""
     with Netlink() as netlink:
         netlink.set_link_up(LOOPBACK_IFINDEX)
-
-
-def add_route(
-    context: Context, destination: str, source: str, gateway: str, interface: str
-) -> None:
-    """destination: CIDR notation, "" for the default route; the others may be ""."""
-    with Netlink() as netlink:
-        index = netlink.link_index(interface) if interface else 0
-        try:
-            netlink.add_route(destination, source=source, gateway=gateway, index=index)
-        except ValueError as error:
-            raise StepProblem(str(error)) from None

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from ..config.mount import Mount, MountIDMapping, RecAttr
 from ..config.mount_flags import (
+    ATTRIBUTES,
     EXT_COPY_SYMLINK,
     EXT_COPYUP,
     EXT_DEST_NOFOLLOW,
     EXT_SRC_NOFOLLOW,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
-    MOUNT_ATTR_NODEV,
-    MOUNT_ATTR_NODIRATIME,
-    MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_RELATIME,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
@@ -24,14 +19,8 @@ from ..config.mount_flags import (
     MS_LAZYTIME,
     MS_MANDLOCK,
     MS_NOATIME,
-    MS_NODEV,
-    MS_NODIRATIME,
-    MS_NOEXEC,
-    MS_NOSUID,
-    MS_NOSYMFOLLOW,
     MS_POSIXACL,
     MS_PRIVATE,
-    MS_RDONLY,
     MS_REC,
     MS_RELATIME,
     MS_REMOUNT,
@@ -48,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SET_FLAGS = {
+    **{option: flag for option, _, flag, _, _ in ATTRIBUTES},
     "acl": MS_POSIXACL,
     "bind": MS_BIND,
     "defaults": 0,
@@ -56,26 +46,18 @@ SET_FLAGS = {
     "lazytime": MS_LAZYTIME,
     "mand": MS_MANDLOCK,
     "noatime": MS_NOATIME,
-    "nodev": MS_NODEV,
-    "nodiratime": MS_NODIRATIME,
-    "noexec": MS_NOEXEC,
-    "nosuid": MS_NOSUID,
-    "nosymfollow": MS_NOSYMFOLLOW,
     "rbind": MS_BIND | MS_REC,
     "relatime": MS_RELATIME,
     "remount": MS_REMOUNT,
-    "ro": MS_RDONLY,
     "silent": MS_SILENT,
     "strictatime": MS_STRICTATIME,
     "sync": MS_SYNCHRONOUS,
 }
 
 CLEARED_FLAGS = {
+    **{option: flag for _, option, flag, _, _ in ATTRIBUTES},
     "async": MS_SYNCHRONOUS,
     "atime": MS_NOATIME,
-    "dev": MS_NODEV,
-    "diratime": MS_NODIRATIME,
-    "exec": MS_NOEXEC,
     "loud": MS_SILENT,
     "noacl": MS_POSIXACL,
     "noiversion": MS_I_VERSION,
@@ -83,9 +65,6 @@ CLEARED_FLAGS = {
     "nomand": MS_MANDLOCK,
     "norelatime": MS_RELATIME,
     "nostrictatime": MS_STRICTATIME,
-    "rw": MS_RDONLY,
-    "suid": MS_NOSUID,
-    "symfollow": MS_NOSYMFOLLOW,
 }
 
 PROPAGATION = {
@@ -101,18 +80,9 @@ PROPAGATION = {
 
 # For the whole tree, with mount_setattr(2): option -> (MOUNT_ATTR_*, is it set).
 RECURSIVE_ATTRIBUTES = {
-    "rro": (MOUNT_ATTR_RDONLY, True),
-    "rrw": (MOUNT_ATTR_RDONLY, False),
-    "rnosuid": (MOUNT_ATTR_NOSUID, True),
-    "rsuid": (MOUNT_ATTR_NOSUID, False),
-    "rnodev": (MOUNT_ATTR_NODEV, True),
-    "rdev": (MOUNT_ATTR_NODEV, False),
-    "rnoexec": (MOUNT_ATTR_NOEXEC, True),
-    "rexec": (MOUNT_ATTR_NOEXEC, False),
-    "rnodiratime": (MOUNT_ATTR_NODIRATIME, True),
-    "rdiratime": (MOUNT_ATTR_NODIRATIME, False),
-    "rnosymfollow": (MOUNT_ATTR_NOSYMFOLLOW, True),
-    "rsymfollow": (MOUNT_ATTR_NOSYMFOLLOW, False),
+    f"r{option}": (attribute, option == on)
+    for on, off, _, attribute, _ in ATTRIBUTES
+    for option in (on, off)
 }
 
 # Access time is one field of several bits: each option clears it, and sets a value.

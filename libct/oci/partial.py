@@ -41,7 +41,10 @@ def _depends(finding: Finding, bad: str) -> bool:
     """Whether it is about the field at the place bad, about one around it or one inside.
 
     A list whose entry is bad may lack what others need, which they say by the list's name.
+    What the other fields of a record may be can depend on its type or mode.
     """
+    if bad.endswith((".type", ".mode")):
+        bad = bad.rpartition(".")[0]
     return (
         is_inside(finding.place, bad)
         or is_inside(bad, finding.place)

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from ..cgroups.manager import Manager
     from ..config import Config, Mount
     from ..life.host import Host
-    from ..rootfs import cgroup_mounts
+    from ..rootfs import cgroup_mounts, cgroup_v1_mounts
     from ..rootfs.flags import Options
 else:
+    cgroup_v1_mounts = Performers("rootfs.cgroup_v1_mounts")
     cgroup_mounts = Performers("rootfs.cgroup_mounts")
 
 _ALWAYS = MS_NOSUID | MS_NODEV | MS_NOEXEC  # of v1, whatever the options, as runc has it
@@ -90,7 +91,7 @@ def _v1_steps(
 
         options += context_options(config)
     flags = protected & ~MS_RDONLY
-    steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, False, *_NOTHING, why=why)]
+    steps = [mount_filesystem(target, "tmpfs", "tmpfs", options, flags, *_NOTHING, why=why)]
     together: dict[str, list[str]] = {}  # mount point -> its controllers
     for controller, hierarchy in host.layout.controllers.items():
         together.setdefault(hierarchy.mount, []).append(controller)
@@ -105,7 +106,7 @@ def _v1_steps(
                 more = (keys, protected, own, runtime)
                 steps.append(mount_hierarchy(below, *more, why=why))
             else:
-                rest = (keys, protected, False, *_NOTHING)
+                rest = (keys, protected, *_NOTHING)
                 steps.append(mount_filesystem(below, "cgroup", "cgroup", *rest, why=why))
         else:
             if manager is not None and manager.cgroup.rootless:
@@ -140,7 +141,7 @@ def _own_group(hierarchy: Hierarchy) -> str:
     return join(hierarchy.mount, hierarchy.own_below or "").rstrip("/")
 
 
-@operation(cgroup_mounts.bind_group, "bind the control group {1} on {0}")
+@operation(cgroup_v1_mounts.bind_group, "bind the control group {1} on {0}")
 def bind_group(
     target: str, own: str, runtime: str, attr_set: int, attr_clr: int, asked: int
 ) -> list[str]:
@@ -152,7 +153,9 @@ def bind_group(
     ]
 
 
-@operation(cgroup_mounts.mount_hierarchy, "mount cgroup on {0}, or else bind the control group {3}")
+@operation(
+    cgroup_v1_mounts.mount_hierarchy, "mount cgroup on {0}, or else bind the control group {3}"
+)
 def mount_hierarchy(
     target: str, controllers: Options, flags: int, own: str, runtime: str
 ) -> list[str]:

@@ -14,8 +14,13 @@ from __future__ import annotations
 
 from ..config.landlock import PLACE
 from ..errors import Finding
-from ..syscalls import constants
-from ..syscalls.flags import LANDLOCK_FS_NAMES, LANDLOCK_NET_NAMES, LANDLOCK_SCOPE_NAMES, names
+from ..syscalls import landlock_constants as constants
+from ..syscalls.flags import names
+from ..syscalls.landlock_constants import (
+    LANDLOCK_FS_NAMES,
+    LANDLOCK_NET_NAMES,
+    LANDLOCK_SCOPE_NAMES,
+)
 from .calls import quote
 from .step import Performers, Step, operation
 
@@ -63,9 +68,17 @@ _SCOPES = {
 _NEWER = (
     (_REFER_SINCE, 0, _REFER),
     (3, 0, constants.LANDLOCK_ACCESS_FS_TRUNCATE),
-    (4, 1, constants.LANDLOCK_ACCESS_NET_BIND_TCP | constants.LANDLOCK_ACCESS_NET_CONNECT_TCP),
+    (
+        4,
+        1,
+        constants.LANDLOCK_ACCESS_NET_BIND_TCP | constants.LANDLOCK_ACCESS_NET_CONNECT_TCP,
+    ),
     (5, 0, constants.LANDLOCK_ACCESS_FS_IOCTL_DEV),
-    (6, 2, constants.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | constants.LANDLOCK_SCOPE_SIGNAL),
+    (
+        6,
+        2,
+        constants.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | constants.LANDLOCK_SCOPE_SIGNAL,
+    ),
 )
 # The version that has all of a field, and its kernel.
 _NEEDED = {

@@ -102,7 +102,7 @@ def plan_remove(
 
 
 def _enter_caller(plan: Plan, host: Host, lend: list[Step]) -> None:
-    plan.add(SERVER, "clone", [ns.clone_stage(False)])
+    plan.add(SERVER, "clone", [ns.clone_stage(0, False)])
     plan.add(STAGE, "join", [open_proc(), ns.new_session(), *lend])
     plan.add(STAGE, "join", [ns.make_undumpable()] if host.euid != 0 else [])
 

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     # As Source, whether it is opened when it is asked for, and the mapping or ()
     Lent = tuple[str, str, bool, bool, tuple[Any, ...]]
     from ..bootstrap import lending
-    from ..rootfs import binds, filesystems, mounts
+    from ..rootfs import binds, copyup, filesystems, mounts
 else:
     mounts = Performers("rootfs.mounts")
     binds = Performers("rootfs.binds")
     lending = Performers("bootstrap.lending")
+    copyup = Performers("rootfs.copyup")
     filesystems = Performers("rootfs.filesystems")
 
 
@@ -63,11 +64,10 @@ def mount_steps(mount: Mount, index: int, *, opened: bool) -> list[Step]:
     if read_only_late(mount, target):
         flags &= ~MS_RDONLY
     options = split_options(mount.data)
-    copy_up = bool(mount.extensions & EXT_COPYUP)
     source = mount.source or mount.device
-    return [
-        mount_filesystem(target, mount.device, source, options, flags, copy_up, *more, why=place)
-    ]
+    if mount.extensions & EXT_COPYUP:
+        return [mount_copied(target, source, options, flags, *more, why=place)]
+    return [mount_filesystem(target, mount.device, source, options, flags, *more, why=place)]
 
 
 def is_bind(mount: Mount) -> bool:
@@ -279,7 +279,6 @@ def mount_filesystem(
     source: str,
     options: Options,
     flags: int,
-    copy_up: bool,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
@@ -296,6 +295,21 @@ def mount_filesystem(
     calls.append(f"fsmount(FSMOUNT_CLOEXEC, {attribute_names(attr_set)})")
     calls.append('move_mount("", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH)')
     return calls + finish_calls(rec_set, rec_clr, propagation)
+
+
+@operation(copyup.mount_copied, "mount tmpfs on {0}, with a copy of what it covers")
+def mount_copied(
+    target: str,
+    source: str,
+    options: Options,
+    flags: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> list[str]:
+    return mount_filesystem.calls(
+        target, "tmpfs", source, options, flags, rec_set, rec_clr, propagation
+    )
 
 
 def setattr_call(attr_set: int, attr_clr: int, more: str = "") -> str:

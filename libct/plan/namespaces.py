@@ -23,11 +23,13 @@ from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..bootstrap import bare, namespaces
+    from ..bootstrap import bare, joining, mapping, namespaces
     from ..config import Config, IDMap
     from ..life.host import Host
 else:
     bare = Performers("bootstrap.bare")
+    joining = Performers("bootstrap.joining")
+    mapping = Performers("bootstrap.mapping")
     namespaces = Performers("bootstrap.namespaces")
 
 
@@ -155,60 +157,60 @@ def _clone_call(flags: int, into_cgroup: bool, filtered: bool = False) -> list[s
     return [f"clone3({{flags={clone_names(flags)}, exit_signal=0}})"]
 
 
-@operation(namespaces.join, "join {0}")
+@operation(joining.join, "join {0}")
 def join(paths: str, pairs: tuple[tuple[int, str], ...]) -> list[str]:
     calls = [f'openat("{path}", O_RDONLY|O_CLOEXEC)' for _, path in pairs]
     ordered = sorted(pairs, key=lambda pair: pair[0] == CLONE_NEWUSER)
     return calls + [f"setns({clone_names(flag)})" for flag, _ in ordered]
 
 
-@operation(namespaces.hold_pids, "open the pid namespace {0}")
+@operation(joining.hold_pids, "open the pid namespace {0}")
 def hold_pids(path: str) -> list[str]:
     return [f'openat("{path}", O_RDONLY|O_CLOEXEC)']
 
 
-@operation(namespaces.enter_pids, "have children start in the pid namespace")
+@operation(joining.enter_pids, "have children start in the pid namespace")
 def enter_pids() -> list[str]:
     return ["setns(CLONE_NEWPID)"]
 
 
-@operation(namespaces.unshare_others, "make the other namespaces")
+@operation(joining.unshare_others, "make the other namespaces")
 def unshare_others(flags: int) -> list[str]:
     return [f"unshare({clone_names(flags)})"]
 
 
-@operation(namespaces.join_process, "join the container's namespaces")
+@operation(joining.join_process, "join the container's namespaces")
 def join_process(flags: int, inodes: tuple[tuple[int, int], ...]) -> list[str]:
     return [f"setns({clone_names(flags)})"]
 
 
-@operation(namespaces.copy_mounts, "copy the mounts that the host's files are opened in")
+@operation(joining.copy_mounts, "copy the mounts that the host's files are opened in")
 def copy_mounts(user: int) -> list[str]:
     return ["setns(CLONE_NEWUSER)"] * bool(user) + ["unshare(CLONE_NEWNS)"]
 
 
-@operation(namespaces.open_root_of, "open the root directory of process {0}")
+@operation(joining.open_root_of, "open the root directory of process {0}")
 def open_root_of(pid: int) -> list[str]:
     flags = "O_PATH|O_DIRECTORY|O_CLOEXEC"
     return [f'openat("/proc/{pid}/root", {flags})', "pidfd_send_signal()"]
 
 
-@operation(namespaces.unshare_user, "make the user namespace")
+@operation(joining.unshare_user, "make the user namespace")
 def unshare_user() -> list[str]:
     return ["unshare(CLONE_NEWUSER)"]
 
 
-@operation(namespaces.unshare_time, "make the time namespace")
+@operation(joining.unshare_time, "make the time namespace")
 def unshare_time() -> list[str]:
     return ["unshare(CLONE_NEWTIME)"]
 
 
-@operation(namespaces.open_time_offsets, "open the file for the clock offsets")
+@operation(joining.open_time_offsets, "open the file for the clock offsets")
 def open_time_offsets() -> list[str]:
     return ['openat("self/timens_offsets", O_WRONLY|O_CLOEXEC)']
 
 
-@operation(namespaces.write_time_offsets, "set the clock offsets")
+@operation(joining.write_time_offsets, "set the clock offsets")
 def write_time_offsets(text: str) -> list[str]:
     return [f'write("{text}")'.replace("\n", "\\n")]
 
@@ -218,27 +220,27 @@ def unshare_cgroup() -> list[str]:
     return ["unshare(CLONE_NEWCGROUP)"]
 
 
-@operation(namespaces.write_id_map, "write the container's {0}")
+@operation(mapping.write_id_map, "write the container's {0}")
 def write_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_WRONLY|O_CLOEXEC)', f'write("{text}")'.replace("\n", "\\n")]
 
 
-@operation(namespaces.check_id_map, "check the {0} of the joined user namespace")
+@operation(mapping.check_id_map, "check the {0} of the joined user namespace")
 def check_id_map(name: str, text: str) -> list[str]:
     return [f'openat("/{name}", O_RDONLY|O_CLOEXEC)', "read()"]
 
 
-@operation(namespaces.deny_setgroups, "forbid setgroups in the user namespace")
+@operation(mapping.deny_setgroups, "forbid setgroups in the user namespace")
 def deny_setgroups() -> list[str]:
     return ['openat("/setgroups", O_WRONLY|O_CLOEXEC)', 'write("deny")']
 
 
-@operation(namespaces.run_id_mapper, "map ids by {0}")
+@operation(mapping.run_id_mapper, "map ids by {0}")
 def run_id_mapper(program: str, words: tuple[str, ...]) -> list[str]:
     return []
 
 
-@operation(namespaces.become_root, "become the root of the user namespace")
+@operation(mapping.become_root, "become the root of the user namespace")
 def become_root() -> list[str]:
     return ["setgroups()", "setresgid(0, 0, 0)", "setresuid(0, 0, 0)", "prctl(PR_SET_DUMPABLE)"]
 

@@ -13,9 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
     from ..config.config import Network
-    from ..network import devices, ready, steps
+    from ..network import devices, ready, routes, steps
 else:
     devices = Performers("network.devices")
+    routes = Performers("network.routes")
     steps = Performers("network.steps")
     ready = Performers("network.ready")
 
@@ -122,7 +123,7 @@ def bring_up_loopback() -> list[str]:
     return [_SOCKET, "sendto({nlmsg_flags=NLM_F_REQUEST|NLM_F_ACK}, {ifi_index=1, up})"]
 
 
-@operation(steps.add_route, "add the route to {0}")
+@operation(routes.add_route, "add the route to {0}")
 def add_route(destination: str, source: str, gateway: str, interface: str) -> list[str]:
     parts = [("dst", destination or "default"), ("via", gateway), ("src", source)]
     said = ", ".join(f"{word} {value}" for word, value in parts if value)

@@ -25,8 +25,9 @@ from .step import Performers, Step, operation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Config
-    from ..rootfs import root
+    from ..rootfs import moved_root, root
 else:
+    moved_root = Performers("rootfs.moved_root")
     root = Performers("rootfs.root")
 
 
@@ -97,7 +98,7 @@ def propagate(path: str, propagation: int) -> list[str]:
     return [f'mount("{path}", {mount_names(propagation)})']
 
 
-@operation(root.unshare_parent, "make the mount that {0} is on private")
+@operation(moved_root.unshare_parent, "make the mount that {0} is on private")
 def unshare_parent(rootfs: str) -> list[str]:
     return ["mount(MS_PRIVATE)"]
 
@@ -124,7 +125,7 @@ def pivot() -> list[str]:
     ]
 
 
-@operation(root.move_root, "make the rootfs the root directory by a move and chroot")
+@operation(moved_root.move_root, "make the rootfs the root directory by a move and chroot")
 def move_root() -> list[str]:
     return [
         'mount("/", MS_SLAVE)',

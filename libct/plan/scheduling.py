@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from ..syscalls.constants import (
-    PER_LINUX,
-    PER_LINUX32,
-    SCHED_DEADLINE,
-    SCHED_FLAG_RESET_ON_FORK,
-)
+from ..syscalls.constants import PER_LINUX, PER_LINUX32
+from ..syscalls.scheduling_constants import SCHED_DEADLINE, SCHED_FLAG_RESET_ON_FORK
 from .step import Performers, Step, operation
 
 TYPE_CHECKING = False
@@ -85,7 +81,8 @@ def set_scheduler_of(
 def _scheduler_call(
     who: str, policy: int, nice: int, priority: int, flags: int, times: Times
 ) -> list[str]:
-    from ..syscalls.flags import SCHED_FLAG_NAMES, names, policy_name
+    from ..syscalls.flags import names
+    from ..syscalls.scheduling_flags import SCHED_FLAG_NAMES, policy_name
 
     fields = [
         f"sched_policy={policy_name(policy)}",
@@ -101,7 +98,7 @@ def _scheduler_call(
 
 @operation(scheduling.set_io_priority, "set the I/O priority")
 def set_io_priority(class_: int, priority: int) -> list[str]:
-    from ..syscalls.flags import ioprio_class_name
+    from ..syscalls.scheduling_flags import ioprio_class_name
 
     value = f"IOPRIO_PRIO_VALUE({ioprio_class_name(class_)}, {priority})"
     return [f"ioprio_set(IOPRIO_WHO_PROCESS, 0, {value})"]
@@ -114,7 +111,7 @@ def set_affinity(cpus: tuple[int, ...]) -> list[str]:
 
 @operation(scheduling.set_memory_policy, "set the NUMA memory policy")
 def set_memory_policy(mode: int, flags: int, nodes: tuple[int, ...]) -> list[str]:
-    from ..syscalls.flags import mempolicy_name
+    from ..syscalls.scheduling_flags import mempolicy_name
 
     return [f"set_mempolicy({mempolicy_name(mode | flags)}, nodes {list(nodes)})"]
 

@@ -20,8 +20,8 @@ from ..seccomp.actions import ERRNO, load_flags
 from ..seccomp.architectures import here
 from ..seccomp.compiler import compile_profile
 from ..seccomp.instructions import RET_A, RET_K, decode, encode
-from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
-from ..syscalls.flags import SECCOMP_FILTER_FLAG_NAMES, names
+from ..syscalls.flags import names
+from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NAMES, SECCOMP_FILTER_FLAG_NEW_LISTENER
 from .step import INIT, STAGE, Performers, Step, operation
 
 TYPE_CHECKING = False
@@ -58,12 +58,16 @@ AFTER_HOOKS = (
     *("pipe2", "poll", "prctl", "set_robust_list", "setsid", "waitid", "fork", "rt_sigprocmask"),
 )
 
+# And of one that shares memory (sharing.py), from one lined-up call to the next, and to say why
+# execve(2) has failed.  Where a filter does not let these through, it is forked.
+AFTER_SHARING = ("rt_sigprocmask", "writev")
+
 # Which of these lists a step stands for that comes after the filter.
 _BY_STEP = {
     "await_start": AFTER_WAIT,
     "set_capabilities": AFTER_RIGHTS,
     "clone_command": AFTER_CLONE,
-    "clone_bare": (*AFTER_CLONE, "writev"),
+    "clone_bare": (*AFTER_CLONE, *AFTER_SHARING),
     "container_hook": AFTER_HOOKS,
 }
 

@@ -13,7 +13,7 @@ caller knows whether somebody inside may trace.
 
 from __future__ import annotations
 
-from ..syscalls.constants import CLONE_NEWTIME, SECCOMP_FILTER_FLAG_NEW_LISTENER
+from ..syscalls.constants import CLONE_NEWTIME
 from .namespaces import SHARING
 from .step import INIT, RUNTIME, SERVER, STAGE, Step
 
@@ -30,7 +30,7 @@ _HOOKS = {"runtime_hook", "function_hook"}
 # What needs no interpreter, and cannot fail but by the command itself.
 _CLOSE = "close_descriptors"
 _LINED_UP = ("new_session", "set_death_signal", "execute")
-_MADE_BARE = ("madvise", "writev")  # the calls that are not made else
+_MADE_BARE = ("madvise",)  # the calls that are not made else
 
 
 def share_memory(plan: Plan, *, bare: bool = False) -> None:
@@ -92,12 +92,14 @@ def _enters_time(step: Step) -> bool:
 
 def _lets_go_on(step: Step) -> bool:
     """Whether who waits for nobody gets from one lined-up call to the next under this filter."""
+    from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
+
     program, flags = step.args
     if flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
         return False  # somebody else answers, when he likes
-    from .seccomp import allows
+    from .seccomp import AFTER_SHARING, allows
 
-    return allows(program, "rt_sigprocmask")
+    return all(allows(program, name) for name in AFTER_SHARING)
 
 
 def _is_enough(step: Step) -> bool:

@@ -17,6 +17,19 @@ the other (bootstrap/talk.py).  The plan is what goes over the wire, what
 
 from __future__ import annotations
 
+from .processes import (
+    AHEAD as AHEAD,
+    DELETER as DELETER,
+    HOOK_OUTPUT as HOOK_OUTPUT,
+    INIT as INIT,
+    MEANWHILE as MEANWHILE,
+    RUNTIME as RUNTIME,
+    SERVER as SERVER,
+    STAGE as STAGE,
+    STARTER as STARTER,
+    STDIO as STDIO,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,28 +40,6 @@ if TYPE_CHECKING:
     from ..bootstrap.context import Context
 
     Arguments = ParamSpec("Arguments")
-
-# The processes of a start.  The runtime is the caller; the server clones the
-# first process, or a stage where namespaces are to be joined before that.
-RUNTIME = "runtime"
-# The runtime's too, done while the others go on: they do not wait for it.  It
-# is through with them by its next turn.
-MEANWHILE = "runtime, meanwhile"
-# The runtime's too, done as soon as it can; the next one waits for it there.  It
-# does not wait for the others, so they find it done and need not be woken.
-AHEAD = "runtime, ahead"
-# The runtimes that start and that delete the container: often other processes than
-# the one that creates it.  Their steps are the plan's last, and no part of its course.
-STARTER = "runtime, at start"
-DELETER = "runtime, at delete"
-SERVER = "server"
-STAGE = "stage"
-INIT = "init"
-
-# The descriptors that become 0, 1 and 2 of a process, by the names that they are passed on under.
-STDIO = ("stdin", "stdout", "stderr")
-# Files that the output of hooks goes to, where that is asked for.
-HOOK_OUTPUT = ("hooks stdout", "hooks stderr")
 
 OPERATIONS: dict[str, Operation] = {}
 

@@ -17,11 +17,13 @@ import posix
 
 from ..errors import StepProblem, advise
 from ..loading.paths import is_directory, split
+from ..syscalls import procfs
 from ..syscalls.constants import RDTGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     from ..bootstrap.context import Context
@@ -113,6 +115,38 @@ def resctrl_schemata(context: Context, directory: str, lines: tuple[str, ...]) -
 def resctrl_enter(context: Context, directory: str) -> None:
     """Move the process context.pid, and with it what it is going to start."""
     _write(f"{directory}/tasks", str(context.pid))
+
+
+# --- a container that is there ---
+
+
+def schemata(directory: str) -> list[str]:
+    return [line.strip() for line in _read(f"{directory}/schemata").splitlines()]
+
+
+def unmake(notes: Notes, directory: str) -> None:
+    """Remove a group; its processes go to the one above."""
+    posix.rmdir(directory)
+    notes.write("left", directory)
+
+
+def move(directory: str, processes: Callable[[], Iterable[int]]) -> None:
+    """Move all threads of processes, also those that are started meanwhile."""
+    moved: set[int] = set()
+    while found := {thread for pid in processes() for thread in _threads(pid)} - moved:
+        for thread in found:
+            try:
+                _write(f"{directory}/tasks", str(thread))
+            except ProcessLookupError:
+                pass  # it has ended
+        moved |= found
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(name) for name in posix.listdir(procfs.path(pid, "task"))]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _write(path: str, text: str) -> None:

@@ -12,6 +12,7 @@ import posix
 
 from ..attributes.procfs import is_whole_proc
 from ..config.mount_flags import (
+    ATTRIBUTES,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
     MOUNT_ATTR_NODEV,
@@ -43,7 +44,7 @@ from ..syscalls.constants import (
 )
 from ..syscalls.filesystems import fstatfs
 from ..syscalls.mounts import mount, mount_setattr, move_mount
-from .flags import ATIME, ATTRIBUTES
+from .flags import ATIME
 from .held import hold
 from .paths import same_file
 
@@ -145,7 +146,7 @@ def _change_unlocked(
     # Which of them is locked the kernel does not say.
     change(attr_set & ~ATIME, 0)
     kept = 0
-    single = [attribute for _, attribute, _ in ATTRIBUTES if attribute & attr_clr & ~ATIME]
+    single = [attribute for _, _, _, attribute, _ in ATTRIBUTES if attribute & attr_clr & ~ATIME]
     for some in (*single, ATIME):
         try:
             change(attr_set & some & ATIME, attr_clr & some)
@@ -215,7 +216,7 @@ def remount_attached(context: Context, tree: int, attr_set: int, attr_clr: int) 
     present = fstatfs(tree).flags
     attr_clr = _with_access_time(attr_set, attr_clr)
     flags = 0
-    for flag, attribute, shown in ATTRIBUTES:
+    for _, _, flag, attribute, shown in ATTRIBUTES:
         if attr_set & attribute or (present & shown and not attr_clr & attribute):
             flags |= flag
     if attr_clr & MOUNT_ATTR__ATIME:

@@ -8,6 +8,7 @@ import posix
 
 from ..errors import StepProblem
 from .files import open_regular
+from .filesystems import mount_new
 
 _CHUNK = 1 << 24  # bytes asked of one copy, for signals are served only between two
 _DEEPEST = 256  # levels: two descriptors are open for each
@@ -15,8 +16,30 @@ _READ_DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..bootstrap.context import Context
+    from .flags import Options
+
     # (device, inode) of a file with several links -> path of its copy
     Linked = dict[tuple[int, int], str]
+
+
+def mount_copied(
+    context: Context,
+    target: str,
+    source: str,
+    options: Options,
+    flags: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+) -> None:
+    """mount_filesystem() of a tmpfs, with a copy of what it covers."""
+
+    def fill(place: int, tree: int) -> None:
+        copy_tree(place, tree, context.fds["proc"])
+
+    more = (source, options, flags, rec_set, rec_clr, propagation)
+    mount_new(context, target, "tmpfs", *more, fill)
 
 
 def copy_tree(source: int, tree: int, proc: int) -> None:

@@ -15,15 +15,15 @@ from ..syscalls.filesystems import (
     fsmount,
     fsopen,
 )
-from . import copyup
 from .attach import attach, check_place, finish, mount_on, path_of
 from .flags import attributes, superblock_options, takes_mount
 from .held import hold
 from .paths import find_in_root, make_in_root, open_in_root
-from .pidfs import made_inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..bootstrap.context import Context
     from .flags import Options
 
@@ -37,16 +37,30 @@ def mount_filesystem(
     source: str,
     options: Options,
     flags: int,
-    copy_up: bool,
     rec_set: int,
     rec_clr: int,
     propagation: tuple[int, ...],
 ) -> None:
-    """A new instance of a file system, with its options and MS_* flags, on target in the rootfs.
+    """A new instance of a file system, with its options and MS_* flags, on target in the rootfs."""
+    mount_new(context, target, fstype, source, options, flags, rec_set, rec_clr, propagation)
+
+
+def mount_new(
+    context: Context,
+    target: str,
+    fstype: str,
+    source: str,
+    options: Options,
+    flags: int,
+    rec_set: int,
+    rec_clr: int,
+    propagation: tuple[int, ...],
+    fill: Callable[[int, int], None] | None = None,
+) -> None:
+    """mount_filesystem(); fill(place, tree) puts something into the mount before it is attached.
 
     proc and sysfs want a real directory: below a symbolic link of the image they
     would end up where nobody looks for them (CVE-2019-19921).
-    copy_up: it begins with a copy of what it covers.
     """
     root = context.fds["root"]
     links = fstype not in ("proc", "sysfs")
@@ -67,7 +81,7 @@ def mount_filesystem(
             problem = f"{target} is no directory"
             raise StepProblem(problem if links else f"{_ordinary(fstype)}: {problem}")
         if there:
-            options = _like_the_directory(place, options, owner=copy_up)
+            options = _like_the_directory(place, options, owner=fill is not None)
         attr_set, _ = attributes(flags)
         pids = context.fds.get("pids", -1) if fstype == "proc" else -1
         # mount(2) would show the processes of our own pid namespace.
@@ -75,10 +89,11 @@ def mount_filesystem(
         if by_mount:
             tree = _mount_by_path(context, place, target, fstype, source, options, flags)
         else:
-            tree = make_filesystem(fstype, source, options, flags, attr_set, pids=pids)
+            made_inside = context.values["made inside"] if pids >= 0 else None
+            tree = make_filesystem(fstype, source, options, flags, attr_set, pids, made_inside)
         try:
-            if copy_up:
-                copyup.copy_tree(place, tree, context.fds["proc"])
+            if fill is not None:
+                fill(place, tree)
             if not by_mount:
                 attach(context, tree, place, target)
             finish(context, tree, rec_set, rec_clr, propagation)
@@ -116,13 +131,14 @@ def make_filesystem(
     options: Options,
     flags: int = 0,
     attr_set: int = 0,
-    *,
     pids: int = -1,
+    made_inside: Callable[[int, Callable[[int], int]], int] | None = None,
 ) -> int:
     """A detached mount of a new instance of fstype; the caller's to close.
 
     flags: MS_*, of which those of the superblock count.  attr_set: MOUNT_ATTR_*.
     pids: of proc, the pid namespace that it is to show, where that is not our own.
+    made_inside: that of pidfs.py, for this.
     """
 
     def make(fs: int) -> int:
@@ -137,7 +153,7 @@ def make_filesystem(
             try:
                 fsconfig_set_fd(fs, "pidns", pids)
             except OSError as error:
-                if error.errno != errno.EINVAL:
+                if error.errno != errno.EINVAL or made_inside is None:
                     raise
                 # Before Linux 6.17 it shows that of who opens the context.
                 return made_inside(pids, make)

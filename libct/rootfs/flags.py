@@ -6,14 +6,10 @@ No system calls: planning needs it, and performing does too.
 from __future__ import annotations
 
 from ..config.mount_flags import (
+    ATTRIBUTES,
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
-    MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NODIRATIME,
-    MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_STRICTATIME,
     MS_BIND,
     MS_DIRSYNC,
@@ -21,11 +17,7 @@ from ..config.mount_flags import (
     MS_LAZYTIME,
     MS_MANDLOCK,
     MS_NOATIME,
-    MS_NODEV,
     MS_NODIRATIME,
-    MS_NOEXEC,
-    MS_NOSUID,
-    MS_NOSYMFOLLOW,
     MS_POSIXACL,
     MS_RDONLY,
     MS_REC,
@@ -35,29 +27,11 @@ from ..config.mount_flags import (
     MS_SYNCHRONOUS,
 )
 from ..loading.paths import fsencode
-from ..syscalls.constants import (
-    ST_NODEV,
-    ST_NODIRATIME,
-    ST_NOEXEC,
-    ST_NOSUID,
-    ST_NOSYMFOLLOW,
-    ST_RDONLY,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Options = tuple[tuple[str, "str | None"], ...]
 
-# mount(2)'s flags that belong to one mount, and their names of mount_setattr(2)
-# and of statfs(2).
-ATTRIBUTES = (
-    (MS_RDONLY, MOUNT_ATTR_RDONLY, ST_RDONLY),
-    (MS_NOSUID, MOUNT_ATTR_NOSUID, ST_NOSUID),
-    (MS_NODEV, MOUNT_ATTR_NODEV, ST_NODEV),
-    (MS_NOEXEC, MOUNT_ATTR_NOEXEC, ST_NOEXEC),
-    (MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, ST_NODIRATIME),
-    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, ST_NOSYMFOLLOW),
-)
 _ATIME = MS_NOATIME | MS_STRICTATIME | MS_RELATIME
 # What is one to a lock (mount_namespaces(7)).
 ATIME = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME
@@ -82,7 +56,7 @@ def attributes(flags: int, cleared: int = 0) -> tuple[int, int]:
     Access time is a value and not a bit: whatever names it clears the field.
     """
     attr_set = attr_clr = 0
-    for flag, attribute, _ in ATTRIBUTES:
+    for _, _, flag, attribute, _ in ATTRIBUTES:
         if flags & flag:
             attr_set |= attribute
         elif cleared & flag:
@@ -106,7 +80,7 @@ def named_attributes(flags: int, cleared: int) -> tuple[int, int, int]:
     attr_set, attr_clr = attributes(flags, cleared)
     asked = attr_clr | attr_set & MOUNT_ATTR_NODIRATIME
     if flags & ~_KIND or cleared:
-        for _, attribute, _ in ATTRIBUTES:
+        for _, _, _, attribute, _ in ATTRIBUTES:
             if not attribute & (attr_set | ATIME):
                 attr_clr |= attribute
         if flags & (_ATIME | MS_NODIRATIME):

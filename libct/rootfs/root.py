@@ -18,9 +18,8 @@ from ..syscalls.constants import (
 )
 from ..syscalls.files import RESOLVE_NO_SYMLINKS, openat2
 from ..syscalls.mounts import mount, move_mount, pivot_root, umount2
-from .attach import path_of, remount_attached, set_attributes
+from .attach import remount_attached, set_attributes
 from .binds import clone_tree
-from .mountinfo import mount_points
 from .paths import make_in_root
 
 TYPE_CHECKING = False
@@ -60,27 +59,6 @@ def _leave_chroot(propagation: int) -> None:
         posix.chroot(".")
     finally:
         posix.close(tree)
-
-
-def unshare_parent(context: Context, rootfs: str) -> None:
-    """The mount that holds the rootfs; the other mounts keep what the configuration says."""
-    _change_mount_of(rootfs, MS_PRIVATE)
-
-
-def _above(path: str) -> str:
-    return path.rpartition("/")[0] or "/"
-
-
-def _change_mount_of(path: str, propagation: int) -> None:
-    """Set the propagation of the mount that path lies on."""
-    while True:
-        try:
-            mount("", path, "", propagation, "")
-            return
-        except OSError as error:
-            if error.errno != errno.EINVAL or path == "/":
-                raise
-            path = _above(path)  # not a mount point
 
 
 def bind_root(context: Context, path: str) -> None:
@@ -134,48 +112,6 @@ def _detach_rest() -> None:
             if error.errno != errno.EINVAL:
                 raise
             return
-
-
-def move_root(context: Context) -> None:
-    """For a root that cannot be pivoted (an initramfs).
-
-    chroot(2) alone leaves the host's mounts below the moved one; full proc and
-    sysfs mounts among them would let a container mount its own unmasked, so
-    they go first.
-    """
-    for point in _full_mounts(context, path_of(context, context.fds["root"])):
-        _hide(point)
-    # Should it be shared, the rootfs would be moved onto the host's as well.
-    mount("", "/", "", MS_SLAVE, "")
-    posix.fchdir(context.fds["root"])
-    move_mount(context.fds["root"], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH)
-    posix.chroot(".")
-    posix.chdir("/")
-
-
-def _full_mounts(context: Context, rootfs: str) -> list[str]:
-    """Mount points of whole proc and sysfs file systems, outside of the rootfs; deepest first."""
-    found = [
-        at.point
-        for at in mount_points(context)
-        if at.root == "/" and at.fstype in ("proc", "sysfs") and not at.is_below(rootfs)
-    ]
-    return sorted(found, key=len, reverse=True)
-
-
-def _hide(point: str) -> None:
-    try:
-        # Where the parent of a mount is shared, the host's would go as well.
-        _change_mount_of(_above(point), MS_SLAVE)
-        mount("", point, "", MS_SLAVE | MS_REC, "")
-        umount2(point, MNT_DETACH)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return  # gone with one above
-        if error.errno not in (errno.EINVAL, errno.EPERM):
-            raise
-        # Locked by a user namespace, or covered by another one: cover it once more.
-        mount("tmpfs", point, "tmpfs", 0, "size=4k")
 
 
 def make_root_read_only(context: Context) -> None:

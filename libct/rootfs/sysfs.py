@@ -42,7 +42,7 @@ def mount_sysfs(
     """
     after = (rec_set, rec_clr, propagation)
     try:
-        mount_filesystem(context, target, "sysfs", source, options, flags, False, *after)
+        mount_filesystem(context, target, "sysfs", source, options, flags, *after)
     except PermissionError as refused:
         tree = _hosts(refused)
         try:

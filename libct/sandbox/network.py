@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, ip_interface, ip_network
 
 from ..config import Network
 from ..errors import ConfigError, Error, Finding
+from ..network.addresses import addresses
 from ..network.rtnetlink import Netlink
 from .readers import veth_parts
 
@@ -91,7 +92,7 @@ def _taken(bridge: str) -> list[AnyInterface]:
     """The addresses of the host, or those of its bridge."""
     with Netlink() as netlink:
         index = netlink.link_index(bridge) if bridge else 0
-        return [ip_interface(f"{one.text}/{one.prefix}") for one in netlink.addresses(index)]
+        return [ip_interface(f"{one.text}/{one.prefix}") for one in addresses(netlink, index)]
 
 
 def _first_two(network: AnyNetwork) -> tuple[AnyAddress, AnyAddress]:

@@ -44,7 +44,7 @@ from .readers import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, Union
 
     # Type checkers know it without an installation; at run time it is not read.
@@ -198,19 +198,24 @@ def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
 
     Raises TypeError for a keyword that there is not, ConfigError with all that is wrong else.
     """
+    refuse_unknown(given, called)
     values: dict[str, Any] = {}
     findings: list[Finding] = []
     for name, value in given.items():
-        reader = _READERS.get(name)
-        if reader is None:
-            raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{_near(name)}")
         try:
-            values[name] = reader(value)
+            values[name] = _READERS[name](value)
         except (Wrong, ValueError) as error:
             findings.append(Finding(name, str(error)))
     if findings:
         raise ConfigError(findings)
     return Options(**values)
+
+
+def refuse_unknown(given: Iterable[str], called: str) -> None:
+    """Raise TypeError for a keyword that there is not, of a function of that name."""
+    for name in given:
+        if name not in _READERS:
+            raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{_near(name)}")
 
 
 def _near(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ConfigError, Finding
+from .options import refuse_unknown
 from .popen import Popen, in_thread
 from .results import TIMEOUT
 from .streams import PIPE
@@ -49,6 +50,7 @@ def run(
     check: raise CalledProcessError unless it exits with status 0.
     options: of the sandbox; see libct.sandbox.options.Options.
     """
+    refuse_unknown(options, "run")
     streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
     text = text or universal_newlines
     popen = Popen(args, text=text, encoding=encoding, errors=errors, **streams, **options)
@@ -73,6 +75,7 @@ async def run_async(
     **options: Unpack[Given],
 ) -> CompletedProcess:
     """run(), for asyncio.  When the task is cancelled, the command is killed."""
+    refuse_unknown(options, "run_async")
     streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
     text = text or universal_newlines
     popen = await started(

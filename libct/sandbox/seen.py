@@ -294,9 +294,13 @@ def _directory(options: Options, shared: Sequence[str]) -> tuple[str, bool]:
     in its place then, the home directory, if there is one.  Another root has not got it.
     """
     here = current_directory()
-    if options.cwd:
-        return options.cwd, False
     hidden = hidden_paths(options)
+    if options.cwd:
+        made = [*shared, *hidden, *options.dir, *[path for path, _ in options.tmpfs]]
+        of_host = not (options.rootfs or options.empty or _is_below(options.cwd, made))
+        if of_host and not os.path.isdir(options.cwd):
+            raise ConfigError([Finding("cwd", f"{options.cwd!r} is not a directory")])
+        return options.cwd, False
     if _is_below(here, shared):
         return here, False
     if options.rootfs or options.empty:

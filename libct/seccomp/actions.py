@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.rules_seccomp import has_listener
-from ..syscalls.constants import (
+from ..syscalls.seccomp_constants import (
     SECCOMP_FILTER_FLAG_LOG,
     SECCOMP_FILTER_FLAG_NEW_LISTENER,
     SECCOMP_FILTER_FLAG_SPEC_ALLOW,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from ..syscalls.files import close_range
 from ..syscalls.process import set_dumpable
 from ..syscalls.seccomp import Filter, seccomp_set_mode_filter
+from ..syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ import posix
 from ..config.landlock import below_written
 from ..errors import Error
 from ..rootfs.paths import mark, walk_in_root
-from ..syscalls.constants import (
-    CAPABILITIES,
-    LANDLOCK_ACCESS_FS_EXECUTE,
-    LANDLOCK_ACCESS_FS_IOCTL_DEV,
-    LANDLOCK_ACCESS_FS_MAKE_SYM,
-    LANDLOCK_ACCESS_FS_READ_FILE,
-    LANDLOCK_ACCESS_FS_TRUNCATE,
-    LANDLOCK_ACCESS_FS_WRITE_FILE,
-)
+from ..syscalls.constants import CAPABILITIES
 from ..syscalls.credentials import capget, capset
 from ..syscalls.landlock import (
     landlock_add_net_port,
     landlock_add_path_beneath,
     landlock_create_ruleset,
     landlock_restrict_self,
+)
+from ..syscalls.landlock_constants import (
+    LANDLOCK_ACCESS_FS_EXECUTE,
+    LANDLOCK_ACCESS_FS_IOCTL_DEV,
+    LANDLOCK_ACCESS_FS_MAKE_SYM,
+    LANDLOCK_ACCESS_FS_READ_FILE,
+    LANDLOCK_ACCESS_FS_TRUNCATE,
+    LANDLOCK_ACCESS_FS_WRITE_FILE,
 )
 
 TYPE_CHECKING = False

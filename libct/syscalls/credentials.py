@@ -105,16 +105,6 @@ def no_capabilities() -> tuple[bytes, bytes]:
     return bytes(header), bytes((CapData * 2)())
 
 
-def last_capability() -> int:
-    """The highest number of a capability that this kernel knows, read from /proc.
-
-    Raises OSError where /proc is not mounted.
-    Source: capabilities(7), /proc/sys/kernel/cap_last_cap.
-    """
-    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
-        return int(file.read())
-
-
 # 32-bit machines have a first generation with ids of 16 bits.
 _SUFFIX = "" if WIDE else "32"
 _NR_SETRESUID = number("setresuid" + _SUFFIX)

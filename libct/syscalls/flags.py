@@ -13,6 +13,7 @@ from . import constants
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     # What a flag word is made of, (value, name), in the order of printing.
     Table = tuple[tuple[int, str], ...]
@@ -23,33 +24,44 @@ class Flags:
 
     Messages and plans print flags; most processes never do.
     first: those of several bits, which have to come first.
+    values: by their names, of a module; None for those of constants.py.
     """
 
-    __slots__ = ("_first", "_prefixes", "_table", "_without")
+    __slots__ = ("_first", "_prefixes", "_table", "_values", "_without")
 
     def __init__(
-        self, *prefixes: str, first: tuple[str, ...] = (), without: tuple[str, ...] = ()
+        self,
+        *prefixes: str,
+        first: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
+        values: dict[str, Any] | None = None,
     ) -> None:
         self._prefixes, self._first, self._without = prefixes, first, without
+        self._values = values
         self._table: Table | None = None
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         if self._table is None:
-            values = vars(constants)
+            values = self._values or vars(constants)
             found = [(values[name], name) for name in self._first]
             for prefix in self._prefixes:
                 found += [
                     (value, name)
                     for name, value in values.items()
-                    if name.startswith(prefix) and value and name not in self._first + self._without
+                    if name.startswith(prefix)
+                    and value
+                    and isinstance(value, int)
+                    and name not in self._first + self._without
                 ]
             self._table = tuple(found)
         return iter(self._table)
 
 
-def _value_name(value: int, prefix: str, *, without: str = " ") -> str | None:
+def value_name(
+    value: int, prefix: str, *, without: str = " ", values: dict[str, Any] | None = None
+) -> str | None:
     """The name of the constant with this prefix that has this value, where they are no bits."""
-    for name, known in vars(constants).items():
+    for name, known in (values or vars(constants)).items():
         if name.startswith(prefix) and not name.startswith(without) and known == value:
             return name
     return None
@@ -73,12 +85,6 @@ AT_NAMES = Flags("AT_", without=_NOT_FLAGS)
 OPEN_TREE_NAMES = Flags("OPEN_TREE_", "AT_", without=_NOT_FLAGS)
 PIDFD_NAMES = Flags("PIDFD_")
 SECBIT_NAMES = Flags("SECBIT_")
-SCHED_FLAG_NAMES = Flags("SCHED_FLAG_")
-MPOL_FLAG_NAMES = Flags("MPOL_F_")
-SECCOMP_FILTER_FLAG_NAMES = Flags("SECCOMP_FILTER_FLAG_")
-LANDLOCK_FS_NAMES = Flags("LANDLOCK_ACCESS_FS_")
-LANDLOCK_NET_NAMES = Flags("LANDLOCK_ACCESS_NET_")
-LANDLOCK_SCOPE_NAMES = Flags("LANDLOCK_SCOPE_")
 STATFS_NAMES = Flags("ST_")
 # O_SYNC holds O_DSYNC, O_TMPFILE holds O_DIRECTORY: the larger ones come first.
 OPEN_NAMES = _of_os(
@@ -91,10 +97,10 @@ _ACCESS_NAMES = {posix.O_RDONLY: "O_RDONLY", posix.O_WRONLY: "O_WRONLY", posix.O
 
 def names(value: int, table: Iterable[tuple[int, str]]) -> str:
     """value as names joined with '|'; '0' for none; bits without a name in hexadecimal."""
-    return "|".join(_parts(value, table)) or "0"
+    return "|".join(parts(value, table)) or "0"
 
 
-def _parts(value: int, table: Iterable[tuple[int, str]]) -> Iterator[str]:
+def parts(value: int, table: Iterable[tuple[int, str]]) -> Iterator[str]:
     for bits, name in table:
         if value & bits == bits:
             yield name
@@ -107,7 +113,7 @@ def open_names(flags: int) -> str:
     """The flags of open(2); the access mode is a value, O_RDONLY among them."""
     access = flags & (posix.O_WRONLY | posix.O_RDWR)  # musl's O_ACCMODE has O_PATH as well
     rest = flags & ~access & ~getattr(posix, "O_LARGEFILE", 0)
-    return "|".join([_ACCESS_NAMES.get(access, hex(access)), *_parts(rest, OPEN_NAMES)])
+    return "|".join([_ACCESS_NAMES.get(access, hex(access)), *parts(rest, OPEN_NAMES)])
 
 
 def clone_names(flags: int) -> str:
@@ -117,7 +123,7 @@ def clone_names(flags: int) -> str:
 
 def fsconfig_name(command: int) -> str:
     """The command of fsconfig(2)."""
-    return _value_name(command, "FSCONFIG_") or hex(command)
+    return value_name(command, "FSCONFIG_") or hex(command)
 
 
 def _name_of(value: int, table: Mapping[str, int]) -> str:
@@ -137,28 +143,6 @@ def rlimit_name(resource: int) -> str:
 def capability_names(mask: int) -> str:
     """The names of a mask's capabilities, joined with '|', as strace prints capset(2)."""
     return names(mask, ((1 << number, name) for name, number in constants.CAPABILITIES.items()))
-
-
-def policy_name(policy: int) -> str:
-    """The scheduling policy of sched_setattr(2)."""
-    return _value_name(policy, "SCHED_", without="SCHED_FLAG_") or str(policy)
-
-
-def ioprio_class_name(class_: int) -> str:
-    """The class of ioprio_set(2)."""
-    return _value_name(class_, "IOPRIO_CLASS_", without="IOPRIO_CLASS_SHIFT") or str(class_)
-
-
-def ioprio_who_name(which: int) -> str:
-    """The first argument of ioprio_set(2)."""
-    return _value_name(which, "IOPRIO_WHO_") or str(which)
-
-
-def mempolicy_name(mode: int) -> str:
-    """The mode of set_mempolicy(2) with its flags; the mode is a value, not bits."""
-    flags = mode & sum(bits for bits, _ in MPOL_FLAG_NAMES)
-    name = _value_name(mode - flags, "MPOL_", without="MPOL_F_") or str(mode - flags)
-    return "|".join([name, *_parts(flags, MPOL_FLAG_NAMES)])
 
 
 def dirfd_name(fd: int) -> str:

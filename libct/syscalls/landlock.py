@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .c import Structure, addressof, c_int, c_size_t, c_uint, c_uint64, c_void_p, sizeof
 from .core import bind_syscall, fail, number
-from .flags import LANDLOCK_FS_NAMES, LANDLOCK_NET_NAMES, LANDLOCK_SCOPE_NAMES, names
+from .flags import names
+from .landlock_constants import LANDLOCK_FS_NAMES, LANDLOCK_NET_NAMES, LANDLOCK_SCOPE_NAMES
 
 # include/uapi/linux/landlock.h
 LANDLOCK_CREATE_RULESET_VERSION = 1

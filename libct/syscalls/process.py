@@ -5,10 +5,6 @@ None of the system calls here waits but wait_usage(); os.waitid does, for pidfds
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import sys
-
 from .c import (
     POINTER,
     Structure,
@@ -16,46 +12,30 @@ from .c import (
     byref,
     c_char_p,
     c_int,
-    c_long,
     c_size_t,
     c_uint,
     c_uint64,
     c_ulong,
     c_void_p,
     create_string_buffer,
-    get_errno,
     pointer,
 )
 from .constants import (
     PER_LINUX as PER_LINUX,
     PER_LINUX32 as PER_LINUX32,
-    PER_QUERY,
     PIDFD_NONBLOCK as PIDFD_NONBLOCK,
     PIDFD_THREAD as PIDFD_THREAD,
     PR_CAP_AMBIENT,
     PR_CAP_AMBIENT_CLEAR_ALL,
-    PR_CAP_AMBIENT_IS_SET,
-    PR_CAP_AMBIENT_LOWER,
     PR_CAP_AMBIENT_RAISE,
     PR_CAPBSET_DROP,
     PR_CAPBSET_READ,
-    PR_GET_CHILD_SUBREAPER,
     PR_GET_DUMPABLE,
-    PR_GET_KEEPCAPS,
-    PR_GET_NAME,
-    PR_GET_NO_NEW_PRIVS,
-    PR_GET_PDEATHSIG,
-    PR_GET_SECUREBITS,
-    PR_GET_TSC,
-    PR_SCHED_CORE,
-    PR_SCHED_CORE_GET,
-    PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS,
     PR_SET_NAME,
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
-    PR_SET_SECUREBITS,
     RLIM_INFINITY as RLIM_INFINITY,
     RLIMITS as RLIMITS,
     SECBIT_KEEP_CAPS as SECBIT_KEEP_CAPS,
@@ -67,8 +47,8 @@ from .constants import (
     SECBIT_NOROOT as SECBIT_NOROOT,
     SECBIT_NOROOT_LOCKED as SECBIT_NOROOT_LOCKED,
 )
-from .core import bind, bind_syscall, cstring, fail, number, retried
-from .flags import PIDFD_NAMES, SECBIT_NAMES, capability_name, names, quote, rlimit_name
+from .core import bind, bind_syscall, cstring, fail, number
+from .flags import PIDFD_NAMES, capability_name, names, quote, rlimit_name
 
 # prctl(2) is variadic, and the kernel looks at all of its five words: many
 # operations refuse unused ones that are not 0.
@@ -83,35 +63,6 @@ _prctl = bind(
 )
 
 
-def get_setting(option: int, word: int = 0) -> int | None:
-    """What an operation of prctl(2) that only asks returns, PR_GET_TIMERSLACK for one.
-
-    None where this kernel or machine has no such setting, or does not tell us.
-    """
-    value: int = _prctl(option, word, 0, 0, 0)
-    return None if value == -1 else value
-
-
-def get_time_stamps() -> int | None:
-    """Whether rdtsc can be executed, 1, or is a SIGSEGV, 2; None where there is no such choice.
-
-    Source: PR_GET_TSC(2const).
-    """
-    value = c_int()
-    return None if _prctl(PR_GET_TSC, addressof(value), 0, 0, 0) == -1 else value.value
-
-
-def core_cookie() -> int | None:
-    """With whom this thread may share a core (0: all without one); None where that is no matter.
-
-    Source: prctl(2), PR_SCHED_CORE; core-scheduling.rst of the kernel.
-    """
-    cookie = c_uint64()
-    # Of PIDTYPE_PID 0, thread 0: this one.
-    status = _prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0, addressof(cookie))
-    return None if status == -1 else cookie.value
-
-
 def set_pdeathsig(signal: int) -> None:
     """Have the kernel send us signal when the thread that made us ends; 0 for none.
 
@@ -124,14 +75,6 @@ def set_pdeathsig(signal: int) -> None:
     """
     if _prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) == -1:
         fail(f"prctl(PR_SET_PDEATHSIG, {signal})")
-
-
-def get_pdeathsig() -> int:
-    """The signal of set_pdeathsig, 0 for none.  Source: prctl(2), PR_GET_PDEATHSIG."""
-    signal = c_int()
-    if _prctl(PR_GET_PDEATHSIG, addressof(signal), 0, 0, 0) == -1:
-        fail("prctl(PR_GET_PDEATHSIG)")
-    return signal.value
 
 
 def set_dumpable(dumpable: bool) -> None:
@@ -164,14 +107,6 @@ def set_no_new_privs() -> None:
         fail("prctl(PR_SET_NO_NEW_PRIVS, 1)")
 
 
-def get_no_new_privs() -> bool:
-    """Whether set_no_new_privs is in force.  Source: prctl(2), PR_GET_NO_NEW_PRIVS."""
-    value: int = _prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
-    if value == -1:
-        fail("prctl(PR_GET_NO_NEW_PRIVS)")
-    return value == 1
-
-
 def set_keepcaps(keep: bool) -> None:
     """Keep the permitted capabilities, or not, when all user ids become other than 0.
 
@@ -184,14 +119,6 @@ def set_keepcaps(keep: bool) -> None:
         fail(f"prctl(PR_SET_KEEPCAPS, {int(keep)})")
 
 
-def get_keepcaps() -> bool:
-    """The flag of set_keepcaps.  Source: prctl(2), PR_GET_KEEPCAPS."""
-    value: int = _prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0)
-    if value == -1:
-        fail("prctl(PR_GET_KEEPCAPS)")
-    return value == 1
-
-
 def set_name(name: str | bytes) -> None:
     """Name this thread, as /proc/PID/comm has it; the kernel keeps 15 bytes.
 
@@ -200,14 +127,6 @@ def set_name(name: str | bytes) -> None:
     text = create_string_buffer(cstring(name))
     if _prctl(PR_SET_NAME, addressof(text), 0, 0, 0) == -1:
         fail(f"prctl(PR_SET_NAME, {quote(name)})")
-
-
-def get_name() -> bytes:
-    """The name of this thread, at most 15 bytes.  Source: prctl(2), PR_GET_NAME."""
-    buffer = create_string_buffer(16)
-    if _prctl(PR_GET_NAME, addressof(buffer), 0, 0, 0) == -1:
-        fail("prctl(PR_GET_NAME)")
-    return buffer.value
 
 
 _ALL_CPUS = b"\xff" * 1024  # bytes: 8192 bits, the most CPUs that Linux can be made for
@@ -221,23 +140,6 @@ def run_on_all_cpus() -> None:
     """
     if _sched_setaffinity(0, len(_ALL_CPUS), _ALL_CPUS) == -1:
         fail(f"sched_setaffinity(0, {len(_ALL_CPUS)}, [all])")
-
-
-def set_child_subreaper(subreaper: bool) -> None:
-    """Become, or not, the parent of our descendants whose parents end.  Not inherited.
-
-    Source: prctl(2), PR_SET_CHILD_SUBREAPER.
-    """
-    if _prctl(PR_SET_CHILD_SUBREAPER, subreaper, 0, 0, 0) == -1:
-        fail(f"prctl(PR_SET_CHILD_SUBREAPER, {int(subreaper)})")
-
-
-def get_child_subreaper() -> bool:
-    """The flag of set_child_subreaper.  Source: prctl(2), PR_GET_CHILD_SUBREAPER."""
-    value = c_int()
-    if _prctl(PR_GET_CHILD_SUBREAPER, addressof(value), 0, 0, 0) == -1:
-        fail("prctl(PR_GET_CHILD_SUBREAPER)")
-    return value.value == 1
 
 
 def capbset_read(capability: int) -> bool:
@@ -279,67 +181,10 @@ def cap_ambient_raise(capability: int) -> None:
         fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {capability_name(capability)})")
 
 
-def cap_ambient_lower(capability: int) -> None:
-    """Take a capability out of the ambient set.
-
-    Raises OSError with errno EINVAL for one that the kernel does not know.
-    Source: prctl(2), PR_CAP_AMBIENT.
-    """
-    if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, capability, 0, 0) == -1:
-        fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, {capability_name(capability)})")
-
-
 def cap_ambient_clear_all() -> None:
     """Empty the ambient set.  Source: prctl(2), PR_CAP_AMBIENT."""
     if _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1:
         fail("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)")
-
-
-def cap_ambient_is_set(capability: int) -> bool:
-    """Whether the ambient set has the capability.
-
-    Raises OSError with errno EINVAL for one that the kernel does not know.
-    Source: prctl(2), PR_CAP_AMBIENT.
-    """
-    value: int = _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0)
-    if value == -1:
-        fail(f"prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, {capability_name(capability)})")
-    return value == 1
-
-
-def get_securebits() -> int:
-    """SECBIT_* bits.  Source: prctl(2), PR_GET_SECUREBITS; capabilities(7)."""
-    value: int = _prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
-    if value == -1:
-        fail("prctl(PR_GET_SECUREBITS)")
-    return value
-
-
-def set_securebits(bits: int) -> None:
-    """Set the SECBIT_* bits, which say what user id 0 is worth.
-
-    Raises OSError with errno EPERM: no CAP_SETPCAP, or a bit is locked.
-    Source: prctl(2), PR_SET_SECUREBITS; capabilities(7).
-    """
-    if _prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) == -1:
-        fail(f"prctl(PR_SET_SECUREBITS, {names(bits, SECBIT_NAMES)})")
-
-
-_personality = bind("personality", c_int, c_ulong)
-
-
-def personality(persona: int = PER_QUERY) -> int:
-    """Set the execution domain and its flags (PER_*), and return the former one.
-
-    Without an argument it stays as it is.
-
-    Raises OSError with errno EINVAL: the kernel could not change it.
-    Source: personality(2).
-    """
-    former: int = _personality(persona)
-    if former == -1:
-        fail(f"personality({persona:#x})")
-    return former
 
 
 class Rlimit64(Structure):
@@ -469,53 +314,3 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     if duplicate == -1:
         fail(f"pidfd_getfd({pidfd}, {fd}, 0)", since="5.6")
     return duplicate
-
-
-# include/uapi/linux/pidfd.h: _IOWR(0xff, 11, struct pidfd_info), by its first
-# published size, where the mask comes first and exit_code last.
-_PIDFD_GET_INFO = 0xC040FF0B
-_PIDFD_INFO_SIZE = 64
-_PIDFD_INFO_EXIT = 1 << 3
-
-
-def pidfd_exit_status(pidfd: int) -> int | None:
-    """How a process has ended that somebody has waited for: a status as of waitpid(2).
-
-    None if it has not been waited for, or before Linux 6.15.
-    Source: include/uapi/linux/pidfd.h, PIDFD_INFO_EXIT.
-    """
-    info = bytearray(_PIDFD_INFO_SIZE)
-    info[:8] = _PIDFD_INFO_EXIT.to_bytes(8, sys.byteorder)
-    try:
-        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info)
-    except OSError as error:
-        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ESRCH):
-            return None  # before Linux 6.13, or before 6.15
-        raise
-    if not int.from_bytes(info[:8], sys.byteorder) & _PIDFD_INFO_EXIT:
-        return None
-    return int.from_bytes(info[-4:], sys.byteorder)
-
-
-_NR_WAITID = number("waitid")
-_waitid = bind_syscall(c_int, c_int, c_void_p, c_int, c_void_p)
-_P_PIDFD = 3
-_WEXITED, _WALL = 4, 0x40000000
-_RUSAGE = 18  # longs: two struct timeval, and 14 numbers
-
-
-def wait_usage(pidfd: int) -> tuple[int, ...]:
-    """Reap a child that has ended, and return what it and those that it has reaped have used.
-
-    The fields of struct rusage, each time as seconds and microseconds; () where the host program
-    has reaped it already.  Python's waitid() does not give them, and wait4() takes a number.
-
-    Source: getrusage(2); waitid(2), C library/kernel differences.
-    """
-    usage = (c_long * _RUSAGE)()
-    flags = _WEXITED | _WALL
-    if retried(_waitid, _NR_WAITID, _P_PIDFD, pidfd, None, flags, byref(usage)) == -1:
-        if get_errno() == errno.ECHILD:
-            return ()
-        fail(f"waitid(P_PIDFD, {pidfd}, NULL, WEXITED|__WALL)")
-    return tuple(usage)

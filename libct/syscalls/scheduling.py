@@ -19,7 +19,9 @@ from .c import (
     c_void_p,
     sizeof,
 )
-from .constants import (
+from .core import bind_syscall, fail, number
+from .flags import names
+from .scheduling_constants import (
     IOPRIO_CLASS_BE as IOPRIO_CLASS_BE,
     IOPRIO_CLASS_IDLE as IOPRIO_CLASS_IDLE,
     IOPRIO_CLASS_NONE as IOPRIO_CLASS_NONE,
@@ -29,13 +31,11 @@ from .constants import (
     IOPRIO_WHO_PROCESS as IOPRIO_WHO_PROCESS,
     IOPRIO_WHO_USER as IOPRIO_WHO_USER,
 )
-from .core import bind_syscall, fail, number
-from .flags import (
+from .scheduling_flags import (
     SCHED_FLAG_NAMES,
     ioprio_class_name,
     ioprio_who_name,
     mempolicy_name,
-    names,
     policy_name,
 )
 

@@ -1,4 +1,4 @@
-"""seccomp(2): load a filter, ask what the kernel can do."""
+"""seccomp(2): load a filter."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from .c import (
     Structure,
     addressof,
     c_uint,
-    c_uint16,
-    c_uint32,
     c_ushort,
     c_void_p,
     create_string_buffer,
 )
 from .core import bind_syscall, fail, number
-from .flags import SECCOMP_FILTER_FLAG_NAMES, names
+from .flags import names
+from .seccomp_constants import SECCOMP_FILTER_FLAG_NAMES
 
 # include/uapi/linux/seccomp.h
 SECCOMP_SET_MODE_FILTER = 1
-SECCOMP_GET_ACTION_AVAIL = 2
-SECCOMP_GET_NOTIF_SIZES = 3
 
 
 class SockFprog(Structure):
@@ -30,16 +27,6 @@ class SockFprog(Structure):
 def fprog(length: int, address: int) -> bytes:
     """A struct sock_fprog of so many instructions at an address."""
     return bytes(SockFprog(length, address))
-
-
-class NotifSizes(Structure):
-    """struct seccomp_notif_sizes, include/uapi/linux/seccomp.h."""
-
-    _fields_ = (
-        ("notif", c_uint16),
-        ("resp", c_uint16),
-        ("data", c_uint16),
-    )
 
 
 _NR_SECCOMP = number("seccomp")
@@ -84,24 +71,3 @@ def seccomp_set_mode_filter(program: Filter, flags: int = 0) -> int:
         text = f"{names(flags, SECCOMP_FILTER_FLAG_NAMES)}, {{len={program.length}}}"
         fail(f"seccomp(SECCOMP_SET_MODE_FILTER, {text})")
     return result
-
-
-def seccomp_get_action_avail(action: int) -> None:
-    """Ask whether the kernel has a filter action, SECCOMP_RET_*.
-
-    Raises OSError with errno EOPNOTSUPP: it has not.  Source: seccomp(2).
-    """
-    value = c_uint32(action)
-    if _seccomp(_NR_SECCOMP, SECCOMP_GET_ACTION_AVAIL, 0, addressof(value)) == -1:
-        fail(f"seccomp(SECCOMP_GET_ACTION_AVAIL, 0, [{action:#x}])")
-
-
-def seccomp_get_notif_sizes() -> tuple[int, int, int]:
-    """The sizes, in bytes, of a notification, of its answer and of seccomp_data.
-
-    Source: seccomp(2), SECCOMP_GET_NOTIF_SIZES.
-    """
-    sizes = NotifSizes()
-    if _seccomp(_NR_SECCOMP, SECCOMP_GET_NOTIF_SIZES, 0, addressof(sizes)) == -1:
-        fail("seccomp(SECCOMP_GET_NOTIF_SIZES, 0)")
-    return sizes.notif, sizes.resp, sizes.data

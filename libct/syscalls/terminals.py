@@ -20,7 +20,6 @@ _POWERPC = os.uname().machine.startswith("ppc")
 TIOCSCTTY = 0x540E
 TIOCSWINSZ = 0x80087467 if _POWERPC else 0x5414
 TIOCGWINSZ = 0x40087468 if _POWERPC else 0x5413
-TIOCGPTN = 0x40045430 if _POWERPC else 0x80045430
 TIOCSPTLCK = 0x80045431 if _POWERPC else 0x40045431
 TIOCGPTPEER = 0x20005441 if _POWERPC else 0x5441
 
@@ -52,19 +51,6 @@ def open_peer(master: int, flags: int = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC) 
         return fcntl.ioctl(master, TIOCGPTPEER, flags)
     except OSError as error:
         _fail(error, f"ioctl({master}, TIOCGPTPEER, {flags:#x})")
-
-
-def peer_number(master: int) -> int:
-    """The number of the other side in its devpts, /dev/pts/N.
-
-    Raises OSError with errno ENOTTY: not the master of a pseudoterminal.
-    Source: ioctl_tty(2), TIOCGPTN.
-    """
-    try:
-        answer = fcntl.ioctl(master, TIOCGPTN, bytes(4))
-    except OSError as error:
-        _fail(error, f"ioctl({master}, TIOCGPTN)")
-    return int.from_bytes(answer, sys.byteorder)
 
 
 def set_controlling(terminal: int) -> None:

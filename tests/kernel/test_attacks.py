@@ -449,6 +449,7 @@ def test_what_enters_where_it_may_be_traced_knows_no_other_container(
     with running(make_config(), "sleep", "60") as plain:
         assert run_in(plain, "true", env=[PATH, f"{word}={word}"]).state.success
         warm = served()
+        assert word.encode() in memory_of(warm)  # before another start needs the room
         config = privileged(watcher)
         tracing = config.capabilities
         if given == "to a further process":
@@ -459,7 +460,6 @@ def test_what_enters_where_it_may_be_traced_knows_no_other_container(
                 spaces = (NEWNS, (NEWPID, f"/proc/{pid}/ns/pid"))
                 assert run(make_config(namespaces=spaces), "true").state.success
             else:
-                assert word.encode() in memory_of(warm)
                 asked = None if config.capabilities else tracing
                 assert run_in(container, "true", capabilities=asked).state.success
                 first = served()

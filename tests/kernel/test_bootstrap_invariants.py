@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client, namespaces, servers
+from libct.bootstrap import client, mapping, servers
 from libct.bootstrap.context import Context
 from libct.config import (
     NEWNS,
@@ -111,7 +111,7 @@ def test_the_trap_would_work(trap: Path) -> None:
 # At some of these the host's files are still all there is, and would be found.
 DOORS = {
     "first of all": ("bootstrap/namespaces.py", "def new_session(context: Context) -> None:\n"),
-    "the stage": ("bootstrap/namespaces.py", "    opened = [(flag, path, posix.open(path, flags))"),
+    "the stage": ("bootstrap/joining.py", "    opened = [(flag, path, posix.open(path, flags))"),
     "inside": ("bootstrap/execute.py", '    denied = ""\n'),
 }
 FAILED = {"first of all": "new_session", "the stage": "join", "inside": "find_command"}
@@ -664,7 +664,7 @@ def test_no_ids_are_mapped_of_a_later_process_of_that_number(op: str, tmp_path: 
         if op == "run_id_mapper":
             words = (str(mapper), ("0", "0", "1"))
         with pytest.raises(ProcessLookupError):
-            getattr(namespaces, op)(context, *words)
+            getattr(mapping, op)(context, *words)
         assert Path(f"/proc/{later.pid}/uid_map").read_text() == ""
         assert not (tmp_path / "called").exists()
     finally:

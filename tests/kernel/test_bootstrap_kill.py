@@ -12,7 +12,7 @@ import pytest
 
 import libct
 from libct.bootstrap import client, servers
-from libct.bootstrap.talk import Listener
+from libct.bootstrap.listening import Listener
 from libct.config import NEWCGROUP, NEWUSER, Cgroup, IDMap, Resources
 from libct.life import releasing
 from libct.life.directory import Directory, Held
@@ -22,7 +22,8 @@ from libct.plan import (  # noqa: F401  # they declare what there is
     further as further_planner,
 )
 from libct.plan.step import OPERATIONS
-from libct.syscalls.process import pidfd_send_signal, set_child_subreaper
+from libct.syscalls.process import pidfd_send_signal
+from libct.syscalls.settings import set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, shared_rootfs, state_directory
 from ..killing import as_caller, beside, groups, kill_at, orphans, reap, remove

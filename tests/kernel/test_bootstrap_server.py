@@ -33,10 +33,8 @@ from libct.syscalls.process import (
     SECBIT_NO_SETUID_FIXUP,
     cap_ambient_raise,
     capbset_drop,
-    personality,
     prlimit,
     set_no_new_privs,
-    set_securebits,
 )
 from libct.syscalls.scheduling import (
     IOPRIO_CLASS_IDLE,
@@ -46,6 +44,8 @@ from libct.syscalls.scheduling import (
     set_mempolicy,
 )
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
+from libct.syscalls.settings import personality
+from tests.prctl import set_securebits
 
 from ..commands import libct_command, run as run_program
 from ..containers import (

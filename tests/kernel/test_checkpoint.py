@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -20,9 +21,10 @@ from libct.config import Mount
 from libct.config.mount_flags import MS_BIND, MS_REC
 
 from ..bundles import make_bundle
-from ..commands import CHECKOUT, libct as command_line
+from ..commands import CHECKOUT, libct as command_line, libct_command, libct_environment
 from ..containers import PATH, make_config, running, state_directory
 from ..support import requires, unique
+from ..terminals import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +135,52 @@ def test_a_failure_leaves_it_running_and_shows_the_log(
     assert os.strerror(errno.EBUSY) in text
     assert f"{tmp_path}/work/dump.log says: Error (criu/x.c:1): no way" in text
     assert sleeper.status() == "running"
+
+
+SLOW = {"log": "(00.1) begun\n(00.2) Dumping \x1b[1mpages\nhalf a li", "pages": 3 << 20}
+TOLD = r"3.0 MiB of memory in the images; CRIU: \(00\.2\) Dumping \\x1b\[1mpages"
+
+
+def test_what_takes_long_tells_how_far_it_is(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libct.checkpoint.rpc._PAUSE", 0.05)
+    monkeypatch.setattr("libct.checkpoint.progress.QUIET", 1.0)
+    lines: list[str] = []
+    criu.does(takes=1.6, **SLOW)
+    sleeper.checkpoint(
+        str(tmp_path / "images"),
+        work=str(tmp_path / "work"),
+        leave_running=True,
+        progress=lines.append,
+    )
+    assert len(lines) > 1
+    assert re.fullmatch(f"[12] s, {TOLD}", lines[-1])
+    lines.clear()
+    criu.does(takes=0.1, **SLOW)
+    sleeper.checkpoint(str(tmp_path / "images"), leave_running=True, progress=lines.append)
+    assert lines == []
+
+
+def test_the_command_tells_a_terminal_how_far_it_is(
+    criu: StandIn, images: Path, tmp_path: Path
+) -> None:
+    bundle, name = make_bundle(tmp_path, args=["sleep", "60"]), unique()
+    of_images = ["--image-path", str(images)]
+    restore_it = ["restore", "-d", "-b", str(bundle), *of_images, name]
+    slowly: dict[str, Any] = {"scripts": ["post-restore"], "takes": 2.6, "kills": True, **SLOW}
+    criu.does(**slowly)
+    for words in (restore_it, ["checkpoint", *of_images, name]):
+        with Session(libct_command(*words), libct_environment()) as session:
+            # As much of the line as there is room for, then nothing in its place.
+            told = TOLD.partition(" Dumping")[0]
+            session.read_until(rf"\rlibct: {words[0]} of {name}: [23] s, {told} ?\w*\x1b\[K")
+            session.read_until(r"\r\x1b\[K")
+            assert session.end() == 0
+    # Nothing where it is no terminal.
+    done = command_line(*restore_it, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    command_line("delete", "-f", name, check=True)
 
 
 def test_one_that_ends_without_an_answer(

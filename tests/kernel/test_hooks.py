@@ -38,7 +38,7 @@ from libct.life.killing import end_hook
 from libct.life.proc import start_time
 from libct.oci.names import HOOKS
 from libct.syscalls import memfd
-from libct.syscalls.process import set_child_subreaper
+from libct.syscalls.settings import set_child_subreaper
 
 from ..containers import PATH, USUAL, make_config, running, shared_rootfs, state_directory
 from ..killing import as_caller, beside, groups, orphans, remove

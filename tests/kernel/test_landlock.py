@@ -28,8 +28,8 @@ from libct.config import (
 )
 from libct.errors import ConfigError, StepError
 from libct.syscalls import landlock as calls
-from libct.syscalls.constants import (
-    CAPABILITIES,
+from libct.syscalls.constants import CAPABILITIES
+from libct.syscalls.landlock_constants import (
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_MAKE_DIR,
     LANDLOCK_ACCESS_NET_BIND_TCP,

@@ -17,8 +17,8 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.bootstrap.context import Context
+from libct.bootstrap.joining import open_root_of
 from libct.bootstrap.lending import Lender, lend_sources
-from libct.bootstrap.namespaces import open_root_of
 from libct.cgroups.layout import detect
 from libct.config import (
     NEWCGROUP,

@@ -9,8 +9,10 @@ import socket
 import pytest
 
 from libct.bootstrap.context import Context
+from libct.network.addresses import addresses
+from libct.network.routes import add_route
 from libct.network.rtnetlink import NLM_F_ACK, RTM_NEWLINK, Netlink, link_body, message
-from libct.network.steps import add_route, bring_up_loopback
+from libct.network.steps import bring_up_loopback
 
 from ..support import CLONE_NEWNET, CLONE_NEWUSER, in_namespaces, requires
 
@@ -49,8 +51,8 @@ def test_addresses_are_listed_with_their_links() -> None:
         up()
         with Netlink() as netlink:
             assert netlink.link_index("lo") == 1
-            assert netlink.addresses(2) == []
-            return [(one.index, one.text, one.prefix) for one in netlink.addresses()]
+            assert addresses(netlink, 2) == []
+            return [(one.index, one.text, one.prefix) for one in addresses(netlink)]
 
     assert in_namespaces(CLONE_NEWNET, body) == [(1, "127.0.0.1", 8), (1, "::1", 128)]
 

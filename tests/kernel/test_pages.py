@@ -20,6 +20,7 @@ OWN = {
     "docs/checkpoint.md": "tests/vm/test_checkpoint.py",
     "docs/landlock.md": "tests/kernel/test_landlock.py",
     "docs/library.md": "tests/kernel/test_docs_example.py",
+    "docs/network.md": "tests/kernel/test_sandbox_net.py",
 }
 # What stands in pieces that are not run, and the test that does what they say.
 CONSOLE = {

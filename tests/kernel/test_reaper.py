@@ -27,8 +27,9 @@ from libct.sandbox.config import sandbox
 from libct.seccomp.architectures import here
 from libct.syscalls.constants import PR_SET_SECCOMP
 from libct.syscalls.credentials import capset
-from libct.syscalls.process import set_child_subreaper, set_no_new_privs
+from libct.syscalls.process import set_no_new_privs
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
+from libct.syscalls.settings import set_child_subreaper
 
 from ..commands import (
     libct as libct_run,

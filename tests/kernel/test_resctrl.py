@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 import libct
+from libct.cli import main
 from libct.config import IntelRdt
 from libct.errors import StepProblem
-from libct.life.directory import Directory
+from libct.life.directory import Directory, Held
 from libct.resctrl import groups
 from libct.resctrl.groups import Notes
 
 from ..containers import make_config, run_in, running, state_directory
+from ..leaks import wait_until
 from ..names import unique
 from ..needs import requires
 from ..resctrl import Resctrl, resctrl  # noqa: F401  # a fixture
@@ -113,3 +116,103 @@ def test_what_is_no_resctrl_is_not_written_to(
     monkeypatch.undo()
     with pytest.raises(StepProblem, match="is not on a resctrl file system"):
         groups._write(f"{resctrl.mount}/tasks", str(os.getpid()))
+
+
+def update(container: libct.Container, *words: str) -> int:
+    return main(["--root", state_directory(), "update", *words, container.id])
+
+
+def test_an_update_of_the_schemata(resctrl: Resctrl) -> None:  # noqa: F811
+    config = make_config(intel_rdt=CONTROLS, cgroups=libct.Cgroup())
+    with running(config, "/bin/sleep", "60") as container:
+        own = container.id
+        assert update(container, "--l3-cache-schema", "L3:0=f", "--mem-bw-schema", "MB:0=50") == 0
+        assert resctrl.schemata(own) == ["L3:0=f;1=fff", "MB:0=50;1=20"]
+        # The next one does not write the line of the configuration again.
+        assert update(container, "--mem-bw-schema", "MB:0=60") == 0
+        assert resctrl.schemata(own) == ["L3:0=f;1=fff", "MB:0=60;1=20"]
+        rdt = libct.load(state_directory(), own).config.intel_rdt
+        assert rdt is not None
+        assert (rdt.l3_cache_schema, rdt.mem_bw_schema) == ("L3:0=f", "MB:0=60")
+        assert rdt.schemata == []
+        assert resctrl.tasks(own) == [container.state()["pid"]]
+    assert resctrl.groups() == []
+
+
+def test_an_update_makes_a_class_for_one_without(resctrl: Resctrl) -> None:  # noqa: F811
+    """All processes go there, with their threads, and it goes with the container."""
+    config = make_config(cgroups=libct.Cgroup())
+    with running(config, "/bin/sh", "-c", "sleep 60 & sleep 60 & wait") as container:
+        assert wait_until(lambda: len(container.processes()) == 3)
+        assert resctrl.groups() == []
+        assert update(container, "--l3-cache-schema", "L3:0=f0") == 0
+        assert sorted(resctrl.tasks(container.id)) == container.processes()
+        assert resctrl.schemata(container.id) == ["L3:0=f0;1=fff", "MB:0=100;1=100"]
+        stats = container.stats().intel_rdt_stats
+        assert stats is not None
+        assert stats.l3_cache_schema == "L3:0=f0;1=fff"
+    assert resctrl.groups() == []
+
+
+def test_threads_go_to_a_class(resctrl: Resctrl) -> None:  # noqa: F811
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait)
+    thread.start()
+    try:
+        resctrl.mkdir(f"{resctrl.mount}/one")
+        groups.move(f"{resctrl.mount}/one", lambda: [os.getpid()])
+        found = {int(name) for name in os.listdir("/proc/self/task")}
+        assert len(found) > 1
+        assert set(resctrl.tasks("one")) == found
+    finally:
+        ends.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("classed", [True, False])
+def test_an_update_that_is_refused_changes_nothing(
+    resctrl: Resctrl,  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+    *,
+    classed: bool,
+) -> None:
+    rdt = CONTROLS if classed else None
+    config = make_config(intel_rdt=rdt, cgroups=libct.Cgroup())
+    with running(config, "/bin/sleep", "60") as container:
+        before = resctrl.groups(), resctrl.schemata(container.id if classed else "")
+        limit = pids_limit(container)
+        for words, message in (
+            (["--l3-cache-schema", "L3:7=f"], "the kernel says: Parsing error"),
+            (["--mem-bw-schema", "0=20"], "--mem-bw-schema: does not start with MB: '0=20'"),
+        ):
+            assert update(container, "--pids-limit", "33", *words) == 1
+            assert message in capfd.readouterr().err
+            assert (resctrl.groups(), resctrl.schemata(before[0][0] if classed else "")) == before
+            assert pids_limit(container) == limit
+        # The state cannot be written: what has been changed is changed back.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Held, "write", refuse)
+            assert update(container, "--pids-limit", "33", "--mem-bw-schema", "MB:0=50") == 1
+        assert "no space" in capfd.readouterr().err
+        assert (resctrl.groups(), resctrl.schemata(before[0][0] if classed else "")) == before
+        assert pids_limit(container) == limit
+        assert container.config.intel_rdt == rdt
+    assert resctrl.groups() == []
+
+
+def pids_limit(container: libct.Container) -> int | None:
+    found = container.stats().cgroup_stats.pids_stats
+    assert found is not None
+    return found.limit
+
+
+def refuse(*_: object) -> None:
+    raise libct.Error("no space")
+
+
+def test_a_class_is_not_changed_for_another(resctrl: Resctrl) -> None:  # noqa: F811
+    config = make_config(intel_rdt=CONTROLS, cgroups=libct.Cgroup())
+    with running(config, "/bin/sleep", "60") as container:
+        other = container.config.copy(intel_rdt=CONTROLS.copy(clos_id="gold"))
+        with pytest.raises(libct.ConfigError, match=r"linux\.intelRdt\.closID: cannot be changed"):
+            container.set(other)

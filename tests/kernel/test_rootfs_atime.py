@@ -11,7 +11,7 @@ import libct
 from libct.bootstrap.context import Context
 from libct.config.mount_flags import MOUNT_ATTR_NOATIME, MOUNT_ATTR_STRICTATIME
 from libct.rootfs import attach
-from libct.rootfs.cgroup_mounts import bind_group
+from libct.rootfs.cgroup_v1_mounts import bind_group
 from tests.support import CLONE_NEWNS, in_namespaces, mount as kernel_mount, requires, unique
 
 from .rootfs_box import mount, mounted, mounts_of, run_box

@@ -9,7 +9,8 @@ import pytest
 
 import libct
 from libct.bootstrap.context import Context
-from libct.rootfs.cgroup_mounts import bind_group, mount_cgroup2
+from libct.rootfs.cgroup_mounts import mount_cgroup2
+from libct.rootfs.cgroup_v1_mounts import bind_group
 from tests.containers import mount_v2
 from tests.support import (
     CLONE_NEWCGROUP,

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import libct
-from libct.bootstrap.talk import Listener
+from libct.bootstrap.listening import Listener
 from libct.config import Namespace
 from libct.config.namespace import NEWPID
 from libct.config.seccomp import Seccomp, SeccompRule
@@ -30,9 +30,9 @@ from libct.seccomp.architectures import named
 from libct.seccomp.compiler import compile_profile
 from libct.seccomp.instructions import encode
 from libct.seccomp.notifications import Notification, serve
-from libct.syscalls.constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 from libct.syscalls.process import set_no_new_privs
 from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
+from libct.syscalls.seccomp_constants import SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 from ..bundles import change_config, make_bundle
 from ..commands import (

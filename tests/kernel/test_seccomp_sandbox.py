@@ -229,7 +229,7 @@ def test_a_file_is_a_profile(tmp_path: Path) -> None:
     done = libct_command(*command, "--", "true")
     assert done.stderr == f"libct: --seccomp: '{path}' has no linux.seccomp\n"
     done = libct_command("sandbox", "--seccomp", "/nowhere", "--", "true")
-    assert done.stderr == "libct: /nowhere: no such file or directory\n"
+    assert done.stderr == "libct: --seccomp: /nowhere: no such file or directory\n"
 
 
 @requires("podman_profile")

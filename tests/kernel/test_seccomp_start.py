@@ -12,7 +12,7 @@ import pytest
 
 import libct
 from libct.bootstrap import lined_up
-from libct.bootstrap.talk import pair
+from libct.bootstrap.listening import pair
 from libct.config import Capabilities, Hook, Hooks
 from libct.config.namespace import NEWPID, NEWUSER
 from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule

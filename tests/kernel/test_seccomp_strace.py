@@ -15,7 +15,16 @@ import pytest
 
 from libct.bootstrap import lined_up
 from libct.config.rules_seccomp import BEFORE_LISTENER
-from libct.plan.seccomp import AFTER, AFTER_CLONE, AFTER_HOOKS, AFTER_RIGHTS, AFTER_WAIT, MEMORY
+from libct.life.host import host
+from libct.plan.seccomp import (
+    AFTER,
+    AFTER_CLONE,
+    AFTER_HOOKS,
+    AFTER_RIGHTS,
+    AFTER_SHARING,
+    AFTER_WAIT,
+    MEMORY,
+)
 
 from ..commands import CHECKOUT
 from ..needs import requires
@@ -102,6 +111,8 @@ def test_the_lists_are_what_is_called_under_the_filter(tmp_path: Path, way: str,
     expected = {*AFTER, *(AFTER_WAIT if waits else ()), *(AFTER_RIGHTS if last == "rights" else ())}
     if way == "pod" and last == "rights":
         expected |= set(AFTER_CLONE)
+    if way == "direct" and host().shares:
+        expected |= set(AFTER_SHARING)
     if way == "hooks":
         expected |= set(AFTER_HOOKS) - _OF_THE_OTHER
     if way == "pod" and last == "last":

@@ -39,8 +39,8 @@ from libct.syscalls.process import (
     capbset_drop,
     get_dumpable,
     set_dumpable,
-    set_securebits,
 )
+from tests.prctl import set_securebits
 
 from ..containers import make_config, run_in, running, state_directory
 from ..support import CLONE_NEWUSER, forked, in_namespaces, requires, unique

@@ -93,6 +93,12 @@ def own_servers(nothing_left: None) -> Iterator[None]:
     assert children() == []
 
 
+@pytest.fixture
+def one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not another where it takes a while to say that it is through with a start."""
+    monkeypatch.setattr(servers, "_most", lambda: 1)
+
+
 def _leave() -> list[Any]:
     servers._leaving[:] = [one for one in servers._leaving if not one.reap_ended()]
     return servers._leaving
@@ -147,10 +153,18 @@ class Stuck:
             self.first = libct.create(state_directory(), unique(), self.config)
             # (Not before there is the mount, of which the container has a copy.)
         self.held = Held(self.rootfs / "held")
+        self.clone = 0
+        self.thread = threading.Thread(target=self._start)
+        try:
+            self._begin(further)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, further: bool) -> None:
         if further:
             self.first.run(libct.Process(["sleep", "600"], init=True, env=[PATH]))
         known = set(numbered_children())
-        self.thread = threading.Thread(target=self._start)
         self.thread.start()
         what = "libct:stage" if further else "libct:init"
         assert wait_until(lambda: bool(set(named(what)) - known))
@@ -172,10 +186,12 @@ class Stuck:
         return str(how)
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.clone, signal.SIGCONT)
+        if self.clone:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.clone, signal.SIGCONT)
         self.held.close()
-        self.thread.join(patient(20))
+        if self.thread.is_alive():
+            self.thread.join(patient(20))
         if self.first is not None:
             self.first.destroy(force=True)
 
@@ -425,6 +441,7 @@ def test_one_that_is_killed_for_want_of_memory() -> None:
 # --- what the server has afterwards ---------------------------------------------------------
 
 
+@pytest.mark.usefixtures("one_server")
 def test_the_server_is_as_it_was() -> None:
     """Its descriptors, its place, and what it can still load."""
     assert works()
@@ -485,24 +502,51 @@ def _maps(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/maps").read_text().splitlines()
 
 
-@pytest.mark.parametrize("what", ["first", "further", "staged"])
-def test_a_start_that_fails_costs_no_server(what: str) -> None:
-    """Nobody kills what is about to end, in the middle of that."""
-    config = make_config()
-    with running(config) as container:
-        (server,) = named("libct:server")
-        if what == "staged":
-            config = make_config(namespaces=(NEWNS, NEWPID, (NEWUTS, "/proc/self/ns/uts")))
-        for _ in range(30):
-            for command in ("no such command", "/etc/passwd"):
-                further = container if what == "further" else None
-                plan, how = start(config, command, further=further)
-                assert shares(plan)
-                assert "exec" in how
-        assert works()
-        assert server in named("libct:server")
+@pytest.mark.parametrize("what", ["first", "further", "staged", "told of"])
+def test_a_start_that_fails_costs_no_server(tmp_path: Path, what: str) -> None:
+    """Nobody kills what is about to end, in the middle of that; here it takes a while."""
+    copy = copy_of_libct(tmp_path / "copy/libct")
+    file = copy / "bootstrap/sharing.py"
+    place = "            posix._exit(1)  # a mistake of ours"
+    before, found, after = file.read_text().partition(place)
+    assert found
+    line, _, rest = after.partition("\n")
+    file.write_text(f"{before}{found}{line}\n        time.sleep(0.008)\n{rest}")
+    script = f"""
+import os, sys
+sys.path[:0] = [{str(copy.parent)!r}, {os.getcwd()!r}]
+import libct
+from libct.bootstrap import servers
+from tests.containers import make_config, run, run_in, running
+servers._most = lambda: 1
+config = make_config()
+if {what in ("staged", "told of")!r}:  # with a stage
+    joined = ("NEWUTS", "/proc/self/ns/uts")
+    config = make_config(namespaces=("NEWNS", "NEWPID", joined))
+if {what == "told of"!r}:  # the runtime hears of it before it lets the process go
+    config.hooks = libct.config.Hooks()
+with running(make_config(), "sleep", "600") as container:
+    (server,) = servers._servers
+    for _ in range(5):
+        for command in ("no such command", "/etc/passwd"):
+            try:
+                run_in(container, command) if {what == "further"!r} else run(config, command)
+            except libct.StepError as error:
+                print(error.op)
+    run(config, "true")
+    print(servers._servers == [server])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=libct_environment(),
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+    )
+    assert done.stdout == "find_command\n" * 10 + "True\n", done.stderr
 
 
+@pytest.mark.usefixtures("one_server")
 def test_the_door_to_imports_is_open_again() -> None:
     """What performs a step that nobody has asked for before is loaded then."""
     assert works()
@@ -525,12 +569,13 @@ def test_what_a_core_dump_has_is_nobody_elses_to_say(stuck: Stuck) -> None:
 
 
 @pytest.mark.longest(300)
+@pytest.mark.usefixtures("one_server")
 def test_the_server_does_not_grow() -> None:
     """In hundreds of starts, some of which fail."""
     config = make_config()
 
     def cycle(count: int) -> int:
-        with running(config) as other:
+        with running(config, "sleep", "6000") as other:
             for number in range(count):
                 assert works()
                 start(config, "no such command")
@@ -1033,6 +1078,7 @@ with libct.create({state_directory()!r}, {unique()!r}, config) as container:
     assert set(done.stdout.splitlines()) == {"{'ok, by fork'}" if forks else "{'ok'}"}
 
 
+@pytest.mark.usefixtures("one_server")
 def test_a_sandbox_with_its_reaper() -> None:
     for _ in range(3):
         done = libct.run(["sh", "-c", "echo $$; exit 5"], capture_output=True, text=True)

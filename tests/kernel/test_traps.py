@@ -243,7 +243,9 @@ def test_no_file_is_looked_at_that_the_plan_does_not_name(tmp_path: Path) -> Non
     assert unnamed(traced, images) == set()
     users, null = {"/etc/passwd", "/etc/group"}, {"/dev/null", "/home/null"}
     commands = {"/bin/busybox", "/bin/script", "/bin/loaded"}
-    assert opened(traced, images) == {*users, *null, *commands}
+    # (What an exec's stage reads of its own memory it has by a descriptor of the host's /proc.)
+    found = {path for path in opened(traced, images) if not re.fullmatch(r"/proc/\d+/maps", path)}
+    assert found == {*users, *null, *commands}
     assert not any((image / "imported").exists() for image in images.iterdir())
     inherited = [line for log in traced.logs for line in descriptors_to_inherit(log)]
     assert inherited == []

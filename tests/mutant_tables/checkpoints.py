@@ -99,4 +99,32 @@ MUTANTS = [
         "                pass\n",
         (_KERNEL + "test_a_restore",),
     ),
+    Mutant(
+        "what takes no time is not told of",
+        "checkpoint/progress.py",
+        "        if seconds < QUIET:",
+        "        if False:",
+        (_KERNEL + "test_what_takes_long_tells_how_far_it_is",),
+    ),
+    Mutant(
+        "only a terminal is told how far a checkpoint is",
+        "cli/checkpoint.py",
+        "            return  # no terminal",
+        "            self._columns = 80",
+        (_KERNEL + "test_the_command_tells_a_terminal_how_far_it_is",),
+    ),
+    Mutant(
+        "the line about a checkpoint does not stay on the terminal",
+        "cli/checkpoint.py",
+        "        if self._shown:",
+        "        if False:",
+        (_KERNEL + "test_the_command_tells_a_terminal_how_far_it_is",),
+    ),
+    Mutant(
+        "only whole lines of CRIU's log are told",
+        "checkpoint/log.py",
+        'if line.endswith("\\n") and line.strip()]',
+        "if line.strip()]",
+        (_KERNEL + "test_what_takes_long_tells_how_far_it_is",),
+    ),
 ]

@@ -1016,7 +1016,33 @@ _FUNCTIONS = [
     ),
 ]
 
+_EXECUTOR = "tests/kernel/test_executor.py::"
+_EXECUTORS = [
+    Mutant(
+        "an executor is read after the descriptors of the caller",
+        "life/calling.py",
+        "fd = _ARGUMENTS + len(process.extra_files)",
+        "fd = _ARGUMENTS",
+        (_EXECUTOR + "test_it_is_the_container_s_process",),
+    ),
+    Mutant(
+        "what a process was to run is the same after an executor",
+        "life/calling.py",
+        "        self._process.args, self._process.extra_files = self._given\n",
+        "",
+        (_EXECUTOR + "test_it_may_become_the_command",),
+    ),
+    Mutant(
+        "what an executor returns is the exit status",
+        "life/calling.py",
+        "sys.exit(called(fd))",
+        "called(fd)",
+        (_EXECUTOR + "test_it_is_the_container_s_process",),
+    ),
+]
+
 MUTANTS = [
+    *_EXECUTORS,
     *_FUNCTIONS,
     *_RECORD,
     *_PROCFS,

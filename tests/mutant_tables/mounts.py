@@ -110,7 +110,7 @@ MUTANTS = [
     ),
     Mutant(
         "a group that is bound has the access times that it is asked to have",
-        "rootfs/cgroup_mounts.py",
+        "rootfs/cgroup_v1_mounts.py",
         "            attach(context, tree, place, target, **changes)\n        finally",
         "            attach(context, tree, place, target)\n        finally",
         (f"{_ATIME}a_group_that_is_bound_has_them",),
@@ -184,14 +184,14 @@ MUTANTS = [
     Mutant(
         "a tmpfs is root's, whoever has the directory below",
         "rootfs/filesystems.py",
-        "owner=copy_up)",
+        "owner=fill is not None)",
         "owner=True)",
         (f"{_MOUNTS}a_tmpfs_has_the_mode_of_the_directory_it_covers",),
     ),
     Mutant(
         "a copy of a directory has its owner",
         "rootfs/filesystems.py",
-        "owner=copy_up)",
+        "owner=fill is not None)",
         "owner=False)",
         (f"{_MOUNTS}a_tmpfs_has_the_mode_of_the_directory_it_covers",),
     ),

@@ -6,10 +6,47 @@ from . import Mutant
 
 _WHERE = "tests/unit/test_cli_where.py::"
 
+_PAGE = "tests/unit/test_cli_page.py::"
+_WRITING = "tests/unit/test_oci_writing.py::"
 _LOAD = "tests/unit/test_oci_load.py::"
 _KEYS = "tests/unit/test_oci_unknown_keys.py::"
 
 MUTANTS = [
+    Mutant(
+        "no text of a container is code in a page",
+        "cli/page.py",
+        '(("&", "amp"), ("<", "lt"), ',
+        '(("&", "amp"), ',
+        (_PAGE + "test_a_page_is_whole_and_needs_nothing",),
+    ),
+    Mutant(
+        "what is done ahead hands over to nobody",
+        "cli/lanes.py",
+        "for bar in shown if not bar.aside]",
+        "for bar in shown]",
+        (_PAGE + "test_each_process_has_a_lane_and_hands_over",),
+    ),
+    Mutant(
+        "a trace is drawn in its time",
+        "cli/lanes.py",
+        "lane_of(step), start - first, duration, result)",
+        "lane_of(step), number, 1, result)",
+        (_PAGE + "test_each_process_has_a_lane_and_hands_over",),
+    ),
+    Mutant(
+        "what a bundle cannot say is found",
+        "oci/writing.py",
+        "        findings = _lost(config, spec, bundle)\n",
+        "        pass\n",
+        (_WRITING + "test_what_no_bundle_can_say_is_refused",),
+    ),
+    Mutant(
+        "a bundle that is there is not replaced",
+        "oci/writing.py",
+        "posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | ",
+        "posix.O_WRONLY | posix.O_CREAT | ",
+        (_WRITING + "test_no_bundle_is_replaced",),
+    ),
     Mutant(
         "a mistake of reading hides none that the rules find",
         "oci/load.py",

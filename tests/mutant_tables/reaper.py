@@ -68,8 +68,8 @@ MUTANTS = [
     Mutant(
         "the reaper gets no copy of the interpreter's memory",
         "bootstrap/lined_up.py",
-        "                _advise(start, end, MADV_DONTFORK)\n",
-        "                pass\n",
+        "            _advise(idle, MADV_DONTFORK)\n",
+        "            pass\n",
         (_REAPER + "test_it_is_small",),
     ),
     Mutant(

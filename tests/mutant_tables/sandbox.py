@@ -167,8 +167,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a missing call of a newer kernel is hidden",
         "syscalls/core.py",
-        'hides it" if here >= there else',
-        'hides it" if True else',
+        " if here >= there else",
+        " if False else",
         ("tests/unit/test_syscalls.py::test_a_missing_call_of_a_newer_kernel_is_hidden",),
     ),
     Mutant(

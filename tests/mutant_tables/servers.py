@@ -82,7 +82,7 @@ _ENTERING = [
     ),
     Mutant(
         "a namespace that the first process leaves while it is entered is not",
-        "bootstrap/namespaces.py",
+        "bootstrap/joining.py",
         '.st_ino != inode:\n        raise StepProblem(f"the first',
         '.st_ino < 0:\n        raise StepProblem(f"the first',
         (f"{_EXEC}a_namespace_that_it_leaves_while_somebody_enters",),

@@ -79,8 +79,8 @@ _BARE = [
     _bare(
         "no copy of the interpreter's memory",
         _LINES,
-        "                _advise(start, end, MADV_DONTFORK)\n",
-        "                pass\n",
+        "            _advise(idle, MADV_DONTFORK)\n",
+        "            pass\n",
         "who_may_trace_finds_nothing_of_the_servers",
     ),
     _bare(
@@ -107,22 +107,22 @@ _BARE = [
     _bare(
         "the server's memory can be copied afterwards",
         _LINES,
-        "                _advise(start, end, MADV_DOFORK)\n",
-        "                pass\n",
+        "            _advise(idle, MADV_DOFORK)\n",
+        "            pass\n",
         "many_leave_nothing",
     ),
     _bare(
         "holes in a range are no problem",
         _LINES,
-        "        if error.errno != errno.ENOMEM:",
-        "        if True:",
+        "            if error.errno != errno.ENOMEM:",
+        "            if True:",
         "what_is_not_marked_is_an_error",
     ),
     _bare(
         "what cannot be marked is one",
         _LINES,
-        "        if error.errno != errno.ENOMEM:",
-        "        if False:",
+        "            if error.errno != errno.ENOMEM:",
+        "            if False:",
         "what_is_not_marked_is_an_error",
     ),
     _bare(
@@ -220,9 +220,16 @@ _REASONS = [
     ),
     _forked(
         "who does not get from one lined-up call to the next",
-        '    return allows(program, "rt_sigprocmask")\n',
+        "    return all(allows(program, name) for name in AFTER_SHARING)\n",
         "    return True\n",
         "who_has_a_filter_that_forbids_it_is_forked[mask-True]",
+    ),
+    _forked(
+        "who could not say why execve has failed",
+        'AFTER_SHARING = ("rt_sigprocmask", "writev")\n',
+        'AFTER_SHARING = ("rt_sigprocmask",)\n',
+        "who_has_a_filter_that_forbids_it_is_forked[no word-True]",
+        "plan/seccomp.py",
     ),
     _forked(
         "whose call is let through with some arguments alone",
@@ -331,14 +338,14 @@ _AFTER = [
         "bootstrap/started.py",
         "            if self.plan.shares:\n",
         "            if False:\n",
-        (_KERNEL + "a_start_that_fails_costs_no_server[further]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[first]",),
     ),
     Mutant(
         "a stage whose clone has failed ends by itself",
         "bootstrap/client.py",
         "                if self.plan.shares:  # it ends by itself",
         "                if False:  # it ends by itself",
-        (_KERNEL + "a_start_that_fails_costs_no_server[staged]",),
+        (_KERNEL + "a_start_that_fails_costs_no_server[told of]",),
     ),
 ]
 

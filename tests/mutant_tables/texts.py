@@ -360,7 +360,7 @@ MUTANTS += [
     ),
     Mutant(
         "it is told when newuidmap gains no privilege",
-        "bootstrap/namespaces.py",
+        "bootstrap/mapping.py",
         "        if get_no_new_privs():\n",
         "        if False:\n",
         ("tests/kernel/test_hosts.py::test_no_new_privs_and_subordinate_ids",),

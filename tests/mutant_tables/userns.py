@@ -51,7 +51,7 @@ MUTANTS = [
     ),
     Mutant(
         "the runtime's own group of v1 is read-only to a container",
-        "rootfs/cgroup_mounts.py",
+        "rootfs/cgroup_v1_mounts.py",
         "            attr_set |= MOUNT_ATTR_RDONLY\n        try:\n",
         "        try:\n",
         (_CGROUP + "so_it_is_with_v1",),
@@ -75,7 +75,7 @@ MUTANTS = [
     ),
     Mutant(
         "without rights over the cgroup namespace there are groups still",
-        "rootfs/cgroup_mounts.py",
+        "rootfs/cgroup_v1_mounts.py",
         """        if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
         attr_set, attr_clr""",

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from libct.bootstrap import becoming, client, clones, servers, started, talk
+from libct.bootstrap import becoming, client, cloned, listening, servers, started, talk
 from libct.bootstrap.channel import Channel
 from libct.bootstrap.context import Context, Trace
 from libct.bootstrap.failure import Failure
+from libct.bootstrap.listening import readable
 from libct.bootstrap.message import Garbled
 from libct.bootstrap.performer import carry_on, perform, performers
-from libct.bootstrap.talk import readable
 from libct.errors import CgroupError, Error, StepError, StepProblem
 from libct.plan.step import (
     AHEAD,
@@ -279,7 +279,7 @@ def test_steps_are_timed_when_that_is_asked_for(fake: Callable[..., Step]) -> No
 
 
 def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Step]) -> None:
-    ours, theirs = talk.pair()
+    ours, theirs = listening.pair()
     done = threading.Event()
     segments = [
         (INIT, performers([(1, fake("one").performer, ())])),
@@ -305,9 +305,9 @@ def test_the_performing_side_tells_of_the_runtimes_turns(fake: Callable[..., Ste
 
 
 @pytest.fixture
-def sides() -> Iterator[tuple[talk.Listener, talk.Speaker]]:
+def sides() -> Iterator[tuple[listening.Listener, talk.Speaker]]:
     before = set(os.listdir("/proc/self/fd"))
-    pair = talk.pair()
+    pair = listening.pair()
     yield pair
     for side in pair:
         with contextlib.suppress(OSError):
@@ -315,7 +315,7 @@ def sides() -> Iterator[tuple[talk.Listener, talk.Speaker]]:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-Sides = tuple[talk.Listener, talk.Speaker]
+Sides = tuple[listening.Listener, talk.Speaker]
 
 
 @pytest.mark.longest(10)
@@ -325,7 +325,7 @@ def test_nobody_is_blocked_by_who_has_the_other_ends(sides: Sides) -> None:
     up, down = theirs.descriptors()
     thief = os.open(f"/proc/self/fd/{up}", os.O_RDONLY | os.O_NONBLOCK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(talk, "_SECONDS", 0.1)
+        patch.setattr(listening, "_SECONDS", 0.1)
         for data in (b"\0", (100).to_bytes(8, "little"), (100).to_bytes(8, "little") + b"i"):
             os.write(up, data)
             with pytest.raises(Garbled):
@@ -375,7 +375,7 @@ def test_a_host_program_gets_no_sigpipe(handled: signal.Handlers, *, blocked: bo
     def body() -> bool:
         signal.signal(signal.SIGPIPE, handled)
         signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGPIPE] if blocked else [])
-        ours, theirs = talk.pair()
+        ours, theirs = listening.pair()
         theirs.close()
         with pytest.raises(ConnectionError):
             ours.go()
@@ -399,7 +399,7 @@ def test_who_waits_for_a_word_hears_that_there_will_be_none(sides: Sides) -> Non
 
 
 def test_descriptors_of_a_talk_that_are_somebody_elses_now_are_not_closed() -> None:
-    ours, theirs = talk.pair()
+    ours, theirs = listening.pair()
     number = ours.fileno()
     assert ours.is_intact()
     null = os.open("/dev/null", os.O_RDONLY)
@@ -435,7 +435,7 @@ def test_half_a_talk_is_closed() -> None:
             os.close(fd)
         before = os.listdir("/proc/self/fd")
         with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-            talk.pair()
+            listening.pair()
         assert os.listdir("/proc/self/fd") == before
 
     forked(body)
@@ -509,9 +509,9 @@ def converse(
 
     def ask(run: client._Run, index: int) -> None:
         run.asked, run.confirmed = index, True
-        run.clones = clones.make_file()
+        run.clones = cloned.make_file()
         run.server = cast("servers.Server", types.SimpleNamespace(pid=os.getpid(), pidfd=-1))
-        run.started.talk, side = talk.pair()
+        run.started.talk, side = listening.pair()
         speaker = Speaker(side, run)
         script = left.pop(0)
 

@@ -339,7 +339,7 @@ def test_every_option_of_runc_is_there(name: str) -> None:
     # What is libct's own is long, so that it cannot be in the way of runc's.
     more = known - set(RUNC[name].split()) - {"-h", "--help", "-b"}
     assert more <= {
-        *("--trace", "--seccomp-learn", "--pressure"),
+        *("--trace", "--format", "--from", "--seccomp-learn", "--pressure"),
         *("-r", "--regex"),  # crun's
         *("--memory-swappiness", "--memory-oom-group", "--unified"),
         *("--tcp-close", "--network-lock"),  # crun's

@@ -22,7 +22,7 @@ from libct.plan.capabilities import Grantable
 from libct.plan.container import plan_start
 from libct.plan.landlock import landlock_findings, rule_steps
 from libct.plan.step import INIT, Plan
-from libct.syscalls.constants import (
+from libct.syscalls.landlock_constants import (
     LANDLOCK_ACCESS_FS_EXECUTE,
     LANDLOCK_ACCESS_FS_IOCTL_DEV,
     LANDLOCK_ACCESS_FS_READ_DIR,

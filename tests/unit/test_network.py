@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from libct.config import Config, Namespace, Route
-from libct.network import rtnetlink
+from libct.network import addresses, rtnetlink
 from libct.plan.network import network_steps, route_steps
 
 
@@ -60,14 +60,14 @@ def route(body: bytes) -> tuple[tuple[int, ...], dict[int, bytes]]:
 
 
 def test_a_route_through_a_gateway_has_the_widest_scope() -> None:
-    assert route(rtnetlink.route_body("10.1.2.3/8", gateway="192.168.0.1")) == (
+    assert route(addresses.route_body("10.1.2.3/8", gateway="192.168.0.1")) == (
         (2, 8, 0),
         {1: bytes([10, 0, 0, 0]), 5: bytes([192, 168, 0, 1])},
     )
 
 
 def test_a_route_without_a_gateway_has_the_scope_of_its_link() -> None:
-    found = route(rtnetlink.route_body("10.0.0.0/8", source="10.0.0.1", index=2))
+    found = route(addresses.route_body("10.0.0.0/8", source="10.0.0.1", index=2))
     assert found == (
         (2, 8, 253),
         {1: bytes([10, 0, 0, 0]), 7: bytes([10, 0, 0, 1]), 4: struct.pack("=I", 2)},
@@ -76,20 +76,20 @@ def test_a_route_without_a_gateway_has_the_scope_of_its_link() -> None:
 
 @pytest.mark.parametrize("destination", ["", "default", "0.0.0.0/0"])
 def test_the_default_route_has_no_destination(destination: str) -> None:
-    (family, length, _), found = route(rtnetlink.route_body(destination, gateway="10.0.0.1"))
+    (family, length, _), found = route(addresses.route_body(destination, gateway="10.0.0.1"))
     assert (family, length, list(found)) == (2, 0, [5])
 
 
 def test_the_family_of_a_default_route_is_its_gateways() -> None:
-    assert route(rtnetlink.route_body("", gateway="fe80::1"))[0] == (10, 0, 0)
+    assert route(addresses.route_body("", gateway="fe80::1"))[0] == (10, 0, 0)
 
 
 def test_a_route_to_an_address_is_for_it_alone() -> None:
-    assert route(rtnetlink.route_body("fd00::1"))[0] == (10, 128, 0)
+    assert route(addresses.route_body("fd00::1"))[0] == (10, 128, 0)
 
 
 def test_bits_behind_the_prefix_are_cleared() -> None:
-    found = route(rtnetlink.route_body("fd00:ffff::/17"))[1]
+    found = route(addresses.route_body("fd00:ffff::/17"))[1]
     assert found[1] == b"\xfd\0\x80\0" + bytes(12)
 
 
@@ -108,7 +108,7 @@ def test_bits_behind_the_prefix_are_cleared() -> None:
 )
 def test_a_malformed_route_is_refused(destination: str, gateway: str) -> None:
     with pytest.raises(ValueError, match=r"not an? "):
-        rtnetlink.route_body(destination, gateway=gateway)
+        addresses.route_body(destination, gateway=gateway)
 
 
 def test_a_refusal_carries_the_kernels_explanation() -> None:

@@ -18,7 +18,8 @@ ALLOWED = {
     "bootstrap/becoming.py": "by the number that /proc itself tells of a pidfd",
     # What the runtime, the server and a lender do within a start, which has looked.
     "bootstrap/lending.py": "the process that it lends to",
-    "bootstrap/namespaces.py": "the process that was cloned, and the one that is entered",
+    "bootstrap/mapping.py": "the process that was cloned",
+    "bootstrap/joining.py": "the one that is entered",
     # Not of a process.
     "attributes/procfs.py": "messages",
     "plan/namespaces.py": "messages",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import libct
 from libct.cli.commands import COMMANDS
-from libct.config import _HOMES
+from libct.config.homes import HOMES
+from libct.names import MODULE_OF
 from libct.seccomp.architectures import ARCHITECTURES
 from tests.commands import CHECKOUT
 
@@ -43,7 +43,7 @@ ROOMS = (
         "plan",
     ),
     *("network", "security", "seccomp", "rootfs", "attributes"),
-    *("config", "syscalls", "loading", "errors"),
+    *("config", "syscalls", "loading", "errors", "names"),
 )
 
 # Imports by a computed name, and modules that are looked up: where, how, and why.
@@ -71,8 +71,8 @@ IMPORTING = ("__import__", "import_module", "spec_from_file_location")
 
 # What these load, as far as tables tell.
 LOADED = {
-    "libct": {f"libct.{module}" for module in libct._MODULE_OF.values()},
-    "libct.config": {f"libct.config.{home}" for home in _HOMES},
+    "libct": {f"libct.{module}" for module in MODULE_OF.values()},
+    "libct.config": {f"libct.config.{home}" for home in HOMES},
     "libct.seccomp.architectures": {
         f"libct.seccomp.calls.{architecture.table}" for architecture in ARCHITECTURES.values()
     },

@@ -165,7 +165,7 @@ def test_a_file_system_and_its_options() -> None:
     (step,) = mount_steps(mount, 4, opened=False)
     options = (("size", "1m"), ("noswap", None))
     flags = MS_NOSUID | MS_SYNCHRONOUS
-    assert step.args == ("/tmp", "tmpfs", "none", options, flags, False, *NOTHING)
+    assert step.args == ("/tmp", "tmpfs", "none", options, flags, *NOTHING)
     assert step.why == "mounts[4]"
     assert step.title == "mount tmpfs on /tmp"
     assert step.calls == [
@@ -500,10 +500,10 @@ def test_v1_hierarchies_in_a_namespace_of_their_own() -> None:
 
     def fs(name: str, *options: tuple[str, str | None]) -> tuple[Any, ...]:
         target = f"/sys/fs/cgroup/{name}"
-        return ("mount_filesystem", target, "cgroup", "cgroup", options, flags, False, *NOTHING)
+        return ("mount_filesystem", target, "cgroup", "cgroup", options, flags, *NOTHING)
 
     mode = (("mode", "755"),)
-    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, V1_FLAGS, False, *NOTHING)
+    tmpfs = ("/sys/fs/cgroup", "tmpfs", "tmpfs", mode, V1_FLAGS, *NOTHING)
     assert brief(steps) == [
         ("mount_filesystem", *tmpfs),
         fs("cpu,cpuacct", ("cpu", None), ("cpuacct", None)),

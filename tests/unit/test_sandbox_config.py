@@ -6,6 +6,10 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+import libct
+from libct.errors import ConfigError
 from libct.sandbox import call
 from libct.sandbox.config import sandbox
 
@@ -13,8 +17,6 @@ from ..needs import requires
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from libct.sandbox.options import Given
 
@@ -41,3 +43,16 @@ def test_a_virtual_environment_that_is_hidden(
     monkeypatch.setattr(sys, "path", [str(place / "lib")])
     found = [path for path in call._needed(math.factorial, [str(tmp_path)]) if "venv" in path]
     assert found == [str(place)]
+
+
+def test_a_directory_to_start_in_has_to_be_there() -> None:
+    with pytest.raises(ConfigError, match=r"^cwd: '/no/such' is not a directory$"):
+        sandbox(["true"], cwd="/no/such")
+    assert sandbox(["true"], cwd="/tmp/made")[1].cwd == "/tmp/made"  # /tmp is an empty one
+    assert sandbox(["true"], cwd="/made", dir=["/made"])[1].cwd == "/made"
+
+
+def test_an_unknown_keyword_is_told_of_who_was_called() -> None:
+    message = r"^run\(\) got an unexpected keyword argument 'memroy' \(did you mean 'memory'\?\)$"
+    with pytest.raises(TypeError, match=message):
+        libct.run(["true"], memroy="1M")  # type: ignore[call-arg]

@@ -146,6 +146,7 @@ def test_who_has_a_listener_is_forked() -> None:
 RULES = {
     "any": (SeccompRule(["mkdir"], "SCMP_ACT_ERRNO"), True),
     "mask": (SeccompRule(["rt_sigprocmask"], "SCMP_ACT_ERRNO"), False),
+    "no word": (SeccompRule(["writev"], "SCMP_ACT_ERRNO"), False),
     "some masks": (
         SeccompRule(
             ["rt_sigprocmask"], "SCMP_ACT_ERRNO", args=[SeccompArg(0, 9, 0, "SCMP_CMP_EQ")]
@@ -236,9 +237,8 @@ def test_who_has_to_say_that_it_is_the_runtimes_turn_is_forked() -> None:
     assert not is_bare(further(config, users, bare=True, rlimits=[Rlimit(7, 10, 10)]))
 
 
-@pytest.mark.parametrize("name", ["madvise", "writev"])
-def test_a_filter_that_forbids_to_clone_bare(name: str) -> None:
-    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule([name], "SCMP_ACT_ERRNO")])
+def test_a_filter_that_forbids_to_clone_bare() -> None:
+    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule(["madvise"], "SCMP_ACT_ERRNO")])
     plan = further(config_of(seccomp=seccomp), bare=True)
     assert shared(plan)
     assert not is_bare(plan)

@@ -87,11 +87,6 @@ STRUCTURES: list[tuple[type[ctypes.Structure], str, dict[str, str]]] = [
     (credentials.CapHeader, "struct __user_cap_header_struct", {}),
     (credentials.CapData, "struct __user_cap_data_struct", {}),
     (seccomp.SockFprog, "struct sock_fprog", {}),
-    (
-        seccomp.NotifSizes,
-        "struct seccomp_notif_sizes",
-        {"notif": "seccomp_notif", "resp": "seccomp_notif_resp", "data": "seccomp_data"},
-    ),
     (landlock.PathBeneathAttr, "struct landlock_path_beneath_attr", {}),
     (
         scheduling.SchedAttr,

@@ -26,7 +26,7 @@ from libct.cgroups.systemd import bus, stopping, units
 from libct.config import NEWCGROUP, Cgroup, Device, DeviceRule, Resources
 from libct.config.cgroup import ThrottleDevice
 from libct.life.directory import Held
-from libct.syscalls.process import set_child_subreaper
+from libct.syscalls.settings import set_child_subreaper
 
 from ..bundles import make_bundle
 from ..commands import (

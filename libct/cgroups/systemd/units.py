@@ -168,13 +168,6 @@ def _check(bus: Bus, name: str, result: str, what: str, *, user: bool, limit: Li
 # --- the rest ---
 
 
-def reset_failed_unit(name: str, *, user: bool, timeout: float = SECONDS) -> None:
-    """Forget that a unit failed; a transient one is gone then.  One that is not there is fine."""
-    limit = Limit(timeout)
-    with turn(user=user, limit=limit) as bus:
-        _reset(bus, name, limit)
-
-
 def _reset(bus: Bus, name: str, limit: Limit) -> None:
     try:
         bus.call("ResetFailedUnit", "s", name, what=f"reset the unit {name!r}", limit=limit)

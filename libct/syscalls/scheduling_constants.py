@@ -1,0 +1,40 @@
+"""Numbers of scheduling, of I/O priorities and of memory policies."""
+
+from __future__ import annotations
+
+# include/uapi/linux/sched.h: sched_setattr(2)
+SCHED_OTHER = 0
+SCHED_FIFO = 1
+SCHED_RR = 2
+SCHED_BATCH = 3
+SCHED_ISO = 4  # a number that no kernel took into use
+SCHED_IDLE = 5
+SCHED_DEADLINE = 6
+SCHED_EXT = 7  # Linux 6.12
+SCHED_FLAG_RESET_ON_FORK = 0x1
+SCHED_FLAG_RECLAIM = 0x2
+SCHED_FLAG_DL_OVERRUN = 0x4
+SCHED_FLAG_KEEP_POLICY = 0x8
+SCHED_FLAG_KEEP_PARAMS = 0x10
+SCHED_FLAG_UTIL_CLAMP_MIN = 0x20
+SCHED_FLAG_UTIL_CLAMP_MAX = 0x40
+# include/uapi/linux/ioprio.h
+IOPRIO_WHO_PROCESS = 1
+IOPRIO_WHO_PGRP = 2
+IOPRIO_WHO_USER = 3
+IOPRIO_CLASS_NONE = 0
+IOPRIO_CLASS_RT = 1
+IOPRIO_CLASS_BE = 2
+IOPRIO_CLASS_IDLE = 3
+IOPRIO_CLASS_SHIFT = 13
+# include/uapi/linux/mempolicy.h: set_mempolicy(2)
+MPOL_DEFAULT = 0
+MPOL_PREFERRED = 1
+MPOL_BIND = 2
+MPOL_INTERLEAVE = 3
+MPOL_LOCAL = 4
+MPOL_PREFERRED_MANY = 5  # Linux 5.15
+MPOL_WEIGHTED_INTERLEAVE = 6  # Linux 6.9
+MPOL_F_NUMA_BALANCING = 0x2000  # Linux 5.12
+MPOL_F_RELATIVE_NODES = 0x4000
+MPOL_F_STATIC_NODES = 0x8000
