@@ -35,7 +35,8 @@ _SIG_DFL = 0
 
 
 def note_memory(context: Context) -> None:
-    """While /proc can be read: which memory is not to be copied."""
+    """Before a filter, and while /proc can be read: which memory is not to be copied."""
+    context.values["directory"] = posix.getcwd()
     fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     context.values["maps"] = lined_up.read_maps(fd)
 
@@ -60,7 +61,8 @@ def _clone(context: Context, number_at: int, steps: list[Any]) -> int:
     failure = Failure(number, lined_up.ERRNO_TO_COME, call, "", program, hint)
     failed = framed(encode_within(("failed", *failure.values(), []), _MOST))
     told = framed(encode(("traced", [], 0, 0)))
-    path = program if program.startswith("/") else f"{posix.getcwd().rstrip('/')}/{program}"
+    here = context.values["directory"].rstrip("/")
+    path = program if program.startswith("/") else f"{here}/{program}"
     words = [[cstring(one) + b"\0" for one in array] for array in (args, env)]
     size = sum(len(one) + 32 for array in words for one in array) + len(path) + len(failed)
     region = lined_up.Region(9 + len(IGNORED_BY_PYTHON), 2 * size + _MOST)

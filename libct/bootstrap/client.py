@@ -58,6 +58,7 @@ _PAUSE = 0.02  # seconds between two looks at what has been cloned
 # What is cloned besides, by its place in the page of clones; starts and records have it as that.
 _COMPANIONS = {clones.MESSENGER: "messenger", clones.REAPER: "reaper"}
 _UNTOLD = ("clone_messenger", "clone_reaper")  # what they clone is not told of by a word
+_MUTE = "clone_bare"  # what the stage clones has nobody tell of it but the stage
 # Of those that tell what they have found: their second argument is what it is of.
 _FINDING = ("landlock_path", "note_mount")
 
@@ -234,7 +235,7 @@ class _Run:
                 else:
                     break
             except EOFError:
-                if self._adopt() or self.taken:
+                if (not self._is_mute() and self._adopt()) or self.taken:
                     raise self.started.death(number) from None
                 self._ask_again()
             except Garbled:
@@ -266,8 +267,8 @@ class _Run:
             performing = self.server.pidfd
         if talk.fileno() in readable(*[fd for fd in (talk.fileno(), performing) if fd >= 0]):
             return True
-        # It has ended.  If it has cloned, the next word is its clone's.
-        for number in cloned.read(self.clones)[self.taken :]:
+        # It has ended.  If it has cloned, the next word is its clone's, if that ever says one.
+        for number in cloned.read(self.clones)[self.taken :] if not self._is_mute() else ():
             try:
                 clone = pidfds.open_child(number)
             except ProcessLookupError:
@@ -277,6 +278,10 @@ class _Run:
             finally:
                 posix.close(clone)
         return talk.fileno() in readable(talk.fileno(), seconds=0)
+
+    def _is_mute(self) -> bool:
+        """Whether what is cloned next says nothing before it has got a word."""
+        return self.taken > 0 and any(step.op == _MUTE for step in self.plan)
 
     def _send_go(self, number: int) -> None:
         talk = self.started.talk

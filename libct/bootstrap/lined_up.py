@@ -22,11 +22,12 @@ from ..syscalls.c import (
     c_int,
     c_long,
     c_size_t,
+    c_uint16,
     c_ulong,
     c_void_p,
     sizeof,
 )
-from ..syscalls.core import bind
+from ..syscalls.core import bind, machine
 from ..syscalls.memory import (
     MADV_DOFORK,
     MADV_DONTFORK,
@@ -38,7 +39,14 @@ from ..syscalls.memory import (
 )
 from ..syscalls.sharing import clone_to
 
-_PAGE = 4096
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PAGE = posix.sysconf("SC_PAGESIZE")
+_PT_LOAD = 1  # elf(5)
+_MOST_OF_THREAD = 2304  # bytes of struct pthread in a glibc that does not say it
+_RSEQ = 64  # bytes at most of struct rseq
 # A context and the stack that its one call runs on.  ucontext_t is the largest
 # on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.
 _CONTEXT, _STACK = 8192, 8192
@@ -68,6 +76,7 @@ class _IOVec(Structure):
 
 _memmove = bind("memmove", c_void_p, c_void_p, c_char_p, c_size_t)
 errno_location = bind("__errno_location", c_void_p)
+_pthread_self = bind("pthread_self", c_void_p)
 _set_handler = bind("signal", c_void_p, c_int, c_void_p)
 _CALLS = (
     *("madvise", "prctl", "poll", "read", "write", "writev", "execve", "_exit"),
@@ -148,6 +157,7 @@ class Region:
     def __init__(self, calls: int, size: int) -> None:
         """calls: how many there will be; size: bytes of what they need, with some for each."""
         size += calls * (_CONTEXT + _STACK) + _PAGE
+        size = whole_pages(0, size)[1]
         address = mmap(size, MAP_PRIVATE_ANONYMOUS)
         self._start = self._next = address
         self._end = address + size
@@ -193,9 +203,18 @@ class Region:
         return self.place(b"".join(parts))
 
     def give_back(self, idle: list[tuple[int, int]]) -> None:
-        """One call for each of these ranges (start, end) of memory."""
-        for start, end in idle:
+        """One call for each of these ranges (start, end) of memory, and one at most besides."""
+        for start, end in self._besides(idle):
             self.call("madvise", start, end - start, MADV_DONTNEED)
+
+    def _besides(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What of them is not the region."""
+        parts = [
+            part
+            for start, end in ranges
+            for part in ((start, min(end, self._start)), (max(start, self._end), end))
+        ]
+        return [part for part in parts if part[0] < part[1]]
 
     def call(self, name: str, *args: int, stack: int = _STACK) -> Call:
         """One more call; it is made after those before it, whatever they return."""
@@ -211,16 +230,19 @@ class Region:
             call.make_ready()
         _setcontext(self._calls[0].address)
 
-    def clone(self, flags: int, number_at: int, maps: bytes) -> int:
+    def clone(
+        self, flags: int, number_at: int, maps: bytes, stack: tuple[int, int] = (0, 0)
+    ) -> int:
         """Have a new process make them; return its number.
 
         It has a copy of what they need, and of nothing else that is the interpreter's.
-        maps: the text of /proc/self/maps, from before the region was there.
+        maps: the text of /proc/self/maps, from a moment ago.
+        stack: the range of the main stack that they need, if any.
         """
         for call in self._calls:
             call.make_ready()
         way = self.take(WAY) + WAY // 2
-        idle = idle_memory(maps)
+        idle = self._besides(idle_memory(maps, whole_pages(*stack)))
         try:
             _advise(idle, MADV_DONTFORK)
             return clone_to(self._calls[0].address, setcontext_at, way, flags, number_at)
@@ -236,12 +258,12 @@ class Region:
 
 
 def _advise(ranges: list[tuple[int, int]], advice: int) -> None:
+    """Of all that is mapped in these ranges."""
     for start, end in ranges:
         try:
             madvise(start, end - start, advice)
         except OSError as error:
-            # The end of the heap has been given back since; the rest has been advised.
-            if error.errno != errno.ENOMEM:
+            if error.errno != errno.ENOMEM:  # not all is; no memory is EAGAIN
                 raise
 
 
@@ -256,44 +278,106 @@ def read_maps(fd: int) -> bytes:
         posix.close(fd)
 
 
-_last: tuple[bytes, list[tuple[int, int]]] = (b"", [])  # of the text that was seen last
+# Of the text that was seen last: what is needed, the main stack, and where all ends.
+_last: tuple[bytes, list[tuple[int, int]], tuple[int, int], int] = (b"", [], (0, 0), 0)
 
 
-def idle_memory(maps: bytes) -> list[tuple[int, int]]:
-    """The ranges of memory that nothing but the interpreter uses, (start, end).
+def idle_memory(maps: bytes, stack: tuple[int, int] | None = None) -> list[tuple[int, int]]:
+    """The ranges (start, end) in which there is nothing but the interpreter's, now and later.
 
-    All private mappings, but for those of the C library (its code, its data and
-    the zeroed memory right behind), of the dynamic linker, the stack, and what
-    holds errno and with it the thread's own variables.
+    It is all but what the calls need; so what has been mapped since maps was read is in them.
+    madvise(2) goes on where nothing is mapped, and says ENOMEM in the end.
+
+    stack: what is needed of the main stack, where no call is made; by default all.
     """
     global _last
-    if maps == _last[0]:
-        return _last[1]
-    kept = {*(_addresses[name] for name in _CALLS), errno_location()}
-    mappings = []
+    if maps != _last[0]:
+        _last = maps, *_needed(maps)
+    _, needed, whole, end_of_all = _last
+    found = []
+    at = _PAGE
+    for start, end in sorted([*needed, whole if stack is None else stack]):
+        if at < start:
+            found.append((at, start))
+        at = max(at, end)
+    if at < end_of_all:
+        found.append((at, end_of_all))
+    return found
+
+
+def _needed(maps: bytes) -> tuple[list[tuple[int, int]], tuple[int, int], int]:
+    """What is not the interpreter's alone, the main stack, and where the last mapping ends.
+
+    It is the C library, the dynamic linker, and the thread's own variables; and what is
+    no memory of ours to give: the kernel's mappings, and shared ones.
+    """
+    called = [_addresses[name] for name in _CALLS]
+    needed = [_thread()]
+    stack, last = (0, 0), 0
+    bases: dict[bytes, int] = {}
+    libraries = set()
     for line in maps.splitlines():
         words = line.split(None, 5)
-        first, _, last = words[0].partition(b"-")
+        start, end = (int(one, 16) for one in words[0].split(b"-"))
         name = words[5] if len(words) > 5 else b""
-        mappings.append((int(first, 16), int(last, 16), words[1], name))
-    libraries = {
-        name
-        for start, end, _, name in mappings
-        if name.startswith(b"/")
-        and (name.rpartition(b"/")[2].startswith(b"ld") or any(start <= at < end for at in kept))
-    }
-    found: list[tuple[int, int]] = []
-    behind = 0  # where a kept library ends
-    for start, end, flags, name in mappings:
-        if name in libraries or (not name and start == behind):
-            behind = end
+        # Not the heap, the stacks, and what a program has given a name ("[anon:...]").
+        if name.startswith(b"[") and not name.startswith((b"[heap", b"[stack", b"[anon")):
+            needed.append((start, end))
             continue
-        private = (flags[3:4] == b"p" and not name.startswith(b"[")) or name == b"[heap]"
-        if not private or any(start <= at < end for at in kept):
-            continue
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
-    _last = maps, found
-    return found
+        last = max(last, end)
+        if name == b"[stack]":
+            stack = start, end
+        elif words[1].endswith(b"s"):
+            needed.append((start, end))
+        elif name.startswith(b"/"):
+            bases.setdefault(name, start)
+            linker = name.rpartition(b"/")[2].startswith(b"ld")
+            if linker or any(start <= at < end for at in called):
+                libraries.add(name)
+    needed += [(bases[name], _end_of_library(bases[name])) for name in libraries]
+    # One of the kernel's may lie where no memory can be ([vsyscall]).
+    return [one for one in needed if one[0] < last], stack, last
+
+
+def _end_of_library(base: int) -> int:
+    """Where its zeroed memory ends, which may be one mapping with others' behind it.
+
+    Source: elf(5), Elf32_Ehdr, Elf32_Phdr and those of 64 bits.
+    """
+    word = sizeof(c_void_p)
+    headers = base + c_ulong.from_address(base + 24 + word).value  # e_phoff
+    size, count = (c_uint16.from_address(base + 30 + 3 * word + at).value for at in (0, 2))
+    ends = [
+        sum(c_ulong.from_address(at + place * word).value for place in (2, 5))  # p_vaddr, p_memsz
+        for at in range(headers, headers + count * size, size)
+        if c_int.from_address(at).value == _PT_LOAD
+    ]
+    return whole_pages(base, base + max(ends))[1]
+
+
+def _thread() -> tuple[int, int]:
+    """The pages of this thread's own variables.  errno is one, and what the kernel writes to.
+
+    They may be in one mapping with others' memory.
+    """
+    own, error = _pthread_self(), errno_location()
+    end = own + (_variable("_thread_db_sizeof_pthread") or _MOST_OF_THREAD)
+    places = [own, end, error, error + 4]
+    offset = _variable("__rseq_offset", c_long)
+    if offset:  # from the thread pointer
+        area = (own if machine() == "x86_64" else end) + offset
+        places += [area, area + _RSEQ]
+    return whole_pages(min(places), max(places))
+
+
+def _variable(name: str, kind: Any = c_int) -> int:
+    """Of the C library; 0 where it has none of this name."""
+    try:
+        address = c_void_p.from_buffer(bind(name, None)).value or 0
+    except AttributeError:
+        return 0
+    return int(kind.from_address(address).value)
+
+
+def whole_pages(start: int, end: int) -> tuple[int, int]:
+    return start & -_PAGE, -(-end & -_PAGE)

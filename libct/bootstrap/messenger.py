@@ -77,7 +77,7 @@ def _carry(fds: list[int], line_up: bool) -> NoReturn:
 def _line_up(fifo: int, say: int, told: int) -> None:
     with open("/proc/self/maps", "rb") as maps:
         idle = lined_up.idle_memory(maps.read())
-    region = lined_up.Region(len(idle) + 8, 2 * LARGEST)
+    region = lined_up.Region(len(idle) + 9, 2 * LARGEST)
     awaited = region.polled((fifo, select.POLLIN), (told, 0))  # or that it hangs up
     word, code, rest = region.place(b"\0"), region.place(b"\0"), region.place(bytes(LARGEST - 1))
     region.give_back(idle)

@@ -140,6 +140,8 @@ def _clone_lined_up(flags: int, number_at: int, heard: int, runtime: int, progra
     try:
         region.call("prctl", PR_SET_NAME, region.place(NAME + b"\0"))
         region.call("setsid")  # what happens at the caller's terminal is no affair of ours
+        first, last = lined_up.whole_pages(start, start + size)
+        region.call("memset", first, 0, last - first)  # what else is on that part of the stack
         region.call("memmove", start, region.place(NAME.ljust(size, b"\0")[:size]), size)
         region.call("dup2", heard, 0)
         if runtime >= 0:
@@ -159,7 +161,7 @@ def _clone_lined_up(flags: int, number_at: int, heard: int, runtime: int, progra
         awaited = region.polled(*[(fd, select.POLLIN) for fd in fds])
         region.call("poll", awaited, len(fds), -1)
         region.call("_exit", 0)
-        region.clone(flags, number_at, maps)
+        region.clone(flags, number_at, maps, (first, last))
     finally:
         region.close()
 
@@ -208,17 +210,27 @@ def check_reaper(context: Context, filtered: bool) -> None:
     It takes a moment.  An ordinary user may not be shown it (hidepid of proc(5)).
     """
     pid = context.values["reaper"]
-    wanted = {b"CapInh": 0, b"CapPrm": 0, b"CapEff": 0, b"NoNewPrivs": 1}
+    wanted = dict.fromkeys((b"CapInh", b"CapPrm", b"CapEff"), b"0" * 16)
+    wanted[b"NoNewPrivs"] = b"1"
     if filtered:
-        wanted[b"Seccomp"] = SECCOMP_MODE_FILTER
+        wanted[b"Seccomp"] = b"%d" % SECCOMP_MODE_FILTER
+        # The server has as many as this thread (inherited.py), and the reaper one more.
+        ours = _status("/proc/thread-self/status").get(b"Seccomp_filters")
+        if ours is not None:
+            wanted[b"Seccomp_filters"] = b"%d" % (int(ours) + 1)
     waiting = backoff(_SECONDS)
     while True:
         try:
-            with open(procfs.path(pid, "status"), "rb", buffering=0) as file:
-                lines = dict(line.split(b":", 1) for line in file.read(4096).splitlines())
+            found = _status(procfs.path(pid, "status"))
         except (FileNotFoundError, ProcessLookupError):
             return  # gone, and with it all others; or hidden
-        if all(int(lines[name], 16) == value for name, value in wanted.items()):
+        if all(found[name] == value for name, value in wanted.items()):
             return
         if not next(waiting):
             raise StepProblem("the reaper has not given up its rights")
+
+
+def _status(path: str) -> dict[bytes, bytes]:
+    with open(path, "rb", buffering=0) as file:
+        lines = (line.partition(b":") for line in file.read(4096).splitlines())
+        return {name: text.strip() for name, _, text in lines}

@@ -84,7 +84,7 @@ class Wait:
             path = f"{self._directory.rstrip('/')}/{path}"
         program = cstring(path) + b"\0"
         assert program.startswith(GO)
-        calls = len(self._idle) + 6
+        calls = len(self._idle) + 7
         size = sum(len(one) + 32 for array in arrays for one in array) + len(program) + len(text)
         region = lined_up.Region(calls, size)
         argv, envp = map(region.strings, arrays)

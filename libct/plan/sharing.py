@@ -30,6 +30,7 @@ _HOOKS = {"runtime_hook", "function_hook"}
 # What needs no interpreter, and cannot fail but by the command itself.
 _CLOSE = "close_descriptors"
 _LINED_UP = ("new_session", "set_death_signal", "execute")
+_MADE_BARE = ("madvise",)  # the calls that are not made else
 
 
 def share_memory(plan: Plan, *, bare: bool = False) -> None:
@@ -68,6 +69,8 @@ def _lighten(plan: Plan) -> None:
         return
     if any(step.process == RUNTIME for step in plan.steps[at:]):
         return  # it would have to say when that is its turn
+    if any(step.op == "load_filter" and not _is_enough(step) for step in plan):
+        return
     limits = [step for step in own if step.op == "set_own_rlimit"]
     plan.steps[at].op, plan.steps[at].args = "clone_bare", ()
     plan.steps = [step for step in plan if step not in limits]
@@ -97,3 +100,10 @@ def _lets_go_on(step: Step) -> bool:
     from .seccomp import AFTER_SHARING, allows
 
     return all(allows(program, name) for name in AFTER_SHARING)
+
+
+def _is_enough(step: Step) -> bool:
+    """Whether a filter lets a stage make what it clones without an interpreter."""
+    from .seccomp import allows
+
+    return all(allows(step.args[0], name) for name in _MADE_BARE)

@@ -16,10 +16,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import lined_up
+from libct.bootstrap import lined_up, reaper, servers
+from libct.bootstrap.context import Context
 from libct.config import NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, Capabilities
+from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
+from libct.errors import StepProblem
 from libct.life.directory import Directory
+from libct.plan.seccomp import compiled
 from libct.sandbox.config import sandbox
+from libct.seccomp.architectures import here
+from libct.syscalls.constants import PR_SET_SECCOMP
+from libct.syscalls.credentials import capset
+from libct.syscalls.process import set_no_new_privs
+from libct.syscalls.seccomp import Filter, seccomp_set_mode_filter
 from libct.syscalls.settings import set_child_subreaper
 
 from ..commands import (
@@ -34,7 +43,7 @@ from ..containers import PATH, make_config, run_in, shared_rootfs, state_directo
 from ..leaks import wait_until
 from ..names import unique
 from ..needs import requires
-from ..processes import forked
+from ..processes import CLONE_NEWNS, forked, in_namespaces, mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -576,6 +585,101 @@ def test_the_server_is_in_its_own_pid_namespace_afterwards() -> None:
         container.run(process)
         own = os.stat("/proc/self/ns/pid").st_ino
         assert os.stat(f"/proc/{process.pid}/ns/pid").st_ino == own
+
+
+# --- whether it is what it should be ---
+
+
+def refuse(*operations: int) -> None:
+    """Have these of prctl(2) fail from here on, in this process and its children."""
+    rules = [
+        SeccompRule(["prctl"], "SCMP_ACT_ERRNO", args=[SeccompArg(0, one, 0, "SCMP_CMP_EQ")])
+        for one in operations
+    ]
+    profile = Seccomp("SCMP_ACT_ALLOW", syscalls=rules)
+    seccomp_set_mode_filter(Filter(compiled(profile, here())))
+
+
+def in_place_of_a_reaper(lacks: str) -> int:
+    """A process that is in all but one thing what a reaper should be, and waits."""
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if lacks != "filter":
+                refuse(PR_SET_SECCOMP)
+            if lacks != "no new privileges":
+                set_no_new_privs()
+            if lacks != "capset":
+                capset(0, 0, 0)
+            os.write(told, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.read(ready, 1)
+    os.close(ready)
+    os.close(told)
+    return pid
+
+
+@pytest.mark.parametrize("lacks", ["", "capset", "no new privileges", "filter"])
+def test_a_reaper_that_is_not_what_it_should_be_is_found(
+    lacks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the caller is under a filter, which it inherits."""
+    monkeypatch.setattr(reaper, "_SECONDS", 0.05)
+
+    def body() -> None:
+        if lacks == "filter":
+            refuse(4095)
+        pid = in_place_of_a_reaper(lacks)
+        context = Context()
+        context.values["reaper"] = pid
+        try:
+            if lacks == "filter":
+                reaper.check_reaper(context, filtered=False)
+            if lacks:
+                with pytest.raises(StepProblem, match="has not given up its rights"):
+                    reaper.check_reaper(context, filtered=True)
+            else:
+                reaper.check_reaper(context, filtered=True)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        reaper.check_reaper(context, filtered=True)  # it has gone, and all with it
+
+    forked(body)
+
+
+@pytest.mark.skipif(not lined_up.available(), reason="with musl the interpreter would say it")
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user namespace"])
+def test_a_reaper_that_is_not_what_it_should_be_costs_the_start(*, user: bool) -> None:
+    def body() -> None:
+        refuse(PR_SET_SECCOMP)
+        with libct.create(state_directory(), unique(), make_config(namespaces=SPACES[user])) as one:
+            with pytest.raises(libct.StepError, match="has not given up its rights") as caught:
+                reaped(one, "touch", "/dev/executed")
+            assert caught.value.op == "check_reaper"
+            assert one.processes() == []
+            assert one.status() in ("stopped", "creating")
+        servers.stop_server()
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+    shared_rootfs(), state_directory()
+    forked(body)
+
+
+@requires("user", "userns")
+def test_where_proc_hides_it_a_user_can_have_one() -> None:
+    """hidepid of proc(5): once it is not dumpable, it is no more to be seen."""
+
+    def body() -> list[int]:
+        mount("proc", "/proc", "proc", data="hidepid=2")
+        command = ("sandbox", "--", "sh", "-c", "exit 5")
+        return [libct_run(*command, user=True).returncode for _ in range(5)]
+
+    assert in_namespaces(CLONE_NEWNS, body) == [5] * 5
 
 
 def test_a_limit_of_processes_is_that_of_the_command() -> None:

@@ -551,14 +551,14 @@ _MESSAGES = [
     Mutant(
         "a clone whose cloner has been killed is found",
         "bootstrap/client.py",
-        "        for number in cloned.read(self.clones)[self.taken :]:\n",
-        "        for number in []:\n",
+        "        for number in cloned.read(self.clones)[self.taken :] if not",
+        "        for number in [] if not",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
     Mutant(
         "a server is not asked again for what it has cloned",
         "bootstrap/client.py",
-        "                if self._adopt() or self.taken:\n",
+        "                if (not self._is_mute() and self._adopt()) or self.taken:\n",
         "                if self.taken:\n",
         (_SERVER + "test_one_is_killed_as_it_is_cloned",),
     ),
@@ -1048,8 +1048,8 @@ _COMMAND = [
     Mutant(
         "memory that the remaining calls need is not given back",
         "bootstrap/lined_up.py",
-        "        if not private or any(start <= at < end for at in kept):\n",
-        "        if not private:\n",
+        "    needed += [(bases[name], _end_of_library(bases[name])) for name in libraries]\n",
+        "",
         (_WAITING + "test_the_interpreters_memory_is_found",),
     ),
 ]

@@ -9,6 +9,162 @@ _KERNEL = "tests/kernel/test_sharing.py::test_"
 _SHARING = "bootstrap/sharing.py"
 
 
+def _bare(claim: str, file: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(f"bare: {claim}", file, old, new, (f"tests/kernel/test_bare.py::test_{test}",))
+
+
+def _light(claim: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(f"bare: {claim}", "plan/sharing.py", old, new, (_PLAN + test,))
+
+
+_CLONED_BARE = "bootstrap/bare.py"
+_LINES = "bootstrap/lined_up.py"
+_BARE = [
+    _bare(
+        "without the word there is nothing to be executed",
+        _CLONED_BARE,
+        'region.place(b"\\0" + cstring(path)[len(GO) :] + b"\\0")',
+        'region.place(cstring(path) + b"\\0")',
+        "without_the_word_nothing_is_executed[killed-/bin/touch]",
+    ),
+    _bare(
+        "a session of its own",
+        _CLONED_BARE,
+        '                region.call("setsid")\n',
+        "                pass\n",
+        "it_has_a_session_and_no_descriptor_more",
+    ),
+    _bare(
+        "it ends with the runtime where that is asked for",
+        _CLONED_BARE,
+        '                region.call("prctl", PR_SET_PDEATHSIG, *arguments)\n',
+        "                pass\n",
+        "it_ends_with_the_runtime_where_that_is_asked_for",
+    ),
+    _bare(
+        "no signal is ignored",
+        _CLONED_BARE,
+        '            region.call("signal", signal, _SIG_DFL)\n',
+        "            pass\n",
+        "it_has_a_session_and_no_descriptor_more",
+    ),
+    _bare(
+        "what execve says is told",
+        _CLONED_BARE,
+        '        region.call("writev", up, region.with_errno(failed), 3)\n',
+        "",
+        "words_of_any_size",
+    ),
+    _bare(
+        "a relative path is one from the working directory",
+        _CLONED_BARE,
+        'f"{here}/{program}"',
+        "program",
+        "a_program_by_a_relative_path",
+    ),
+    _bare(
+        "the memory of the calls is given back",
+        _CLONED_BARE,
+        "        region.close()\n",
+        "        pass\n",
+        "many_leave_nothing",
+    ),
+    _bare(
+        "a stage that is killed beside it is not waited for",
+        "bootstrap/client.py",
+        "        return self.taken > 0 and any(step.op == _MUTE for step in self.plan)\n",
+        "        return False\n",
+        "the_stage_is_ended_or_stopped_beside_the_clone[after-9]",
+    ),
+    _bare(
+        "no copy of the interpreter's memory",
+        _LINES,
+        "            _advise(idle, MADV_DONTFORK)\n",
+        "            pass\n",
+        "who_may_trace_finds_nothing_of_the_servers",
+    ),
+    _bare(
+        "no copy of the main stack",
+        _LINES,
+        "idle_memory(maps, whole_pages(*stack))",
+        "idle_memory(maps)",
+        "its_memory_is_the_c_librarys_and_its_own_words",
+    ),
+    _bare(
+        "what lies beside the thread's own variables is not kept",
+        _LINES,
+        "    return whole_pages(min(places), max(places))\n",
+        "    return whole_pages(min(places) - (1 << 17), max(places))\n",
+        "its_memory_is_the_c_librarys_and_its_own_words",
+    ),
+    _bare(
+        "what lies behind the C library is not kept",
+        _LINES,
+        "    return whole_pages(base, base + max(ends))[1]\n",
+        "    return whole_pages(base, base + max(ends))[1] + (1 << 17)\n",
+        "its_memory_is_the_c_librarys_and_its_own_words",
+    ),
+    _bare(
+        "the server's memory can be copied afterwards",
+        _LINES,
+        "            _advise(idle, MADV_DOFORK)\n",
+        "            pass\n",
+        "many_leave_nothing",
+    ),
+    _bare(
+        "holes in a range are no problem",
+        _LINES,
+        "            if error.errno != errno.ENOMEM:",
+        "            if True:",
+        "what_is_not_marked_is_an_error",
+    ),
+    _bare(
+        "what cannot be marked is one",
+        _LINES,
+        "            if error.errno != errno.ENOMEM:",
+        "            if False:",
+        "what_is_not_marked_is_an_error",
+    ),
+    _bare(
+        "memory that has a name is the interpreter's, too",
+        _LINES,
+        ', b"[anon"))',
+        "))",
+        "memory_with_a_name_is_given_away_too",
+    ),
+    _light(
+        "only who has nothing else to do",
+        '    if at < 0 or any(step.op not in (*_LINED_UP, "set_own_rlimit") for step in own):\n',
+        "    if at < 0:\n",
+        "who_has_more_to_do_than_calls_is_forked",
+    ),
+    _light(
+        "not where the runtime has a turn after it",
+        "    if any(step.process == RUNTIME for step in plan.steps[at:]):\n",
+        "    if False:\n",
+        "who_has_to_say_that_it_is_the_runtimes_turn_is_forked",
+    ),
+    _light(
+        "not under a filter that forbids what it takes",
+        '    if any(step.op == "load_filter" and not _is_enough(step) for step in plan):\n',
+        "    if False:\n",
+        "a_filter_that_forbids_to_clone_bare",
+    ),
+    _light(
+        "its limits are set",
+        "    plan.steps[at + 1 : at + 1] = [\n",
+        "    _ = [\n",
+        "the_stage_sets_the_limits_of_what_is_bare",
+    ),
+    _light(
+        "memory is noted before the filter",
+        'step.op in ("load_filter", _CLOSE))',
+        "step.op == _CLOSE)",
+        "a_filter_that_lets_clone_bare",
+    ),
+]
+
+
 def _forked(claim: str, old: str, new: str, test: str, file: str = "plan/sharing.py") -> Mutant:
     return Mutant(f"forked: {claim}", file, old, new, (_PLAN + test,))
 
@@ -218,4 +374,4 @@ _SERVERS = [
     ),
 ]
 
-MUTANTS = [*_REASONS, *_AFTER, *_SERVERS]
+MUTANTS = [*_REASONS, *_BARE, *_AFTER, *_SERVERS]

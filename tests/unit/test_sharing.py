@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from libct.config import Config, Hook, Hooks, IDMap, Mount, Namespace, TimeOffset
+from libct.config import Config, Hook, Hooks, IDMap, Mount, Namespace, Rlimit, TimeOffset
 from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
 from libct.life.host import Host
 from libct.life.process import Process
@@ -20,6 +20,7 @@ from libct.syscalls.constants import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWTIME,
+    CLONE_NEWUSER,
     CLONE_NEWUTS,
 )
 
@@ -58,10 +59,17 @@ def start(config: Config, *, hold: bool = False, **values: Any) -> Plan:
 JOINED = {CLONE_NEWNS: 1, CLONE_NEWPID: 2}
 
 
-def further(config: Config, joined: dict[int, int] | None = None, *, shares: bool = True) -> Plan:
-    process = Process(["true"])
+def further(
+    config: Config,
+    joined: dict[int, int] | None = None,
+    *,
+    shares: bool = True,
+    bare: bool = False,
+    **values: Any,
+) -> Plan:
+    process = Process(["true"], **values)
     spaces = JOINED if joined is None else joined
-    return plan_exec(config, process, host(), None, "id", spaces, 7, shares=shares)
+    return plan_exec(config, process, host(), None, "id", spaces, 7, shares=shares, bare=bare)
 
 
 def test_what_waits_for_nobody_shares_memory() -> None:
@@ -174,3 +182,71 @@ def test_who_is_refused_by_the_kernel_is_forked() -> None:
     assert not shared(start(config_of("NEWUSER", *USUAL, **MAPS), reaper=True))  # unshares it
     assert not shared(further(config_of(), {**JOINED, CLONE_NEWTIME: 3}))
     assert shared(further(config_of(), {**JOINED, CLONE_NEWUTS: 3}))
+
+
+# --- what a stage clones without an interpreter -------------------------------------------------
+
+
+def operations(plan: Plan, process: str = "") -> list[str]:
+    return [step.op for step in plan if process in ("", step.process)]
+
+
+def is_bare(plan: Plan) -> bool:
+    (found,) = {step.op for step in plan} & {"clone_command", "clone_bare"}
+    return found == "clone_bare"
+
+
+def test_who_has_nothing_to_do_but_calls_is_cloned_bare() -> None:
+    plan = further(config_of(parent_death_signal=9), bare=True)
+    assert is_bare(plan)
+    assert operations(plan, "init") == ["new_session", "set_death_signal", "execute"]
+    assert operations(plan, "stage")[-3:] == ["note_memory", "close_descriptors", "clone_bare"]
+    (clone,) = (step for step in plan if step.op == "clone_bare")
+    assert clone.calls == ["clone(CLONE_PARENT|CLONE_PARENT_SETTID)"]
+    assert "without an interpreter" in clone.title
+
+
+def test_nobody_is_who_is_not_to_be() -> None:
+    assert not is_bare(further(config_of()))  # its steps are timed
+    assert not is_bare(further(config_of(), bare=True, shares=False))  # who may be traced
+    no_stage = further(config_of(), {CLONE_NEWNS: 1}, bare=True)
+    assert not {"clone_bare", "note_memory"} & set(operations(no_stage))
+
+
+def test_the_stage_sets_the_limits_of_what_is_bare() -> None:
+    """Before it says that there is something, so before it gets its word."""
+    plan = further(config_of(), bare=True, rlimits=[Rlimit(7, 10, 10), Rlimit(4, 0, 0)])
+    assert is_bare(plan)
+    assert operations(plan, "stage")[-3:] == ["clone_bare", "set_rlimit", "set_rlimit"]
+    limits = [step for step in plan if step.op == "set_rlimit"]
+    assert [step.args[1:] for step in limits] == [(7, 10, 10), (4, 0, 0)]
+    assert [step.why for step in limits] == ["process.rlimits[0]", "process.rlimits[1]"]
+    assert operations(plan, "init") == ["new_session", "execute"]
+
+
+def test_who_has_more_to_do_than_calls_is_forked() -> None:
+    assert not is_bare(further(config_of(), bare=True, terminal=True))
+    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[RULES["any"][0]])
+    assert not is_bare(further(config_of(seccomp=seccomp, no_new_privileges=True), bare=True))
+
+
+def test_who_has_to_say_that_it_is_the_runtimes_turn_is_forked() -> None:
+    users = {**JOINED, CLONE_NEWUSER: 3}
+    config = config_of("NEWUSER", *USUAL, **MAPS)
+    assert is_bare(further(config, users, bare=True))
+    assert not is_bare(further(config, users, bare=True, rlimits=[Rlimit(7, 10, 10)]))
+
+
+def test_a_filter_that_forbids_to_clone_bare() -> None:
+    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[SeccompRule(["madvise"], "SCMP_ACT_ERRNO")])
+    plan = further(config_of(seccomp=seccomp), bare=True)
+    assert shared(plan)
+    assert not is_bare(plan)
+
+
+def test_a_filter_that_lets_clone_bare() -> None:
+    seccomp = Seccomp("SCMP_ACT_ALLOW", syscalls=[RULES["any"][0]])
+    plan = further(config_of(seccomp=seccomp), bare=True)
+    assert is_bare(plan)
+    found = operations(plan, "stage")
+    assert found.index("note_memory") == found.index("load_filter") - 1
