@@ -18,7 +18,7 @@ from ..config.status import INIT_NAME
 from ..syscalls.constants import CLONE_PARENT, PR_SET_NAME, PR_SET_PDEATHSIG
 from ..syscalls.core import cstring
 from ..syscalls.flags import quote
-from . import lined_up
+from . import idle, lined_up
 from .execute import IGNORED_BY_PYTHON, with_home
 from .failure import Failure
 from .message import encode, encode_within
@@ -38,7 +38,7 @@ def note_memory(context: Context) -> None:
     """Before a filter, and while /proc can be read: which memory is not to be copied."""
     context.values["directory"] = posix.getcwd()
     fd = posix.open("self/maps", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
-    context.values["maps"] = lined_up.read_maps(fd)
+    context.values["maps"] = idle.read_maps(fd)
 
 
 def clone_bare(context: Context) -> None:
@@ -82,6 +82,6 @@ def _clone(context: Context, number_at: int, steps: list[Any]) -> int:
         region.call("execve", file, argv, envp)
         region.call("writev", up, region.with_errno(failed), 3)
         region.call("_exit", 1)
-        return region.clone(CLONE_PARENT, number_at, context.values["maps"])
+        return idle.clone(region, CLONE_PARENT, number_at, context.values["maps"])
     finally:
         region.close()

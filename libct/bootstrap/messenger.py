@@ -23,7 +23,7 @@ import select
 from ..syscalls.files import close_all_but
 from ..syscalls.namespaces import CLONE_PARENT, clone3
 from ..syscalls.process import set_name
-from . import lined_up
+from . import idle, lined_up
 from .answer import ANSWER, LARGEST, START
 from .door import close_the_door
 
@@ -76,11 +76,11 @@ def _carry(fds: list[int], line_up: bool) -> NoReturn:
 
 def _line_up(fifo: int, say: int, told: int) -> None:
     with open("/proc/self/maps", "rb") as maps:
-        idle = lined_up.idle_memory(maps.read())
-    region = lined_up.Region(len(idle) + 9, 2 * LARGEST)
+        unneeded = idle.idle_memory(maps.read())
+    region = lined_up.Region(len(unneeded) + 9, 2 * LARGEST)
     awaited = region.polled((fifo, select.POLLIN), (told, 0))  # or that it hangs up
     word, code, rest = region.place(b"\0"), region.place(b"\0"), region.place(bytes(LARGEST - 1))
-    region.give_back(idle)
+    idle.give_back(region, unneeded)
     region.call("poll", awaited, 2, -1)
     for source, place, size, target in (
         (fifo, word, 1, say),

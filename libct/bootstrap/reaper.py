@@ -51,7 +51,7 @@ from ..syscalls.files import LAST_FD, close_all_but
 from ..syscalls.namespaces import CLONE_NEWPID, CLONE_PARENT, clone3, setns, unshare
 from ..syscalls.process import pidfd_open, set_dumpable, set_name, set_no_new_privs
 from ..syscalls.seccomp import Filter, fprog, seccomp_set_mode_filter
-from . import lined_up
+from . import idle, lined_up
 from .door import close_the_door
 
 TYPE_CHECKING = False
@@ -134,7 +134,7 @@ def clone_reaper(context: Context, program: str, back: bool) -> None:
 
 def _clone_lined_up(flags: int, number_at: int, heard: int, runtime: int, program: bytes) -> None:
     """Clone it.  Its descriptors are 0, which is the pipe and then the command's pidfd, and 1."""
-    maps = lined_up.read_maps(posix.open("/proc/self/maps", posix.O_RDONLY | posix.O_CLOEXEC))
+    maps = idle.read_maps(posix.open("/proc/self/maps", posix.O_RDONLY | posix.O_CLOEXEC))
     region = lined_up.Region(_MOST_CALLS, _MOST_BYTES)
     start, size = _arguments()
     try:
@@ -161,7 +161,7 @@ def _clone_lined_up(flags: int, number_at: int, heard: int, runtime: int, progra
         awaited = region.polled(*[(fd, select.POLLIN) for fd in fds])
         region.call("poll", awaited, len(fds), -1)
         region.call("_exit", 0)
-        region.clone(flags, number_at, maps, (first, last))
+        idle.clone(region, flags, number_at, maps, (first, last))
     finally:
         region.close()
 

@@ -20,7 +20,7 @@ import posix
 from ..errors import StepProblem
 from ..syscalls.constants import PR_SET_DUMPABLE
 from ..syscalls.core import cstring
-from . import lined_up
+from . import idle, lined_up
 from .answer import ANSWER, EXECUTES, GO, START, failed
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ class Wait:
     """
 
     def __init__(self, maps: bytes, directory: str, *, shown: bool = False) -> None:
-        self._idle, self._directory, self._shown = lined_up.idle_memory(maps), directory, shown
+        self._idle, self._directory, self._shown = idle.idle_memory(maps), directory, shown
 
     def execute(
         self,
@@ -91,7 +91,7 @@ class Wait:
         message = region.with_errno(text)
         word = region.place(EXECUTES)
         command = region.place(b"\0" + program[1:])
-        region.give_back(self._idle)
+        idle.give_back(region, self._idle)
         if self._shown:  # last: where it fails, the process stays hidden
             region.call("prctl", PR_SET_DUMPABLE, 1)
         region.call("read", fds[START], command, 1)

@@ -51,4 +51,4 @@ def clone_reaper(program: str, back: bool) -> list[str]:
 
 @operation(reaper.check_reaper, "check that the reaper has no rights left")
 def check_reaper(filtered: bool) -> list[str]:
-    return ['openat("/proc/PID/status", O_RDONLY|O_CLOEXEC)', "read()"]
+    return ['openat("/status", O_RDONLY|O_CLOEXEC)', "read()"]

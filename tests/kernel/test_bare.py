@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import client, lined_up, servers
+from libct.bootstrap import client, idle, servers
 from libct.config import (
     NEWNS,
     NEWPID,
@@ -665,7 +665,7 @@ def test_what_is_not_marked_is_an_error() -> None:
     size = resource.getpagesize()
     address = mmap(4 * size, MAP_PRIVATE_ANONYMOUS)
     munmap(address + size, size)
-    lined_up._advise([(address, address + 4 * size)], MADV_DONTFORK)
+    idle._advise([(address, address + 4 * size)], MADV_DONTFORK)
     shown = Path("/proc/self/smaps").read_text()
     for at in (address, address + 2 * size):
         flags = re.search(f"(?m)^{at:x}-[^^]*?^VmFlags:(.*)", shown)
@@ -673,7 +673,7 @@ def test_what_is_not_marked_is_an_error() -> None:
         assert "dc" in flags[1].split()
     munmap(address, 4 * size)
     with pytest.raises(OSError, match="Invalid argument"):
-        lined_up._advise([(address, address + size)], 9999)
+        idle._advise([(address, address + size)], 9999)
 
 
 def test_memory_with_a_name_is_given_away_too() -> None:
@@ -690,7 +690,7 @@ def test_memory_with_a_name_is_given_away_too() -> None:
     named = b"\n".join(lines)
     assert named.count(b"[anon: pymalloc]") == 1
     for text in (maps, named):
-        assert any(start <= held < end for start, end in lined_up.idle_memory(text))
+        assert any(start <= held < end for start, end in idle.idle_memory(text))
 
 
 @pytest.mark.longest(300)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.bootstrap import becoming, lined_up
+from libct.bootstrap import becoming, idle, lined_up
 from libct.bootstrap.answer import GO
 from libct.config import NEWNS, NEWUSER
 from libct.life import releasing
@@ -228,14 +228,14 @@ def test_the_release_is_not_lost_when_who_releases_is_killed(rootfs: Path, *, tr
 
 def test_the_interpreters_memory_is_found() -> None:
     maps = Path("/proc/self/maps").read_bytes()
-    idle = lined_up.idle_memory(maps)
-    assert idle == sorted(idle)
+    unneeded = idle.idle_memory(maps)
+    assert unneeded == sorted(unneeded)
     heap = id(sys.modules)  # an object of ours, wherever that is
-    assert any(start <= heap < end for start, end in idle)
+    assert any(start <= heap < end for start, end in unneeded)
     assert lined_up._addresses
     called = [lined_up._addresses[name] for name in lined_up._CALLS]
     for address in (*called, lined_up.errno_location()):
-        assert not any(start <= address < end for start, end in idle)
+        assert not any(start <= address < end for start, end in unneeded)
 
 
 def messenger_of(container: libct.Container) -> int:

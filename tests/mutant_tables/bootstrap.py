@@ -929,7 +929,7 @@ _COMMAND = [
     Mutant(
         "the messenger gives the interpreter's memory back",
         "bootstrap/messenger.py",
-        "    region.give_back(idle)\n",
+        "    idle.give_back(region, unneeded)\n",
         "",
         (_WAITING + "test_the_messenger_takes_little_memory_and_has_nothing_but_its_pipes",),
     ),
@@ -1034,7 +1034,7 @@ _COMMAND = [
     Mutant(
         "a created container gives the interpreter's memory back",
         "bootstrap/waiting.py",
-        "        region.give_back(self._idle)\n",
+        "        idle.give_back(region, self._idle)\n",
         "",
         (_WAITING + "test_a_created_container_takes_little_memory",),
     ),
@@ -1047,7 +1047,7 @@ _COMMAND = [
     ),
     Mutant(
         "memory that the remaining calls need is not given back",
-        "bootstrap/lined_up.py",
+        "bootstrap/idle.py",
         "    needed += [(bases[name], _end_of_library(bases[name])) for name in libraries]\n",
         "",
         (_WAITING + "test_the_interpreters_memory_is_found",),

@@ -67,8 +67,8 @@ MUTANTS = [
     ),
     Mutant(
         "the reaper gets no copy of the interpreter's memory",
-        "bootstrap/lined_up.py",
-        "            _advise(idle, MADV_DONTFORK)\n",
+        "bootstrap/idle.py",
+        "        _advise(idle, MADV_DONTFORK)\n",
         "            pass\n",
         (_REAPER + "test_it_is_small",),
     ),

@@ -19,6 +19,7 @@ def _light(claim: str, old: str, new: str, test: str) -> Mutant:
 
 _CLONED_BARE = "bootstrap/bare.py"
 _LINES = "bootstrap/lined_up.py"
+_IDLE = "bootstrap/idle.py"
 _BARE = [
     _bare(
         "without the word there is nothing to be executed",
@@ -78,56 +79,56 @@ _BARE = [
     ),
     _bare(
         "no copy of the interpreter's memory",
-        _LINES,
-        "            _advise(idle, MADV_DONTFORK)\n",
-        "            pass\n",
+        _IDLE,
+        "        _advise(idle, MADV_DONTFORK)\n",
+        "        pass\n",
         "who_may_trace_finds_nothing_of_the_servers",
     ),
     _bare(
         "no copy of the main stack",
-        _LINES,
-        "idle_memory(maps, whole_pages(*stack))",
+        _IDLE,
+        "idle_memory(maps, lined_up.whole_pages(*stack))",
         "idle_memory(maps)",
         "its_memory_is_the_c_librarys_and_its_own_words",
     ),
     _bare(
         "what lies beside the thread's own variables is not kept",
-        _LINES,
-        "    return whole_pages(min(places), max(places))\n",
-        "    return whole_pages(min(places) - (1 << 17), max(places))\n",
+        _IDLE,
+        "    return lined_up.whole_pages(min(places), max(places))\n",
+        "    return lined_up.whole_pages(min(places) - (1 << 17), max(places))\n",
         "its_memory_is_the_c_librarys_and_its_own_words",
     ),
     _bare(
         "what lies behind the C library is not kept",
-        _LINES,
-        "    return whole_pages(base, base + max(ends))[1]\n",
-        "    return whole_pages(base, base + max(ends))[1] + (1 << 17)\n",
+        _IDLE,
+        "    return lined_up.whole_pages(base, base + max(ends))[1]\n",
+        "    return lined_up.whole_pages(base, base + max(ends))[1] + (1 << 17)\n",
         "its_memory_is_the_c_librarys_and_its_own_words",
     ),
     _bare(
         "the server's memory can be copied afterwards",
-        _LINES,
-        "            _advise(idle, MADV_DOFORK)\n",
-        "            pass\n",
+        _IDLE,
+        "        _advise(idle, MADV_DOFORK)\n",
+        "        pass\n",
         "many_leave_nothing",
     ),
     _bare(
         "holes in a range are no problem",
-        _LINES,
+        _IDLE,
         "            if error.errno != errno.ENOMEM:",
         "            if True:",
         "what_is_not_marked_is_an_error",
     ),
     _bare(
         "what cannot be marked is one",
-        _LINES,
+        _IDLE,
         "            if error.errno != errno.ENOMEM:",
         "            if False:",
         "what_is_not_marked_is_an_error",
     ),
     _bare(
         "memory that has a name is the interpreter's, too",
-        _LINES,
+        _IDLE,
         ', b"[anon"))',
         "))",
         "memory_with_a_name_is_given_away_too",
