@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def check_streams(
     arguments: Arguments, process: Process, *, detach: bool, sockets: int = 0
 ) -> None:
-    """The rules of detaching and terminals (REFERENCE 7.1); sets the descriptors passed on.
+    """The rules of detaching and terminals, as runc has them; sets the descriptors passed on.
 
     sockets: how many of a service manager's are passed on before those of --preserve-fds.
     """
