@@ -20,6 +20,7 @@ from ..config.namespace import (
     NEWNS,
     NEWPID,
     NEWTIME,
+    NEWUSER,
     PROC_NAMES,
     SPEC_NAMES,
 )
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.json"
 _CONFIG_FILE = "/etc/criu/runc.conf"  # what engines' users have configured
-_NOT_JOINED = (NEWCGROUP, NEWNS, NEWTIME)  # what is in them, it would make again
+# It joins no control group and time namespace.  In a mount namespace it would make all mounts
+# again, and a user namespace it enters too late (CRIU 3.17: setns, operation not permitted).
+_NOT_JOINED = (NEWCGROUP, NEWNS, NEWTIME, NEWUSER)
 _ENDS = 10.0  # seconds that the processes may take to be gone
 
 

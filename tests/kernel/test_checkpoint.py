@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import NEWCGROUP, NEWNS, NEWTIME, Mount, Namespace
+from libct.config import NEWCGROUP, NEWNS, NEWTIME, NEWUSER, Mount, Namespace
 from libct.config.mount_flags import MS_BIND, MS_REC
 
 from ..bundles import make_bundle
@@ -267,7 +267,12 @@ def test_a_terminal_of_the_caller(criu: StandIn, images: Path, tmp_path: Path) -
         ({"networks": [libct.Network("veth")]}, "network devices"),
         *(
             ({"namespaces": [Namespace(kind, "/proc/1/ns/x")]}, f"joins no {name} namespace")
-            for kind, name in ((NEWTIME, "time"), (NEWCGROUP, "cgroup"), (NEWNS, "mount"))
+            for kind, name in (
+                (NEWTIME, "time"),
+                (NEWCGROUP, "cgroup"),
+                (NEWNS, "mount"),
+                (NEWUSER, "user"),
+            )
         ),
     ],
 )

