@@ -8,6 +8,7 @@ from .rpc import Criu, CriuFailed
 # External pid namespaces and the word that lazy pages are ready; the freezer of cgroup v2.
 OLDEST = 31500
 _LSM = 31600  # profiles other than that of the image
+_SKIP = 31900  # a network that is not locked
 
 
 def version() -> int:
@@ -55,6 +56,13 @@ def require_features(names: list[str]) -> None:
 def require_lsm(number: int) -> None:
     if number < _LSM:
         raise Unsupported(f"another LSM profile needs CRIU {words(_LSM)}, not {words(number)}")
+
+
+def require_network_lock(number: int, method: str) -> None:
+    if method == "skip" and number < _SKIP:
+        raise Unsupported(
+            f"a network that is not locked needs CRIU {words(_SKIP)}, not {words(number)}"
+        )
 
 
 def check(directory: int) -> str:

@@ -2,7 +2,8 @@
 
 A mount of a file system that CRIU writes down (proc, tmpfs, ...), or of something below the
 container's root, it makes again itself.  Any other is "external": it is written down by its
-place in the container, and what is mounted there at a restore is for us to say.
+place in the container, and what is mounted there at a restore is for us to say.  So is a tmpfs
+of the host that is bound into the container.
 
 Source: proc_pid_mountinfo(5); criu.org, External bind mounts and Inheriting FDs on restore.
 """
@@ -15,12 +16,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..config import Config
     from ..config.mount import Mount
 
 # Of which CRIU makes a new instance, with what was in it where it is in memory alone.
 _MADE_AGAIN = frozenset(
     ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "binfmt_misc")
 )
+
+# Of these, an instance that the host has mounted, too, is the host's: a new one would have
+# nothing of what is in it.
+_WITH_CONTENTS = frozenset(("tmpfs", "devpts"))
 
 
 class Mounted:
@@ -39,12 +45,16 @@ def parse(text: str) -> list[Mounted]:
     return [Mounted(line) for line in text.splitlines() if line]
 
 
-def external(mounts: Iterable[Mounted]) -> list[str]:
-    """The places of those that lead to the host, each once."""
+def external(mounts: Iterable[Mounted], host: Iterable[Mounted]) -> list[str]:
+    """The places of those that lead to the host, each once.
+
+    host: the mounts there.
+    """
     listed = list(mounts)
     roots = [one for one in listed if one.place == "/"]
+    shared = {one.device for one in host if one.type in _WITH_CONTENTS}
     # The whole of a file system that is made again: parts of it that are bound are, too.
-    whole = {one.device for one in listed if one.root == "/" and one.type in _MADE_AGAIN}
+    whole = {one.device for one in listed if one.root == "/" and one.type in _MADE_AGAIN} - shared
     found = []
     for one in listed:
         if one.place == "/" or one.device in whole or one.type in ("cgroup", "cgroup2"):
@@ -73,9 +83,23 @@ def sources(mounts: Iterable[Mount], host: Iterable[Mounted]) -> dict[str, str]:
     return found
 
 
+def own_sources(config: Config) -> dict[str, str]:
+    """The same of what a start binds by itself: masks of files, and devices of the host.
+
+    The latter in a user namespace alone, where none can be made.
+    """
+    found = {normal(device.path): normal(device.path) for device in config.devices}
+    return {**found, **dict.fromkeys(map(normal, config.mask_paths), "/dev/null")}
+
+
 def file_key(mount: int, inode: int) -> str:
     """What CRIU calls a file that is open from outside of the container's mounts."""
     return f"file[{mount:x}:{inode:x}]"
+
+
+def terminal_key(rdev: int, dev: int) -> str:
+    """What CRIU calls a terminal that is not of the container's own devpts (stat(2))."""
+    return f"tty[{rdev:x}:{dev:x}]"
 
 
 def _below(path: str, directory: str) -> bool:

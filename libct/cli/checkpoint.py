@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from ..errors import ConfigError, Error, Finding, note
+from ..errors import Error, note
 from ..life.container import load
 from ..life.directory import check_id
 from ..loading.paths import real
@@ -74,11 +74,12 @@ def restore(arguments: Arguments) -> int:
         raise Error("cannot use console socket if libct will not detach or allocate tty")
     config, process = load_bundle(arguments, container_id)
     check_terminal(arguments, process, detach=arguments.detach)
+    relay = connected = None
     if process.terminal and not arguments.detach:
-        text = "a restore with a terminal needs --detach and --console-socket"
-        raise ConfigError([Finding("process.terminal", text)])
-    connected = None
-    if process.terminal:
+        from .terminal import Terminal
+
+        relay = Terminal(process)
+    elif process.terminal:
         process.console_socket = connected = connect(arguments.console_socket, "console socket")
     if not arguments.detach and not arguments.no_subreaper:
         from ..syscalls.settings import set_child_subreaper
@@ -107,13 +108,16 @@ def restore(arguments: Arguments) -> int:
             return 0
         from .foreground import follow
 
-        status = follow(process)
+        status = follow(process, relay)
     except BaseException as error:
         try:
             container.destroy(force=True)
         except Error as failure:
             note(error, str(failure))
         raise
+    finally:
+        if relay is not None:
+            relay.restore()
     container.destroy(force=True)
     warn(arguments, container)
     return status

@@ -113,10 +113,17 @@ def run_in_foreground(
             relay.restore()
 
 
-def follow(process: Process) -> int:
-    """Pass on signals to a process that runs already, until it ends; its exit status."""
-    with Signals() as signals:
-        _follow(process, signals, None, None, mortal=False, job=None)
+def follow(process: Process, relay: Terminal | None) -> int:
+    """Pass on signals to a process that runs already, until it ends; its exit status.
+
+    relay: of its terminal, which has been sent to it; the caller's to restore.
+    """
+    with Signals(but=_JOB_CONTROL if relay else ()) as signals:
+        if relay is not None:
+            relay.begin()
+        _follow(process, signals, relay, None, mortal=False, job=None)
+        if relay is not None:
+            relay.finish()
     return process.wait().status
 
 

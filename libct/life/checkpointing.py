@@ -14,7 +14,16 @@ from ..checkpoint.log import last_errors
 from ..checkpoint.options import DUMP_LOG, CheckpointOptions, check, fields
 from ..checkpoint.rpc import Criu, CriuFailed
 from ..config.annotations import CRIU_CONFIG, annotation
-from ..config.namespace import NEWNET, NEWPID, PROC_NAMES
+from ..config.namespace import (
+    NEWCGROUP,
+    NEWNET,
+    NEWNS,
+    NEWPID,
+    NEWTIME,
+    NEWUSER,
+    PROC_NAMES,
+    SPEC_NAMES,
+)
 from ..errors import Error, Finding, Unsupported
 from ..loading import jsontext
 from ..loading.clock import backoff
@@ -38,6 +47,9 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.json"
 _CONFIG_FILE = "/etc/criu/runc.conf"  # what engines' users have configured
+# It joins no control group and time namespace.  In a mount namespace it would make all mounts
+# again, and a user namespace it enters too late (CRIU 3.17: setns, operation not permitted).
+_NOT_JOINED = (NEWCGROUP, NEWNS, NEWTIME, NEWUSER)
 _ENDS = 10.0  # seconds that the processes may take to be gone
 
 
@@ -49,7 +61,7 @@ def checkpoint(
     require_root("checkpoint")
     record = holdings.refresh()
     refuse(record.config, empty=bool(options.empty_namespaces))
-    installed.version()
+    installed.require_network_lock(installed.version(), options.network_lock)
     features = ["mem_track"] if options.pre_dump or options.parent else []
     installed.require_features([*features, *(["lazy_pages"] if options.lazy_pages else [])])
     with holdings.directory.lock():
@@ -84,6 +96,10 @@ def refuse(config: Config, *, empty: bool) -> None:
         if mount.id_mapping is not None:
             text = "CRIU does not restore mounts with mapped ids"
             findings.append(Finding(f"mounts[{index}]", text))
+    for index, space in enumerate(config.namespaces):
+        if space.path and space.type in _NOT_JOINED:
+            text = f"CRIU joins no {SPEC_NAMES[space.type]} namespace"
+            findings.append(Finding(f"linux.namespaces[{index}].path", text))
     if not empty and (config.net_devices or any(one.type == "veth" for one in config.networks)):
         text = "its network devices lead out of it: leave the network out (empty namespace)"
         findings.append(Finding("network devices", text))
@@ -108,6 +124,11 @@ def open_directory(path: str, *, make: bool = True) -> int:
         return posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError as error:
         raise Error(f"cannot open the directory {path!r}: {error.strerror}") from error
+
+
+def mounts_of(pid: int) -> list[mounts.Mounted]:
+    with open(procfs.path(pid, "mountinfo"), encoding="utf-8", errors="surrogateescape") as file:
+        return mounts.parse(file.read())
 
 
 def external_key(kind: str) -> str:
@@ -152,9 +173,8 @@ def _dump(
         if config:
             opts["config_file"] = config
         if not options.pre_dump:
-            with open(procfs.path(record.pid, "mountinfo"), encoding="utf-8") as file:
-                mounted = mounts.parse(file.read())
-            places = mounts.external(mounted)
+            mounted = mounts_of(record.pid)
+            places = mounts.external(mounted, mounts_of(posix.getpid()))
             opts["ext_mnt"] = [{"key": place, "val": place} for place in places]
             names, files = _streams(record.pid, {one.number for one in mounted})
             opts["external"] = [*opts.get("external", ()), *files]
@@ -193,7 +213,7 @@ def _of_container(record: Record) -> dict[str, Any]:
 def _streams(pid: int, numbers: set[int]) -> tuple[list[str], list[str]]:
     """What the standard streams are, for descriptors.json; and those that CRIU is told of.
 
-    numbers: of the container's mounts.  A file on another one is the caller's.
+    numbers: of the container's mounts.  A file or a terminal on another one is the caller's.
     """
     names, files = [], []
     for fd in range(3):
@@ -206,11 +226,20 @@ def _streams(pid: int, numbers: set[int]) -> tuple[list[str], list[str]]:
             names.append("")  # it has closed it
             continue
         mount = int(lines["mnt_id"])
-        if stat.S_ISREG(found.st_mode) and mount not in numbers:
+        if mount not in numbers and stat.S_ISREG(found.st_mode):
             name = mounts.file_key(mount, found.st_ino)
+            files.append(name)
+        elif mount not in numbers and _is_terminal(found):
+            name = mounts.terminal_key(found.st_rdev, found.st_dev)
             files.append(name)
         names.append(name)
     return names, list(dict.fromkeys(files))
+
+
+def _is_terminal(found: posix.stat_result) -> bool:
+    """/dev/pts/N, which has the major numbers from 136 to 143, or /dev/ttyN."""
+    major = posix.major(found.st_rdev)
+    return stat.S_ISCHR(found.st_mode) and (major in (4, 5) or 136 <= major <= 143)
 
 
 def _write(directory: int, name: str, text: str) -> None:

@@ -167,11 +167,19 @@ def unbind_root(directory: Directory) -> None:
     path = f"{directory.path}/{CRIU_ROOT}"
     if not exists(path):
         return
-    from ..syscalls.constants import MNT_DETACH, UMOUNT_NOFOLLOW
-    from ..syscalls.mounts import umount2
+    from ..syscalls.constants import MNT_DETACH, MS_PRIVATE, UMOUNT_NOFOLLOW
+    from ..syscalls.mounts import mount, umount2
 
+    flags = posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
     try:
         while True:
+            # Or what is mounted in the rootfs would be unmounted in the container, too, which
+            # receives mounts from here; then it does from the host.
+            fd = posix.open(path, flags)
+            try:
+                mount(None, f"/proc/self/fd/{fd}", flags=MS_PRIVATE)
+            finally:
+                posix.close(fd)
             umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):

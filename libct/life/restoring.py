@@ -20,14 +20,14 @@ from ..checkpoint import installed, mounts
 from ..checkpoint.options import RESTORE_LOG, RestoreOptions, check, fields
 from ..checkpoint.rpc import Criu, CriuFailed
 from ..config.mount import destination_inside
-from ..config.namespace import NEWCGROUP, NEWNET, NEWPID, NEWTIME, PROC_NAMES, SPEC_NAMES
+from ..config.namespace import NEWNET, NEWPID, PROC_NAMES
 from ..config.status import CREATED
-from ..errors import Error, Unsupported, note
+from ..errors import Error, note
 from ..loading import jsontext
 from ..loading.paths import is_directory
 from ..rootfs.paths import make_in_root
 from ..syscalls import pidfds, procfs
-from ..syscalls.constants import MS_BIND, MS_PRIVATE, MS_REC
+from ..syscalls.constants import MS_BIND, MS_REC, MS_SHARED, MS_SLAVE
 from ..syscalls.interrupts import deferred
 from ..syscalls.mounts import mount
 from ..syscalls.sockets import send_descriptor
@@ -38,6 +38,7 @@ from .checkpointing import (
     external_key,
     failed,
     joined,
+    mounts_of,
     open_directory,
     refuse,
     require_root,
@@ -96,6 +97,7 @@ def restore(
     require_root("restore")
     refuse(config, empty=bool(wanted.empty_namespaces))
     number = installed.version()
+    installed.require_network_lock(number, wanted.network_lock)
     if wanted.lsm_profile or wanted.lsm_mount_context:
         installed.require_lsm(number)
     installed.require_features(["lazy_pages"] if wanted.lazy_pages else [])
@@ -170,25 +172,21 @@ class _Restore:
         for kind, path in [(space.type, space.path) for space in joined(self.record.config)]:
             if kind in (NEWNET, NEWPID):
                 inherited.append({"key": external_key(kind), "fd": self._lend(_open(path))})
-            elif kind in (NEWCGROUP, NEWTIME):
-                text = f"cannot restore into the {SPEC_NAMES[kind]} namespace {path!r}"
-                raise Unsupported(f"{text}: CRIU joins none of this kind")
             else:
                 space = {"ns": PROC_NAMES[kind], "ns_file": path}
                 opts.setdefault("join_ns", []).append(space)
         # CRIU has the standard streams as its own.
         for fd, key in enumerate(_descriptors(images)):
             # What is not of the container is that of the caller now.
-            if "pipe:" in key or key.startswith("file["):
+            if "pipe:" in key or key.startswith(("file[", "tty[")):
                 inherited.append({"key": key.lstrip("/"), "fd": fd})
         opts["inherit_fd"] = inherited
-        with open(procfs.path(posix.getpid(), "mountinfo"), encoding="utf-8") as file:
-            here = mounts.parse(file.read())
         config_mounts = [
             one.copy(destination=destination_inside(self.record.rootfs, one.destination))
             for one in self.record.config.mounts
         ]
-        found = mounts.sources(config_mounts, here)
+        found = mounts.own_sources(self.record.config)
+        found.update(mounts.sources(config_mounts, mounts_of(posix.getpid())))
         opts["ext_mnt"] = [{"key": place, "val": source} for place, source in found.items()]
         return opts
 
@@ -312,12 +310,16 @@ class _Restore:
 
 
 def bind_root(directory: Directory, rootfs: str) -> str:
-    """Bind the rootfs to a mount point of its own, whose propagation is private."""
+    """Bind the rootfs to a mount point of its own, from which nothing goes back to the rootfs.
+
+    CRIU has the container's root receive mounts by way of this one, so it may not be private.
+    """
     path = f"{directory.path}/{CRIU_ROOT}"
     try:
         posix.mkdir(path, 0o700)
         mount(rootfs, path, flags=MS_BIND | MS_REC)
-        mount(None, path, flags=MS_PRIVATE)
+        mount(None, path, flags=MS_SLAVE | MS_REC)  # of the host, as far as that shares
+        mount(None, path, flags=MS_SHARED)
     except OSError as error:
         unbind_root(directory)
         raise Error(f"cannot bind {rootfs!r} to {path!r}: {error.strerror}") from error

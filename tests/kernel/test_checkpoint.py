@@ -6,6 +6,7 @@ What CRIU itself makes of them is shown by tests/vm/test_checkpoint.py.
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import re
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
-from libct.config import Mount
+from libct.config import NEWCGROUP, NEWNS, NEWTIME, NEWUSER, Mount, Namespace
 from libct.config.mount_flags import MS_BIND, MS_REC
 
 from ..bundles import make_bundle
 from ..commands import CHECKOUT, libct as command_line, libct_command, libct_environment
 from ..containers import PATH, make_config, running, state_directory
-from ..support import requires, unique
+from ..support import CLONE_NEWNS, in_namespaces, requires, unique
 from ..terminals import Session
 
 if TYPE_CHECKING:
@@ -200,6 +201,10 @@ def test_one_that_is_too_old(criu: StandIn, sleeper: libct.Container, tmp_path: 
     criu.does(version=[3, 15, 0])
     with pytest.raises(libct.Unsupported, match=r"another LSM profile needs CRIU 3\.16"):
         restore(tmp_path / "images", lsm_profile="apparmor:x")
+    criu.does(version=[3, 18, 9])
+    for act in (sleeper.checkpoint, lambda path, **options: restore(Path(path), **options)):
+        with pytest.raises(libct.Unsupported, match=r"not locked needs CRIU 3\.19, not 3\.18\.9"):
+            act(str(tmp_path / "images"), network_lock="skip")
 
 
 def test_without_criu_nothing_changes(
@@ -234,11 +239,41 @@ def test_what_is_the_hosts(criu: StandIn, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "images/descriptors.json").read_text()) == [key] * 3
 
 
+def test_a_terminal_of_the_caller(criu: StandIn, images: Path, tmp_path: Path) -> None:
+    """It is told of at the checkpoint, and the new caller's takes its place."""
+    master, terminal = os.openpty()
+    try:
+        with running(
+            make_config(), "/bin/sleep", "60", stdin=terminal, stdout=terminal, stderr=terminal
+        ) as container:
+            container.checkpoint(str(images), leave_running=True)
+        found = os.fstat(terminal)
+        key = f"tty[{found.st_rdev:x}:{found.st_dev:x}]"
+        assert criu.heard(DUMP)[0]["opts"]["external"] == [key]
+        assert json.loads((images / "descriptors.json").read_text()) == [key] * 3
+    finally:
+        os.close(master)
+        os.close(terminal)
+    criu.does(scripts=["post-restore"])
+    made, _ = restore(images)
+    with made:
+        assert "".join(criu.heard(RESTORE)[0]["opts"]["inherit_fd"]).count(key) == 3
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"landlock": libct.Landlock()}, "Landlock"),
         ({"networks": [libct.Network("veth")]}, "network devices"),
+        *(
+            ({"namespaces": [Namespace(kind, "/proc/1/ns/x")]}, f"joins no {name} namespace")
+            for kind, name in (
+                (NEWTIME, "time"),
+                (NEWCGROUP, "cgroup"),
+                (NEWNS, "mount"),
+                (NEWUSER, "user"),
+            )
+        ),
     ],
 )
 def test_what_would_be_lost_is_refused(
@@ -279,7 +314,8 @@ def images(tmp_path: Path) -> Path:
 
 def test_a_restore(criu: StandIn, images: Path) -> None:
     criu.does(scripts=["pre-restore", "setup-namespaces", "post-restore", "post-resume"])
-    made, process = restore(images)
+    config = make_config().copy(mask_paths=["/proc/kcore"])
+    made, process = restore(images, config)
     with made:
         assert made.status() == "running"
         assert pid_of(made) == process.pid
@@ -290,6 +326,8 @@ def test_a_restore(criu: StandIn, images: Path) -> None:
         assert "pipe:[123]" in inherited
         assert "file[1a:2b]" in inherited
         assert "/dev/null" not in inherited
+        # In a user namespace that is a mount of the host's /dev/null.
+        assert any("/proc/kcore" in text and "/dev/null" in text for text in opts["ext_mnt"])
         assert not os.path.exists(opts["root"][0])
         assert (
             made.defaults.args == ["/bin/sleep", "60"] if hasattr(made.defaults, "args") else True
@@ -378,3 +416,42 @@ def test_one_that_was_killed_can_be_deleted(criu: StandIn, images: Path) -> None
         nothing_is_left()
     finally:
         unbind_root(container._has.directory)
+
+
+def test_what_is_mounted_in_the_rootfs_stays(tmp_path: Path) -> None:
+    """On the host, and in a container that receives its mounts, when the restore is over."""
+    from libct.life.directory import Directory
+    from libct.life.ending import unbind_root
+    from libct.life.restoring import bind_root
+    from libct.syscalls.constants import MS_BIND, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE
+    from libct.syscalls.mounts import mount
+
+    directory = Directory(str(tmp_path), "one")
+    directory.make()
+
+    def body(shared: int) -> None:
+        mount("tmpfs", "/mnt", "tmpfs")
+        for name in ("rootfs", "rootfs/alone", "rootfs/one", "rootfs/one/two"):
+            os.mkdir(f"/mnt/{name}")
+            mount("tmpfs", f"/mnt/{name}", "tmpfs")
+        os.mkdir("/mnt/container")
+        mount(None, "/mnt", flags=shared | MS_REC)
+        path = bind_root(directory, "/mnt/rootfs")
+        assert "shared:" in mounted(path)  # CRIU asks for that where the root is to be a slave
+        # As CRIU makes the container's root.
+        mount(path, "/mnt/container", flags=MS_BIND | MS_REC)
+        mount(None, "/mnt/container", flags=MS_SLAVE | MS_REC)
+        unbind_root(directory)
+        assert not os.path.exists(path)
+        for place in ("/mnt/rootfs", "/mnt/container"):
+            for name in ("alone", "one", "one/two"):
+                assert os.path.ismount(f"{place}/{name}")
+        assert ("master:" in mounted("/mnt/container")) == (shared == MS_SHARED)
+
+    def mounted(path: str) -> str:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        (line,) = [one for one in lines if one.split()[4] == path]
+        return line
+
+    for shared in (MS_SHARED, MS_PRIVATE):
+        in_namespaces(CLONE_NEWNS, functools.partial(body, shared))

@@ -69,7 +69,7 @@ MUTANTS = [
         "the reaper gets no copy of the interpreter's memory",
         "bootstrap/idle.py",
         "        _advise(idle, MADV_DONTFORK)\n",
-        "            pass\n",
+        "        pass\n",
         (_REAPER + "test_it_is_small",),
     ),
     Mutant(

@@ -13,7 +13,7 @@ from libct.checkpoint.log import last_errors
 from libct.checkpoint.messages import ENUMERATIONS, MESSAGES
 from libct.checkpoint.options import CheckpointOptions, RestoreOptions, check, fields
 from libct.checkpoint.protobuf import Malformed, decode, encode
-from libct.config import Mount
+from libct.config import Config, Device, Mount
 from libct.errors import ConfigError
 
 from ..make_criu_messages import module, parse
@@ -266,7 +266,24 @@ INSIDE = r"""
 
 
 def test_mounts_that_lead_to_the_host() -> None:
-    assert mounts.external(mounts.parse(INSIDE)) == ["/other", "/usr", "/usr/a b", "/run/x"]
+    assert mounts.external(mounts.parse(INSIDE), []) == ["/other", "/usr", "/usr/a b", "/run/x"]
+
+
+def test_a_tmpfs_of_the_host_is_not_made_again() -> None:
+    inside = mounts.parse(
+        f"{INSIDE}\n200 191 0:60 / /srv rw - tmpfs tmpfs rw\n"
+        "201 200 0:61 / /srv/a rw - tmpfs x rw\n"
+        "202 191 0:62 / /own rw - tmpfs tmpfs rw\n203 191 0:5 / /sys2 rw - sysfs sysfs rw"
+    )
+    host = mounts.parse(
+        "1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:60 / /srv rw - tmpfs tmpfs rw\n"
+        "3 2 0:61 / /srv/a rw - tmpfs x rw\n4 1 0:5 / /sys rw - sysfs sysfs rw"
+    )
+    found = mounts.external(inside, host)
+    assert [place for place in found if place in ("/srv", "/srv/a", "/own", "/sys2")] == [
+        "/srv",
+        "/srv/a",
+    ]
 
 
 def test_what_is_mounted_at_their_places() -> None:
@@ -285,8 +302,22 @@ def test_what_is_mounted_at_their_places() -> None:
     assert found == {"/mnt/usr": "/usr", "/mnt/usr/a": "/usr/a", "/etc/hosts": "/run/hosts"}
 
 
+def test_what_a_start_binds_by_itself() -> None:
+    config = Config(
+        "/rootfs",
+        devices=[Device("/dev/zero", "c", 1, 5)],
+        mask_paths=["/proc/kcore", "/sys/firmware/"],
+    )
+    assert mounts.own_sources(config) == {
+        "/dev/zero": "/dev/zero",
+        "/proc/kcore": "/dev/null",
+        "/sys/firmware": "/dev/null",
+    }
+
+
 def test_how_an_open_file_is_called() -> None:
     assert mounts.file_key(26, 4711) == "file[1a:1267]"
+    assert mounts.terminal_key(0x8801, 21) == "tty[8801:15]"
 
 
 # --- words ---
