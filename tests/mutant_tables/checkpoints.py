@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant(
         "files of the caller are told to CRIU",
         "life/checkpointing.py",
-        "if stat.S_ISREG(found.st_mode) and mount not in numbers:",
+        "if mount not in numbers and stat.S_ISREG(found.st_mode):",
         "if False:",
         (_KERNEL + "test_what_is_the_hosts",),
     ),

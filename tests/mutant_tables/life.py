@@ -928,8 +928,8 @@ _COMMANDS = [
     Mutant(
         "a job in the background waits for the terminal",
         "cli/foreground.py",
-        "Signals(but=_JOB_CONTROL if relay else ())",
-        "Signals()",
+        "as it should be.\n        with Signals(but=_JOB_CONTROL if relay else ())",
+        "as it should be.\n        with Signals()",
         (_TERMINAL + "test_a_job_that_starts_in_the_background_waits_for_the_foreground",),
     ),
     Mutant(
