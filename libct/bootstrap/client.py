@@ -104,7 +104,7 @@ class _Run:
 
     def perform(self) -> None:
         # It prepares itself while we do our part, and see whether it is the right one.
-        first = int(self.segments[0][0] == RUNTIME)
+        first = int(self.segments[:1] != [] and self.segments[0][0] == RUNTIME)
         if len(self.segments) > first:
             self.server = servers.ask_early(self._message(first), self.container, alone=self.alone)
         for index, (process, steps) in enumerate(self.segments):

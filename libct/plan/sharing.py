@@ -28,7 +28,8 @@ _WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", 
 _REFUSED = {"unshare_user", "unshare_time"}
 _HOOKS = {"runtime_hook", "function_hook"}
 # What needs no interpreter, and cannot fail but by the command itself.
-_CLOSE = "close_descriptors"
+# What comes before these can still look at /proc.
+_BEFORE = ("landlock_restrict", "load_filter", "close_descriptors")
 _LINED_UP = ("new_session", "set_death_signal", "execute")
 _MADE_BARE = ("madvise",)  # the calls that are not made else
 
@@ -78,7 +79,7 @@ def _lighten(plan: Plan) -> None:
         Step("set_rlimit", step.args, step.why, STAGE, step.phase) for step in limits
     ]
     # Before its filter and the end of its descriptors.
-    first = next(at for at, step in enumerate(plan) if step.op in ("load_filter", _CLOSE))
+    first = next(at for at, step in enumerate(plan) if step.op in _BEFORE)
     plan.steps.insert(first, Step("note_memory", (), "", STAGE, "clone"))
 
 

@@ -159,8 +159,8 @@ _BARE = [
     ),
     _light(
         "memory is noted before the filter",
-        'step.op in ("load_filter", _CLOSE))',
-        "step.op == _CLOSE)",
+        '"load_filter", "close_descriptors")',
+        '"close_descriptors")',
         "a_filter_that_lets_clone_bare",
     ),
 ]
