@@ -81,7 +81,10 @@ def tell_of(text):
     global told
     if not told:
         told = True
-        os.write(1, text)
+        try:
+            os.write(1, text)
+        except OSError:
+            pass  # who has started it was killed: that ends by the pidfd
         os.close(1)
 
 ended = False
