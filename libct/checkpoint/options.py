@@ -18,6 +18,7 @@ _MODES = {name.lower(): ENUMERATIONS["criu_cg_mode"][name] for name in ("SOFT", 
 _MODES["ignore"] = ENUMERATIONS["criu_cg_mode"]["IGNORE"]
 _LOCKS = {name.lower(): number for name, number in ENUMERATIONS["criu_network_lock_method"].items()}
 _EMPTY = {"network": CLONE_NEWNET}
+LSMS = ("apparmor", "selinux")
 _LOG_LEVEL = 4
 DUMP_LOG, RESTORE_LOG = "dump.log", "restore.log"
 
@@ -129,6 +130,11 @@ def _wrong(options: Options) -> list[tuple[str, str]]:
             found.append(
                 ("empty_namespaces", f"{name!r} cannot be left out; {', '.join(_EMPTY)} can")
             )
+    if isinstance(options, RestoreOptions):
+        module, _, profile = options.lsm_profile.partition(":")
+        if options.lsm_profile and (module not in LSMS or not profile):
+            text = f"not apparmor:NAME or selinux:LABEL: {options.lsm_profile!r}"
+            found.append(("lsm_profile", text))
     if isinstance(options, CheckpointOptions):
         if options.parent.startswith("/"):
             found.append(("parent", f"not relative to the images: {options.parent!r}"))

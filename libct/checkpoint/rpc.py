@@ -125,27 +125,44 @@ class Criu:
         waiting: called every second in which CRIU says nothing.
         """
         self._send({"type": TYPES[kind], **values})
-        failure: Exception | None = None
+        failures: list[Exception] = []
+        try:
+            answer = self._answer(notified, waiting, failures)
+        except CriuFailed:
+            if not failures:
+                raise
+        if failures:
+            raise failures[0]
+        if not answer.get("success"):
+            raise self._failed(kind, answer)
+        return answer
+
+    def _answer(
+        self,
+        notified: Notified | None,
+        waiting: Callable[[], object] | None,
+        failures: list[Exception],
+    ) -> dict[str, Any]:
+        """What comes after all that CRIU tells; failures: gets what notified raises."""
         while True:
             answer, fds = self._hear(waiting)
             try:
                 if answer.get("type") != TYPES["NOTIFY"]:
-                    break
+                    return answer
                 told = answer.get("notify", {})
                 try:
-                    if notified is not None and failure is None:
+                    if notified is not None and not failures:
                         notified(told.get("script", ""), told.get("pid", 0), fds)
                 except Exception as error:
-                    failure = error
+                    failures.append(error)
             finally:
                 for fd in fds:
                     posix.close(fd)
-            self._send({"type": TYPES["NOTIFY"], "notify_success": failure is None})
-        if failure is not None:
-            raise failure
-        if not answer.get("success"):
-            raise self._failed(kind, answer)
-        return answer
+            self._send({"type": TYPES["NOTIFY"], "notify_success": not failures})
+
+    def kill(self) -> None:
+        """End it, whatever it is about; what it traces goes on, if nobody ends that before."""
+        pidfds.send(self.pidfd, _signal.SIGKILL)
 
     def close(self) -> int | None:
         """Wait for its end; its exit status, None where that is not known.

@@ -9,6 +9,7 @@ children of ours, in the control groups that were made for them.
 
 from __future__ import annotations
 
+import _signal
 import posix
 import stat
 
@@ -17,6 +18,7 @@ from ..bootstrap.servers import own_processes
 from ..bootstrap.spawning import fill_standard_streams
 from ..cgroups.perform import perform
 from ..checkpoint import installed, mounts
+from ..checkpoint.confinement import lost
 from ..checkpoint.options import RESTORE_LOG, RestoreOptions, check, fields
 from ..checkpoint.rpc import Criu, CriuFailed
 from ..config.mount import destination_inside
@@ -138,6 +140,7 @@ class _Restore:
         self.further: list[int] = []  # descriptors that CRIU is lent, from _FIRST on
         self.own: list[int] = []  # those that are ours to close
         self.child: Child | None = None
+        self.criu: Criu
 
     def carry_out(self) -> None:
         try:
@@ -257,6 +260,7 @@ class _Restore:
         ]
         try:
             with Criu(streams, self.further) as criu:
+                self.criu = criu
                 opts["cg_root"] = self._enter_groups(criu.pid, criu.pidfd)
                 criu.ask("RESTORE", {"opts": opts}, self._notified, self.waiting)
             if self.child is None:
@@ -282,6 +286,8 @@ class _Restore:
             self._send_console(fds)
         elif script == "post-restore":
             self._restored(pid)
+        elif script == "pre-resume":
+            self._check_confinement()
 
     def _run_hooks(self, pid: int) -> None:
         if {"prestart", "create_runtime"}.isdisjoint(self.record.hooks):
@@ -307,6 +313,24 @@ class _Restore:
         record.namespaces = namespaces_of(pid)
         record.process = self.process.defaults().to_dict()
         self.held.write(record)
+
+    def _check_confinement(self) -> None:
+        """Before it goes on; CRIU gives it profiles and labels last."""
+        config, child = self.record.config, self.child
+        wanted = {
+            "apparmor": self.process.apparmor_profile or config.apparmor_profile,
+            "selinux": self.process.label or config.process_label,
+        }
+        module, _, name = self.options.lsm_profile.partition(":")
+        if name:
+            wanted[module] = name
+        missing = lost(child.pid, wanted) if child is not None else ""
+        if child is not None and missing:
+            # CRIU would let all go on, or wait for ever for what is traced: it is to end, too.
+            child.signal(_signal.SIGKILL)
+            self.criu.kill()
+            text = "it was made without, or CRIU is built without support for it"
+            raise Error(f"cannot restore container {self.record.id!r} with {missing}: {text}")
 
 
 def bind_root(directory: Directory, rootfs: str) -> str:

@@ -207,6 +207,20 @@ def test_one_that_is_too_old(criu: StandIn, sleeper: libct.Container, tmp_path: 
             act(str(tmp_path / "images"), network_lock="skip")
 
 
+def test_features_say_what_criu_can_do(criu: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> dict[str, str]:
+        found = json.loads(command_line("features", check=True).stdout)["annotations"]
+        return {name: value for name, value in found.items() if "criu" in name}
+
+    version, able = "org.libct.criu.version", "org.libct.criu.features"
+    assert said() == {version: "3.17.1", able: "mem_track,lazy_pages"}
+    criu.does(features={"mem_track": 1})
+    assert said() == {version: "3.17.1", able: "mem_track"}
+    for what in ({"version": [3, 14, 0]}, {"ends": True}):
+        criu.does(**what)
+        assert said() == {}
+
+
 def test_without_criu_nothing_changes(
     sleeper: libct.Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +401,27 @@ def test_hooks_run_and_one_that_fails_ends_the_restore(
         restore(images, make_config(hooks=hooks))
     assert criu.told()["setup-namespaces"] == 0
     nothing_is_left()
+
+
+def test_what_would_not_be_confined_ends(
+    criu: StandIn, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in gives no profile: what it makes has our own."""
+    criu.does(scripts=["post-restore", "pre-resume"])
+    for module, words in (("apparmor", "AppArmor profile"), ("selinux", "SELinux label")):
+        with pytest.raises(libct.Error, match=f"with the {words} 'tight': it was made without"):
+            restore(images, lsm_profile=f"{module}:tight")
+        assert criu.told() == {"post-restore": 1}  # and nobody has told it to go on
+        nothing_is_left()
+    # It may have got another one since.
+    monkeypatch.setattr(
+        "libct.checkpoint.confinement._current",
+        lambda pid, module: "ours" if pid == os.getpid() else "its",
+    )
+    made, _ = restore(images, lsm_profile="selinux:tight")
+    made.destroy(force=True)
+    made, _ = restore(images, lsm_profile="selinux:ours")
+    made.destroy(force=True)
 
 
 def test_images_that_are_none(criu: StandIn, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ MUTANTS = [
     Mutant(
         "a failure of what CRIU tells of is told to it",
         "checkpoint/rpc.py",
-        '"notify_success": failure is None',
+        '"notify_success": not failures',
         '"notify_success": True',
         (_KERNEL + "test_hooks_run_and_one_that_fails_ends_the_restore",),
     ),
@@ -182,5 +182,26 @@ MUTANTS = [
         'if method == "skip" and number < _SKIP:',
         "if False:",
         (_KERNEL + "test_one_that_is_too_old",),
+    ),
+    Mutant(
+        "what is restored is confined",
+        "life/restoring.py",
+        "            self._check_confinement()",
+        "            pass",
+        (_KERNEL + "test_what_would_not_be_confined_ends",),
+    ),
+    Mutant(
+        "what is restored may have got another label before",
+        "checkpoint/confinement.py",
+        'found in ("", own)',
+        "found != name",
+        (_KERNEL + "test_what_would_not_be_confined_ends",),
+    ),
+    Mutant(
+        "a CRIU that is not to let go on is ended",
+        "life/restoring.py",
+        "            self.criu.kill()\n",
+        "",
+        (_KERNEL + "test_what_would_not_be_confined_ends",),
     ),
 ]

@@ -247,6 +247,12 @@ def test_what_is_wrong_with_options(values: dict[str, Any], text: str) -> None:
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("profile", ["x", "apparmor:", "smack:x", ":x"])
+def test_what_is_no_profile(profile: str) -> None:
+    with pytest.raises(ConfigError, match="lsm_profile: not apparmor:NAME or selinux:LABEL"):
+        check(RestoreOptions("i", lsm_profile=profile))
+
+
 # --- mounts ---
 
 INSIDE = r"""

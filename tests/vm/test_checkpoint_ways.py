@@ -569,3 +569,18 @@ def test_another_profile(make: Callable[..., Box]) -> None:
     box.checkpoint()
     box.restore(before, lsm_profile=f"apparmor:{two}")
     assert two in Path(f"/proc/{box.pid}/attr/apparmor/current").read_text()
+
+
+@on_v2
+@requires("apparmor")
+def test_a_profile_that_criu_does_not_give(make: Callable[..., Box]) -> None:
+    """To what had none; then it does not go on."""
+    box = make()
+    before = box.start()
+    box.checkpoint()
+    with pytest.raises(
+        library.Error, match="with the AppArmor profile 'tight': it was made without"
+    ):
+        box.restore(before, lsm_profile="apparmor:tight")
+    assert not (box.root / box.name).exists()
+    box.restore(before)
