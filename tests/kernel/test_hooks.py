@@ -957,6 +957,8 @@ def test_a_later_process_of_a_hook_s_number_is_not_ended(tmp_path: Path) -> None
             Path(directory.path, "hook").write_text(f"0 0 {other.pid} {start}")
             end_hook(directory)
             time.sleep(0.02)
+            if ended:
+                other.wait(patient(10))
             assert (other.poll() is not None) is ended
     finally:
         other.kill()

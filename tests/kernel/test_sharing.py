@@ -20,6 +20,7 @@ import pytest
 
 import libct
 from libct.bootstrap import client, servers
+from libct.cgroups.layout import detect
 from libct.config import (
     NEWNET,
     NEWNS,
@@ -85,6 +86,7 @@ def own_servers(nothing_left: None) -> Iterator[None]:
     """No server before and none after; no descriptor, process, group or state more."""
     shared_rootfs(), state_directory()
     servers.stop_server()
+    detect()  # which keeps a descriptor (cgroups/mounted.py)
     before = set(os.listdir("/proc/self/fd"))
     yield
     servers.stop_server()
