@@ -830,10 +830,13 @@ def step_of(steps: Plan, op: str) -> int:
 
 
 @pytest.mark.parametrize("what", WHAT)
-def test_who_takes_the_talk_of_what_execs(tmp_path: Path, watcher: Path, what: str) -> None:
+def test_who_takes_the_talk_of_what_execs(
+    tmp_path: Path, watcher: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = tmp_path / "output"
     config = make_config()
-    with running(config) as other:
+    with running(config) as other, monkeypatch.context() as patched:
+        patched.setenv("LIBCT_FORK", "1")  # as where somebody may trace
         assert run_in(other, "true").state.success
         assert other.plan is not None
         number = step_of(other.plan, "clone_command")
