@@ -9,6 +9,7 @@ is the flag that the kernel gives a process until it executes something.
 from __future__ import annotations
 
 import select
+import time
 
 from ..syscalls import pidfds
 from ..syscalls.interrupts import Raised, StartEnded, allowed
@@ -52,6 +53,19 @@ def await_hang_up(fd: int, seconds: float) -> None:
     poll.register(fd, 0)  # POLLHUP is always told
     with allowed():
         poll.poll(seconds * 1000)
+
+
+def executes(pidfd: int, seconds: float) -> bool:
+    """has_executed(), of one that has said all; the kernel may tell a moment later."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    end, pause = time.monotonic() + seconds, 0.001
+    while not has_executed(pidfd):
+        with allowed():
+            if poll.poll(pause * 1000) or time.monotonic() > end:
+                return has_executed(pidfd)
+        pause = min(2 * pause, _FIRST)
+    return True
 
 
 def has_executed(pidfd: int, *, unknown: bool = True) -> bool:

@@ -110,7 +110,7 @@ class Started:
                 raise self.garbled()
             self.keep(message[1])
             last = message
-        if not last or not becoming.has_executed(self.pidfd):
+        if not last or not becoming.executes(self.pidfd, PATIENCE):
             last_of_all = [n for n, step in enumerate(self.plan, 1) if step.process == INIT][-1]
             raise self.death(self.ahead or last_of_all)
         if self._is_step(last[2]):

@@ -572,7 +572,7 @@ _MESSAGES = [
     Mutant(
         "who is traced is not believed about its execve",
         "bootstrap/started.py",
-        "        if not last or not becoming.has_executed(self.pidfd):\n",
+        "        if not last or not becoming.executes(self.pidfd, PATIENCE):\n",
         "        if not last:\n",
         (_CHANNEL + "test_one_that_says_it_executes_and_does_not",),
     ),
