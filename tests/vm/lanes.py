@@ -58,7 +58,16 @@ _PURE_V1 = (
 _SELINUX_ON = ("security=selinux", "selinux=1", "enforcing=0")
 
 # Needs that no lane meets: the processor is emulated, and the images are small.
-_NOWHERE = ("chromium", "clock", "compiler", "less", "mmdebstrap", "qemu-system-x86_64", "vi")
+_NOWHERE = (
+    "chromium",
+    "clock",
+    "compiler",
+    "flit",
+    "less",
+    "mmdebstrap",
+    "qemu-system-x86_64",
+    "vi",
+)
 _BEFORE_6_12 = ("idmapped_tmpfs", "landlock", "pidfs")
 
 # What depends on v2 most; the host of the tests may have it without controllers.
