@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..loading.paths import rest
 from ..syscalls.c import c_int, c_long, c_uint16, c_ulong, c_void_p, sizeof
 from ..syscalls.core import bind, machine
 from ..syscalls.memory import MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, madvise
@@ -63,12 +64,9 @@ def _advise(ranges: list[tuple[int, int]], advice: int) -> None:
 
 
 def read_maps(fd: int) -> bytes:
-    """All of /proc/self/maps, which comes in pieces of a page; fd is closed."""
+    """All of /proc/self/maps; fd is closed."""
     try:
-        pieces = []
-        while piece := posix.read(fd, 1 << 16):
-            pieces.append(piece)
-        return b"".join(pieces)
+        return rest(fd)
     finally:
         posix.close(fd)
 

@@ -33,10 +33,6 @@ from ..syscalls.memory import (
 )
 from ..syscalls.sharing import clone_to
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 PAGE = posix.sysconf("SC_PAGESIZE")
 # A context and the stack that its one call runs on.  ucontext_t is the largest
 # on aarch64, with 4560 bytes; a system call's wrapper needs some hundred of stack.

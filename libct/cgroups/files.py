@@ -12,7 +12,7 @@ import posix
 
 from ..errors import CgroupError, Error
 from ..loading.clock import backoff
-from ..loading.paths import is_directory, split
+from ..loading.paths import is_directory, rest, split
 from ..syscalls import procfs
 from ..syscalls.constants import CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
@@ -64,14 +64,11 @@ def read(path: str) -> str:
     """The whole of a file."""
     fd = open_file(path, posix.O_RDONLY)
     try:
-        pieces = []
-        while piece := posix.read(fd, 65536):
-            pieces.append(piece)
+        return rest(fd).decode()
     except OSError as error:
         raise explained(error, "read()", path) from None
     finally:
         posix.close(fd)
-    return b"".join(pieces).decode()
 
 
 def write(path: str, *values: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posix
 
-from ..loading.paths import fsdecode, is_directory
+from ..loading.paths import fsdecode, is_directory, rest
 from ..syscalls.userns import in_user_namespace
 from .mounted import cgroup_mounts
 
@@ -169,9 +169,6 @@ def _elsewhere(mount: CgroupMount) -> bool:
 def _read(path: str) -> str:
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        pieces = []
-        while piece := posix.read(fd, 65536):
-            pieces.append(piece)
+        return fsdecode(rest(fd))
     finally:
         posix.close(fd)
-    return fsdecode(b"".join(pieces))

@@ -75,6 +75,14 @@ def contents(path: str, most: int) -> bytes:
     return b"".join(pieces)
 
 
+def rest(fd: int) -> bytes:
+    """All that is left to be read of a file; those of /proc come in pieces of a page."""
+    pieces = []
+    while piece := posix.read(fd, 65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 def normal(path: str) -> str:
     """Without what is superfluous in it, as os.path.normpath() has it."""
     root = "/" * path.startswith("/")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import posix
 
 from ..errors import StepProblem, advise
-from ..loading.paths import is_directory, split
+from ..loading.paths import is_directory, rest, split
 from ..syscalls import procfs
 from ..syscalls.constants import RDTGROUP_SUPER_MAGIC
 from ..syscalls.filesystems import fstatfs
@@ -162,12 +162,9 @@ def _write(path: str, text: str) -> None:
 def _read(path: str) -> str:
     fd = _open(path, posix.O_RDONLY)
     try:
-        pieces = []
-        while piece := posix.read(fd, 65536):
-            pieces.append(piece)
+        return rest(fd).decode(errors="replace")
     finally:
         posix.close(fd)
-    return b"".join(pieces).decode(errors="replace")
 
 
 def _open(path: str, flags: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from ..loading.paths import fsdecode
+from ..loading.paths import fsdecode, rest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,9 @@ def mount_points(context: Context) -> list[MountPoint]:
     """All mounts of our namespace that are reachable from our root, in order."""
     fd = posix.open("self/mountinfo", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=context.fds["proc"])
     try:
-        pieces = []
-        while piece := posix.read(fd, 65536):
-            pieces.append(piece)
+        return parse(fsdecode(rest(fd)))
     finally:
         posix.close(fd)
-    return parse(fsdecode(b"".join(pieces)))
 
 
 def parse(text: str) -> list[MountPoint]:

@@ -40,10 +40,6 @@ from .flags import (
     quote,
 )
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 def _optional(text: str | bytes | None) -> bytes | None:
     return None if text is None else cstring(text)
