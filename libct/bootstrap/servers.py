@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SHORT = 0.002  # seconds: most starts are through by then
+_SHORT = 0.015  # seconds: what another one takes to start, so no more is gained by it
 _STUCK = 1.0  # seconds that a start takes at most, as a rule
 
 _lock = _thread.allocate_lock()

@@ -436,6 +436,7 @@ def memory_of(pid: int) -> bytes:
 
 
 @pytest.mark.parametrize("given", ["by its configuration", "to a further process", "to a pod's"])
+@pytest.mark.usefixtures("one_server")
 def test_what_enters_where_it_may_be_traced_knows_no_other_container(
     watcher: Path, given: str
 ) -> None:
@@ -475,6 +476,7 @@ def test_what_enters_where_it_may_be_traced_knows_no_other_container(
                 assert served() != warm
 
 
+@pytest.mark.usefixtures("one_server")
 def test_elsewhere_the_same_server_goes_on() -> None:
     names = ["CAP_SYS_PTRACE"]
     tracing = Capabilities(bounding=names, effective=names, permitted=names)

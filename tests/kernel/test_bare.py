@@ -327,6 +327,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.usefixtures("one_server")
 def test_its_limits_are_in_force_before_the_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
@@ -353,6 +354,7 @@ def test_its_limits_are_in_force_before_the_command_runs(monkeypatch: pytest.Mon
         assert Path(f"/proc/{server}/limits").read_text() == of_server
 
 
+@pytest.mark.usefixtures("one_server")
 def test_a_limit_that_is_refused_is_one_clear_error() -> None:
     with running(make_config()) as container:
         before = numbered_children()
@@ -694,6 +696,7 @@ def test_memory_with_a_name_is_given_away_too() -> None:
 
 
 @pytest.mark.longest(300)
+@pytest.mark.usefixtures("one_server")
 def test_many_leave_nothing() -> None:
     with running(make_config(), "sleep", "600") as container:
         (server,) = (one for one, name in numbered_children().items() if name == "libct:server")

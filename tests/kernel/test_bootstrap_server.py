@@ -440,6 +440,7 @@ def test_it_ends_with_its_owner() -> None:
 
 
 @pytest.mark.parametrize("moment", ["idle", "asked", "just asked"])
+@pytest.mark.usefixtures("one_server")
 def test_one_that_was_killed_is_replaced(moment: str) -> None:
     pid = server()
     assert works()

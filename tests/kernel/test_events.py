@@ -259,7 +259,7 @@ def test_v2_an_event_of_another_level_is_none(
     small_memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the kernel wakes up, since Linux 6.5, whoever polls the same file."""
-    monkeypatch.setitem(events_v2._TRIGGERS, "critical", "full 2000000 2000000")
+    monkeypatch.setitem(events_v2._TRIGGERS, "critical", "full 9900000 10000000")
 
     def body() -> None:
         with running(config()) as container:
