@@ -25,8 +25,10 @@ _EXECUTING = ("run", "create", "exec", "start")
 _START_FAILED = "unable to start container process: "
 
 
-def main(words: Sequence[str]) -> int:
+def main(words: Sequence[str], *, own: bool) -> int:
     """Run a command line; returns the exit status.
+
+    own: this process is there for it alone.
 
     Whatever goes wrong is one line on standard error, or one for each finding
     about a configuration, and the same in the log.  With --log-format json and no
@@ -36,7 +38,8 @@ def main(words: Sequence[str]) -> int:
     log = None
     try:
         inherited = _look_at_descriptors()
-        _start_server_early(words)
+        if own:
+            _start_server_early(words)
         from .commands import COMMANDS, GLOBAL_OPTIONS
         from .options import parse
 

@@ -7,6 +7,8 @@ import os
 import pytest
 
 import libct
+from libct.bootstrap import servers
+from libct.cli import main
 
 from ..containers import make_config, run_in, running, state_directory
 from ..needs import requires
@@ -45,3 +47,18 @@ def test_the_state_as_libcontainer_has_it() -> None:
         assert len(state.external_descriptors) == 3
         assert state.config == container.config
         assert state.created == container.state()["created"]
+
+
+@pytest.mark.usefixtures("one_server")
+def test_a_program_that_runs_a_command_line_is_none(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its server stays for the next start, as after any other."""
+    root = ("--root", state_directory())
+    with running(make_config(), "/bin/sleep", "60") as container:
+        (server,) = servers._servers
+        assert main([*root, "exec", container.id, "echo", "done"]) == 0
+        assert main([*root, "check"]) in (0, 1)
+        assert main(["sandbox", "--", "echo", "boxed"]) == 0
+        assert servers.own_processes() == ()
+        assert run_in(container, "/bin/true").state.success
+        assert servers._servers == [server]
+    assert capfd.readouterr().out.splitlines()[0] == "done"
