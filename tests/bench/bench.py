@@ -86,7 +86,7 @@ def _first_stage(options: argparse.Namespace) -> None:
     """Make the place, and become the shell that measures memory."""
     if os.geteuid() != 0:
         sys.exit("bench.py: must be root, to mount cgroup v2 and for runc")
-    _enter_cgroup2()
+    enter_cgroup2()
     scratch = Path(tempfile.mkdtemp(prefix="libct-bench-", dir="/run"))
     make_bundles(scratch)
     script = [f"groups=/sys/fs/cgroup/{GROUP}", _MEASURE]
@@ -102,7 +102,7 @@ def _first_stage(options: argparse.Namespace) -> None:
     os.execvp("sh", ["sh", "-c", "\n".join(script)])
 
 
-def _enter_cgroup2() -> None:
+def enter_cgroup2() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(status: int, what: str) -> None:

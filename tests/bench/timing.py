@@ -180,8 +180,8 @@ class Library:
         self._sleeping: libct.Container | None = None
 
     def run(self, name: str = ID) -> None:
-        container = self._create(name)
-        process = self._process("/bin/true", init=True)
+        container = self.create(name)
+        process = self.process("/bin/true", init=True)
         container.run(process)
         if process.wait().status != 0:
             sys.exit("bench.py: /bin/true failed in a container of the library")
@@ -190,9 +190,9 @@ class Library:
     def execute(self) -> None:
         """exec into a container that is made at the first call."""
         if self._sleeping is None:
-            self._sleeping = self._create("sleeping")
-            self._sleeping.run(self._process("/bin/sleep", "100000", init=True))
-        process = self._process("/bin/true")
+            self._sleeping = self.create("sleeping")
+            self._sleeping.run(self.process("/bin/sleep", "100000", init=True))
+        process = self.process("/bin/true")
         self._sleeping.run(process)
         process.wait()
 
@@ -202,9 +202,9 @@ class Library:
         try:
             for index in range(number):
                 start = time.perf_counter()
-                container = self._create(f"alive-{index}")
+                container = self.create(f"alive-{index}")
                 containers.append(container)
-                container.run(self._process("/bin/sleep", "100000", init=True))
+                container.run(self.process("/bin/sleep", "100000", init=True))
                 times.append(time.perf_counter() - start)
         finally:
             for container in containers:
@@ -216,13 +216,13 @@ class Library:
             self._sleeping.destroy(force=True)
             self._sleeping = None
 
-    def _create(self, name: str) -> libct.Container:
+    def create(self, name: str) -> libct.Container:
         config = self._config.copy()
         if config.cgroups is not None:
             config.cgroups.path = f"/{GROUP}/library-{name}"
         return self._libct.create(self._root, name, config)
 
-    def _process(self, *args: str, init: bool = False) -> libct.Process:
+    def process(self, *args: str, init: bool = False) -> libct.Process:
         return self._libct.Process(
             args,
             env=["PATH=/bin"],
