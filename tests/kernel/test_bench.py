@@ -12,7 +12,10 @@ import pytest
 from ..commands import CHECKOUT
 from ..needs import requires
 
-pytestmark = [requires("root", "busybox", "cgroup2", "crun"), pytest.mark.usefixtures("nothing_left")]
+pytestmark = [
+    requires("root", "busybox", "cgroup2", "crun"),
+    pytest.mark.usefixtures("nothing_left"),
+]
 
 
 def test_where_a_starts_time_goes() -> None:
