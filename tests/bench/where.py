@@ -30,8 +30,10 @@ from tests.bench.timing import Library  # noqa: E402
 if TYPE_CHECKING:
     from typing import Any
 
-_PARTS = ("create()", "run() before the first step", "the steps", "execve, and run()'s end")
-_PARTS += ("wait()", "destroy()")
+_PARTS = (
+    *("create()", "run() before the first step", "the steps", "execve, and run()'s end"),
+    *("wait()", "destroy()"),
+)
 
 
 def main() -> int:
