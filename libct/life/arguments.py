@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+_LONGEST = 1 << 20  # seconds that are no limit: poll(2) counts milliseconds in 31 bits
+
 
 def texts(name: str, value: Any, findings: list[Finding]) -> list[str]:
     """A list of texts; paths may be among them."""
@@ -92,6 +94,15 @@ def rlimits(value: Any, findings: list[Finding]) -> list[Any]:
             soft, hard = (one % (1 << 64) for one in pair)  # -1 is no limit
             found.append(Rlimit(number, hard=hard, soft=soft))
     return found
+
+
+def read_timeout(value: Any) -> float | None:
+    """Seconds as poll(2) takes them, None for ever; ConfigError for what is no number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        raise ConfigError([Finding("timeout", f"not a number of seconds: {value!r}")])
+    return None if value > _LONGEST else value
 
 
 def _items(name: str, value: Any, findings: list[Finding]) -> list[Any]:

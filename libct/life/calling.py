@@ -16,8 +16,10 @@ import select
 import sys
 import time
 
+from ..config.sizes import parse_size
 from ..errors import CallError, ConfigError, Finding
 from ..syscalls.memfd import data_file
+from .arguments import read_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +59,16 @@ def called(fd):
 _PROGRAM = (
     _CALLED
     + r"""
-import base64, json, traceback
+import base64, json, os, traceback
+
+for fd in (3, 4):  # what it leaves running has nothing of them
+    os.set_inheritable(fd, False)
+
+def said(error):
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be told)"
 
 def plain(value):
     kind = type(value)
@@ -78,17 +89,17 @@ def plain(value):
 
 try:
     answer = {"result": plain(called(3))}
-    text = json.dumps(answer)
+    text = json.dumps(answer, ensure_ascii=False)
 except BaseException as error:
-    text = json.dumps({"error": [type(error).__name__, str(error)[:65536],
-                                 traceback.format_exc()[-65536:]]})
+    text = json.dumps({"error": [type(error).__name__, said(error)[:65536],
+                                 traceback.format_exc()[-65536:]]}, ensure_ascii=False)
 try:
     sys.stdout.flush()
     sys.stderr.flush()
 except Exception:
     pass
 with open(4, "wb") as file:
-    file.write(text.encode())
+    file.write(text.encode("utf-8", "surrogatepass"))
 """
 )
 
@@ -100,8 +111,9 @@ class Call:
     """A call that is to be made.
 
     args, extra_files: of the Process that makes it; python is the interpreter there.
+    timeout: seconds; None, or infinity, is no limit.  largest: bytes of a result.
 
-    Raises ConfigError for a function or arguments that cannot travel.
+    Raises ConfigError for a function or arguments that cannot travel, or limits that are none.
     """
 
     def __init__(
@@ -110,7 +122,12 @@ class Call:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         python: str,
+        *,
+        timeout: float | None = None,
+        largest: int | str = LARGEST,
     ) -> None:
+        self._timeout = read_timeout(timeout)
+        self._largest = _read_largest(largest)
         self._sent = _sent(pickled(function, args, kwargs))
         self.name = f"{function.__module__}.{function.__qualname__}()"
         self.args = [python, "-c", _PROGRAM]
@@ -121,28 +138,20 @@ class Call:
             raise
         self.extra_files = [self._sent, self._writing]
 
-    def result(
-        self,
-        process: Process,
-        kill: Callable[[], None],
-        *,
-        timeout: float | None = None,
-        largest: int = LARGEST,
-    ) -> Any:
+    def result(self, process: Process, kill: Callable[[], None]) -> Any:
         """What the function returns, in a process that has been started.
 
         kill: ends it, when its time is over or its result too large.
-        timeout: seconds.  largest: bytes of a result.
 
         Raises CallError for what was raised inside, TimeoutError.
         """
         os.close(self._writing)
         self._writing = -1
-        end = None if timeout is None else time.monotonic() + timeout
-        data = self._read(process, kill, end, largest)
+        end = None if self._timeout is None else time.monotonic() + self._timeout
+        data = self._read(process, kill, end)
         state = self._ended(process, kill, end)
-        if len(data) > largest:
-            raise CallError("", f"the result of {self.name} is larger than {largest} bytes")
+        if len(data) > self._largest:
+            raise CallError("", f"the result of {self.name} is larger than {self._largest} bytes")
         if not data:
             how = f"by signal {state.signal}" if state.signal else f"with status {state.status}"
             raise CallError("", f"{self.name} did not return: its process ended {how}")
@@ -171,33 +180,45 @@ class Call:
     def _late(self) -> TimeoutError:
         return TimeoutError(f"{self.name} took longer than its time limit")
 
-    def _read(
-        self, process: Process, kill: Callable[[], None], end: float | None, largest: int
-    ) -> bytes:
-        """All that comes, up to a byte more than largest; the process is killed for more."""
+    def _read(self, process: Process, kill: Callable[[], None], end: float | None) -> bytes:
+        """All that comes, up to a byte more than the largest; the process is killed for more.
+
+        What it has forked may hold the pipe, and go on when it has ended: so that ends it, too.
+        """
         pieces: list[bytes] = []
         size = 0
         poll = select.poll()
         poll.register(self._reading, select.POLLIN)
-        while size <= largest:
-            left = None if end is None else (end - time.monotonic()) * 1000
-            if left is not None and (left <= 0 or not poll.poll(left)):
+        ended = process.watch()
+        try:
+            if ended >= 0:
+                poll.register(ended, select.POLLIN)
+            while size <= self._largest:
+                left = None if end is None else max(0.0, end - time.monotonic()) * 1000
+                ready = dict(poll.poll(left)) if left != 0 else {}
+                if not ready:
+                    kill()
+                    process.wait()
+                    raise self._late()
+                if self._reading not in ready:
+                    break
+                piece = os.read(self._reading, min(65536, self._largest + 1 - size))
+                if not piece:
+                    break
+                pieces.append(piece)
+                size += len(piece)
+            else:
                 kill()
-                process.wait()
-                raise self._late()
-            piece = os.read(self._reading, min(65536, largest + 1 - size))
-            if not piece:
-                return b"".join(pieces)
-            pieces.append(piece)
-            size += len(piece)
-        kill()
+        finally:
+            if ended >= 0:
+                os.close(ended)
         return b"".join(pieces)
 
     def _answer(self, data: bytes) -> Any:
         import json
 
         try:
-            answer = json.loads(data, parse_int=_number)
+            answer = json.loads(data.decode("utf-8", "surrogatepass"), parse_int=_number)
             if "error" in answer:
                 kind, message, traceback = map(str, answer["error"])
                 raise CallError(kind, message, traceback)
@@ -272,9 +293,28 @@ def _names(function: Any) -> tuple[str, str]:
             found = getattr(found, part, None)
         if found is None:
             text = f"there is no {name} in the module {module}"
+        elif found is not function and not (_is_bound(function) and found == function):
+            text = f"{module}.{name} is another object than {function!r}, which cannot be found"
+            if _is_bound(function):
+                text += ": call a function that makes the object inside"
     if text:
         raise ConfigError([Finding("function", text)])
     return str(module), str(name)
+
+
+def _is_bound(function: Any) -> bool:
+    """Whether it is a method with its object; a class's own is found by its name, too."""
+    return getattr(function, "__self__", None) is not None and hasattr(function, "__func__")
+
+
+def _read_largest(value: Any) -> int:
+    try:
+        size = parse_size(value) if isinstance(value, str) else value
+        if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+            raise ValueError(f"not a number of bytes, or a text like '1M': {value!r}")
+    except ValueError as error:
+        raise ConfigError([Finding("max_result", str(error))]) from None
+    return int(size)
 
 
 def _main() -> tuple[str, str]:

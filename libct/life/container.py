@@ -357,6 +357,7 @@ class Container:
         *args: Any,
         python: str = "python3",
         timeout: float | None = None,
+        max_result: int | str = 4 << 20,
     ) -> Any:
         """Call a function of Python in a further process of the container; returns its result.
 
@@ -366,6 +367,7 @@ class Container:
             list, tuple or dict of these.
         python: the interpreter, looked up in PATH.
         timeout: seconds; then it is killed.
+        max_result: bytes, or a text like "1M".
 
         Raises CallError for what was raised inside, TimeoutError, ConfigError for a function or
         an argument that cannot be sent.
@@ -373,7 +375,8 @@ class Container:
         from .calling import Call
         from .process import Process
 
-        with Call(function, args, {}, python) as call:
+        limits: Any = {"timeout": timeout, "largest": max_result}
+        with Call(function, args, {}, python, **limits) as call:
             defaults = self.defaults
             process = Process(
                 call.args,
@@ -384,7 +387,7 @@ class Container:
                 init=False,
             )
             self.start(process)
-            return call.result(process, lambda: process.signal(_signal.SIGKILL), timeout=timeout)
+            return call.result(process, lambda: process.signal(_signal.SIGKILL))
 
     def exec(self) -> None:
         """Release the first process to execute its command, and see that it does.

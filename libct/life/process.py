@@ -259,6 +259,13 @@ class Process:
                     raise TimeoutError(f"the process {child.pid} is still running")
             return child.reap()
 
+    def watch(self) -> int:
+        """A descriptor, the caller's to close, that poll(2) finds readable when it has ended.
+
+        -1 when it has been waited for.
+        """
+        return self._started().watch()
+
     async def wait_async(self) -> ProcessState:
         """wait(), for asyncio: the pidfd is watched by the running loop."""
         child = self._started()

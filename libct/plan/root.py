@@ -141,6 +141,6 @@ def make_root_read_only() -> list[str]:
     return ['mount_setattr("", AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)']
 
 
-@operation(root.make_directory, "make the working directory {0}")
+@operation(root.make_directory, "make the directory {0}")
 def make_directory(path: str) -> list[str]:
     return [f'openat2("{path}", O_PATH, RESOLVE_IN_ROOT)']

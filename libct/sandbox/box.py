@@ -6,6 +6,8 @@ import os
 import sys
 
 from ..errors import ConfigError, Error, Finding
+from ..life.arguments import read_timeout
+from ..life.calling import LARGEST
 from ..life.process import Process
 from .config import Prepared
 from .options import command, read
@@ -13,6 +15,7 @@ from .popen import Popen, _removed, new_name
 from .results import TimeoutExpired
 from .running import finished, finished_async, started, streams_of
 from .seen import read_only_directory
+from .streams import Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class Sandbox:
         self._container: Container | None = None
         self._owner = os.getpid()
         # Process 1 waits to be started, which it never is, while others come and go.
-        made = Prepared(["/bin/sh"], read(options, type(self).__name__))
+        made = Prepared(["/bin/sh"], read(options, type(self).__name__), held=True)
         self._first = made.process
         self._read_only = read_only_directory(made.options)
         container = made.create(new_name())
@@ -70,15 +73,31 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         cwd: Path = "",
         user: str | int = "",
-        **streams: Any,
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        universal_newlines: bool | None = None,
+        bufsize: int = -1,
+        max_output: int | str | None = None,
     ) -> Popen:
         """Start a command in it.
 
-        env: added to the sandbox's own.  cwd, user: as of the options.
-        streams: stdin, stdout, stderr, text, encoding, errors, bufsize, max_output of Popen.
+        env: added to the sandbox's own.  cwd, user: as of the options.  All else is as of Popen.
         """
         container, process = self.container, self._process(args, env, cwd, user)
-        popen = Popen._inside(container, process, **streams)
+        popen = Popen._inside(
+            container,
+            process,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=Text(text or universal_newlines, encoding, errors),
+            bufsize=bufsize,
+            max_output=max_output,
+        )
         popen._read_only = "" if cwd else self._read_only
         return popen
 
@@ -97,14 +116,19 @@ class Sandbox:
         timeout: float | None = None,
         check: bool = False,
         max_output: int | str | None = None,
-        **text: Any,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        universal_newlines: bool | None = None,
     ) -> CompletedProcess:
-        """Run a command in it and wait for its end, as libct.run(); text: also as there.
+        """Run a command in it and wait for its end, as libct.run().
 
         usage is of the time alone: the rest is counted for the sandbox as a whole.
         """
-        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-        popen = self.popen(args, env=env, cwd=cwd, user=user, **streams, **text)
+        timeout = read_timeout(timeout)
+        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output)
+        streams.update(text=text or universal_newlines, encoding=encoding, errors=errors)
+        popen = self.popen(args, env=env, cwd=cwd, user=user, **streams)
         return finished(popen, input, timeout, check)
 
     async def run_async(
@@ -122,13 +146,16 @@ class Sandbox:
         timeout: float | None = None,
         check: bool = False,
         max_output: int | str | None = None,
-        **text: Any,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        universal_newlines: bool | None = None,
     ) -> CompletedProcess:
         """run(), for asyncio.  When the task is cancelled, the command is killed."""
-        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
-        popen = await started(
-            lambda: self.popen(args, env=env, cwd=cwd, user=user, **streams, **text)
-        )
+        timeout = read_timeout(timeout)
+        streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output)
+        streams.update(text=text or universal_newlines, encoding=encoding, errors=errors)
+        popen = await started(lambda: self.popen(args, env=env, cwd=cwd, user=user, **streams))
         return await finished_async(popen, input, timeout, check)
 
     def call(
@@ -137,21 +164,26 @@ class Sandbox:
         *args: Any,
         python: str = sys.executable,
         timeout: float | None = None,
+        max_result: int | str = LARGEST,
     ) -> Any:
         """Call a function of Python in it; see Container.call().  TimeoutExpired as of run().
 
         The interpreter and the modules are to be where the sandbox shows them.
         """
         try:
-            return self.container.call(function, *args, python=python, timeout=timeout)
+            limits: Any = {"timeout": timeout, "max_result": max_result}
+            return self.container.call(function, *args, python=python, **limits)
         except TimeoutError:
             assert timeout is not None
             raise TimeoutExpired([f"{function.__qualname__}()"], timeout) from None
 
     def close(self) -> None:
-        """Kill all that runs in it, and remove it; may be called again."""
+        """Kill all that runs in it, and remove it; may be called again.
+
+        A forked copy of the program only lets go of it.
+        """
         container, self._container = self._container, None
-        if container is not None:
+        if container is not None and self._owner == os.getpid():
             container.destroy(force=True)
 
     def _process(
@@ -187,6 +219,5 @@ class Sandbox:
         await in_thread(self.close)
 
     def __del__(self) -> None:
-        # A forked copy of the program has not made it.
-        if getattr(self, "_container", None) is not None and self._owner == os.getpid():
+        if getattr(self, "_container", None) is not None:
             self.close()

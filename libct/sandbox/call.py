@@ -30,7 +30,7 @@ def call(
     function: Callable[..., Any],
     *args: Any,
     timeout: float | None = None,
-    max_result: int = LARGEST,
+    max_result: int | str = LARGEST,
     **options: Unpack[Given],
 ) -> Any:
     """Call a function of Python in a sandbox of its own, and return its result.
@@ -43,14 +43,15 @@ def call(
     args: what pickle can send.  The result is None, bool, int, float, str, bytes, or a list,
         tuple or dict of these.
     timeout: seconds; then it is killed, with all that it has started.
-    max_result: bytes.
+    max_result: bytes, or a text like "1M".
     options: of the sandbox; see libct.sandbox.options.Options.
 
     Raises CallError for what was raised inside, TimeoutExpired, ConfigError for a function,
     argument or option that is wrong.
     """
     asked = read(options, "call")
-    with Call(function, args, {}, sys.executable) as made:
+    limits: Any = {"timeout": timeout, "largest": max_result}
+    with Call(function, args, {}, sys.executable, **limits) as made:
         shown = {*asked.ro, *asked.ro_try, *asked.rw, *asked.rw_try}
         needed = _needed(function, hidden_paths(asked))
         asked.ro_try += [path for path in needed if path not in shown]
@@ -72,7 +73,7 @@ def call(
                 return usage, ended_by(state, "", killed)
 
             try:
-                return made.result(process, kill, timeout=timeout, largest=max_result)
+                return made.result(process, kill)
             except TimeoutError:
                 assert timeout is not None
                 raise TimeoutExpired([made.name], timeout, usage=used()[0]) from None

@@ -60,6 +60,7 @@ CAPABILITIES = [
 ENVIRONMENT = ("PATH", "TERM", "COLORTERM", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL")
 __all__ = ["Prepared", "elsewhere", "hidden_paths", "sandbox"]
 _CPU_PERIOD = 100_000  # microseconds
+_HELD = 2  # processes of libct's: the first, which waits, and what clones another one's command
 _MASKED = (
     "/proc/acpi",
     "/proc/asound",
@@ -92,13 +93,19 @@ def sandbox(
 class Prepared:
     """The same by options that have been read.
 
+    held: its first process waits, and does so for as long as others run in the container.
     origins: which option a place of the configuration comes from (failures.py).
     """
 
-    def __init__(self, args: Sequence[str], options: Options, *, terminal: bool = False) -> None:
+    def __init__(
+        self, args: Sequence[str], options: Options, *, terminal: bool = False, held: bool = False
+    ) -> None:
         self.options = options
         self.origins: dict[str, str] = {}
         self.config, self.process = _prepared(args, options, self.origins, terminal=terminal)
+        resources = self.config.cgroups.resources if self.config.cgroups is not None else None
+        if held and resources is not None and resources.pids_limit:
+            resources.pids_limit += _HELD
         self._pasta = None
         if network_kind(options.net) == "pasta":
             from .pasta import Pasta

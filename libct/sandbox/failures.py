@@ -85,7 +85,7 @@ def explained(error: Error, origins: Mapping[str, str]) -> Error:
         problem=error.strerror,
         place=option,
         hint=hint,
-        opening=error.opening,
+        opening="",  # as runc has it, by config.json
     )
     if isinstance(found, OSError):  # whose constructor has its own idea of these
         found.errno, found.strerror, found.filename = errno, error.strerror, error.path

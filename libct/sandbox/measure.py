@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ..life.process import ProcessState
 
 
+# Bytes that getrusage(2) may count of what the process was before its command was executed: an
+# interpreter of libct's.
+_OWN = 32 << 20
+
+
 def measured(container: Container | None, state: ProcessState, wall: float) -> tuple[Usage, int]:
     """What was used, and how many processes the kernel has killed for want of memory.
 
@@ -21,7 +26,8 @@ def measured(container: Container | None, state: ProcessState, wall: float) -> t
     usage = Usage(wall=wall)
     if state.usage is not None:
         usage.user, usage.system = state.usage.user, state.usage.system
-        usage.memory = state.usage.max_rss
+        if state.usage.max_rss >= _OWN:
+            usage.memory = state.usage.max_rss
     manager = container.manager if container is not None else None
     if container is None or manager is None or not manager.exists():
         return usage, 0

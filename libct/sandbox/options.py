@@ -194,7 +194,7 @@ class Options(Record):
 
 
 def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
-    """The options that were given by keyword to a function of that name.
+    """The options that were given by keyword to a function of that name; None is not given.
 
     Raises TypeError for a keyword that there is not, ConfigError with all that is wrong else.
     """
@@ -202,6 +202,8 @@ def read(given: Mapping[str, Any], called: str = "sandbox") -> Options:
     values: dict[str, Any] = {}
     findings: list[Finding] = []
     for name, value in given.items():
+        if value is None:
+            continue  # not given, as for subprocess
         try:
             values[name] = _READERS[name](value)
         except (Wrong, ValueError) as error:

@@ -102,16 +102,13 @@ class Popen:
         stdin: Any = None,
         stdout: Any = None,
         stderr: Any = None,
-        text: bool | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        universal_newlines: bool | None = None,
+        text: Text,
         bufsize: int = -1,
         max_output: int | str | None = None,
     ) -> Self:
         """The same in a container that is there, and stays."""
         made = cls.__new__(cls)
-        made._set_up(process, max_output, Text(text or universal_newlines, encoding, errors))
+        made._set_up(process, max_output, text)
         streams = made._streams(stdin, stdout, stderr, bufsize)
         try:
             with Explaining({}):
@@ -293,6 +290,7 @@ class Popen:
             self.wait(None if end is None else max(0.0, end - time.monotonic()))
         except TimeoutExpired:
             raise self._expired(timeout) from None
+        exchange.stop()
         return self._outputs()
 
     async def communicate_async(self, input: Any = None) -> tuple[Any, Any]:  # noqa: A002
@@ -309,6 +307,7 @@ class Popen:
             finally:
                 watching.end()
         await self.wait_async()
+        exchange.stop()
         return self._outputs()
 
     def _exchanged(self, data: Any) -> Exchange:
@@ -332,7 +331,6 @@ class Popen:
     def _stop_exceeding(self, exchange: Exchange) -> None:
         if exchange.exceeded:
             self._kill(OUTPUT)
-            exchange.stop()
 
     def _cut(self) -> None:
         """It has been killed: what others in a Sandbox may still write is not waited for."""
@@ -341,14 +339,9 @@ class Popen:
             self._exchange.drain()
 
     def _expired(self, timeout: float | None) -> TimeoutExpired:
-        exchange, expired = self._exchange, timeout or 0.0
-        assert exchange is not None
-        return TimeoutExpired(
-            self.args,
-            expired,
-            exchange.text_of("stdout") or None,
-            exchange.text_of("stderr") or None,
-        )
+        exchange = self._exchange  # None where its time was over before it began
+        found = [exchange and exchange.text_of(name) for name in ("stdout", "stderr")]
+        return TimeoutExpired(self.args, timeout or 0.0, *(text or None for text in found))
 
     def _outputs(self) -> tuple[Any, Any]:
         exchange = self._exchange
@@ -386,7 +379,12 @@ class Popen:
     # --- the end ---
 
     def _end(self) -> None:
-        """Kill it, if it runs still, and let go of everything."""
+        """Kill it, if it runs still, and let go of everything.
+
+        A forked copy of the program, which has not started it, only lets go.
+        """
+        if self._owner != os.getpid():
+            self._container = None
         self._kill(SIGNAL)
         for file in (self.stdin, self.stdout, self.stderr):
             if file is not None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 RESOLV_CONF = "/etc/resolv.conf"
 LARGEST_FILE = 1 << 20  # bytes of a file that is made
+LARGEST_SIZE = (1 << 63) - 1  # bytes that the kernel can count
 
 
 class Wrong(Exception):
@@ -85,7 +86,7 @@ def read_tmpfs(value: Any) -> list[tuple[str, int]]:
             continue
         path, size = read_inside(one[0]), read_size(one[1])
         if not size:  # which the kernel takes for no limit
-            raise Wrong(f"a size of 0: {one!r}")
+            raise Wrong(f"a size of 0: {path!r}")
         found.append((path, size))
     return found
 
@@ -177,7 +178,7 @@ def _content(value: Any) -> str:
             with open(value, "rb") as file:
                 value = file.read(LARGEST_FILE + 1)
         except OSError as error:
-            raise Wrong(f"{error.strerror}: {os.fspath(value)!r}") from None
+            raise Wrong(f"{str(error.strerror).lower()}: {os.fspath(value)!r}") from None
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogateescape")
     if not isinstance(value, bytes):
@@ -251,7 +252,10 @@ def read_size(value: Any) -> int:
     """Bytes; 0 is none given."""
     if isinstance(value, str):
         return parse_size(value)
-    return read_count(value, "bytes, or a text like '256M'")
+    size = read_count(value, "bytes, or a text like '256M'")
+    if size > LARGEST_SIZE:
+        raise Wrong(f"more bytes than there can be: {value}")
+    return size
 
 
 def read_count(value: Any, wanted: str) -> int:

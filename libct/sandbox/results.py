@@ -28,7 +28,8 @@ class Usage(Record):
     processes: the most there were at a time, every thread for one.
 
     memory, written and processes are counted by control groups, which a sandbox has when there
-    is a limit of memory, pids or cpus; without one, memory is that of the largest process.
+    is a limit of memory, pids or cpus; without one, memory is that of the largest process, where
+    that has more than 32 MiB.
     """
 
     wall: float = 0.0
@@ -67,8 +68,8 @@ class CompletedProcess(_Completed):
         return f"{super().__repr__()[:-1]}, ended_by={self.ended_by!r}, usage={self.usage!r})"
 
     def check_returncode(self) -> None:
-        """Raise CalledProcessError unless it is 0."""
-        if self.returncode:
+        """Raise CalledProcessError unless it is 0, and all of the output is there."""
+        if self.returncode or self.ended_by == OUTPUT:
             raise CalledProcessError(
                 self.returncode,
                 self.args,
@@ -133,6 +134,8 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
 
     def __str__(self) -> str:
         text = subprocess.CalledProcessError.__str__(self)
+        if not self.returncode:
+            text = f"Command {self.cmd!r} ended with status 0."
         why = {
             MEMORY: " It was out of memory.",
             OUTPUT: " It was killed for writing more than max_output.",

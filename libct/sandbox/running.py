@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError, Finding
+from ..life.arguments import read_timeout
 from .options import refuse_unknown
 from .popen import Popen, in_thread
 from .results import TIMEOUT
@@ -51,7 +51,8 @@ def run(
     options: of the sandbox; see libct.sandbox.options.Options.
     """
     refuse_unknown(options, "run")
-    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+    timeout = read_timeout(timeout)
+    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output)
     text = text or universal_newlines
     popen = Popen(args, text=text, encoding=encoding, errors=errors, **streams, **options)
     return finished(popen, input, timeout, check)
@@ -76,7 +77,8 @@ async def run_async(
 ) -> CompletedProcess:
     """run(), for asyncio.  When the task is cancelled, the command is killed."""
     refuse_unknown(options, "run_async")
-    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output, timeout)
+    timeout = read_timeout(timeout)
+    streams = streams_of(stdin, input, stdout, stderr, capture_output, max_output)
     text = text or universal_newlines
     popen = await started(
         lambda: Popen(args, text=text, encoding=encoding, errors=errors, **streams, **options)
@@ -91,7 +93,6 @@ def streams_of(
     stderr: Any,
     capture_output: bool,
     max_output: Any,
-    timeout: Any,
 ) -> dict[str, Any]:
     """What of run()'s arguments makes the streams, checked, as Popen takes it."""
     if data is not None:
@@ -102,8 +103,6 @@ def streams_of(
         if stdout is not None or stderr is not None:
             raise ValueError("stdout and stderr arguments may not be used with capture_output.")
         stdout = stderr = PIPE
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout == timeout):
-        raise ConfigError([Finding("timeout", f"not a number of seconds: {timeout!r}")])
     if max_output is not None and PIPE not in (stdout, stderr):
         raise ValueError("max_output limits what is captured: use it with capture_output")
     return {"stdin": stdin, "stdout": stdout, "stderr": stderr, "max_output": max_output}

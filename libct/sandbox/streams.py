@@ -144,7 +144,9 @@ class Exchange:
     A command that waits for its output to be read while we wait for it to read would wait for
     ever: nothing here blocks on one stream alone.
 
-    limit: bytes of output in all that are read, None for any number; exceeded: there was more.
+    limit: bytes of output in all that are read, None for any number; exceeded: there was more,
+        and nothing is read any more.  The pipes stay until stop(), so that the command is
+        killed for it, and does not end by itself because nobody reads what it writes.
     """
 
     def __init__(self, files: dict[str, Any], limit: int | None) -> None:
@@ -163,6 +165,8 @@ class Exchange:
     @property
     def open(self) -> dict[int, int]:
         """Descriptor -> POLLIN or POLLOUT, of those that are not done with."""
+        if self.exceeded:
+            return {}
         return {
             fd: select.POLLOUT if name == "stdin" else select.POLLIN
             for fd, name in self._fds.items()
@@ -186,7 +190,7 @@ class Exchange:
                 self._left -= len(data)
             if data:
                 self.output[name].append(data)
-            if not data or self.exceeded:
+            if not data:
                 self._close(name)
 
     def text_of(self, name: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ from ..commands import CHECKOUT, libct_environment, run
 from ..needs import requires
 
 pytestmark = [requires("root", "overlay"), pytest.mark.usefixtures("nothing_left")]
+
+
+SEEN = [str(CHECKOUT), sys.prefix, sys.base_prefix]  # for an interpreter that imports this module
 
 
 def echo(value: Any) -> Any:
@@ -68,6 +72,7 @@ VALUES: list[Any] = [
     0.1,
     float("inf"),
     "text \0 \U0001f600 \udcff",
+    "\ud800\udcff",
     b"\0\xff",
     [],
     [1, [2, (3, [4])]],
@@ -122,6 +127,81 @@ def test_what_cannot_travel_is_refused() -> None:
             libct.call(function)
     with pytest.raises(libct.ConfigError, match=r"^args: an argument cannot be sent"):
         libct.call(echo, lambda: 1)
+
+
+class Odd(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_odd() -> None:
+    raise Odd
+
+
+def fork_and_return(way: str) -> str:
+    """Something goes on in there, and has what it inherits."""
+    if way == "fork":
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+    else:
+        os.system("sleep 60 &")
+    return way
+
+
+def test_an_error_that_has_no_text() -> None:
+    with pytest.raises(libct.CallError, match="its message cannot be told") as error:
+        libct.call(raise_odd)
+    assert error.value.type == "Odd"
+    assert "in raise_odd" in error.value.traceback
+
+
+def plus(one: int, other: int) -> int:
+    return one + other
+
+
+class Adder:
+    def add(self, one: int) -> int:
+        return one
+
+    @classmethod
+    def made(cls) -> str:
+        return cls.__name__
+
+
+def test_what_its_name_does_not_lead_to_is_refused() -> None:
+    """As by pickle; what is there would be called in its place."""
+    one = functools.update_wrapper(functools.partial(plus, 1), plus)
+    wrong: list[Any] = [one, Adder().add]
+    for function in wrong:
+        with pytest.raises(libct.ConfigError, match=r"^function: .* is another object"):
+            libct.call(function, 1)
+    assert libct.call(Adder.made) == "Adder"
+
+
+@pytest.mark.parametrize("way", ["fork", "another program"])
+def test_what_is_left_running_does_not_hold_up_the_result(way: str) -> None:
+    with libct.Sandbox(ro=SEEN) as box:
+        assert box.call(fork_and_return, way, timeout=20) == way
+    assert libct.call(fork_and_return, way, timeout=20) == way
+
+
+def test_odd_limits_of_a_call() -> None:
+    wrong: list[tuple[str, Any]] = [
+        ("timeout", "1"),
+        ("timeout", float("nan")),
+        ("max_result", "x"),
+        ("max_result", 0),
+        ("max_result", None),
+    ]
+    with libct.Sandbox(ro=SEEN) as box:
+        for name, value in wrong:
+            for call in (libct.call, box.call, box.container.call):
+                with pytest.raises(libct.ConfigError, match=f"^{name}: "):
+                    call(echo, 1, **{name: value})
+        assert box.call(echo, 1, timeout=float("inf"), max_result="1M") == 1
+        with pytest.raises(libct.CallError, match="larger than 100 bytes"):
+            box.call(echo, "x" * 1000, max_result=100)
 
 
 def test_a_time_limit() -> None:

@@ -132,11 +132,36 @@ def test_a_limit_of_output() -> None:
     assert libct.run(["echo", "five"], capture_output=True, max_output=5).ended_by == "exit"
 
 
+@pytest.mark.parametrize("run", [libct.run, by_asyncio])
+def test_who_writes_too_much_is_killed_and_meets_no_broken_pipe(run: Any) -> None:
+    script = "trap '' PIPE; while :; do echo aaaaaaaaaaaaaaaaaaaa || exit 0; done"
+    for _ in range(10):
+        done = run(["sh", "-c", script], capture_output=True, max_output="10K")
+        assert (done.returncode, done.ended_by) == (-signal.SIGKILL, "output")
+        assert len(done.stdout) == 10240
+
+
+def test_output_that_is_cut_is_no_success() -> None:
+    """Whatever the status of who has written too much and ended by itself just then."""
+    done = libct.CompletedProcess(["true"], 0, b"cut", ended_by="output")
+    with pytest.raises(libct.CalledProcessError, match=r"ended with status 0\. It was killed for"):
+        done.check_returncode()
+
+
 def test_what_was_used() -> None:
     script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
     usage = libct.run(["sh", "-c", script], memory="100M").usage
     assert usage.user is not None
     assert 0 < usage.user <= usage.wall * (os.cpu_count() or 1) + 0.1
+
+
+def test_what_libct_has_used_itself_is_not_counted() -> None:
+    """Without a control group the kernel counts what the process was before its command."""
+    assert libct.run(["true"]).usage.memory is None
+    script = "x = bytearray(200 << 20); x[::4096] = b'x' * len(x[::4096])"
+    memory = libct.run(["/usr/bin/python3", "-c", script]).usage.memory
+    assert memory is not None
+    assert 200 << 20 < memory < 300 << 20
 
 
 @requires("pids_peak")
@@ -280,8 +305,8 @@ def test_several_commands_in_one_sandbox() -> None:
             assert popen.poll() is None
         assert popen.returncode == -signal.SIGKILL
         assert asyncio.run(box.run_async(["echo", "x"], stdout=PIPE)).stdout == b"x\n"
-        with pytest.raises(TypeError):
-            box.run(["true"], memory="1M")
+        with pytest.raises(TypeError, match=r"Sandbox\.run\(\) got an unexpected .* 'memory'"):
+            box.run(["true"], memory="1M")  # type: ignore[call-arg]
         with pytest.raises(libct.CalledProcessError):
             box.run(["false"], check=True)
         left = box.popen(["sleep", "60"])
@@ -311,7 +336,13 @@ def test_what_goes_on_in_a_sandbox_does_not_hold_up_the_end_of_the_time() -> Non
 
 def test_odd_time_limits() -> None:
     assert libct.run(["true"], timeout=float("inf")).returncode == 0
-    wrong: list[Any] = ["10", float("nan")]
+    assert libct.run(["true"], timeout=1e300).returncode == 0
+    for run in (libct.run, by_asyncio):
+        for over in (0, -1):
+            with pytest.raises(libct.TimeoutExpired) as expired:
+                run(["sleep", "60"], timeout=over, capture_output=True)
+            assert expired.value.ended_by == "timeout"
+    wrong: list[Any] = ["10", float("nan"), True]
     for timeout in wrong:
         with pytest.raises(libct.ConfigError, match=r"^timeout: "):
             libct.run(["true"], timeout=timeout)
@@ -372,5 +403,40 @@ def test_a_forked_copy_lets_go_of_what_it_has_not_started() -> None:
             box.__del__()
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
+        pid = os.fork()
+        if not pid:
+            try:
+                popen.__exit__()
+                box.__exit__()
+            finally:
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
         assert popen.poll() is None
         assert box.run(["true"]).returncode == 0
+
+
+def test_none_is_not_given() -> None:
+    """Who wraps subprocess.run() passes it on."""
+    done = libct.run(["pwd"], cwd=None, env=None, user=None, stdout=PIPE)  # type: ignore[arg-type]
+    assert done.returncode == 0
+    with libct.Sandbox(memory=None) as box:  # type: ignore[arg-type]
+        assert box.run(["true"], env=None, cwd=None).returncode == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1 << 63, 1 << 70])
+def test_more_memory_than_there_can_be(size: int) -> None:
+    with pytest.raises(libct.ConfigError, match=r"^memory: more bytes than there can be"):
+        libct.run(["true"], memory=size)
+
+
+def test_a_limit_of_processes_is_that_of_a_sandboxs_commands() -> None:
+    with libct.Sandbox(pids=1) as box:
+        for _ in range(20):
+            assert box.run(["true"]).returncode == 0
+
+
+def test_a_sandbox_tells_by_its_callers_words() -> None:
+    with libct.Sandbox() as box, pytest.raises(libct.Error) as error:
+        box.run(["pwd"], cwd="/nonono")
+    assert "config.json" not in str(error.value)
+    assert str(error.value).startswith("cannot enter the working directory")

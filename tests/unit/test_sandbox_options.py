@@ -103,7 +103,7 @@ def test_what_is_understood(given: Any, field: str, value: object) -> None:
         ({"symlink": ["/a"]}, "symlink: not (target, path inside): '/a'"),
         ({"file": ["/a"]}, "file: not a mapping of paths to contents"),
         ({"file": {"/a": 1}}, "file: neither text, bytes nor the path of a file: 1"),
-        ({"file": {"/a": Path("/nowhere")}}, "file: No such file or directory: '/nowhere'"),
+        ({"file": {"/a": Path("/nowhere")}}, "file: no such file or directory: '/nowhere'"),
         ({"file": {"/a": b"x" * ((1 << 20) + 1)}}, "file: more than 1048576 bytes"),
         ({"proc": "host"}, "proc: neither own nor none: 'host'"),
         ({"gid": 1 << 32}, "gid: too large for an id: 4294967296"),
@@ -135,7 +135,7 @@ def test_what_is_wrong(given: Any, message: str) -> None:
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(libct.ConfigError) as error:
-        read({"ro": "/", "memory": "x", "hostname": "fine", "cpus": None})
+        read({"ro": "/", "memory": "x", "hostname": "fine", "cpus": "x"})
     assert [finding.place for finding in error.value.findings] == ["ro", "memory", "cpus"]
 
 
