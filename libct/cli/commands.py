@@ -247,6 +247,7 @@ _TABLES: dict[str, Callable[[], Command] | None] = {
     "seccomp": None,
     "completion": None,
     "man": None,
+    "help": None,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..errors import Error
 from .commands import COMMANDS, GLOBAL_OPTIONS
 from .control import signal_number
+from .help import TOPICS
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -56,6 +57,9 @@ def _kind(option: Option) -> str:
 
 def _operand_kinds(command: Command) -> list[str]:
     """What each operand is: "ids", "signals", "files", "any", or words to choose from."""
+    if command.name in ("help", "man"):
+        names = [each.name for each in _shown()]
+        return [" ".join([*names, *TOPICS] if command.name == "help" else names)]
     kinds = []
     for word in command.operands.split():
         word = word.strip("[].")

@@ -84,7 +84,7 @@ def _start_server_early(words: Sequence[str]) -> None:
 
     A word may be an operand, and the server not be needed: no harm is done.
     """
-    if "--help" in words:
+    if "--help" in words or words[:1] in (["help"], ["man"]):
         return
     if "--plan" in words or not any(word in _STARTING for word in words):
         if any(word in (*_STARTING, *_LOOKING) for word in words):

@@ -1,11 +1,17 @@
-"""libct man: the man page, written from the tables of commands.py.
+"""libct man: the man pages, written from the tables of commands.py and from manual_texts.py.
 
-docs/libct.1 in the repository is what this prints; a test sees that it is.
+libct(1) is about the whole.  A command that manual_texts.py says more of has a page of its own,
+as libct-run(1).  docs/data in the repository, which a wheel installs, has what this writes.
 """
 
 from __future__ import annotations
 
+import os
+import re
+
 from .commands import COMMANDS, GLOBAL_OPTIONS
+from .manual_texts import TEXTS
+from .options import UsageError, nearest
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -14,130 +20,113 @@ if TYPE_CHECKING:
 
     from .options import Arguments, Command, Option
 
-_ABOUT = """\
-{program} creates, runs and inspects Linux containers, as an OCI runtime and as a
-tool of its own.  Its commands and options are those of
-.BR runc (8);
-the ones of {program} alone are
-.BR plan ,
-.BR check ,
-.BR sandbox ,
-.B seccomp
-and
-.BR completion ,
-and the options
-.B \\-\\-trace
-and
-.BR \\-\\-json .
-.PP
-Options come before or after operands; those that belong to no command come
-before the command.  A value follows its option as the next word or after an
-equals sign.
-"""
-
-_REST = """\
-.SH EXIT STATUS
-.BR run ,
-.B exec
-and
-.B sandbox
-end with the status of the command that they have run, or with 128 and the number
-of the signal that ended it.
-Where {program} itself fails, the status is 1, and 255 for
-.BR exec .
-.SH ENVIRONMENT
-.TP
-.B XDG_RUNTIME_DIR
-where an ordinary user's states are kept, in a directory
-.I {program}
-of it
-.TP
-.BR LISTEN_FDS ", " LISTEN_PID
-sockets that a service manager hands to
-.B run
-and
-.BR create ,
-passed on to the container
-.TP
-.B NOTIFY_SOCKET
-where
-.BR run ", " create " and " start
-tell a service manager that the container is ready, once it has said so
-.TP
-.B NO_COLOR
-keeps
-.B check
-from using colors
-.SH FILES
-.TP
-.I /run/{program}
-states of root's containers, one directory for each
-.TP
-.I config.json
-in a bundle: what the container is, in the form of the OCI runtime\\-spec
-.SH EXAMPLES
-A command over the host's own files, which it cannot change:
-.PP
-.RS
-.EX
-{program} sandbox \\-\\- ls \\-l /
-.EE
-.RE
-.PP
-A bundle, and a container of it:
-.PP
-.RS
-.EX
-mkdir \\-p bundle/rootfs      # and put a root file system there
-{program} spec \\-b bundle
-{program} check \\-b bundle
-{program} plan \\-b bundle
-{program} run \\-b bundle mine
-.EE
-.RE
-.SH SEE ALSO
-.BR namespaces (7),
-.BR cgroups (7),
-.BR capabilities (7),
-.BR pivot_root (2)
-.PP
-The OCI runtime\\-spec: https://github.com/opencontainers/runtime\\-spec
-"""
+_GLOBAL = f"Global options, such as `--root`, go before the name of the command: see {PROGRAM}(1)."
 
 
 def main(arguments: Arguments) -> int:
-    output(page())
+    if arguments.dir:
+        if arguments.operands:
+            raise UsageError("man: --dir writes all pages: leave out the command")
+        for name, text in pages().items():
+            with open(os.path.join(arguments.dir, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        return 0
+    (name,) = arguments.operands or [""]
+    if name and COMMANDS.get(name) is None:
+        known = [command.name for command in COMMANDS.values()]
+        raise UsageError(f"no such command: {name!r}{nearest(name, known)}")
+    found = pages()
+    text = found.get(f"{PROGRAM}-{name}.1", found[f"{PROGRAM}.1"])
+    if os.isatty(1):
+        import subprocess
+
+        try:
+            return subprocess.run(["man", "-l", "-"], input=text.encode(), check=False).returncode
+        except FileNotFoundError:
+            pass  # no man(1) here
+    output(text)
     return 0
 
 
-def page() -> str:
-    """The page, in the macros of man(7)."""
-    program = PROGRAM
-    text = (
-        f'.\\" Written by `{program} man` from the tables of its command line; do not edit.\n'
-        f".TH {program.upper()} 1\n"
-        f".SH NAME\n{program} \\- run Linux containers\n"
-        f".SH SYNOPSIS\n.B {program}\n[\\fIoptions\\fR] \\fIcommand\\fR ...\n"
-        f".SH DESCRIPTION\n{_ABOUT.format(program=program)}"
-        f".SH OPTIONS\n{_options(GLOBAL_OPTIONS)}"
-        ".SH COMMANDS\n"
+def pages() -> dict[str, str]:
+    """All pages, in the macros of man(7), by the names of their files."""
+    own = [command for command in COMMANDS.values() if command.name in TEXTS]
+    return {
+        f"{PROGRAM}.1": _page(
+            PROGRAM,
+            "run Linux containers",
+            f"\\fB{PROGRAM}\\fR [\\fIoptions\\fR] \\fIcommand\\fR ...",
+            TEXTS[""],
+            f".SH OPTIONS\n{_options(GLOBAL_OPTIONS)}.SH COMMANDS\n"
+            + "".join(map(_listed, COMMANDS.values())),
+        ),
+        **{f"{PROGRAM}-{command.name}.1": _command_page(command) for command in own},
+    }
+
+
+def _listed(command: Command) -> str:
+    """A command in the list of libct(1)."""
+    if command.name in TEXTS:
+        about = f"{_first_sentence(command)}: {PROGRAM}-{command.name}(1)."
+    else:
+        about = command.help
+    return (
+        f".TP\n\\fB{command.name}\\fR {_plain(command.operands)}".rstrip() + f"\n{_line(about)}\n"
     )
-    for command in COMMANDS.values():
-        if not command.hidden:
-            text += _command(command)
-    return text + _REST.format(program=program)
 
 
-def _command(command: Command) -> str:
-    usage = f"\\fB{_plain(command.name)}\\fR [\\fIoptions\\fR] {_plain(command.operands)}".rstrip()
-    about = "\n".join(_line(sentence) for sentence in command.help.split("  "))
-    return f".SS {usage}\n{about}\n{_options(command.options)}"
+def _command_page(command: Command) -> str:
+    first = _first_sentence(command)
+    about = command.help.replace(".  ", ".\n")
+    text = f"{about}\n\n{TEXTS[command.name]}"
+    if "# EXIT STATUS" not in text:
+        status = f"# EXIT STATUS\n\n0, or {command.failure} after an error, which is on"
+        text = text.replace("# ", f"{status} standard error.\n\n# ", 1)
+    return _page(
+        f"{PROGRAM}-{command.name}",
+        first[0].lower() + first[1:],
+        f"\\fB{PROGRAM} {command.name}\\fR [\\fIoptions\\fR] {_plain(command.operands)}".rstrip(),
+        text.replace("# SEE ALSO\n\n", f"# SEE ALSO\n\n{PROGRAM}(1), "),
+        f".SH OPTIONS\n{_line(_GLOBAL)}\n{_options(command.options)}",
+    )
+
+
+def _page(name: str, purpose: str, usage: str, text: str, middle: str) -> str:
+    """middle: what stands between the description and the rest of the text."""
+    about, _, rest = text.partition("# ")
+    return (
+        f'.\\" Written by `{PROGRAM} man`; do not edit.\n.TH {_plain(name.upper())} 1\n'
+        f".SH NAME\n{_plain(name)} \\- {_line(purpose)}\n.SH SYNOPSIS\n{usage}\n"
+        f".SH DESCRIPTION\n{_paragraphs(about)}{middle}{_paragraphs('# ' + rest)}"
+    )
+
+
+def _paragraphs(text: str) -> str:
+    """Text as manual_texts.py has it."""
+    made, below_heading = "", True
+    for paragraph in re.split(r"\n\n+", text.strip("\n")):
+        if paragraph.startswith("# "):
+            made += f".SH {paragraph[2:]}\n"
+        elif paragraph.startswith("* "):
+            term, _, about = paragraph[2:].partition(": ")
+            made += f".TP\n\\fB{_plain(term)}\\fR\n{_lines(about)}"
+        elif paragraph.startswith("    "):
+            example = "\n".join(_plain(line[4:]) for line in paragraph.split("\n"))
+            made += f".PP\n.RS\n.EX\n{example}\n.EE\n.RE\n"
+        else:
+            made += ("" if below_heading else ".PP\n") + _lines(paragraph)
+        below_heading = paragraph.startswith("# ")
+    return made
+
+
+def _lines(text: str) -> str:
+    return "".join(f"{_line(line)}\n" for line in text.split("\n"))
 
 
 def _options(options: Iterable[Option]) -> str:
     text = ""
     for option in options:
-        if option.hidden or "--help" in option.names:
+        if option.hidden:
             continue
         names = ", ".join(f"\\fB{_plain(name)}\\fR" for name in option.names)
         value = f" \\fI{_plain(option.metavar)}\\fR" if option.metavar else ""
@@ -147,10 +136,22 @@ def _options(options: Iterable[Option]) -> str:
     return text
 
 
+def _first_sentence(command: Command) -> str:
+    return command.help.partition(".  ")[0].rstrip(".")
+
+
 def _line(text: str) -> str:
-    """Text at the start of a line, where a dot or a quote would be a request."""
-    text = _plain(text)
-    return f"\\&{text}" if text[:1] in (".", "'") else text
+    """Text at the start of a line, where a dot or a quote would be a request.
+
+    Words between backticks, and names of man pages, are bold.
+    """
+    words = text.split("`")
+    words[::2] = [
+        re.sub(r"([\w\\-]+)(\(\d\))", r"\\fB\1\\fR\2", _plain(each)) for each in words[::2]
+    ]
+    words[1::2] = [f"\\fB{_plain(each)}\\fR" for each in words[1::2]]
+    line = "".join(words)
+    return f"\\&{line}" if line[:1] in (".", "'") else line
 
 
 def _plain(text: str) -> str:

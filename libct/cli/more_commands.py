@@ -455,4 +455,28 @@ def completion() -> Command:
 
 
 def man() -> Command:
-    return Command("man", "", "Write the man page, libct(1).", "manual:main", hidden=True)
+    return Command(
+        "man",
+        "[COMMAND]",
+        "Show the man page of a command, or libct(1).",
+        "manual:main",
+        [
+            Option(
+                "--dir",
+                "write all pages into this directory, for a package",
+                "DIR",
+                default="",
+                filled=True,
+            )
+        ],
+    )
+
+
+def help() -> Command:  # noqa: A001  # what it is called
+    return Command(
+        "help",
+        "[COMMAND|TOPIC]",
+        "Show the options of a command, or a page of the documentation."
+        "  TOPIC is one of the pages that `libct --help` lists, with or without `.md`.",
+        "help:main",
+    )

@@ -200,7 +200,7 @@ def _parse(
     if not rest:
         return Arguments(values, None, [])
     name, *words = rest
-    if name == "help":  # [COMMAND]
+    if name == "help" and not (words and commands.get(words[0]) is None):  # else: help.py
         values["help"] = True
         if not words:
             return Arguments(values, None, [])

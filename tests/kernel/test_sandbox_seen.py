@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import libct
+from libct.cli.manual_texts import TEXTS
 from libct.config.mount_flags import MS_BIND, MS_REC, MS_SHARED
 from libct.sandbox.config import sandbox
 from tests.commands import CHECKOUT
@@ -311,3 +313,16 @@ def test_where_proc_is_partly_covered_proc_none_is_advised() -> None:
         subprocess.run(line, env=env, check=True)
 
     in_namespaces(CLONE_NEWNS, body)
+
+
+def test_the_examples_of_the_man_page() -> None:
+    with tempfile.TemporaryDirectory(dir=session_directory()) as place:
+        (Path(place) / "build").write_text("#!/bin/sh\necho >built\n")
+        (Path(place) / "build").chmod(0o755)
+        lines = [line for line in TEXTS["sandbox"].splitlines() if line.startswith("    libct ")]
+        for line in lines:
+            done = command(*shlex.split(line)[1:], cwd=place)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout or "./build" in line
+        assert len(lines) > 3
+        assert (Path(place) / "built").exists()

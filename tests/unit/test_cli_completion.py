@@ -132,6 +132,7 @@ def test_options(completed: Any) -> None:
     assert completed("update", "--cpuset") == ["--cpuset-cpus", "--cpuset-mems"]
     assert "--all" not in completed("kill", "--")  # hidden
     assert completed("spec", "--console") == []
+    assert completed("man", "--d") == ["--dir"]
 
 
 def test_values(completed: Any, tmp_path: Path) -> None:
@@ -141,6 +142,11 @@ def test_values(completed: Any, tmp_path: Path) -> None:
     assert completed("completion", "") == ["bash", "fish", "zsh"]
     assert completed("kill", "--", "one", "US") == ["USR1", "USR2"]
     assert completed("seccomp", "") == ["dump", "explain", "lint"]
+
+
+def test_commands_and_pages_of_the_documentation(completed: Any) -> None:
+    assert completed("man", "se") == ["seccomp"]
+    assert completed("help", "se") == ["seccomp", "seccomp.md", "security.md"]
 
 
 def test_values_after_an_equals_sign(completed: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import libct
+from libct.cli import manual
 
 from ..commands import CHECKOUT
 from ..needs import requires
@@ -45,9 +46,11 @@ def test_the_commands_of_the_page_are_those_that_are_tested() -> None:
         "python3 -m pip install --no-index dist/libct-*.whl",
     ]
     packagers = [each.text for each in pieces(page) if each[:2] == ("For packagers", "console")]
-    assert packagers == [
-        "SOURCE_DATE_EPOCH=1700000000 python3 -m build --no-isolation\n",
-        "python3 -m pytest tests/unit\n",
+    assert "".join(packagers).splitlines() == [
+        "SOURCE_DATE_EPOCH=1700000000 python3 -m build --no-isolation",
+        "python3 -m pytest tests/unit",
+        "mkdir -p /usr/share/doc/libct",
+        "cp -r docs/*.md docs/engines docs/levels /usr/share/doc/libct",
     ]
 
 
@@ -104,12 +107,18 @@ def test_what_is_packed(built: Path) -> None:
         if path.is_file() and path.parent.name != "__pycache__"
     }
     assert {name for name in members if name.startswith("libct/")} == package
+    data = {name.partition(".data/data/")[2] for name in members if ".data/" in name}
+    assert data == {f"share/man/man1/{name}" for name in manual.pages()}
     assert f"libct-{libct.__version__}.dist-info/licenses/LICENSE" in members
     with tarfile.open(built / _NAMES[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     others = {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "tox.ini", ".ci/run"}
     assert package | others <= names
-    assert {"docs/libct.1", "docs/vendoring.md", "tests/unit/test_packaging.py"} <= names
+    assert {
+        "docs/data/share/man/man1/libct.1",
+        "docs/vendoring.md",
+        "tests/unit/test_packaging.py",
+    } <= names
     assert not any(name.endswith(".pyc") for name in names | members)
 
 
@@ -153,3 +162,10 @@ def test_the_wheel_installs_into_an_empty_environment(built: Path, tmp_path: Pat
     assert Path(file).is_relative_to(place)
     assert tell(place / "bin/libct", "--version").startswith(f"libct version {version}\n")
     assert tell(place / "bin/python", "-m", "libct", "plan", "--help").startswith("Usage: libct")
+    assert (place / "share/man/man1/libct-plan.1").is_file()
+    command = [str(place / "bin/libct"), "help", "ci"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"pip download --no-deps --no-binary :all: libct=={version})" in done.stderr
+    shutil.copytree(CHECKOUT / "docs", place / "share/doc/libct")
+    assert tell(*command) == (CHECKOUT / "docs/ci.md").read_text()
