@@ -45,6 +45,9 @@ if TYPE_CHECKING:
             """The uid and gid mappings of the user namespace at path, if they can be told."""
 
 
+_supported: set[str] = set()  # the types of namespaces that this kernel is known to have
+
+
 class HostFacts:
     """The answers of this host, looked up when asked for."""
 
@@ -74,9 +77,13 @@ class HostFacts:
             return frozenset()
 
     def supports(self, namespace: str) -> bool:
-        # Without /proc nothing can be told, and the kernel says it then.
-        path = f"/proc/self/ns/{PROC_NAMES[namespace]}"
-        return posix.access(path, posix.F_OK) or not posix.access("/proc/self/ns", posix.F_OK)
+        if namespace not in _supported:
+            path = f"/proc/self/ns/{PROC_NAMES[namespace]}"
+            if not posix.access(path, posix.F_OK):
+                # Without /proc nothing can be told, and the kernel says it then.
+                return not posix.access("/proc/self/ns", posix.F_OK)
+            _supported.add(namespace)
+        return True
 
     def rootfs_problem(self, path: str) -> str:
         if not is_directory(path):

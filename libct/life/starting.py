@@ -106,15 +106,16 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         bundle=record.bundle,
     )
     holdings.plan, holdings.traces = steps, []
+    ops = [step.op for step in steps]
     context = Context()
     ledger = holdings.ledger(held) if manager is not None else None
     # What the process enters only after it has been cloned.
     spaces = record.config.namespaces
     late = [PROC_NAMES[one.type] for one in spaces if one.type in _LATE and not one.path]
-    waits = any(step.op == "record_created" and step.process == RUNTIME for step in steps)
+    waits = steps.steps[ops.index("record_created")].process == RUNTIME
 
     # systemd makes the groups for a process that is there.
-    attaches = any(step.op == "systemd_start_unit" for step in steps)
+    attaches = "systemd_start_unit" in ops
 
     def note_groups() -> None:
         if manager is not None and ledger is not None:
@@ -137,9 +138,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
         record.namespaces = {name: found[name] for name in found if name not in late}
         record.process = process.defaults().to_dict()
         record.tracers = may_trace(process.capabilities)
-        record.last_step = max(
-            number for number, step in enumerate(steps, 1) if step.process == INIT
-        )
+        record.last_step = max(at for at, step in enumerate(steps, 1) if step.process == INIT)
         if not attaches:
             note_groups()
         held.prepare(record)
@@ -229,10 +228,10 @@ def namespaces_of(pid: int) -> dict[str, list[int]]:
 
     None at all of one that has ended, or is not ours to look at.
     """
-    found = {}
+    found, directory = {}, procfs.path(pid, "ns")
     for name in PROC_NAMES.values():
         try:
-            at = posix.stat(procfs.path(pid, f"ns/{name}"))
+            at = posix.stat(f"{directory}/{name}")
         except OSError:
             continue  # or a kernel without this kind
         found[name] = [at.st_dev, at.st_ino]
@@ -503,14 +502,15 @@ def _other_namespaces(holdings: Holdings) -> dict[int, int]:
     The first process may have gone on to others, which are not the container's: of whoever
     is its user, who would see what root executes in there.
     """
-    pid, known = holdings.record.pid, holdings.record.namespaces
+    known = holdings.record.namespaces
+    directory = procfs.path(holdings.record.pid, "ns")
     found, left = {}, []
     for kind, name in PROC_NAMES.items():
         try:
             at = posix.stat(f"/proc/thread-self/ns/{name}")
         except FileNotFoundError:
             continue  # a kernel without this kind
-        ours, at = at.st_ino, posix.stat(procfs.path(pid, f"ns/{name}"))
+        ours, at = at.st_ino, posix.stat(f"{directory}/{name}")
         wanted = known.get(name, [at.st_dev, at.st_ino])
         if wanted != [at.st_dev, at.st_ino]:
             left.append(name)

@@ -26,24 +26,29 @@ class Bases:
     __slots__ = ("_last",)
 
     def __init__(self, mounts: list[Mount]) -> None:
-        self._last: dict[str, tuple[int, Mount]] = {}
+        self._last: dict[str, tuple[int, str, Mount]] = {}
         for index, mount in enumerate(mounts):
             if not mount.flags & MS_REMOUNT:
-                self._last[inside(mount.destination)] = index, mount
+                target = inside(mount.destination)
+                self._last[target] = index, target, mount
 
     def mount(self, path: str) -> Mount | None:
-        found = []
-        above = path
-        while above:
-            if above in self._last:
-                found.append(self._last[above])
-            above = above.rpartition("/")[0]
-        return max(found, key=lambda one: one[0])[1] if found else None
+        found = self._of(path)
+        return found[2] if found is not None else None
 
     def base(self, path: str) -> str:
         """Where the mount is that path lies on; "" for the rootfs."""
-        mount = self.mount(path)
-        return inside(mount.destination) if mount is not None else ""
+        found = self._of(path)
+        return found[1] if found is not None else ""
+
+    def _of(self, path: str) -> tuple[int, str, Mount] | None:
+        last = None
+        while path:
+            found = self._last.get(path)
+            if found is not None and (last is None or found[0] > last[0]):
+                last = found
+            path = path.rpartition("/")[0]
+        return last
 
 
 def hold_steps(config: Config, late: list[str]) -> list[Step]:

@@ -10,4 +10,6 @@ def inside(path: str) -> str:
 
     ".." cannot lead above the root, as in a chroot.
     """
+    if path[:1] == "/" and path[-1] != "/" and "//" not in path and "/." not in path:
+        return path  # as most are; a plan asks a hundred times
     return normal("/" + path.lstrip("/"))

@@ -27,6 +27,7 @@ _WAITING = {"clone_messenger", "await_start", "container_hook", "lend_sources", 
 # What the kernel refuses to who shares memory (unshare(2), time_namespaces(7)).
 _REFUSED = {"unshare_user", "unshare_time"}
 _HOOKS = {"runtime_hook", "function_hook"}
+_ENTERING = {"clone_init", "join_process", "unshare_others"}  # whose first argument is CLONE_NEW*
 # What needs no interpreter, and cannot fail but by the command itself.
 # What comes before these can still look at /proc.
 _BEFORE = ("landlock_restrict", "load_filter", "close_descriptors")
@@ -87,8 +88,7 @@ def _enters_time(step: Step) -> bool:
     """A time namespace is for who shares no memory."""
     if step.op == "join":
         return any(flag == CLONE_NEWTIME for flag, _ in step.args[1])
-    flags = ("clone_init", "join_process", "unshare_others")
-    return step.op in flags and bool(step.args[0] & CLONE_NEWTIME)
+    return step.op in _ENTERING and bool(step.args[0] & CLONE_NEWTIME)
 
 
 def _lets_go_on(step: Step) -> bool:

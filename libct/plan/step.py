@@ -184,5 +184,5 @@ class Plan:
                 continue
             if not found or found[-1][0] != step.process:
                 found.append((step.process, []))
-            found[-1][1].append((number, step.performer, step.args))
+            found[-1][1].append((number, OPERATIONS[step.op].performer, step.args))
         return found

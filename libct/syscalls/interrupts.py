@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, Union[FrameType, None]], Any]
 
+_NUMBERS = range(1, _signal.NSIG)
+
 _aside: dict[int, Handler] = {}  # the host program's handlers, while they are deferred
 _arrived: list[tuple[int, FrameType | None]] = []  # signals that came meanwhile
 _raised: list[BaseException] = []  # by a handler that ran while the deferring began
@@ -122,8 +124,7 @@ def _begin() -> bool:
     global _thread_id
     if _thread_id or _thread.get_native_id() != posix.getpid():
         return False
-    for number in range(1, _signal.NSIG):
-        handler = _signal.getsignal(number)
+    for number, handler in enumerate(map(_signal.getsignal, _NUMBERS), 1):
         if callable(handler) and handler is not _defer:
             _aside[number] = handler
     if not _aside:

@@ -59,8 +59,19 @@ def needed_program(default: str, exceptions: Iterable[str]) -> bytes | None:
     return None if default == ALLOW and not exceptions else assemble(default, exceptions)
 
 
+_latest: tuple[str, tuple[str, ...], bytes] | None = None
+
+
 def assemble(default: str, exceptions: Iterable[str]) -> bytes:
     """The instructions, in this machine's byte order, for what Access.texts() gives."""
+    global _latest
+    exceptions, made = tuple(exceptions), _latest
+    if made is None or made[:2] != (default, exceptions):
+        made = _latest = default, exceptions, _assembled(default, exceptions)
+    return made[2]  # one program's containers mostly have the same rules
+
+
+def _assembled(default: str, exceptions: tuple[str, ...]) -> bytes:
     code = _Code()
     code.add(LOAD_WORD, _TYPE, _CONTEXT, KIND)
     code.add(MOVE, _ACCESS, _TYPE)
