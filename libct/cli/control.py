@@ -10,7 +10,6 @@ from ..life import rules as lifecycle
 from ..life.container import container_ids, load
 from ..life.directory import Directory, default_root
 from ..loading.paths import environment
-from .options import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +157,9 @@ def signal_number(text: str) -> int:
         number = names[name] + int(sign + distance)
         if names["RTMIN"] <= number <= names["RTMAX"]:
             return number
-    raise Error(f"unknown signal: {text!r}{nearest(name, names)}")
+    from ..config.nearest import did_you_mean
+
+    raise Error(f"unknown signal: {text!r}{did_you_mean(name, names)}")
 
 
 def delete(arguments: Arguments) -> int:

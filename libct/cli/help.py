@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from ..config.nearest import did_you_mean
 from ..errors import Error
 from .manual_texts import TEXTS
-from .options import UsageError, nearest
+from .options import UsageError
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -43,7 +44,7 @@ def main(arguments: Arguments) -> int:
     if topic not in TOPICS:
         known = [command.name for command in COMMANDS.values()]
         known += [each[: -len(".md")] for each in TOPICS]
-        hint = nearest(name, known) or f" (`{PROGRAM} --help` lists them)"
+        hint = did_you_mean(name, known) or f" (`{PROGRAM} --help` lists them)"
         raise UsageError(f"no such command or page: {name!r}{hint}")
     for place in _places():
         try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 
+from ..config.nearest import did_you_mean
 from .commands import COMMANDS, GLOBAL_OPTIONS
 from .manual_texts import TEXTS
-from .options import UsageError, nearest
+from .options import UsageError
 from .program import PROGRAM, output
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def main(arguments: Arguments) -> int:
     (name,) = arguments.operands or [""]
     if name and COMMANDS.get(name) is None:
         known = [command.name for command in COMMANDS.values()]
-        raise UsageError(f"no such command: {name!r}{nearest(name, known)}")
+        raise UsageError(f"no such command: {name!r}{did_you_mean(name, known)}")
     found = pages()
     text = found.get(f"{PROGRAM}-{name}.1", found[f"{PROGRAM}.1"])
     if os.isatty(1):

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
-_ALIKE = 2  # edits between two names at most, for one to be meant for the other
-
-
 class UsageError(Error):
     """A command line that cannot be understood.
 
@@ -208,7 +205,9 @@ def _parse(
     command = commands.get(name)
     if command is None:
         known = [each.name for each in commands.values() if not each.hidden]
-        hint = nearest(name, known) or " (`libct --help` lists them)"
+        from ..config.nearest import did_you_mean
+
+        hint = did_you_mean(name, known) or " (`libct --help` lists them)"
         raise UsageError(f"no such command: {name!r}{hint}")
     wants_help = values["help"]
     values.update(_defaults(command.options))
@@ -248,7 +247,9 @@ def _read(
         if option is not None:
             _give(option, name, text if equals else None, left, values)
         elif word.startswith("--") or word[:2] not in known:
-            raise UsageError(f"no such option: {name}{nearest(name, known)}")
+            from ..config.nearest import did_you_mean
+
+            raise UsageError(f"no such option: {name}{did_you_mean(name, known)}")
         else:
             _read_together(word, known, left, values)
     return operands
@@ -292,27 +293,6 @@ def _give(
         values[option.key].append(value)
     else:
         values[option.key] = value
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like name, or "" where none is like it."""
-    at = {one: _edits(name, one) for one in known if abs(len(one) - len(name)) <= _ALIKE}
-    best = min(at, key=lambda one: (at[one], one), default="")
-    return f" (did you mean {best}?)" if best and at[best] <= _ALIKE else ""
-
-
-def _edits(one: str, other: str) -> int:
-    """How many letters have to be put in, left out, replaced or exchanged with the next."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        above, row = row, [i]
-        for j, found in enumerate(other, 1):
-            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != found)))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == found:
-                row[j] = min(row[j], before[j - 2] + 1)
-        before = above
-    return row[-1]
 
 
 def _misplaced(words: Iterable[str], options: Iterable[Option], command: Command) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ..config.nearest import did_you_mean
 from ..errors import ConfigError, Error, Finding
 from ..oci.profiles import Circumstances, Profile, read_profile
 from ..seccomp.architectures import OTHERS, here, named
 from ..seccomp.disassembler import disassemble, returned
 from ..syscalls.constants import CAPABILITIES
-from .options import UsageError, nearest
+from .options import UsageError
 from .program import output
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ def main(arguments: Arguments) -> int:
     """The exit status is 1 where `lint` finds an error."""
     name, source, *rest = arguments.operands
     if name not in _COMMANDS:
-        raise UsageError(f"seccomp: no such command: {name!r}{nearest(name, _COMMANDS)}")
+        raise UsageError(f"seccomp: no such command: {name!r}{did_you_mean(name, _COMMANDS)}")
     if rest and name != "explain":
         raise UsageError(f"seccomp {name}: unexpected argument {rest[0]!r}")
     if arguments.json and name != "dump":
@@ -94,7 +95,7 @@ def _capabilities(names: Iterable[str]) -> set[str]:
         elif f"CAP_{name}" in CAPABILITIES:
             found.add(f"CAP_{name}")
         else:
-            hint = nearest(name, [known[4:] for known in CAPABILITIES])
+            hint = did_you_mean(name, [known[4:] for known in CAPABILITIES])
             raise ConfigError([Finding("--cap", f"no such capability: {text!r}{hint}")])
     return found
 
@@ -200,7 +201,7 @@ def _reason(profile: Profile, call: str) -> str:
 
 def _hint(call: str, explainer: Explainer) -> str:
     known = {name for one in explainer.architectures.values() for name in one.numbers()}
-    return nearest(call, sorted(known))
+    return did_you_mean(call, sorted(known))
 
 
 def _number(text: str) -> int:

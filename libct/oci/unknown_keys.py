@@ -37,7 +37,7 @@ def _unknown(value: Any, kind: str, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _meant(name: str, known: dict[str, str]) -> str:
-    from difflib import get_close_matches
+    from ..config.nearest import nearest
 
-    found = get_close_matches(name.lower(), known, 1)
-    return f" (did you mean {known[found[0]]}?)" if found else ""
+    found = nearest(name.lower(), known)
+    return f" (did you mean {known[found]}?)" if found else ""

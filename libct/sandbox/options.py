@@ -217,14 +217,10 @@ def refuse_unknown(given: Iterable[str], called: str) -> None:
     """Raise TypeError for a keyword that there is not, of a function of that name."""
     for name in given:
         if name not in _READERS:
-            raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{_near(name)}")
+            from ..config.nearest import did_you_mean
 
-
-def _near(name: str) -> str:
-    import difflib
-
-    found = difflib.get_close_matches(name, _READERS, 1, 0.75)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+            hint = did_you_mean(name, _READERS)
+            raise TypeError(f"{called}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def command(args: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config.nearest import did_you_mean
 from ..config.rules_seccomp import seccomp_rules
 from ..errors import Finding
 from .actions import ALLOW, LOG
@@ -64,10 +65,7 @@ def _warning(place: str, message: str) -> Finding:
 def _unknown(rule: Rule, names: set[str]) -> Iterable[Finding]:
     for index, name in enumerate(rule.names):
         if name not in names:
-            import difflib
-
-            close = difflib.get_close_matches(name, names, 1, 0.7)
-            hint = f" (did you mean {close[0]}?)" if close else ""
+            hint = did_you_mean(name, names)
             yield _warning(f"{rule.place}.names[{index}]", f"unknown system call: {name!r}{hint}")
 
 

@@ -53,6 +53,6 @@ def test_a_directory_to_start_in_has_to_be_there() -> None:
 
 
 def test_an_unknown_keyword_is_told_of_who_was_called() -> None:
-    message = r"^run\(\) got an unexpected keyword argument 'memroy' \(did you mean 'memory'\?\)$"
+    message = r"^run\(\) got an unexpected keyword argument 'memroy' \(did you mean memory\?\)$"
     with pytest.raises(TypeError, match=message):
         libct.run(["true"], memroy="1M")  # type: ignore[call-arg]

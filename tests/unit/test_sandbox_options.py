@@ -183,7 +183,7 @@ def test_outer_places_come_before_inner_ones(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_keyword_that_there_is_not_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match=r"run\(\) got .* 'memroy' \(did you mean 'memory'\?\)"):
+    with pytest.raises(TypeError, match=r"run\(\) got .* 'memroy' \(did you mean memory\?\)"):
         read({"memroy": 1}, "run")
     with pytest.raises(TypeError, match=r"'quite_another'$"):
         read({"quite_another": 1}, "run")
