@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libct.syscalls.sharing import knows_machine
+
 from .bundles import busybox
 from .commands import DOCKER, as_user, user_account
 from .disks import loop_device
@@ -164,6 +166,13 @@ def root() -> None:
         CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC,
         lambda: mount("tmpfs", "/mnt", "tmpfs"),
     )
+
+
+@_need
+def sharing() -> None:
+    """A machine on which starts share the server's memory; on others they are forked."""
+    if not knows_machine:
+        raise LookupError("no x86-64")
 
 
 @_need

@@ -74,7 +74,10 @@ if TYPE_CHECKING:
 
     from libct.plan.step import Plan
 
-pytestmark = [requires("root", "busybox", "contexts"), pytest.mark.usefixtures("own_servers")]
+pytestmark = [
+    requires("root", "busybox", "contexts", "sharing"),
+    pytest.mark.usefixtures("own_servers"),
+]
 
 TIMES = int(os.environ.get("LIBCT_ATTACKS", "1"))
 CLONES = ("clone_stage", "clone_init")
