@@ -190,6 +190,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             container=unique_name(record, holdings.directory.path),
             alone=joins and not _has_users(record),
         )
+        holdings.pack_plan()  # while the process works
         if not hold:
             started.finish()
         holdings.warnings += started.warnings
@@ -314,6 +315,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
             if other is None:
                 raise
             started = carry_out(other)
+        holdings.pack_plan()
         started.finish()
     except StepError as error:
         holdings.traces += error.traces
