@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+HIGHEST_ID = (1 << 32) - 2  # the one above means "unchanged" to the kernel
+
 
 def whole_number(text: str, most: int) -> int | None:
     """The number that ASCII digits are, up to the largest that may be meant; else None.

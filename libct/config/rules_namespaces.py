@@ -14,7 +14,7 @@ from .namespace import (
     PROC_NAMES,
     SPEC_NAMES,
 )
-from .number_lists import whole_number
+from .number_lists import HIGHEST_ID, whole_number
 from .texts import check_path, check_text
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LONGEST_UTS_NAME = 64  # __NEW_UTS_LEN, bytes
 LONGEST_DEVICE_NAME = 15  # IFNAMSIZ without its NUL, bytes
-HIGHEST_ID = (1 << 32) - 2  # the one above means "unchanged" to the kernel
 MOST_MAPPINGS = 340  # UID_GID_MAP_MAX_EXTENTS; user_namespaces(7)
 _PLACE = "linux.namespaces"
 

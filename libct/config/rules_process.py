@@ -25,7 +25,8 @@ from ..syscalls.scheduling_constants import (
     SCHED_RR,
 )
 from .namespace import NEWPID, NEWUSER
-from .rules_namespaces import HIGHEST_ID, find, is_mapped, is_private
+from .number_lists import HIGHEST_ID
+from .rules_namespaces import find, is_mapped, is_private
 from .texts import check_env, check_path, check_texts
 
 TYPE_CHECKING = False
