@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config.field_types import wrong_types
+from ..config.number_lists import whole_number
 from ..config.record import Record
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import CLONE_NEWNET
@@ -187,6 +188,7 @@ def fields(options: Options, images: int, work: int) -> dict[str, Any]:
 
 def _page_server(text: str) -> dict[str, Any] | None:
     address, _, port = text.rpartition(":")
-    if not address or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    number = whole_number(port, 65535)
+    if not address or not number:
         return None
-    return {"address": address.strip("[]"), "port": int(port)}
+    return {"address": address.strip("[]"), "port": number}

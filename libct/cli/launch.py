@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .trace import Tracing
 
 
+_MOST_FDS = (1 << 31) - 1  # what an int of C can number
+
+
 def check_streams(
     arguments: Arguments, process: Process, *, detach: bool, sockets: int = 0
 ) -> None:
@@ -53,7 +56,12 @@ def handed_sockets() -> int:
     text = environment("LISTEN_FDS")
     if environment("LISTEN_PID") != str(posix.getpid()):
         return 0
-    return int(text) if text.isascii() and text.isdigit() else 0
+    from ..config.number_lists import whole_number
+
+    found = whole_number(text, _MOST_FDS)
+    if found is None and text.isdigit():
+        raise Error(f"LISTEN_FDS={text[:20]}: more descriptors than there can be")
+    return found or 0
 
 
 def tracing(arguments: Arguments) -> Tracing | None:

@@ -485,7 +485,10 @@ def _lend(context: Context, process: Process) -> None:
 
 
 def _fileno(file: HasFileno | int) -> int:
-    return file if isinstance(file, int) else file.fileno()
+    found = file if isinstance(file, int) else file.fileno()
+    if found < 0:  # subprocess.PIPE and DEVNULL, say
+        raise Error(f"not a descriptor for the process: {found}: open a file or a pipe for it")
+    return found
 
 
 def close_own(context: Context) -> None:
