@@ -468,7 +468,10 @@ def _lend(context: Context, process: Process) -> None:
     given = dict(zip(STDIO, (process.stdin, process.stdout, process.stderr)))
     if process.terminal:
         if process.console_socket is None:
-            raise Error("a process with a terminal needs a console_socket to send it to")
+            raise Error(
+                "a process with a terminal needs a console_socket to send it to"
+                " (without one: terminal = False)"
+            )
         given = {"console socket": process.console_socket}
     for number, name in enumerate(STDIO):
         if name in given and given[name] is None:

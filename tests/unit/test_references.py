@@ -26,16 +26,16 @@ REFERENCE = re.compile(r"\bdocs/([\w./-]*\w)(?:,\s+(?:(invariants?) ([0-9]+)|([A
 
 def files() -> list[Path]:
     """The files of the repository that are text; those of git, where that can tell."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode == 0:
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found = [CHECKOUT / line for line in listed.stdout.splitlines()]
-    else:  # a copy of the checkout
+    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or a copy
         rooms = ("libct", "tests", "docs", ".ci")
         found = [path for room in rooms for path in (CHECKOUT / room).rglob("*")]
         found += list(CHECKOUT.glob("*"))
