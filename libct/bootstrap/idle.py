@@ -105,7 +105,7 @@ def _needed(maps: bytes) -> tuple[list[tuple[int, int]], tuple[int, int], int]:
     no memory of ours to give: the kernel's mappings, and shared ones.
     """
     called = lined_up.called()
-    needed = [_thread()]
+    needed = [_thread(), *_guard()]
     stack, last = (0, 0), 0
     bases: dict[bytes, int] = {}
     libraries = set()
@@ -163,10 +163,26 @@ def _thread() -> tuple[int, int]:
     return lined_up.whole_pages(min(places), max(places))
 
 
+def _guard() -> list[tuple[int, int]]:
+    """The page with what functions of the C library look for on their stack, to find it whole.
+
+    Where it is no variable of the thread it is the dynamic linker's.  But an interpreter that is
+    always loaded at the same place, as Debian's is on aarch64, has it among its own variables.
+
+    Source: ELF for the Arm 64-bit Architecture, R_AARCH64_COPY; -fstack-protector of GCC.
+    """
+    at = _address("__stack_chk_guard")
+    return [lined_up.whole_pages(at, at + sizeof(c_void_p))] if at else []
+
+
 def _variable(name: str, kind: Any = c_int) -> int:
     """Of the C library; 0 where it has none of this name."""
+    at = _address(name)
+    return int(kind.from_address(at).value) if at else 0
+
+
+def _address(name: str) -> int:
     try:
-        address = c_void_p.from_buffer(bind(name, None)).value or 0
+        return c_void_p.from_buffer(bind(name, None)).value or 0
     except AttributeError:
         return 0
-    return int(kind.from_address(address).value)

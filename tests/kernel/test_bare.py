@@ -116,7 +116,7 @@ def memory_of(pid: int) -> dict[str, bytes]:
 # --- what is in its memory --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("python", INTERPRETERS, ids=lambda path: path.parent.parent.name)
+@pytest.mark.parametrize("python", INTERPRETERS)
 def test_its_memory_is_the_c_librarys_and_its_own_words(
     python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1028,14 +1028,14 @@ def test_a_stage_that_waits_while_much_is_told() -> None:
         assert len(container.traces) > 4000
 
 
-INTERPRETERS = sorted(
-    path
-    for path in Path(sys.base_prefix).parent.glob("3.*/bin/python3")
+INTERPRETERS = [
+    pytest.param(path, id=path.parent.parent.name)
+    for path in sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
     if tuple(map(int, re.findall(r"\d+", path.parent.parent.name)[:2])) >= (3, 9)
-)
+]
 
 
-@pytest.mark.parametrize("python", INTERPRETERS, ids=lambda path: path.parent.parent.name)
+@pytest.mark.parametrize("python", INTERPRETERS)
 @pytest.mark.parametrize("part", ["server", "program"])
 def test_other_versions_of_python(python: Path, part: str) -> None:
     script = f"""
