@@ -81,7 +81,10 @@ class Holdings:
     def pack_plan(self) -> None:
         """Keep it in a few KiB: few ask for it once it is performed, and thousands may be kept."""
         if self._plan is not None and not isinstance(self._plan, bytes):
-            self._plan = self._plan.pack()
+            try:
+                self._plan = self._plan.pack()
+            except ValueError:
+                pass  # a configuration of the caller's has more than plain values (signal.SIGKILL)
 
     # --- the record ---
 

@@ -170,7 +170,7 @@ class Plan:
             self.steps.append(step)
 
     def pack(self) -> bytes:
-        """The same as bytes, for unpacked()."""
+        """The same as bytes, for unpacked(); ValueError where it has more than plain values."""
         steps = [(one.op, one.args, one.why, one.process, one.phase) for one in self.steps]
         return marshal.dumps((steps, self.mounts, self.shares))
 
