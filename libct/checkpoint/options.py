@@ -119,7 +119,11 @@ def check(options: Options) -> None:
 
 def _wrong(options: Options) -> list[tuple[str, str]]:
     found = []
-    if not options.images or "\0" in options.images:
+    for name in type(options).__annotations__:
+        value = getattr(options, name)
+        if isinstance(value, str) and not is_text(value):
+            found.append((name, f"no text for the kernel and CRIU: {value!r}"))
+    if not options.images:
         found.append(("images", f"no directory: {options.images!r}"))
     if options.manage_cgroups_mode not in ("", *_MODES):
         text = f"{options.manage_cgroups_mode!r} is none of {', '.join(_MODES)}"
@@ -146,6 +150,14 @@ def _wrong(options: Options) -> list[tuple[str, str]]:
         if options.status_fd >= 0 and not options.lazy_pages:
             found.append(("status_fd", "only with lazy_pages"))
     return found
+
+
+def is_text(value: object) -> bool:
+    """Whether it can be a path, and text in a message: without NUL and halves of characters."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def fields(options: Options, images: int, work: int) -> dict[str, Any]:
