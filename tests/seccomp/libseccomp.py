@@ -13,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from libct.seccomp.actions import answer
-from libct.seccomp.architectures import named
+from libct.seccomp.architectures import here, named
 from libct.seccomp.instructions import decode
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _export(seccomp: Seccomp, native: Architecture, fd: int) -> None:
     context = lib.seccomp_init(default)
     assert context
     listed = {one.name: one for one in (native, *map(named, seccomp.architectures))}
-    host = named("X86_64")  # where the tests run
-    if "X86_64" not in listed:
+    host = here()
+    if host.name not in listed:
         # One of another byte order is taken when nothing else is there.
         lib.seccomp_arch_add(context, token(native))
         lib.seccomp_arch_remove(context, host.token)

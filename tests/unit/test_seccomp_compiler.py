@@ -345,6 +345,7 @@ def quickest(once: Callable[[], float], limit: float) -> float:
     return best
 
 
+@requires("clock")
 def test_compiling_is_quick_in_a_process_that_has_done_it() -> None:
     seccomp = four_hundred()
     compile_profile(seccomp, X86_64)
@@ -357,6 +358,7 @@ def test_compiling_is_quick_in_a_process_that_has_done_it() -> None:
     assert quickest(once, 0.010) < 0.010
 
 
+@requires("clock")
 def test_compiling_is_quick_in_a_new_process() -> None:
     """The modules loaded, the tables of three architectures, and the profile compiled."""
     program = """

@@ -15,7 +15,7 @@ import pytest
 
 from libct.config.seccomp import Seccomp, SeccompArg, SeccompRule
 from libct.seccomp.actions import answer
-from libct.seccomp.architectures import ARCHITECTURES, named
+from libct.seccomp.architectures import ARCHITECTURES, here, named
 from libct.seccomp.compiler import compile_profile
 from libct.seccomp.instructions import check
 from libct.seccomp.interpreter import call_data, run
@@ -71,8 +71,7 @@ def compared(
 
 def known(architecture: Architecture, name: str) -> bool:
     """Whether libseccomp has the call there and, where rules are added by number, here."""
-    host = named("X86_64")
-    return None not in (libseccomp.number(architecture, name), libseccomp.number(host, name))
+    return None not in (libseccomp.number(architecture, name), libseccomp.number(here(), name))
 
 
 @requires("libseccomp", "podman_profile")

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..debian import apt_options, mirrors
 
@@ -26,16 +26,38 @@ if TYPE_CHECKING:
 
     from .lanes import Image
 
-_HOOK = Path(__file__).with_name("hook.sh")
-_STEPS = ("essential", "customize")
 _LABEL = "libct-vm"
 _SIZE = "8G"  # of the disk, which is sparse
 _LONGEST = 1800  # seconds
 _UNUSED = 14 * 86400  # seconds after which an image of another recipe goes
-_OPTIONS = (
-    "--variant=minbase",
-    "--dpkgopt=force-unsafe-io",
-    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")),
+
+
+class _Way(NamedTuple):
+    """How an image is made: options of mmdebstrap, and what it calls at which steps."""
+
+    options: tuple[str, ...]
+    script: Path
+    steps: tuple[str, ...]
+
+    def hooks(self) -> list[str]:
+        script = shlex.quote(str(self.script))
+        return [f'--{step}-hook=sh {script} {step} "$1"' for step in self.steps]
+
+
+_INSTALLED = _Way(
+    (
+        "--variant=minbase",
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")),
+    ),
+    Path(__file__).with_name("hook.sh"),
+    ("essential", "customize"),
+)
+# Nothing of it can run here, be it a package's script.
+_UNPACKED = _Way(
+    ("--variant=extract", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"),
+    Path(__file__).with_name("unpacked.sh"),
+    ("extract",),
 )
 
 
@@ -51,15 +73,20 @@ def cache() -> Path:
 
 def image_directory(image: Image) -> Path:
     """Where this image is, which is made if it is not there; two runs do not make it twice."""
-    recipe = repr((image, _OPTIONS, _SIZE, _LABEL, _HOOK.read_text()))
+    way = _way(image)
+    recipe = repr((image, way.options, way.steps, _SIZE, _LABEL, way.script.read_text()))
     place = cache() / f"{image.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     place.parent.mkdir(parents=True, exist_ok=True)
     with _locked(place):
         if not place.exists():
-            _make(image, place)
+            _make(image, way, place)
         os.utime(place)
     _remove_unused(image)
     return place
+
+
+def _way(image: Image) -> _Way:
+    return _INSTALLED if image.architecture == "amd64" else _UNPACKED
 
 
 @contextlib.contextmanager
@@ -69,7 +96,7 @@ def _locked(place: Path) -> Iterator[None]:
         yield
 
 
-def _make(image: Image, place: Path) -> None:
+def _make(image: Image, way: _Way, place: Path) -> None:
     if os.geteuid() != 0:
         raise ImageProblem(f"the image {image.name} is not there, and only root can make it")
     print(f"making the image {image.name} in {place}", file=sys.stderr, flush=True)
@@ -81,8 +108,9 @@ def _make(image: Image, place: Path) -> None:
         _run(
             "mmdebstrap",
             *("--mode=root", "--format=directory", "--quiet"),
-            *_OPTIONS,
-            *(f'--{step}-hook=sh {shlex.quote(str(_HOOK))} {step} "$1"' for step in _STEPS),
+            *way.options,
+            *way.hooks(),
+            f"--architectures={image.architecture}",
             f"--include={','.join(image.packages)}",
             *apt_options(),
             image.suite,

@@ -13,17 +13,27 @@ _TOOLS = (
 )
 _APPARMOR = ("apparmor",)
 _SELINUX = ("selinux-policy-default", "policycoreutils", "selinux-utils")
+# For an image of packages that are unpacked and no more, to which none is essential.
+_UNPACKED = (
+    *("base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "findutils", "grep"),
+    *("gzip", "hostname", "libc-bin", "mawk", "mount", "ncurses-base", "perl-base", "sed", "tar"),
+    *("python3", "python3-pytest", "iproute2", "procps", "strace", "uidmap", "util-linux"),
+    *("busybox-static", "catatonit", "crun", "runc"),
+)
 
 
 class Image(NamedTuple):
     """A disk with a Debian.
 
     suite: the release's code name.  packages: what it has beside the essential ones.
+    architecture: Debian's name of it.  Of another machine than amd64, packages are unpacked and
+        no more, as none of their programs can run where the image is made: process 1 is a script.
     """
 
     name: str
     suite: str
     packages: tuple[str, ...]
+    architecture: str = "amd64"
 
 
 class Lane(NamedTuple):
@@ -49,6 +59,7 @@ class Lane(NamedTuple):
 
 DEBIAN_12 = Image("debian12", "bookworm", (*_TOOLS, *_APPARMOR))
 DEBIAN_13 = Image("debian13", "trixie", (*_TOOLS, *_APPARMOR, "docker-cli", "systemd-cryptsetup"))
+ARM64_12 = Image("debian12-arm64", "bookworm", (*_UNPACKED, "linux-image-arm64"), "arm64")
 SELINUX_12 = Image("debian12-selinux", "bookworm", (*_TOOLS, *_SELINUX))
 
 _PURE_V1 = (
@@ -110,6 +121,14 @@ LANES = {
             lacks=("apparmor", "cgroup1", "rt_group", *_NOWHERE, *_BEFORE_6_12),
             quick=("tests/vm/test_boot.py", "tests/vm/test_selinux.py"),
             every=("tests/vm/test_boot.py", "tests/vm/test_selinux.py"),
+        ),
+        Lane(
+            name="arm64",
+            image=ARM64_12,
+            arguments=(),
+            lacks=(*_NOWHERE, *_BEFORE_6_12),
+            quick=("tests/vm/test_boot.py", "tests/unit"),
+            every=("tests/vm/test_boot.py", "tests/unit"),
         ),
     )
 }

@@ -31,9 +31,16 @@ BOOT = 900  # seconds that it may take; on an idle host it takes some 20
 _MEMORY = "2560M"
 _PROCESSORS = "2"
 _GUEST = Path(__file__).with_name("guest.sh")
+# By Debian's name: the program of qemu, its machine and processor, and the console.
+_MACHINES = {
+    "amd64": ("qemu-system-x86_64", ("-cpu", "Nehalem"), "ttyS0"),
+    "arm64": ("qemu-system-aarch64", ("-M", "virt", "-cpu", "max,pauth-impdef=on"), "ttyAMA0"),
+}
 _ARGUMENTS = (
-    *("root=LABEL=libct-vm", "rw", "console=ttyS0", "panic=-1", "quiet"),
+    *("root=LABEL=libct-vm", "rw", "panic=-1", "quiet"),
     *("mitigations=off", "nokaslr", "audit=0"),  # less to do for a slow machine
+)
+_AMD64 = (
     # A busy host may be late with what the kernel measures at the boot, so we measure the
     # processor's counter (see counter.py) and it believes us.
     *("tsc=reliable", "no_timer_check"),
@@ -126,16 +133,18 @@ def _what_is_written(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _qemu(lane: Lane, image: Path, share: Path, console: Path) -> list[str]:
-    clock = f"tsc_early_khz={counter_frequency() // 1000}"
-    arguments = " ".join((*_ARGUMENTS, clock, *lane.arguments))
+    program, processor, terminal = _MACHINES[lane.image.architecture]
+    arguments = [f"console={terminal}", *_ARGUMENTS, *lane.arguments]
+    if lane.image.architecture == "amd64":
+        arguments += [*_AMD64, f"tsc_early_khz={counter_frequency() // 1000}"]
     return [
         # It may not outlive us, whatever ends us.
-        *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
+        *("setpriv", "--pdeathsig", "KILL", program),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"),
+        *("-accel", "tcg,thread=multi,tb-size=512", *processor),
         *("-m", _MEMORY, "-smp", _PROCESSORS, "-nic", "none"),
         *("-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd.img")),
-        *("-append", arguments),
+        *("-append", " ".join(arguments)),
         *("-drive", f"file={_escaped(image / 'disk')},format=raw,if=virtio,snapshot=on"),
         "-virtfs",
         f"local,path={_escaped(share)},mount_tag=vm,security_model=none,multidevs=remap",
