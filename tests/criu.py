@@ -7,6 +7,10 @@ It reads what it is to do from CRIU_STAND_IN, a JSON file:
     scripts: what it tells of, in order, before it answers
     failure: the errno that it fails with; log: what it writes to its log
     ends: true has it end without an answer
+    holds: it ends so, too, and a child of it has its socket for that many seconds
+    quiet: it says nothing, to the end of its caller
+    type: of its answer, in the place of the request's
+    tells: the pid that it tells of at a restore, for which it makes no process
     takes: seconds until it answers; log, pages: what it writes meanwhile, the latter a number
         of bytes
     kills: whether a dump kills the process, as CRIU's does
@@ -106,6 +110,9 @@ def main() -> None:
     if what.get("ends"):
         print("gone wrong", file=sys.stderr, flush=True)
         sys.exit(1)
+    if what.get("quiet"):
+        sock.recv(1)
+        return
     if kind == VERSION:
         major, minor, sublevel = what["version"]
         version = number(1, major) + number(2, minor) + number(4, sublevel)
@@ -116,6 +123,10 @@ def main() -> None:
         fields = number(1, found.get("mem_track", 0)) + number(2, found.get("lazy_pages", 0))
         sock.send(answer(kind) + text(8, fields))
         return
+    if what.get("holds"):
+        if os.fork() == 0:
+            time.sleep(what["holds"])
+        os._exit(1)
     if what.get("takes"):
         for field, name, data in (
             ("work_dir_fd", opts["log_file"][0].decode(), what["log"].encode()),
@@ -126,7 +137,7 @@ def main() -> None:
         time.sleep(what["takes"])
     pid = opts["pid"][0] if "pid" in opts else 0
     if kind == RESTORE and not what.get("failure"):
-        pid = restored()
+        pid = what["tells"] if "tells" in what else restored()
     for script in what.get("scripts", []):
         sock.send(answer(NOTIFY) + text(5, text(1, script.encode()) + number(2, pid)))
         told = read(sock.recv(65536), REQUEST)
@@ -145,7 +156,7 @@ def main() -> None:
     if kind == DUMP and what.get("kills") and not opts.get("leave_running"):
         os.kill(pid, signal.SIGKILL)
     more = text(4, number(1, pid)) if kind == RESTORE else b""
-    sock.send(answer(kind) + more)
+    sock.send(answer(what.get("type", kind)) + more)
 
 
 def restored() -> int:

@@ -15,7 +15,7 @@ def version() -> int:
     """As 31701 for 3.17.1; Unsupported where there is none, or one that is too old."""
     with Criu() as criu:
         try:
-            answer = criu.ask("VERSION", {}).get("version", {})
+            answer = criu.question("VERSION", {}).get("version", {})
         except CriuFailed as error:
             said = f": {error.said}" if error.said else ""
             raise Unsupported(f"cannot ask CRIU for its version: {error}{said}") from error
@@ -39,7 +39,11 @@ def features() -> dict[str, bool]:
     """mem_track (--pre-dump) and lazy_pages: whether kernel and CRIU have them."""
     names = ("mem_track", "lazy_pages")
     with Criu() as criu:
-        answer = criu.ask("FEATURE_CHECK", {"features": dict.fromkeys(names, True)})
+        try:
+            answer = criu.question("FEATURE_CHECK", {"features": dict.fromkeys(names, True)})
+        except CriuFailed as error:
+            said = f": {error.said}" if error.said else ""
+            raise Unsupported(f"cannot ask CRIU for its features: {error}{said}") from error
     found = answer.get("features", {})
     return {name: bool(found.get(name)) for name in names}
 
@@ -73,7 +77,7 @@ def check(directory: int) -> str:
     opts = {"images_dir_fd": directory, "log_file": "check.log", "log_level": 4}
     with Criu() as criu:
         try:
-            criu.ask("CHECK", {"opts": opts})
+            criu.question("CHECK", {"opts": opts})
         except CriuFailed as error:
             return error.said or str(error)
     return ""

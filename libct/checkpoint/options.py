@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config.field_types import wrong_types
+from ..config.number_lists import whole_number
 from ..config.record import Record
 from ..errors import ConfigError, Finding
 from ..syscalls.constants import CLONE_NEWNET
@@ -118,7 +119,11 @@ def check(options: Options) -> None:
 
 def _wrong(options: Options) -> list[tuple[str, str]]:
     found = []
-    if not options.images or "\0" in options.images:
+    for name in type(options).__annotations__:
+        value = getattr(options, name)
+        if isinstance(value, str) and not is_text(value):
+            found.append((name, f"no text for the kernel and CRIU: {value!r}"))
+    if not options.images:
         found.append(("images", f"no directory: {options.images!r}"))
     if options.manage_cgroups_mode not in ("", *_MODES):
         text = f"{options.manage_cgroups_mode!r} is none of {', '.join(_MODES)}"
@@ -145,6 +150,14 @@ def _wrong(options: Options) -> list[tuple[str, str]]:
         if options.status_fd >= 0 and not options.lazy_pages:
             found.append(("status_fd", "only with lazy_pages"))
     return found
+
+
+def is_text(value: object) -> bool:
+    """Whether it can be a path, and text in a message: without NUL and halves of characters."""
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def fields(options: Options, images: int, work: int) -> dict[str, Any]:
@@ -187,6 +200,7 @@ def fields(options: Options, images: int, work: int) -> dict[str, Any]:
 
 def _page_server(text: str) -> dict[str, Any] | None:
     address, _, port = text.rpartition(":")
-    if not address or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    number = whole_number(port, 65535)
+    if not address or not number:
         return None
-    return {"address": address.strip("[]"), "port": int(port)}
+    return {"address": address.strip("[]"), "port": number}

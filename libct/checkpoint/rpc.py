@@ -11,6 +11,7 @@ import _socket
 import fcntl
 import posix
 import select
+import time
 
 from ..errors import Error, Unsupported, printable
 from ..loading.paths import environment, fsencode, own_environment
@@ -36,6 +37,7 @@ SOCKET = 3  # what CRIU has the socket as
 _LONGEST = 1 << 16  # bytes of a message
 _MOST = 16  # descriptors with one
 _PAUSE = 1.0  # seconds between looks at how far it is
+_ANSWERS = 20.0  # seconds that it may take to say what it is
 _SECONDS = 10.0  # that CRIU may take to end, once nobody listens
 # Where its own helpers are (iptables, ip), which PATH may lack.  Without them CRIU goes on, and
 # leaves the network of what it restores locked.
@@ -135,7 +137,23 @@ class Criu:
             raise failures[0]
         if not answer.get("success"):
             raise self._failed(kind, answer)
+        if answer.get("type") != TYPES[kind]:
+            text = f"an answer of type {answer.get('type')} to {kind}"
+            raise CriuFailed(f"CRIU does not speak its protocol: {text}")
         return answer
+
+    def question(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a request that takes no time; one that does not come is an error."""
+        until = time.monotonic() + _ANSWERS
+
+        def look() -> None:
+            if time.monotonic() > until:
+                self.kill()
+                raise CriuFailed(
+                    f"CRIU has not answered within {_ANSWERS:.0f} s", said=self._words()
+                )
+
+        return self.ask(kind, values, waiting=look)
 
     def _answer(
         self,
@@ -190,13 +208,14 @@ class Criu:
     def _hear(self, waiting: Callable[[], object] | None) -> tuple[dict[str, Any], list[int]]:
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
+        poll.register(self.pidfd, select.POLLIN)  # what it has forked may hold its socket
         with allowed():
             while not poll.poll(None if waiting is None else _PAUSE * 1000):
                 if waiting is not None:
                     waiting()
         try:
-            data, fds, _ = receive(self._socket, _LONGEST, _MOST)
-        except ConnectionError:
+            data, fds, _ = receive(self._socket, _LONGEST, _MOST, _socket.MSG_DONTWAIT)
+        except (ConnectionError, BlockingIOError):
             raise self._ended() from None
         if not data:
             raise self._ended()

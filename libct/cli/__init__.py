@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without argv it is that of this process, which then ends here: garbage is
     not collected on the way, nor the interpreter taken apart at the end, which
     saves some milliseconds each.  With it, this process is a program of its own
-    that goes on, and its bootstrap server is as for any use of the library.
+    that goes on, and is then what it was: its bootstrap server is as for any use of
+    the library, and orphans are not its children if they were not before.
     """
     if argv is None:
         import gc
@@ -31,9 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _name_interpreter()
     from .dispatch import main as run
 
-    status = run(sys.argv[1:] if argv is None else argv, own=argv is None)
     if argv is not None:
-        return status
+        from ..syscalls.settings import get_child_subreaper, set_child_subreaper
+
+        adopts = get_child_subreaper()
+        try:
+            return run(argv, own=False)
+        finally:
+            set_child_subreaper(adopts)
+    status = run(sys.argv[1:], own=True)
     servers = sys.modules.get(f"{_PACKAGE}.bootstrap.servers")
     if servers is not None:
         servers.end_server()

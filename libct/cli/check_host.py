@@ -68,6 +68,7 @@ class HostFacts(Record):
     sysctls: those that exist, by their dotted names.
     subuids, subgids: (first, count) of the ranges of this user.
     programs: name -> its path, "" where it is not installed.
+    tun: pasta and slirp4netns can open /dev/net/tun, which they need.
     criu: its version and what it can do; criu_problem: why it does not work here.
     """
 
@@ -90,6 +91,7 @@ class HostFacts(Record):
     subuids: list[tuple[int, int]] = []
     subgids: list[tuple[int, int]] = []
     programs: dict[str, str] = {}
+    tun: bool = True
     criu: str = ""
     criu_problem: str = ""
     lsms: list[str] = []
@@ -124,6 +126,7 @@ def gather(root: str = "") -> HostFacts:
         subuids=_ranges("/etc/subuid", user),
         subgids=_ranges("/etc/subgid", user),
         programs={name: which(name) for name in _PROGRAMS},
+        tun=os.access("/dev/net/tun", os.R_OK | os.W_OK),
         criu=criu,
         criu_problem=criu_problem,
         lsms=_lsms(),

@@ -259,7 +259,11 @@ def _rest(facts: HostFacts) -> list[Line]:
     else:
         lines.append(Line(section, "criu", OK, f"{criu}, {facts.criu}"))
     helpers = [facts.programs[name] for name in _HELPERS if facts.programs.get(name)]
-    if helpers:
+    if helpers and not facts.tun:
+        text = f"{helpers[0]} cannot open /dev/net/tun: no --net pasta for ordinary users"
+        remedy = "as root: modprobe tun; chmod 666 /dev/net/tun"
+        lines.append(Line(section, "pasta", NOTE, text, remedy))
+    elif helpers:
         lines.append(Line(section, "pasta", OK, ", ".join(helpers)))
     else:
         text = "neither pasta nor slirp4netns is installed: no --net pasta for ordinary users"

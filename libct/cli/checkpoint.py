@@ -52,9 +52,12 @@ def checkpoint(arguments: Arguments) -> int:
     container = load(arguments.root, arguments.operands[0])
     options = _options(arguments, _CHECKPOINT)
     if arguments.status_fd:
-        if not arguments.status_fd.isascii() or not arguments.status_fd.isdigit():
+        from ..config.number_lists import whole_number
+
+        number = whole_number(arguments.status_fd, (1 << 31) - 1)
+        if number is None:
             raise Error(f"--status-fd is not a descriptor: {arguments.status_fd!r}")
-        options["status_fd"] = int(arguments.status_fd)
+        options["status_fd"] = number
     with _Line(arguments, f"checkpoint of {container.id}") as line:
         container.checkpoint(arguments.image_path or _IMAGES, progress=line.show, **options)
     if not arguments.leave_running and not arguments.pre_dump:

@@ -108,9 +108,11 @@ def _for_all(arguments: Arguments, act: Callable[[str], None]) -> int:
     from .log import report
 
     pattern = arguments.operands[0]
+    if not pattern:  # it is what is left of a variable that has not been set
+        raise Error("--regex: an empty pattern is found in all ids: for all, write '.'")
     try:
         matches = re.compile(pattern).search
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise Error(f"--regex: not a regular expression: {pattern!r}: {error}") from error
     for name in container_ids(arguments.root):
         if not matches(name):
@@ -153,8 +155,11 @@ def signal_number(text: str) -> int:
     name = name[3 * name.startswith("SIG") :]
     if name in names and not sign:
         return names[name]
-    if name in ("RTMIN", "RTMAX") and distance.isascii() and distance.isdigit():
-        number = names[name] + int(sign + distance)
+    from ..config.number_lists import whole_number
+
+    steps = whole_number(distance, _signal.NSIG)
+    if name in ("RTMIN", "RTMAX") and steps is not None:
+        number = names[name] + (-steps if sign == "-" else steps)
         if names["RTMIN"] <= number <= names["RTMAX"]:
             return number
     from ..config.nearest import did_you_mean

@@ -44,6 +44,8 @@ class Datagrams:
             data = b"<%d>%s %s: %s" % (_USER | priority, now, name, text)
         try:
             self._socket.send(data)
+        except _socket.timeout:
+            self._socket.setblocking(False)  # one wait for all that is to be said
         except OSError:
             pass
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .options import Arguments
     from .trace import Tracing
 
+_CONNECTS = 5  # seconds that a receiver of descriptors may take to have room for us
+_MOST_FDS = (1 << 31) - 1  # what an int of C can number
+
 
 def check_streams(
     arguments: Arguments, process: Process, *, detach: bool, sockets: int = 0
@@ -53,7 +56,12 @@ def handed_sockets() -> int:
     text = environment("LISTEN_FDS")
     if environment("LISTEN_PID") != str(posix.getpid()):
         return 0
-    return int(text) if text.isascii() and text.isdigit() else 0
+    from ..config.number_lists import whole_number
+
+    found = whole_number(text, _MOST_FDS)
+    if found is None and text.isdigit():
+        raise Error(f"LISTEN_FDS={text[:20]}: more descriptors than there can be")
+    return found or 0
 
 
 def tracing(arguments: Arguments) -> Tracing | None:
@@ -137,12 +145,20 @@ def start_detached(
 
 
 def connect(path: str, what: str) -> _socket.socket:
+    import struct
+
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
     try:
+        # connect(2) waits for room among the connections that are not accepted yet, as long
+        # as a send may.  A timeout of Python's would make that no wait at all.
+        limit = struct.pack("ll", _CONNECTS, 0)  # struct timeval
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, limit)
         sock.connect(path)
     except OSError as error:
         sock.close()
         reason = error.strerror or error
+        if isinstance(error, BlockingIOError):
+            reason = f"nobody has accepted connections for {_CONNECTS} s"
         raise Error(f"cannot connect to the {what} {path!r}: {reason}") from error
     return sock
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from ..config.nearest import did_you_mean
 from .commands import COMMANDS, GLOBAL_OPTIONS
@@ -44,7 +45,8 @@ def main(arguments: Arguments) -> int:
         try:
             return subprocess.run(["man", "-l", "-"], input=text.encode(), check=False).returncode
         except FileNotFoundError:
-            pass  # no man(1) here
+            said = "man is not installed (Debian's man-db), so this is the source of the page"
+            print(f"{PROGRAM}: {said}", file=sys.stderr)
     output(text)
     return 0
 

@@ -6,6 +6,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+HIGHEST_ID = (1 << 32) - 2  # the one above means "unchanged" to the kernel
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """The number that ASCII digits are, up to the largest that may be meant; else None.
+
+    int() alone takes other digits, too, and refuses more than 4300 of them.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0") or "0"
+    found = int(digits) if len(digits) <= len(str(most)) else most + 1
+    return found if found <= most else None
+
 
 def parse_numbers(text: str, limit: int = 1024) -> list[int]:
     """The numbers of a list, in order, each once.

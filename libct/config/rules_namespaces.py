@@ -14,6 +14,7 @@ from .namespace import (
     PROC_NAMES,
     SPEC_NAMES,
 )
+from .number_lists import HIGHEST_ID, whole_number
 from .texts import check_path, check_text
 
 TYPE_CHECKING = False
@@ -215,7 +216,7 @@ def _address_problem(value: str, family: int, *, prefix: bool) -> str:
         return f"not an {name} address: {value!r}"
     if not prefix:
         return f"not an address alone: {value!r}" if slash else ""
-    if not (length.isascii() and length.isdigit() and int(length) <= most):
+    if whole_number(length, most) is None:
         return f"needs a prefix length of 0 to {most}, as in {address}/{most * 3 // 4}: {value!r}"
     return ""
 
@@ -239,10 +240,13 @@ def _net_device_rules(config: Config, inside: dict[str, str], findings: Findings
 
 
 def _device_name_rule(place: str, name: str, findings: Findings) -> None:
-    """dev_valid_name() in the kernel's net/core/dev.c."""
+    """In the kernel's net/core/dev.c: dev_valid_name(), and dev_get_valid_name(), to which a name
+    with % is a pattern for another one; sysctl_dev_name_is_allowed() in net/ipv4/devinet.c.
+    """
     if not check_text(place, name, findings):
         return
-    bad = name in ("", ".", "..") or any(at in "/:" or at.isspace() for at in name)
+    bad = name in ("", ".", "..", "all", "default")
+    bad = bad or any(at in "/:%" or at.isspace() for at in name)
     if bad or len(fsencode(name)) > LONGEST_DEVICE_NAME:
         findings.append(Finding(place, f"not a name of a network device: {name!r}"))
 
@@ -331,8 +335,7 @@ def rootless_rules(config: Config, facts: Facts, findings: Findings) -> None:
         for option in mount.data.split(",") if "id=" in mount.data else ():
             name, _, value = option.partition("=")
             mappings = {"uid": config.uid_mappings, "gid": config.gid_mappings}.get(name)
-            if mappings and not (
-                value.isascii() and value.isdigit() and is_mapped(int(value), mappings)
-            ):
+            number = whole_number(value, HIGHEST_ID)
+            if mappings and (number is None or not is_mapped(number, mappings)):
                 message = f"{option}: not an id that linux.{name}Mappings maps"
                 findings.append(Finding(f"mounts[{index}].options", message))

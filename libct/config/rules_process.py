@@ -25,6 +25,7 @@ from ..syscalls.scheduling_constants import (
     SCHED_RR,
 )
 from .namespace import NEWPID, NEWUSER
+from .number_lists import HIGHEST_ID
 from .rules_namespaces import find, is_mapped, is_private
 from .texts import check_env, check_path, check_texts
 
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     Findings = list[Finding]
 
-HIGHEST_ID = (1 << 32) - 2  # the one above means "unchanged" to the kernel
 _HIGHEST_CPU = 1023  # cpu_set_t ends there
 
 

@@ -15,5 +15,7 @@ def parse_size(text: str) -> int:
     whole, _, fraction = digits.partition(".")
     if unit not in _UNITS or not (whole + fraction).isdecimal() or not text.isascii() or not whole:
         raise ValueError(f"not a size like 256M: {text!r}")
+    if len(whole) > 30:  # int() refuses thousands of them, and says nothing of sizes
+        raise ValueError(f"more bytes than there can be: {text[:40]!r}")
     thousandths = int((fraction + "000")[:3])  # more digits are below what anybody means
     return (int(whole) * 1000 + thousandths) * _UNITS[unit] // 1000

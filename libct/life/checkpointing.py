@@ -24,7 +24,7 @@ from ..config.namespace import (
     PROC_NAMES,
     SPEC_NAMES,
 )
-from ..errors import Error, Finding, Unsupported
+from ..errors import ConfigError, Error, Finding, Unsupported
 from ..loading import jsontext
 from ..loading.clock import backoff
 from ..loading.paths import absolute
@@ -58,6 +58,7 @@ def checkpoint(
 ) -> None:
     """Container.checkpoint(), within deferred(); the container is as it was where it fails."""
     check(options)
+    _require_open(options.status_fd)
     require_root("checkpoint")
     record = holdings.refresh()
     refuse(record.config, empty=bool(options.empty_namespaces))
@@ -74,6 +75,16 @@ def checkpoint(
                 _await_end(holdings, pidfd)
         finally:
             posix.close(pidfd)
+
+
+def _require_open(status_fd: int) -> None:
+    """That it could not be written to would be seen when all is over."""
+    if status_fd >= 0:
+        try:
+            posix.fstat(status_fd)
+        except (OSError, OverflowError) as error:
+            text = f"descriptor {status_fd} is not open"
+            raise ConfigError([Finding("status_fd", text)]) from error
 
 
 def require_root(verb: str) -> None:
@@ -178,7 +189,7 @@ def _dump(
             opts["ext_mnt"] = [{"key": place, "val": place} for place in places]
             names, files = _streams(record.pid, {one.number for one in mounted})
             opts["external"] = [*opts.get("external", ()), *files]
-            _write(images, DESCRIPTORS, jsontext.dumps(names))
+            _write(images, options.images, jsontext.dumps(names))
         kind = "PRE_DUMP" if options.pre_dump else "DUMP"
 
         def notified(script: str, pid: int, fds: list[int]) -> None:
@@ -242,13 +253,17 @@ def _is_terminal(found: posix.stat_result) -> bool:
     return stat.S_ISCHR(found.st_mode) and (major in (4, 5) or 136 <= major <= 143)
 
 
-def _write(directory: int, name: str, text: str) -> None:
+def _write(directory: int, images: str, text: str) -> None:
+    """Write descriptors.json; images is the directory's path."""
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    fd = posix.open(name, flags, 0o600, dir_fd=directory)
     try:
-        posix.write(fd, text.encode("utf-8", "surrogateescape"))
-    finally:
-        posix.close(fd)
+        fd = posix.open(DESCRIPTORS, flags, 0o600, dir_fd=directory)
+        try:
+            posix.write(fd, text.encode("utf-8", "surrogateescape"))
+        finally:
+            posix.close(fd)
+    except OSError as error:
+        raise Error(f"cannot write {DESCRIPTORS} to {images!r}: {error.strerror}") from error
 
 
 def _await_end(holdings: Holdings, pidfd: int) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from .record import Record
     from .state import State
 
+_NAMED_SECONDS = 1.0  # that the name of a user is taken to stay
+_named = -1, "", 0.0  # the latest: uid, name, until when
 EXIT_STATUS = "libct.exit-status"  # the annotation that state() has once it is known
 _SPEC_VERSION = "1.3.0"
 _NO_FREEZER = "cannot toggle freezer: cgroups not configured for container"  # runc's words
@@ -647,9 +649,17 @@ def _no_group(resources: Resources) -> str:
 
 
 def _user_name(uid: int) -> str:
+    """Asked once for a list of containers: it may be a directory service that answers."""
+    global _named
     import pwd
+    import time
 
+    known, now = _named, time.monotonic()
+    if known[0] == uid and now < known[2]:
+        return known[1]
     try:
-        return pwd.getpwuid(uid).pw_name
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return ""
+        name = ""
+    _named = uid, name, now + _NAMED_SECONDS
+    return name

@@ -24,7 +24,7 @@ import fcntl
 import posix
 
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
-from ..loading.paths import absolute, environment, exists, split
+from ..loading.paths import absolute, environment, exists, rest, split
 from ..syscalls.interrupts import allowed
 from ..syscalls.procfs import require_own_proc
 from .proc import boot_id, flock_holders, marks_of, of_this_boot
@@ -518,14 +518,12 @@ def _contents(path: str) -> tuple[bytes, posix.stat_result]:
         found = posix.fstat(place)
         if found.st_mode & _TYPE != _REGULAR:
             raise damaged(path, "it is not a regular file")
-        with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
-            # As much as was there; it is replaced and not written to, or added to.
-            parts, left = [], _LARGEST + 1
-            while left and (part := file.read(left)):
-                parts.append(part)
-                left -= len(part)
+        if found.st_size > _LARGEST:
+            raise damaged(path, f"it is larger than {_LARGEST >> 20} MiB")
+        fd = posix.open(f"/proc/self/fd/{place}", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            return rest(fd), found
+        finally:
+            posix.close(fd)
     finally:
         posix.close(place)
-    if not left:
-        raise damaged(path, f"it is larger than {_LARGEST >> 20} MiB")
-    return b"".join(parts), found

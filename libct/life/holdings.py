@@ -41,10 +41,10 @@ class Holdings:
     """
 
     __slots__ = (
+        "_plan",
         "directory",
         "hooks",
         "keeps_status",
-        "plan",
         "planned",
         "record",
         "trace",
@@ -59,12 +59,32 @@ class Holdings:
         self.keeps_status = True
         self.trace = False
         self.traces: list[tuple[int, int, int, str]] = []
-        self.plan: Plan | None = None
+        self._plan: Plan | bytes | None = None
         self.warnings: list[str] = []
 
     @property
     def id(self) -> str:
         return self.record.id
+
+    @property
+    def plan(self) -> Plan | None:
+        if isinstance(self._plan, bytes):
+            from ..plan.step import Plan
+
+            return Plan.unpacked(self._plan)
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan | None) -> None:
+        self._plan = plan
+
+    def pack_plan(self) -> None:
+        """Keep it in a few KiB: few ask for it once it is performed, and thousands may be kept."""
+        if self._plan is not None and not isinstance(self._plan, bytes):
+            try:
+                self._plan = self._plan.pack()
+            except ValueError:
+                pass  # a configuration of the caller's has more than plain values (signal.SIGKILL)
 
     # --- the record ---
 

@@ -13,6 +13,7 @@ from ..errors import Error
 from ..syscalls import pidfds, procfs
 
 HIDDEN = -1  # in the place of a start
+_boot = ""  # once it has been read
 
 
 def name_of(pid: int) -> str | None:
@@ -76,8 +77,11 @@ def _hidden(pid: int) -> Error:
 def _read(pid: int, name: str) -> bytes | None:
     """The beginning of a file of the process; b"" if that has ended, None if it is hidden."""
     try:
-        with open(procfs.path(pid, name), "rb", buffering=0) as file:
-            return file.read(4096)
+        fd = posix.open(procfs.path(pid, name), posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            return posix.read(fd, 4096)
+        finally:
+            posix.close(fd)
     except ProcessLookupError:
         return b""
     except (FileNotFoundError, PermissionError):
@@ -112,14 +116,17 @@ def _inode(pid: int) -> int:
 
 def boot_id() -> str:
     """What tells this boot of the kernel from others; "" where /proc/sys is not there."""
-    try:
-        fd = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return posix.read(fd, 64).decode("ascii").rstrip()
-    finally:
-        posix.close(fd)
+    global _boot
+    if not _boot:
+        try:
+            fd = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            _boot = posix.read(fd, 64).decode("ascii").rstrip()
+        finally:
+            posix.close(fd)
+    return _boot
 
 
 def of_this_boot(noted: str) -> bool:

@@ -19,7 +19,7 @@ from ..bootstrap.spawning import fill_standard_streams
 from ..cgroups.perform import perform
 from ..checkpoint import installed, mounts
 from ..checkpoint.confinement import lost
-from ..checkpoint.options import RESTORE_LOG, RestoreOptions, check, fields
+from ..checkpoint.options import RESTORE_LOG, RestoreOptions, check, fields, is_text
 from ..checkpoint.rpc import Criu, CriuFailed
 from ..config.mount import destination_inside
 from ..config.namespace import NEWNET, NEWPID, PROC_NAMES
@@ -305,9 +305,13 @@ class _Restore:
     def _restored(self, pid: int) -> None:
         """All is there, and about to go on: the container is what its state says from here on."""
         record = self.record
-        self.child = Child(pid, pidfds.open_child(pid))
+        try:
+            self.child = Child(pid, pidfds.open_child(pid))
+            record.start, record.inode = marks_of(pid)
+        except OSError as error:
+            text = f"CRIU tells of the process {pid}, which is none that it has made here"
+            raise CriuFailed(text) from error
         record.pid = pid
-        record.start, record.inode = marks_of(pid)
         record.boot = boot_id()
         record.status, record.exit_status = CREATED, None
         record.namespaces = namespaces_of(pid)
@@ -372,6 +376,6 @@ def _descriptors(images: int) -> list[str]:
         found = jsontext.loads(posix.read(fd, _MOST), DESCRIPTORS)
     finally:
         posix.close(fd)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+    if not isinstance(found, list) or not all(map(is_text, found)):
         raise Error(f"{DESCRIPTORS} of the checkpoint is not a list of names")
     return found[:3]

@@ -190,6 +190,7 @@ def _start_init(holdings: Holdings, held: Held, process: Process, *, hold: bool)
             container=unique_name(record, holdings.directory.path),
             alone=joins and not _has_users(record),
         )
+        holdings.pack_plan()  # while the process works
         if not hold:
             started.finish()
         holdings.warnings += started.warnings
@@ -314,6 +315,7 @@ def _start_further(holdings: Holdings, process: Process, *, ignore_paused: bool 
             if other is None:
                 raise
             started = carry_out(other)
+        holdings.pack_plan()
         started.finish()
     except StepError as error:
         holdings.traces += error.traces
@@ -466,7 +468,10 @@ def _lend(context: Context, process: Process) -> None:
     given = dict(zip(STDIO, (process.stdin, process.stdout, process.stderr)))
     if process.terminal:
         if process.console_socket is None:
-            raise Error("a process with a terminal needs a console_socket to send it to")
+            raise Error(
+                "a process with a terminal needs a console_socket to send it to"
+                " (without one: terminal = False)"
+            )
         given = {"console socket": process.console_socket}
     for number, name in enumerate(STDIO):
         if name in given and given[name] is None:
@@ -483,7 +488,10 @@ def _lend(context: Context, process: Process) -> None:
 
 
 def _fileno(file: HasFileno | int) -> int:
-    return file if isinstance(file, int) else file.fileno()
+    found = file if isinstance(file, int) else file.fileno()
+    if found < 0:  # subprocess.PIPE and DEVNULL, say
+        raise Error(f"not a descriptor for the process: {found}: open a file or a pipe for it")
+    return found
 
 
 def close_own(context: Context) -> None:

@@ -33,35 +33,51 @@ class Address:
     """An address of a link.
 
     text is without the prefix length, scope is RT_SCOPE_*, flags are IFA_F_*.
+    peer: the other end's, of a point-to-point link, whose network the prefix is of; else text.
     """
 
-    __slots__ = ("family", "flags", "index", "prefix", "scope", "text")
+    __slots__ = ("family", "flags", "index", "peer", "prefix", "scope", "text")
 
     def __init__(
-        self, index: int, family: int, text: str, prefix: int, scope: int, flags: int = 0
+        self,
+        index: int,
+        family: int,
+        text: str,
+        prefix: int,
+        scope: int,
+        flags: int = 0,
+        peer: str = "",
     ) -> None:
-        self.index, self.family, self.text = index, family, text
+        self.index, self.family, self.text, self.peer = index, family, text, peer or text
         self.prefix, self.scope, self.flags = prefix, scope, flags
 
+    def written(self) -> str:
+        """As address_body() reads it."""
+        peer = "" if self.peer == self.text else f" peer {self.peer}"
+        return f"{self.text}{peer}/{self.prefix}"
+
     def __repr__(self) -> str:
-        return f"Address({self.index}, {self.text}/{self.prefix})"
+        return f"Address({self.index}, {self.written()})"
 
 
 def address_body(index: int, address: str) -> bytes:
     """The body of RTM_NEWADDR: "10.0.0.2/24" for the link of this index.
 
+    Or "10.0.0.2 peer 10.0.1.1/32", with the address of the link's other end.
     An address of IPv6 is used at once, without a search for others who have it (RFC 4862):
     a new link has nobody else.
     """
-    text, slash, length = address.partition("/")
+    both, slash, length = address.partition("/")
+    text, _, peer = both.partition(" peer ")
     family = _family(text)
     raw = _encoded(family, text)
     if not slash:
         raise ValueError(f"without a prefix length: {address!r}")
+    other = _encoded(family, peer) if peer else raw
     prefix = _prefix(address, length, 8 * len(raw))
     flags = _IFA_F_NODAD if family == _socket.AF_INET6 else 0
     body = _ADDRESS.pack(family, prefix, flags, RT_SCOPE_UNIVERSE, index)
-    return body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, raw)
+    return body + attribute(IFA_LOCAL, raw) + attribute(IFA_ADDRESS, other)
 
 
 def route_body(destination: str, *, source: str = "", gateway: str = "", index: int = 0) -> bytes:
@@ -128,7 +144,8 @@ def _address(payload: bytes) -> Address | None:
     raw = found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
     if raw is None or family not in (_socket.AF_INET, _socket.AF_INET6):
         return None
-    return Address(index, family, _socket.inet_ntop(family, raw), prefix, scope, flags)
+    text, peer = (_socket.inet_ntop(family, one) for one in (raw, found.get(IFA_ADDRESS, raw)))
+    return Address(index, family, text, prefix, scope, flags, peer)
 
 
 def addresses(netlink: Netlink, index: int = 0) -> list[Address]:
@@ -154,4 +171,4 @@ def add_route(
     """
     body = route_body(destination, source=source, gateway=gateway, index=index)
     flags = NLM_F_CREATE | NLM_F_EXCL
-    netlink.request(RTM_NEWROUTE, body, flags, what=f"RTM_NEWROUTE({destination!r})")
+    netlink.request(RTM_NEWROUTE, body, flags, what=f"RTM_NEWROUTE({destination or 'default'!r})")

@@ -10,6 +10,7 @@ import errno
 import posix
 
 from ..errors import StepProblem, advise
+from ..loading.paths import fsdecode, fsencode
 from . import links
 from .addresses import add_route
 from .rtnetlink import Netlink
@@ -39,7 +40,9 @@ def move_net_device(context: Context, name: str, new_name: str) -> None:
     try:
         with Netlink() as here, links.Elsewhere(netns) as there:
             one = Moved(name, new_name, links.kept_addresses(here, name), links.is_up(here, name))
-            links.set_link_down(here, name)
+            if links.alias_of(there, new_name) is not None:  # it would lose its routes in vain
+                what = f"the container has a device {new_name!r} already"
+                raise OSError(errno.EEXIST, f"{what}: {posix.strerror(errno.EEXIST)}")
             try:
                 links.move_link(here, name, netns, new_name)
             except BaseException:
@@ -75,8 +78,6 @@ def give_back(context: Context) -> list[str]:
 def _take_back(here: Netlink, there: Netlink, one: Moved, name: str) -> None:
     """name: what it is called in there, if it is there."""
     if links.alias_of(here, one.name) is None:
-        if links.is_up(there, name):
-            links.set_link_down(there, name)
         own = posix.open("/proc/thread-self/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             links.move_link(there, name, own, one.name)
@@ -109,18 +110,28 @@ def make_veth(
     netns = links.netns_of(context.pid)
     try:
         with Netlink() as here, links.Elsewhere(netns) as there:
-            links.add_veth(
-                here,
-                host_name,
-                name,
-                netns,
-                peer_mac=links.mac_address(given["mac"]) if "mac" in given else b"",
-                mtu=int(given.get("mtu", 0)),
-                queue=int(given.get("queue", 0)),
-                alias=alias_of_container(context.values["unique"]),
-            )
+            try:
+                links.add_veth(
+                    here,
+                    host_name,
+                    name,
+                    netns,
+                    peer_mac=links.mac_address(given["mac"]) if "mac" in given else b"",
+                    mtu=int(given.get("mtu", 0)),
+                    queue=int(given.get("queue", 0)),
+                    alias=alias_of_container(context.values["unique"]),
+                )
+            except OSError as error:
+                if error.errno == errno.EOPNOTSUPP:
+                    advise(error, "this kernel has no such device: load the module veth")
+                raise
             if "bridge" in given:
-                links.set_master(here, host_name, given["bridge"])
+                try:
+                    links.set_master(here, host_name, given["bridge"])
+                except OSError as error:
+                    if error.errno == errno.EOPNOTSUPP:
+                        advise(error, f"{given['bridge']!r} is not a bridge")
+                    raise
             if "hairpin" in given:
                 links.set_hairpin(here, host_name)
             for address in given.get("host_address", "").split():
@@ -130,7 +141,8 @@ def make_veth(
                 links.add_address(there, name, address)
             there.set_link_up(name)
             for gateway in gateways:
-                add_route(there, "", gateway=gateway)
+                # A gateway of the link alone (fe80::1) is found by its link.
+                add_route(there, "", gateway=gateway, index=there.link_index(name))
     except OSError as error:
         raise _explained(error) from None
     except ValueError as error:
@@ -140,8 +152,11 @@ def make_veth(
 
 
 def alias_of_container(unique: str) -> str:
-    """unique: a name that no other container has or has had."""
-    return f"libct {unique}"[:_LONGEST_ALIAS]
+    """unique: a name that no other container has or has had; what is too long loses its front,
+    for the id and the time are at its end.
+    """
+    most = _LONGEST_ALIAS - len("libct ")
+    return "libct " + fsdecode(fsencode(unique)[-most:])
 
 
 def remove_veth(host_name: str, unique: str) -> None:
@@ -162,6 +177,4 @@ def remove_veth(host_name: str, unique: str) -> None:
 def _explained(error: OSError) -> OSError:
     if error.errno in (errno.EPERM, errno.EACCES):
         advise(error, "it takes CAP_NET_ADMIN over the host's network")
-    elif error.errno == errno.EOPNOTSUPP:
-        advise(error, "this kernel has no such device: load the module veth")
     return error

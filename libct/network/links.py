@@ -50,13 +50,16 @@ _LINK = struct.Struct("=BxHiII")  # family, device type, index, flags, mask of f
 
 
 def device_name(name: str) -> bytes:
-    """ValueError where it can be no device's (net/core/dev.c, dev_valid_name())."""
+    """ValueError where it can be no device's (net/core/dev.c, dev_valid_name()).
+
+    One with % is a pattern to the kernel, which makes another name of it.
+    """
     data = fsencode(name)
     if (
         not data
         or len(data) >= IFNAMSIZ
         or name in (".", "..")
-        or any(one in "/:" or one.isspace() or one == "\0" for one in name)
+        or any(one in "/:%" or one.isspace() or one == "\0" for one in name)
     ):
         raise ValueError(f"{name!r} cannot be the name of a network device")
     return data + b"\0"
@@ -102,7 +105,7 @@ def add_veth(
     what = f"RTM_NEWLINK({name!r}, veth, peer {peer!r})"
     netlink.request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL, what=what)
     if alias:  # the kernel does not take it at the making
-        change(netlink, name, attribute(IFLA_IFALIAS, alias.encode()), f"alias {alias!r}")
+        change(netlink, name, attribute(IFLA_IFALIAS, fsencode(alias)), f"alias {alias!r}")
 
 
 def change(netlink: Netlink, name: str, more: bytes, what: str) -> None:
@@ -125,18 +128,16 @@ def set_hairpin(netlink: Netlink, name: str) -> None:
 
 
 def move_link(netlink: Netlink, name: str, netns: int, new_name: str) -> None:
-    """Move a device into another network namespace, under a new name; it loses its addresses.
+    """Move a device into another network namespace, under a new name.
 
-    EINVAL: it cannot leave its namespace; EEXIST: there is one of that name there.
+    It goes down, and loses its addresses and routes.
+
+    EINVAL: it cannot leave its namespace, and is as it was, for the kernel looks at that before
+    it takes the device down.  EEXIST: there is one of that name there, and it may be there, too.
     """
     body = link_body(netlink.link_index(name)) + attribute(IFLA_NET_NS_FD, struct.pack("=I", netns))
     body += attribute(IFLA_IFNAME, device_name(new_name))
     netlink.request(RTM_NEWLINK, body, what=f"RTM_NEWLINK({name!r}, netns, name {new_name!r})")
-
-
-def set_link_down(netlink: Netlink, name: str) -> None:
-    body = _LINK.pack(_socket.AF_UNSPEC, 0, netlink.link_index(name), 0, IFF_UP)
-    netlink.request(RTM_NEWLINK, body, what=f"RTM_NEWLINK({name!r}, down)")
 
 
 def is_up(netlink: Netlink, name: str) -> bool:
@@ -159,7 +160,7 @@ def alias_of(netlink: Netlink, name: str) -> str | None:
         for kind, payload in netlink.request(RTM_GETLINK, link_body(name), what=what):
             if kind == RTM_NEWLINK:
                 found = attributes(payload[_LINK.size :]).get(IFLA_IFALIAS, b"")
-                return found.rstrip(b"\0").decode(errors="replace")
+                return found.rstrip(b"\0").decode(errors="surrogateescape")
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
@@ -167,7 +168,7 @@ def alias_of(netlink: Netlink, name: str) -> str | None:
 
 
 def add_address(netlink: Netlink, name: str, address: str) -> None:
-    """address: with its prefix length, "10.0.0.2/24"; ValueError for anything else.
+    """address: "10.0.0.2/24", or with a peer (Address.written()); ValueError for anything else.
 
     EEXIST: it has it already.
     """
@@ -180,7 +181,7 @@ def kept_addresses(netlink: Netlink, name: str) -> list[str]:
     """Those that a device is to have where it is moved to: permanent ones of global scope."""
     index = netlink.link_index(name)
     return [
-        f"{one.text}/{one.prefix}"
+        one.written()
         for one in addresses(netlink, index)
         if one.flags & IFA_F_PERMANENT and one.scope == 0
     ]

@@ -7,6 +7,7 @@ after an @ the second is the container's, which its own mappings lead from.
 from __future__ import annotations
 
 from ..config.namespace import IDMap
+from ..config.number_lists import HIGHEST_ID, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def read_inline(text: str, own: Maps) -> Maps:
 
 def _mapping(text: str, own: list[IDMap]) -> IDMap:
     numbers = text.removeprefix("@").split("-")
-    if len(numbers) != 3 or not all(one.isascii() and one.isdigit() for one in numbers):
+    if len(numbers) != 3 or any(whole_number(one, HIGHEST_ID + 1) is None for one in numbers):
         raise ValueError(f"not ID-ID-COUNT, or @ID-ID-COUNT: {text!r}")
     first, shown, size = (int(one) for one in numbers)
     return IDMap(first, _outside(text, shown, size, own) if text[0] == "@" else shown, size)

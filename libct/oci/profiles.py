@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from ..config.number_lists import whole_number
 from ..config.seccomp import Seccomp, SeccompRule
 from ..errors import ConfigError, Finding
 from .bundle import CONFIG_NAME, read_object
@@ -164,8 +165,9 @@ def _error_number(table: Table, by_name: str, by_number: str) -> int | None:
     name = table.string(by_name)
     if not name:
         return number
-    if name.isascii() and name.isdecimal() and int(name) <= UINT32[1]:
-        return int(name)
+    given = whole_number(name, UINT32[1])
+    if given is not None:
+        return given
     found: int | None = getattr(errno, name, None) if name.startswith("E") else None
     if found is None:
         table.problem(by_name, f"unknown error: {name!r}")

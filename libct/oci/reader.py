@@ -199,11 +199,11 @@ class Table:
                 self.findings.append(Finding(place, f"not an object: {show(value)}"))
 
     def named_tables(self, key: str) -> Iterator[tuple[str, Table]]:
-        """The objects of an object, with their names."""
+        """The objects of an object, with their names; null is one without fields, as in Go."""
         table = self.table(key)
         if table is not None:
             for name, value in table.values.items():
-                inner = table._table(name, value)
+                inner = table._table(name, {} if value is None else value)
                 if inner is not None:
                     yield name, inner
 

@@ -69,7 +69,10 @@ def write_config(path: str, text: str) -> None:
     except FileExistsError:
         raise Error(f"{path!r} exists: remove it first") from None
     except OSError as error:
-        raise Error(f"cannot write {path!r}: {error.strerror}") from error
+        remedy = ""
+        if isinstance(error, FileNotFoundError):
+            remedy = " (the bundle is a directory: make it first, with mkdir -p)"
+        raise Error(f"cannot write {path!r}: {error.strerror}{remedy}") from error
     with open(fd, "w", encoding="utf-8") as file:
         file.write(text)
 

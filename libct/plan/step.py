@@ -17,6 +17,8 @@ the other (bootstrap/talk.py).  The plan is what goes over the wire, what
 
 from __future__ import annotations
 
+import marshal
+
 from .processes import (
     AHEAD as AHEAD,
     DELETER as DELETER,
@@ -166,6 +168,18 @@ class Plan:
         for step in steps:
             step.process, step.phase = process, phase
             self.steps.append(step)
+
+    def pack(self) -> bytes:
+        """The same as bytes, for unpacked(); ValueError where it has more than plain values."""
+        steps = [(one.op, one.args, one.why, one.process, one.phase) for one in self.steps]
+        return marshal.dumps((steps, self.mounts, self.shares))
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Plan:
+        plan = cls()
+        steps, plan.mounts, plan.shares = marshal.loads(data)
+        plan.steps = [Step(*one) for one in steps]
+        return plan
 
     def __len__(self) -> int:
         return len(self.steps)

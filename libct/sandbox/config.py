@@ -25,6 +25,7 @@ from ..config import (
     Resources,
     Rlimit,
 )
+from ..config.number_lists import HIGHEST_ID, whole_number
 from ..errors import ConfigError, Finding
 from ..life.process import Process
 from ..syscalls.constants import CAPABILITIES as ALL_CAPABILITIES, RLIMITS
@@ -267,20 +268,22 @@ def _ids(options: Options, euid: int, egid: int) -> tuple[int, int]:
     name, _, group = user.partition(":")
     if name == "root":
         name = "0"
-    if not name.isdecimal() or (group and not group.isdecimal()):
+    own, gid = (whole_number(one, HIGHEST_ID) for one in (name, group or "0"))
+    if own is None or gid is None:
         raise ConfigError(
             [Finding("user", f"an ordinary user can give only numbers, or root: {user!r}")]
         )
-    return int(name), int(group) if group else (0 if name == "0" else egid)
+    return own, gid if group or own == 0 else egid
 
 
 def _owner(options: Options) -> tuple[int, int]:
     """Whom root's sandbox is to run as, to own its home: (0, 0) for one that is not known here."""
     name, _, group = _user(options).partition(":")
-    if not name or (name.isdecimal() and not group):
-        return int(name or 0), 0
-    if name.isdecimal() and group.isdecimal():
-        return int(name), int(group)
+    if not name:
+        return 0, 0
+    uid, gid = (whole_number(one, HIGHEST_ID) for one in (name, group or "0"))
+    if uid is not None and gid is not None:
+        return uid, gid
     import pwd
 
     try:

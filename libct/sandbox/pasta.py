@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..life.process import Process
 
-_SHOWN_SECONDS = 0.5  # that a process takes at most from "created" to its wait
+_SHOWN_SECONDS = 5.0  # that a process takes at most, on a busy machine, from "created" to its wait
 _READY_SECONDS = 10.0  # that it may take to set up its device
 _END_SECONDS = 5.0
 _LARGEST = 1 << 16  # bytes of the host's resolv.conf
@@ -48,6 +48,7 @@ _WORDS = {
         "--ready-fd=4",
     ),
 }
+_TUN = "/dev/net/tun"  # which makes the device
 _DEVICE = "tap0"  # of slirp4netns
 # Where name servers are that the sandbox has instead of the host's, one of which may be on the
 # host's loopback device.  Either passes on to the host's what comes there.
@@ -136,6 +137,13 @@ class Pasta:
         else:
             text = "neither pasta nor slirp4netns is installed: install the package passt, or"
             raise Unsupported([Finding("net", f"{text} slirp4netns")])
+        try:
+            os.close(os.open(_TUN, os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            text = (
+                f"{name} needs {_TUN}: {error.strerror} (as root: modprobe tun; chmod 666 {_TUN})"
+            )
+            raise Unsupported([Finding("net", text)]) from None
         self.name, self.path = name, path
         self._ends = -1
 

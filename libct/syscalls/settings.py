@@ -5,6 +5,7 @@ from __future__ import annotations
 from .c import addressof, c_int, c_uint64, c_ulong
 from .constants import (
     PER_QUERY,
+    PR_GET_CHILD_SUBREAPER,
     PR_GET_NO_NEW_PRIVS,
     PR_GET_SECUREBITS,
     PR_GET_TSC,
@@ -52,6 +53,14 @@ def set_child_subreaper(subreaper: bool) -> None:
     """
     if _prctl(PR_SET_CHILD_SUBREAPER, subreaper, 0, 0, 0) == -1:
         fail(f"prctl(PR_SET_CHILD_SUBREAPER, {int(subreaper)})")
+
+
+def get_child_subreaper() -> bool:
+    """Whether we are.  Source: prctl(2), PR_GET_CHILD_SUBREAPER."""
+    value = c_int()
+    if _prctl(PR_GET_CHILD_SUBREAPER, addressof(value), 0, 0, 0) == -1:
+        fail("prctl(PR_GET_CHILD_SUBREAPER)")
+    return value.value == 1
 
 
 def get_no_new_privs() -> bool:

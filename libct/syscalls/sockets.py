@@ -28,15 +28,18 @@ def send_descriptor(to: int, fd: int, name: bytes) -> None:
         socket.close()
 
 
-def receive(socket: _socket.socket, size: int, most: int) -> tuple[bytes, list[int], bool]:
+def receive(
+    socket: _socket.socket, size: int, most: int, how: int = 0
+) -> tuple[bytes, list[int], bool]:
     """(data, descriptors, whether there was no room for some descriptors).
 
     most: descriptors that there is room for; they are close-on-exec, and the caller's.
+    how: further MSG_* bits.
 
     Raises OSError as recvmsg(2) does.
     """
     room = _socket.CMSG_SPACE(4 * most)
-    data, rights, flags, _ = socket.recvmsg(size, room, _socket.MSG_CMSG_CLOEXEC)
+    data, rights, flags, _ = socket.recvmsg(size, room, _socket.MSG_CMSG_CLOEXEC | how)
     fds = [
         int.from_bytes(packed[at : at + 4], sys.byteorder)
         for _, kind, packed in rights

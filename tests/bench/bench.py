@@ -1,9 +1,10 @@
 """libct next to runc and crun: times and memory (docs/performance.md).
 
-    python3 tests/bench/bench.py [--rounds N] [--alive N] [--json FILE]
+    python3 tests/bench/bench.py [--rounds N] [--alive N] [--cgroup1] [--json FILE]
 
 As root.  It goes in two stages.  The first enters a mount namespace with
-cgroup v2 alone on /sys/fs/cgroup, so that all three runtimes find the same,
+cgroup v2 alone on /sys/fs/cgroup, so that all three runtimes find the same
+(or, with --cgroup1, leaves the host's own version 1 there),
 makes the bundle, and becomes a shell that measures the memory of created
 containers: while it does, no Python of ours shares pages with them.  The shell
 then becomes the second stage, which takes the times (timing.py).
@@ -12,6 +13,7 @@ then becomes the second stage, which takes the times (timing.py).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CLONE_NEWNS = 0x00020000
+_V1_PIDS = "/sys/fs/cgroup/pids"
 _MS_REC_PRIVATE = 0x4000 | 0x40000
 
 # What one created container takes: "NAME PSS" lines, in KiB, one for each process.
@@ -61,7 +64,7 @@ def main() -> int:
         results["pss_kib"] = _read_memory(scratch / "pss")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        Path("/sys/fs/cgroup", GROUP).rmdir()
+        remove_groups()
     print("\n".join(report(results)))
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
@@ -77,6 +80,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=5, help="of two threads at a time; default: 5"
     )
+    parser.add_argument(
+        "--cgroup1", action="store_true", help="on the host's control groups, of version 1"
+    )
     parser.add_argument("--json", metavar="FILE", help="write every measurement to FILE")
     parser.add_argument("--scratch", help=argparse.SUPPRESS)  # given to the second stage
     return parser.parse_args()
@@ -86,10 +92,13 @@ def _first_stage(options: argparse.Namespace) -> None:
     """Make the place, and become the shell that measures memory."""
     if os.geteuid() != 0:
         sys.exit("bench.py: must be root, to mount cgroup v2 and for runc")
-    enter_cgroup2()
+    if options.cgroup1 and not Path(_V1_PIDS).exists():
+        sys.exit(f"bench.py: --cgroup1: there is no {_V1_PIDS}")
+    enter_cgroup2(mounted=options.cgroup1)
     scratch = Path(tempfile.mkdtemp(prefix="libct-bench-", dir="/run"))
     make_bundles(scratch)
-    script = [f"groups=/sys/fs/cgroup/{GROUP}", _MEASURE]
+    groups = _V1_PIDS if options.cgroup1 else "/sys/fs/cgroup"
+    script = [f"groups={groups}/{GROUP}", _MEASURE]
     for name, commands in cold_commands(scratch).items():
         create, delete = (_quoted(commands[what]) for what in ("create", "delete"))
         script += [f"measure {name} {scratch}/pss {create}", delete]
@@ -102,7 +111,11 @@ def _first_stage(options: argparse.Namespace) -> None:
     os.execvp("sh", ["sh", "-c", "\n".join(script)])
 
 
-def enter_cgroup2() -> None:
+def enter_cgroup2(*, mounted: bool = False) -> None:
+    """A mount namespace with version 2 alone, and an empty /run.
+
+    mounted: what is mounted of control groups stays.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(status: int, what: str) -> None:
@@ -112,10 +125,19 @@ def enter_cgroup2() -> None:
     check(libc.unshare(_CLONE_NEWNS), "new mount namespace")
     check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC_PRIVATE), None), "private mounts")
     target = b"/sys/fs/cgroup"
-    if not os.path.exists("/sys/fs/cgroup/cgroup.procs"):  # it cannot be put on itself
+    # (It cannot be put on itself.)
+    if not mounted and not os.path.exists("/sys/fs/cgroup/cgroup.procs"):
         check(libc.mount(b"cgroup2", target, b"cgroup2", ctypes.c_ulong(0), None), "mount cgroup2")
     # States are kept here, and a tmpfs is what /run is on a host that has booted.
     check(libc.mount(b"tmpfs", b"/run", b"tmpfs", ctypes.c_ulong(0), None), "mount /run")
+
+
+def remove_groups() -> None:
+    """Of all runtimes, once their containers have gone; in each hierarchy."""
+    for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
+        for directory in (*(top / GROUP).glob("*/"), top / GROUP):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                directory.rmdir()
 
 
 def _quoted(args: list[str]) -> str:

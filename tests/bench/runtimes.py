@@ -53,13 +53,16 @@ def device_rules_work() -> bool:
 def cold_commands(scratch: Path) -> dict[str, Commands]:
     """Runtime -> what to do -> command line; runtimes that are not installed are left out.
 
+    So is crun beside both versions of control groups, which it refuses.
+
     "run" runs true to its end; "create", "start", "exec", "state", "list",
     "kill" and "delete" are about a container that sleeps.
     """
     found = {"libct": _commands(_libct(), scratch, "libct")}
     for name in RUNTIMES[1:]:
         program = shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin")
-        if program is not None:
+        refuses = name == "crun" and Path("/sys/fs/cgroup/unified/cgroup.procs").exists()
+        if program is not None and not refuses:
             found[name] = _commands([program], scratch, name)
     return found
 

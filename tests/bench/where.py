@@ -10,7 +10,6 @@ looks at the clock and writes down what it sees.  What is printed are medians.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shutil
 import statistics
 import sys
@@ -23,8 +22,8 @@ from typing import TYPE_CHECKING
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from tests.bench.bench import enter_cgroup2  # noqa: E402  # as in bench.py
-from tests.bench.runtimes import GROUP, make_bundles  # noqa: E402
+from tests.bench.bench import enter_cgroup2, remove_groups  # noqa: E402  # as in bench.py
+from tests.bench.runtimes import make_bundles  # noqa: E402
 from tests.bench.timing import Library  # noqa: E402
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ def main() -> int:
 
         libct.stop_server()
         shutil.rmtree(scratch, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            Path("/sys/fs/cgroup", GROUP).rmdir()
+        remove_groups()
     print("\n".join(report(parts, steps, options.least)))
     return 0
 

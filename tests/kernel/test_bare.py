@@ -244,11 +244,14 @@ def test_who_may_trace_finds_nothing_of_the_servers(tmp_path: Path) -> None:
         words = [SECRET, container.id, OWN]
         with running(joins, "looker", *words, stdout=file):
             assert wait_until(lambda: "READY" in output.read_text())
-            for _ in range(150 * TIMES):
+            # It may miss some: on a busy machine these have gone before it is its turn.
+            for _ in range(1000 * TIMES):
                 how = run_in(container, "sleep", "0.003", env=[PATH, OWN])
                 assert how.state.success
                 assert is_bare(container)
-            assert wait_until(lambda: len(output.read_text().splitlines()) > 140 * TIMES)
+                if len(output.read_text().splitlines()) > 140 * TIMES:
+                    break
+            assert len(output.read_text().splitlines()) > 140 * TIMES
     seen = [line.split() for line in output.read_text().splitlines()[1:]]
     entering = [
         (int(mapped), int(found), int(other))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import libct
+from libct.checkpoint import installed
 from libct.config import NEWCGROUP, NEWNS, NEWTIME, NEWUSER, Mount, Namespace
 from libct.config.mount_flags import MS_BIND, MS_REC
 
@@ -192,6 +193,68 @@ def test_one_that_ends_without_an_answer(
         sleeper.checkpoint(str(tmp_path / "images"))
     assert sleeper.status() == "running"
     assert not (tmp_path / "images").exists()
+
+
+def test_one_that_ends_while_another_has_its_socket(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path
+) -> None:
+    criu.does(holds=30)
+    with pytest.raises(libct.Error, match="CRIU ended without an answer"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+    assert sleeper.status() == "running"
+
+
+def test_one_that_does_not_say_what_it_is(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libct.checkpoint.rpc._ANSWERS", 0.2)
+    criu.does(quiet=True)
+    with pytest.raises(libct.Unsupported, match="for its version: CRIU has not answered within"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+    with pytest.raises(libct.Unsupported, match="for its features: CRIU has not answered within"):
+        installed.features()
+    assert "CRIU has not answered" in installed.check(0)
+
+
+def test_an_answer_to_another_question(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path
+) -> None:
+    criu.does(type=PRE_DUMP)
+    with pytest.raises(libct.Error, match="not speak its protocol: an answer of type 4 to DUMP"):
+        sleeper.checkpoint(str(tmp_path / "images"))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"work": "a\0b"}, "work: no text"),
+        ({"parent": "\ud800"}, "parent: no text"),
+        ({"lazy_pages": True, "status_fd": 99999}, "status_fd: descriptor 99999 is not open"),
+        ({"lazy_pages": True, "status_fd": 1 << 70}, "is not open"),
+    ],
+)
+def test_options_that_cannot_be(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(libct.ConfigError, match=text):
+        sleeper.checkpoint(str(tmp_path / "images"), **options)
+    assert not (tmp_path / "images").exists()
+
+
+def test_images_that_cannot_be_written(
+    criu: StandIn, sleeper: libct.Container, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    (images / "descriptors.json").mkdir(parents=True)
+    text = f"cannot write descriptors.json to '{images}': Is a directory"
+    with pytest.raises(libct.Error, match=text):
+        sleeper.checkpoint(str(images))
+    (images / "descriptors.json").rmdir()
+    (images / "descriptors.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(libct.Error, match="Too many levels of symbolic links"):
+        sleeper.checkpoint(str(images))
+    assert not (tmp_path / "elsewhere").exists()
+    assert sleeper.status() == "running"
 
 
 def test_one_that_is_too_old(criu: StandIn, sleeper: libct.Container, tmp_path: Path) -> None:
@@ -381,6 +444,21 @@ def test_a_restore_that_fails(criu: StandIn, images: Path) -> None:
     text = str(caught.value)
     assert "cannot restore container" in text
     assert f"{images}/restore.log says: Error (criu/y.c:2): taken" in text
+    nothing_is_left()
+
+
+@pytest.mark.parametrize("pid", [0, 1, 4194300])
+def test_a_process_that_is_not_restored(criu: StandIn, images: Path, pid: int) -> None:
+    criu.does(scripts=["post-restore"], tells=pid)
+    with pytest.raises(libct.Error, match=f"CRIU tells of the process {pid}, which is none"):
+        restore(images)
+    nothing_is_left()
+
+
+def test_streams_whose_names_are_no_text(criu: StandIn, images: Path) -> None:
+    (images / "descriptors.json").write_text('["pipe:[\\ud800]", "", ""]')
+    with pytest.raises(libct.Error, match="not a list of names"):
+        restore(images)
     nothing_is_left()
 
 

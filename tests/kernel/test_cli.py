@@ -614,6 +614,12 @@ def test_a_regular_expression_that_is_none() -> None:
     done = libct("delete", "--regex", "(")
     assert done.returncode == 1
     assert "--regex: not a regular expression: '('" in done.stderr
+    for text in ("a{99999999999}", "(" * 5000 + ")" * 5000):
+        done = libct("kill", "--regex", text, "KILL")
+        assert (done.returncode, "not a regular expression" in done.stderr) == (1, True)
+    done = libct("delete", "--force", "--regex", "")
+    assert done.returncode == 1
+    assert "an empty pattern is found in all ids" in done.stderr
     assert libct("kill", "--regex", "nobody is called so", "NOSIGNAL").returncode == 1
 
 

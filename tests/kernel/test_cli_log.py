@@ -10,10 +10,12 @@ import select
 import signal
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
+from libct.cli import datagrams
 from tests.bundles import make_bundle
 from tests.commands import libct
 from tests.names import unique
@@ -65,6 +67,20 @@ def test_errors_and_warnings_go_to_syslog(tmp_path: Path) -> None:
     in_namespaces(CLONE_NEWNS, body)
 
 
+def test_one_wait_for_a_daemon_that_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagrams, "_SOCKETS", {"syslog": str(tmp_path / "dev/log")})
+    monkeypatch.setattr(datagrams, "_SECONDS", 0.5)
+    with daemon(tmp_path / "dev", "log"):
+        log = datagrams.Datagrams("syslog", "here")
+        began = time.monotonic()
+        for _ in range(10000):
+            log.write("warning", "word")
+        assert 0.5 <= time.monotonic() - began < 5
+        log.close()
+
+
 def test_a_log_that_nobody_reads_is_an_error(tmp_path: Path) -> None:
     def body() -> None:
         mount("tmpfs", "/run", "tmpfs")
@@ -103,6 +119,21 @@ def test_a_pidfd_goes_to_the_receiver(tmp_path: Path) -> None:
             os.close(pidfd)
         finally:
             libct("delete", "--force", name, check=True)
+
+
+def test_a_receiver_that_never_accepts(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as receiver, socket.socket(socket.AF_UNIX) as other:
+        receiver.bind(path)
+        receiver.listen(0)
+        other.connect(path)
+        annotations = {"run.oci.pidfd_receiver": path}
+        bundle = make_bundle(tmp_path / "bundle", annotations=annotations)
+        done = libct("run", "-b", bundle, name := unique(), timeout=30)
+    assert done.returncode == 1
+    assert "pidfd socket" in done.stderr
+    assert "nobody has accepted connections for 5 s" in done.stderr
+    assert libct("state", name).returncode == 1
 
 
 def test_without_the_receiver_there_is_no_container(tmp_path: Path) -> None:

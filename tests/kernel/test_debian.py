@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.debian import apt_options, mirrors
+from tests.debian import root_filesystem
 from tests.support import (
     change_config,
     libct,
     make_bundle,
-    no_skip,
     read_config,
     requires,
     run,
@@ -51,42 +46,7 @@ print "$children\\n";
 @pytest.fixture(scope="session")
 def debian() -> Path:
     """A Debian root filesystem, made once and kept in the cache; containers get it read-only."""
-    cache = os.environ.get("LIBCT_TEST_CACHE") or os.path.expanduser("~/.cache/libct-tests")
-    recipe = hashlib.sha256(repr((_SUITE, _PACKAGES)).encode()).hexdigest()[:12]
-    place = Path(cache) / f"debian-{recipe}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            _make_debian(place)
-    return place
-
-
-def _make_debian(place: Path) -> None:
-    unfinished = place.with_suffix(".new")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    made = run(
-        [
-            "mmdebstrap",
-            "--quiet",
-            "--variant=apt",
-            f"--include={','.join(_PACKAGES)}",
-            "--mode=root",
-            "--format=directory",
-            *apt_options(),
-            _SUITE,
-            str(unfinished),
-            *mirrors(_SUITE),
-        ],
-        timeout=600,
-    )
-    if made.returncode != 0:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        reason = f"this machine lacks: a mirror of Debian: {made.stderr.strip()[-1000:]}"
-        if no_skip():
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    unfinished.rename(place)
+    return root_filesystem(_SUITE, *_PACKAGES, variant="apt")
 
 
 def _bundle(directory: Path, debian: Path, *args: str, **changes: Any) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,3 +143,13 @@ def test_without_an_interpreter_inside() -> None:
         process = libct.Process(["true"], env=["PATH=/bin"], executor=do_nothing, init=False)
         with pytest.raises(libct.StepError, match="python3"):
             container.run(process)
+
+
+@pytest.mark.parametrize("stream", [subprocess.DEVNULL, subprocess.PIPE])
+def test_a_stream_that_is_no_descriptor(stream: int) -> None:
+    process = libct.Process(["/bin/true"], init=True)
+    process.stdout = stream  # after the constructor's look at it
+    with libct.create(state_directory(), unique(), config()) as container:
+        with pytest.raises(libct.Error, match=f"not a descriptor for the process: {stream}"):
+            container.run(process)
+        assert container.status() == "stopped"

@@ -9,6 +9,7 @@ import pytest
 import libct
 from libct.bootstrap import servers
 from libct.cli import main
+from libct.syscalls.settings import get_child_subreaper
 
 from ..containers import make_config, run_in, running, state_directory
 from ..needs import requires
@@ -61,4 +62,5 @@ def test_a_program_that_runs_a_command_line_is_none(capfd: pytest.CaptureFixture
         assert servers.own_processes() == ()
         assert run_in(container, "/bin/true").state.success
         assert servers._servers == [server]
+    assert not get_child_subreaper()
     assert capfd.readouterr().out.splitlines()[0] == "done"

@@ -102,6 +102,8 @@ def test_a_device_that_cannot_be_moved_stays_as_it_was() -> None:
         ip("link", "set", "given1", "up")
         ip("address", "add", "192.0.2.5/24", "dev", "given0")
         ip("link", "set", "given0", "up")
+        ip("route", "add", "198.51.100.0/24", "via", "192.0.2.1")
+        before = ip("route")
         config = make_config(namespaces=SPACES, net_devices={"given0": NetDevice("lo")})
         with libct.create(state_directory(), unique(), config) as one:
             with pytest.raises(libct.StepError, match="given0") as error:
@@ -110,6 +112,41 @@ def test_a_device_that_cannot_be_moved_stays_as_it_was() -> None:
         (link,) = ip("address", "show", "given0")
         assert "UP" in link["flags"]
         assert addresses(link) == ["192.0.2.5/24"]
+        assert ip("route") == before
+
+    in_network(body)
+
+
+def test_the_hosts_loopback_never_goes_down() -> None:
+    def body() -> None:
+        ip("address", "add", "2001:db8::7/128", "dev", "lo", "nodad")
+        before = ip("address", "show", "lo")
+        with subprocess.Popen(["ip", "monitor", "link"], stdout=subprocess.PIPE) as monitor:
+            config = make_config(namespaces=SPACES, net_devices={"lo": NetDevice("eth0")})
+            with (
+                libct.create(state_directory(), unique(), config) as one,
+                pytest.raises(libct.StepError, match="lo"),
+            ):
+                run_in(one, "/bin/true", init=True)
+            monitor.terminate()
+            assert monitor.stdout is not None
+            assert b"state DOWN" not in monitor.stdout.read()
+        assert ip("address", "show", "lo") == before
+
+    in_network(body)
+
+
+def test_the_address_of_the_other_end_is_kept() -> None:
+    def body() -> None:
+        given("given0", "192.0.2.5/24")
+        ip("address", "add", "192.0.2.77", "peer", "198.51.100.1/32", "dev", "given0")
+        (link,) = ip("address", "show", "given0")
+        before = [(one["local"], one.get("address")) for one in link["addr_info"][:2]]
+        assert ("192.0.2.77", "198.51.100.1") in before
+        devices = {"given0": NetDevice("eth0")}
+        with container(make_config(namespaces=SPACES, net_devices=devices)) as one:
+            (link,) = inside(one, "address", "show", "eth0")
+            assert [(at["local"], at.get("address")) for at in link["addr_info"][:2]] == before
 
     in_network(body)
 
@@ -323,6 +360,51 @@ def _with_sysfs(body: Callable[[], None]) -> None:
         netlink.set_link_up(1)
     body()
     libct.stop_server()
+
+
+def test_a_gateway_of_the_link_alone() -> None:
+    def body() -> None:
+        network = libct.Network(
+            "veth",
+            ipv6_address="2001:db8::2/64",
+            ipv6_gateway="fe80::1",
+            host_address="fe80::1/64",
+        )
+        with container(make_config(namespaces=SPACES, networks=[network])) as one:
+            found = inside(one, "-6", "route", "show", "default")
+            assert [(at["gateway"], at["dev"]) for at in found] == [("fe80::1", "eth0")]
+
+    in_network(body)
+
+
+@pytest.mark.parametrize("name", ["\udcff", "\u00e9" * 120], ids=["not UTF-8", "long"])
+def test_a_pair_is_known_by_whatever_directory_its_container_has(name: str) -> None:
+    def body() -> None:
+        root = f"{state_directory()}/{name}"
+        config = make_config(namespaces=SPACES, networks=[libct.Network(type="veth")])
+        with libct.create(root, unique(), config) as one:
+            one.start(libct.Process(["/bin/sleep", "60"], init=True))
+            held = os.open(f"/proc/{one.state()['pid']}/ns/net", os.O_RDONLY)
+        try:
+            assert names() == ["lo"]
+        finally:
+            os.close(held)
+            os.rmdir(root)
+
+    in_network(body)
+
+
+def test_what_is_no_bridge() -> None:
+    def body() -> None:
+        network = libct.Network("veth", bridge="lo")
+        config = make_config(namespaces=SPACES, networks=[network])
+        with (
+            libct.create(state_directory(), unique(), config) as one,
+            pytest.raises(libct.StepError, match="'lo' is not a bridge"),
+        ):
+            run_in(one, "/bin/true", init=True)
+
+    in_network(body)
 
 
 def test_what_fails_leaves_no_device() -> None:

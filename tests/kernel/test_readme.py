@@ -5,7 +5,6 @@ The clone is of what has been committed, without what has only been changed.
 
 from __future__ import annotations
 
-import json
 import pwd
 import re
 import shutil
@@ -149,10 +148,6 @@ def test_the_second_program(checkout: Path, bundle: Path) -> None:
     made = command_with("libct spec -b BUNDLE").replace("BUNDLE", str(bundle))
     assert typed(made, checkout).returncode == 0
     busybox_rootfs(bundle)
-    config = bundle / "config.json"
-    spec = json.loads(config.read_text())
-    spec["process"].update(terminal=False, args=["sleep", "1"])
-    config.write_text(json.dumps(spec))
     program = [each.text for each in pieces("README.md") if each.language == "python"][1]
     name = unique()
     for text, own in (("/path/to/bundle", str(bundle)), ('"one"', f'"{name}"')):
@@ -167,11 +162,11 @@ def test_the_second_program(checkout: Path, bundle: Path) -> None:
 @WHO
 def test_a_bundle(checkout: Path, bundle: Path, user: bool) -> None:
     """spec, check and run, as they are written there; an ordinary user adds --rootless."""
+    filled = command_with("busybox").replace("BUNDLE", str(bundle))
+    assert typed(filled, checkout, user=user).returncode == 0
     made = command_with("libct spec -b BUNDLE").replace("BUNDLE", str(bundle))
     done = typed(made + " --rootless" * user, checkout, user=user)
     assert done.returncode == 0, done.stderr
-    busybox_rootfs(bundle)
-    give_to_user(bundle / "rootfs")
     config = bundle / "config.json"
     config.write_text(config.read_text().replace('"terminal": true', '"terminal": false'))
     checked = command_with("libct check -b BUNDLE").replace("BUNDLE", str(bundle))

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import threading
@@ -369,6 +370,10 @@ class Host:
         (place / "resolv.conf").write_text("nameserver 127.0.0.53\nsearch example.test\n")
         (place / "resolv.conf").chmod(0o644)
         mount(str(place / "resolv.conf"), os.path.realpath("/etc/resolv.conf"), flags=4096)
+        # Some hosts' is root's alone.
+        mount("tmpfs", "/dev/net", fstype="tmpfs")
+        os.mknod("/dev/net/tun", stat.S_IFCHR | 0o666, os.makedev(10, 200))
+        os.chmod("/dev/net/tun", 0o666)
         self.path = place / "bin"
         self.path.mkdir()
         self.path.chmod(0o755)
@@ -549,6 +554,19 @@ def test_neither_is_installed() -> None:
         assert done.stderr.count("\n") == 1
         assert "--net: neither pasta nor slirp4netns is installed" in done.stderr
         assert "package passt" in done.stderr
+
+    in_network(body)
+
+
+@requires("user", "pasta")
+def test_a_user_who_may_not_open_tun_is_told() -> None:
+    def body() -> None:
+        host = Host("pasta")
+        os.chmod("/dev/net/tun", 0o600)
+        args = libct_command("sandbox", "--net", "pasta", "--", "/bin/true", user=True)
+        done = as_user(*args, env=host.environment())
+        assert done.returncode == 125
+        assert "pasta needs /dev/net/tun: permission denied" in done.stderr
 
     in_network(body)
 

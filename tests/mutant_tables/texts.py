@@ -55,8 +55,8 @@ _STATE_FILES = [
     Mutant(
         "a state file is bounded",
         "life/directory.py",
-        "    if not left:\n",
-        "    if False:\n",
+        "        if found.st_size > _LARGEST:\n",
+        "        if False:\n",
         (_NO_FILE,),
     ),
     Mutant(

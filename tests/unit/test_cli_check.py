@@ -107,15 +107,18 @@ def test_a_place_for_states() -> None:
 
 
 def test_helpers_of_ordinary_users() -> None:
-    def line(**programs: str) -> Line:
-        found = host_lines(HostFacts(programs=programs))
+    def line(name: str = "", *, tun: bool = True) -> Line:
+        programs = {name: f"/usr/bin/{name}"} if name else {}
+        found = host_lines(HostFacts(programs=programs, tun=tun))
         return next(line for line in found if line.name == "pasta")
 
     assert line().state == NOTE
     assert line().remedy == "install the package passt, or slirp4netns"
     for name in ("pasta", "slirp4netns"):
-        found = line(**{name: f"/usr/bin/{name}"})
+        found = line(name)
         assert (found.state, found.text) == (OK, f"/usr/bin/{name}")
+        without = line(name, tun=False)
+        assert (without.state, without.remedy[:22]) == (NOTE, "as root: modprobe tun;")
 
 
 def test_ranges_of_subordinate_ids() -> None:

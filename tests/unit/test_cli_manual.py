@@ -69,7 +69,9 @@ def test_on_a_terminal_man_shows_it(
     assert capfd.readouterr().out == "-l -\n" + PAGES["libct-run.1"]
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["man", "run"]) == 0
-    assert capfd.readouterr().out == PAGES["libct-run.1"]
+    said = capfd.readouterr()
+    assert said.out == PAGES["libct-run.1"]
+    assert "man is not installed" in said.err
 
 
 def test_all_that_is_shown_is_in_it() -> None:

@@ -450,7 +450,22 @@ def test_signals_by_number_and_name(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "+", "++9", "+KILL", "SIG", "65", "-9", "KIL", "_DFL", "RTMIN+31", "RTMAX+1", "²"]
+    "text",
+    [
+        "",
+        "+",
+        "++9",
+        "+KILL",
+        "SIG",
+        "65",
+        "-9",
+        "KIL",
+        "_DFL",
+        "RTMIN+31",
+        "RTMAX+1",
+        "²",
+        f"RTMIN+{'9' * 5000}",
+    ],
 )
 def test_unknown_signals(text: str) -> None:
     with pytest.raises(Error, match="unknown signal"):

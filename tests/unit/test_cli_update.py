@@ -41,6 +41,11 @@ def test_what_is_no_size(text: str) -> None:
         parse_size(text)
 
 
+def test_a_size_of_thousands_of_digits() -> None:
+    with pytest.raises(ValueError, match="more bytes than there can be"):
+        parse_size("9" * 5000)
+
+
 def arguments(*words: str) -> Arguments:
     return parse(["update", *words, "one"], GLOBAL_OPTIONS, COMMANDS)
 

@@ -30,7 +30,7 @@ from libct.config import (
 )
 from libct.config.field_types import wrong_types
 from libct.config.homes import HOMES
-from libct.config.number_lists import format_numbers, parse_numbers
+from libct.config.number_lists import format_numbers, parse_numbers, whole_number
 from libct.config.record import RecordType
 from libct.errors import Finding
 
@@ -263,3 +263,12 @@ def test_lists_of_numbers_that_are_none(text: str, message: str) -> None:
 def test_ranges_are_written_as_such() -> None:
     assert format_numbers([8, 0, 1, 3, 2, 2]) == "0-3,8"
     assert format_numbers([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("99", 99), ("100", None), ("9" * 5000, None), ("0" * 5000 + "5", 5)]
+    + [(text, None) for text in ("", "-1", "+1", " 1", "1_0", "\u00b2", "\u0663")],
+)
+def test_whole_numbers(text: str, number: int | None) -> None:
+    assert whole_number(text, 99) == number

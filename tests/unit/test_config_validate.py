@@ -264,6 +264,25 @@ CASES: list[tuple[Config, list[str]]] = [
         ],
     ),
     (
+        config(
+            networks=[
+                Network("veth", name="a%d", host_interface_name="all"),
+                Network("veth", address=f"10.0.0.2/{'9' * 5000}"),
+            ],
+            net_devices={"eth9": NetDevice("%"), "eth8": NetDevice("default")},
+        ),
+        [
+            "networks[0].name: not a name of a network device: 'a%d'",
+            "networks[0].host_interface_name: not a name of a network device: 'all'",
+            (
+                "networks[1].address: needs a prefix length of 0 to 32, as in 10.0.0.2/24:"
+                f" '10.0.0.2/{'9' * 5000}'"
+            ),
+            "linux.netDevices.eth9.name: not a name of a network device: '%'",
+            "linux.netDevices.eth8.name: not a name of a network device: 'default'",
+        ],
+    ),
+    (
         with_user(networks=[Network("veth")], rootless_euid=True),
         ["networks: a pair of network devices cannot be made by an ordinary user"],
     ),

@@ -152,7 +152,7 @@ FULL: dict[str, Any] = {
             {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
             {"path": "/dev/pipe", "type": "p"},
         ],
-        "netDevices": {"eth0": {"name": "container0"}, "eth1": {}},
+        "netDevices": {"eth0": {"name": "container0"}, "eth1": {}, "eth2": None},
         "cgroupsPath": "/group/one",
         "resources": {
             "devices": [
@@ -309,7 +309,7 @@ FULL_CONFIG = Config(
         Device("/dev/pipe", "p"),
         *ALLOWED_DEVICES[1:],
     ],
-    net_devices={"eth0": NetDevice("container0"), "eth1": NetDevice()},
+    net_devices={"eth0": NetDevice("container0"), "eth1": NetDevice(), "eth2": NetDevice()},
     cgroups=Cgroup(
         path="/group/one",
         resources=Resources(

@@ -100,6 +100,8 @@ def test_the_command_copies_a_bundle(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert main(["spec", "-b", "one"]) == 0
+    assert main(["spec", "-b", "none"]) == 1
+    assert "make it first, with mkdir -p" in capfd.readouterr().err
     assert main(["spec", "-b", "two", "--from", "./one"]) == 0
     one, two = (
         json.loads((tmp_path / name / "config.json").read_text()) for name in ("one", "two")

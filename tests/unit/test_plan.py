@@ -423,6 +423,8 @@ def test_every_step_can_be_performed_printed_and_sent(name: str) -> None:
         assert "\n" not in step.title
         assert all("(" in call and call.endswith((")", "]")) for call in step.calls)
     assert marshal.loads(marshal.dumps(plan.segments())) == plan.segments()
+    kept = Plan.unpacked(plan.pack())
+    assert (kept.steps, kept.mounts, kept.shares) == (plan.steps, plan.mounts, plan.shares)
 
 
 @pytest.mark.parametrize("name", PLANS)

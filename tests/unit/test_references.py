@@ -35,7 +35,7 @@ def files() -> list[Path]:
             check=True,
         )
         found = [CHECKOUT / line for line in listed.stdout.splitlines()]
-    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or a copy of the checkout
+    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or a copy
         rooms = ("libct", "tests", "docs", ".ci")
         found = [path for room in rooms for path in (CHECKOUT / room).rglob("*")]
         found += list(CHECKOUT.glob("*"))

@@ -10,7 +10,7 @@ Sources: systemd.resource-control(5); org.freedesktop.systemd1(5).
 from __future__ import annotations
 
 from ...config import conversions as convert
-from ...config.number_lists import parse_grouped
+from ...config.number_lists import parse_grouped, whole_number
 from ..resources import place
 
 TYPE_CHECKING = False
@@ -298,7 +298,8 @@ def _limit(text: str) -> int:
     number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in units else (text, "")
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"not a number, nor max: {text!r}")
-    return min(int(number) << units.get(unit, 0), NO_LIMIT)
+    found = whole_number(number, NO_LIMIT)
+    return NO_LIMIT if found is None else min(found << units.get(unit, 0), NO_LIMIT)
 
 
 def _weight(text: str, known: tuple[int, int, int]) -> int:
