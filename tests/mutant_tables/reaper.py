@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import Mutant
 
 _REAPER = "tests/kernel/test_reaper.py::"
-_BARE = "tests/kernel/test_bare.py::"
+_IDLE = "tests/kernel/test_idle.py::"
 _TERMINAL = "tests/kernel/test_cli_terminal.py::"
 
 MUTANTS = [
@@ -77,7 +77,7 @@ MUTANTS = [
         "bootstrap/reaper.py",
         '        region.call("memset", first, 0, last - first)',
         "        pass",
-        (_BARE + "test_the_reapers_memory_has_nothing_of_the_servers",),
+        (_IDLE + "test_the_reapers_memory_has_nothing_of_the_servers",),
     ),
     Mutant(
         "a reaper with capabilities executes no command",
