@@ -37,7 +37,6 @@ PIP_OPTIONS = (
 )
 
 SECCOMP = ("seccomp_differential", "seccomp_default")
-SLOW = (*SECCOMP, "packaging", "mutants", "size", "cli_page")
 # Copies under other names, each of which makes a container.
 VENDORED = (
     "test_as_a_package_of_another_name",
@@ -67,19 +66,13 @@ def everything() -> bool:
 def unit(suite: str) -> list[str]:
     """The unit tests; those that want what the root file system lacks skip themselves.
 
-    Those of the newer ones are run on other builds of the same versions (.ci/run).
+    By default they are run on other builds of the same versions (.ci/run).
     """
-    if suite != "bullseye" and not everything():
+    if not everything():
         return []
-    left_out: tuple[str, ...] = SLOW
-    if everything():  # libseccomp 2.5.1, of Debian 11, is wrong about some profiles
-        left_out = SECCOMP if suite == "bullseye" else ()
-    options = [f"--ignore=tests/unit/test_{name}.py" for name in left_out]
-    if suite == "bullseye":
-        # After the first messages, which come as they were sent, a descriptor more is open in some
-        # runs, but not in those of 3.9 outside of the container.  Why is not known.
-        options.append("--ignore=tests/unit/test_channel.py")
-    return ["tests/unit", *options]
+    # libseccomp 2.5.1, of Debian 11, is wrong about some profiles.
+    left_out = SECCOMP if suite == "bullseye" else ()
+    return ["tests/unit", *(f"--ignore=tests/unit/test_{name}.py" for name in left_out)]
 
 
 def real() -> list[str]:
