@@ -5,6 +5,10 @@ from __future__ import annotations
 from ..errors import Unsupported
 from .rpc import Criu, CriuFailed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # External pid namespaces and the word that lazy pages are ready; the freezer of cgroup v2.
 OLDEST = 31500
 _LSM = 31600  # profiles other than that of the image
@@ -13,12 +17,7 @@ _SKIP = 31900  # a network that is not locked
 
 def version() -> int:
     """As 31701 for 3.17.1; Unsupported where there is none, or one that is too old."""
-    with Criu() as criu:
-        try:
-            answer = criu.question("VERSION", {}).get("version", {})
-        except CriuFailed as error:
-            said = f": {error.said}" if error.said else ""
-            raise Unsupported(f"cannot ask CRIU for its version: {error}{said}") from error
+    answer = _asked("version", "VERSION", {})
     found: int = (
         answer.get("major_number", 0) * 10000
         + answer.get("minor_number", 0) * 100
@@ -38,14 +37,19 @@ def words(number: int) -> str:
 def features() -> dict[str, bool]:
     """mem_track (--pre-dump) and lazy_pages: whether kernel and CRIU have them."""
     names = ("mem_track", "lazy_pages")
+    found = _asked("features", "FEATURE_CHECK", {"features": dict.fromkeys(names, True)})
+    return {name: bool(found.get(name)) for name in names}
+
+
+def _asked(what: str, kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The part of that name of an answer; Unsupported where there is no answer."""
     with Criu() as criu:
         try:
-            answer = criu.question("FEATURE_CHECK", {"features": dict.fromkeys(names, True)})
+            found: dict[str, Any] = criu.question(kind, values).get(what, {})
         except CriuFailed as error:
             said = f": {error.said}" if error.said else ""
-            raise Unsupported(f"cannot ask CRIU for its features: {error}{said}") from error
-    found = answer.get("features", {})
-    return {name: bool(found.get(name)) for name in names}
+            raise Unsupported(f"cannot ask CRIU for its {what}: {error}{said}") from error
+    return found
 
 
 def require_features(names: list[str]) -> None:

@@ -78,10 +78,6 @@ def _signals() -> str:
     return " ".join(name for name in _SIGNALS if signal_number(name))
 
 
-def _first_sentence(command: Command) -> str:
-    return command.help.partition(".  ")[0].rstrip(".")
-
-
 # --- bash and zsh -------------------------------------------------------------
 
 # Both read these functions: which words there are is the same, only how the
@@ -321,7 +317,7 @@ def fish() -> str:
         where = f"__{PROGRAM}_at {name} 0" if command.passes_on else f"__{PROGRAM}_in {name}"
         lines += [
             "",
-            _fish(none, f"-a {name}", _first_sentence(command)),
+            _fish(none, f"-a {name}", command.summary),
             *(_fish_option(where, option) for option in _options(command.options)),
         ]
         for position, kind in enumerate(_operand_kinds(command)):

@@ -71,20 +71,16 @@ def _places() -> list[str]:
 
 
 def command_help(command: Command) -> str:
-    about = command.help.replace(".  ", ".\n")
     more = f"\n{PROGRAM} man {command.name} shows its man page.\n" if command.name in TEXTS else ""
     options = option_lines(command.options)
-    return f"Usage: {command.usage()}\n\n{about}\n\nOptions:\n{options}{more}"
+    return f"Usage: {command.usage()}\n\n{command.about}\n\nOptions:\n{options}{more}"
 
 
 def program_help(options: Iterable[Option], commands: Commands) -> str:
     shown = [command for command in commands.values() if not command.hidden]
     width = max(len(command.name) for command in shown)
     # The first sentence, without its full stop.
-    lines = "".join(
-        f"  {command.name:{width}}  {command.help.partition('.  ')[0].rstrip('.')}\n"
-        for command in shown
-    )
+    lines = "".join(f"  {command.name:{width}}  {command.summary}\n" for command in shown)
     lines_of_topics = (TOPICS[at : at + 6] for at in range(0, len(TOPICS), 6))
     topics = "\n".join("  " + "  ".join(line) for line in lines_of_topics)
     return (

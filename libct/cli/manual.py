@@ -70,7 +70,7 @@ def pages() -> dict[str, str]:
 def _listed(command: Command) -> str:
     """A command in the list of libct(1)."""
     if command.name in TEXTS:
-        about = f"{_first_sentence(command)}: {PROGRAM}-{command.name}(1)."
+        about = f"{command.summary}: {PROGRAM}-{command.name}(1)."
     else:
         about = command.help
     return (
@@ -79,9 +79,8 @@ def _listed(command: Command) -> str:
 
 
 def _command_page(command: Command) -> str:
-    first = _first_sentence(command)
-    about = command.help.replace(".  ", ".\n")
-    text = f"{about}\n\n{TEXTS[command.name]}"
+    first = command.summary
+    text = f"{command.about}\n\n{TEXTS[command.name]}"
     if "# EXIT STATUS" not in text:
         status = f"# EXIT STATUS\n\n0, or {command.failure} after an error, which is on"
         text = text.replace("# ", f"{status} standard error.\n\n# ", 1)
@@ -137,10 +136,6 @@ def _options(options: Iterable[Option]) -> str:
         default = f" (default: {option.default})" if option.default else ""
         text += f".TP\n{names}{value}\n{_line(option.help + again + default)}\n"
     return text
-
-
-def _first_sentence(command: Command) -> str:
-    return command.help.partition(".  ")[0].rstrip(".")
 
 
 def _line(text: str) -> str:

@@ -149,6 +149,16 @@ class Command:
             text = f"{self.name}: unexpected argument {extra!r} (usage: {self.usage()})"
             raise UsageError(text, self.usage_failure)
 
+    @property
+    def summary(self) -> str:
+        """The first sentence of the help."""
+        return self.help.partition(".  ")[0].rstrip(".")
+
+    @property
+    def about(self) -> str:
+        """The help, a sentence a line."""
+        return self.help.replace(".  ", ".\n")
+
     def usage(self) -> str:
         return f"{PROGRAM} {self.name} [options] {self.operands}".rstrip()
 

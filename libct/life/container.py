@@ -377,8 +377,7 @@ class Container:
         from .calling import Call
         from .process import Process
 
-        limits: Any = {"timeout": timeout, "largest": max_result}
-        with Call(function, args, {}, python, **limits) as call:
+        with Call(function, args, {}, python, timeout=timeout, largest=max_result) as call:
             defaults = self.defaults
             process = Process(
                 call.args,

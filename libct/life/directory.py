@@ -24,7 +24,7 @@ import fcntl
 import posix
 
 from ..errors import ContainerDamaged, ContainerExists, ContainerNotFound, Error, InvalidID
-from ..loading.paths import absolute, environment, exists, rest, split
+from ..loading.paths import absolute, beginning, environment, exists, split
 from ..syscalls.interrupts import allowed
 from ..syscalls.procfs import require_own_proc
 from .proc import boot_id, flock_holders, marks_of, of_this_boot
@@ -522,7 +522,8 @@ def _contents(path: str) -> tuple[bytes, posix.stat_result]:
             raise damaged(path, f"it is larger than {_LARGEST >> 20} MiB")
         fd = posix.open(f"/proc/self/fd/{place}", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
-            return rest(fd), found
+            # As much as was there; it is replaced and not written to, or added to.
+            return beginning(fd, found.st_size), found
         finally:
             posix.close(fd)
     finally:

@@ -63,15 +63,20 @@ def contents(path: str, most: int) -> bytes:
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
         posix.set_blocking(fd, True)
-        pieces, left = [], most
-        while left and (piece := posix.read(fd, left)):
-            pieces.append(piece)
-            left -= len(piece)
+        return beginning(fd, most)
     except OSError as error:
         error.filename = path
         raise
     finally:
         posix.close(fd)
+
+
+def beginning(fd: int, most: int) -> bytes:
+    """What comes next of a file: all of it, or so many bytes."""
+    pieces = []
+    while most and (piece := posix.read(fd, most)):
+        pieces.append(piece)
+        most -= len(piece)
     return b"".join(pieces)
 
 

@@ -171,8 +171,9 @@ class Sandbox:
         The interpreter and the modules are to be where the sandbox shows them.
         """
         try:
-            limits: Any = {"timeout": timeout, "max_result": max_result}
-            return self.container.call(function, *args, python=python, **limits)
+            return self.container.call(
+                function, *args, python=python, timeout=timeout, max_result=max_result
+            )
         except TimeoutError:
             assert timeout is not None
             raise TimeoutExpired([f"{function.__qualname__}()"], timeout) from None

@@ -50,8 +50,8 @@ def call(
     argument or option that is wrong.
     """
     asked = read(options, "call")
-    limits: Any = {"timeout": timeout, "largest": max_result}
-    with Call(function, args, {}, sys.executable, **limits) as made:
+    python = sys.executable
+    with Call(function, args, {}, python, timeout=timeout, largest=max_result) as made:
         shown = {*asked.ro, *asked.ro_try, *asked.rw, *asked.rw_try}
         needed = _needed(function, hidden_paths(asked))
         asked.ro_try += [path for path in needed if path not in shown]

@@ -159,11 +159,7 @@ def report(results: dict[str, Any]) -> list[str]:
     if not results["device_rules"]:
         lines.append("bundle without device rules: crun may not raise RLIMIT_MEMLOCK here")
     for title, times in results["times"].items():
-        lines += ["", f"{title:38}{'median ms':>10}{'least ms':>10}{'of crun':>9}{'of runc':>9}"]
-        medians = {name: timing.median(values) for name, values in times.items()}
-        for name, value in medians.items():
-            line = f"  {name:36}{value * 1e3:10.2f}{min(times[name]) * 1e3:10.2f}"
-            lines.append(line + "".join(_ratio(value, medians.get(at)) for at in ("crun", "runc")))
+        lines += ["", *table(title, times)]
     lines += ["", f"{'sandbox of true':38}{'median ms':>10}{'least ms':>10}{'of bwrap':>9}"]
     sandboxes = {name: timing.median(values) for name, values in results["sandboxes"].items()}
     for name, value in sandboxes.items():
@@ -188,6 +184,16 @@ def report(results: dict[str, Any]) -> list[str]:
         lines.append(f"  {'start of the first ten':36}{first * 1e3:10.2f}")
         lines.append(f"  {'start of the last ten':36}{last * 1e3:10.2f}")
         lines.append(f"  {'ratio':36}{last / first:10.2f}")
+    return lines
+
+
+def table(title: str, times: dict[str, list[float]]) -> list[str]:
+    """Times in seconds, next to those of crun and runc."""
+    lines = [f"{title:38}{'median ms':>10}{'least ms':>10}{'of crun':>9}{'of runc':>9}"]
+    medians = {name: timing.median(values) for name, values in times.items()}
+    for name, value in medians.items():
+        line = f"  {name:36}{value * 1e3:10.2f}{min(times[name]) * 1e3:10.2f}"
+        lines.append(line + "".join(_ratio(value, medians.get(at)) for at in ("crun", "runc")))
     return lines
 
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from tests.bench.bench import enter_cgroup2, remove_groups  # noqa: E402  # as in bench.py
+from tests.bench.bench import enter_cgroup2, remove_groups, table  # noqa: E402  # as in bench.py
 from tests.bench.runtimes import GROUP, cold_commands, make_bundles  # noqa: E402
-from tests.bench.timing import Library, alternate, median  # noqa: E402
+from tests.bench.timing import Library, alternate, run_once  # noqa: E402
 from tests.bundles import change_config  # noqa: E402
 
 if TYPE_CHECKING:
@@ -133,20 +133,14 @@ def many(scratch: Path, library: Library, number: int, rounds: int) -> list[str]
     return [
         f"{'a container that was started by the library':46}{kept / 1024:10.1f} KiB of Python's",
         "",
-        *_table(f"list of {number} containers", times),
+        *table(f"list of {number} containers", times),
+        "",
     ]
 
 
 def _create(command: list[str], bundle: Path, container_id: str) -> None:
     change_config(bundle, linux={"cgroupsPath": f"/{GROUP}/crun-{container_id}"})
-    done = subprocess.run(
-        [*command[:-1], container_id],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=False,
-    )
-    if done.returncode != 0:
-        sys.exit(f"scale.py: {' '.join(command)}: exit status {done.returncode}")
+    run_once([*command[:-1], container_id])
 
 
 def large(scratch: Path, rounds: int) -> list[str]:
@@ -161,7 +155,7 @@ def large(scratch: Path, rounds: int) -> list[str]:
         for name in commands:
             _make_large(scratch / name / "true", places[:number], masked="masked" in what)
         tasks = {name: _task(each["run"]) for name, each in commands.items()}
-        lines += _table(f"run with {what}", alternate(tasks, max(2, rounds // 4)))
+        lines += [*table(f"run with {what}", alternate(tasks, max(2, rounds // 4))), ""]
     return lines
 
 
@@ -183,24 +177,7 @@ def _make_large(bundle: Path, places: list[str], *, masked: bool) -> None:
 
 
 def _task(command: list[str]) -> Task:
-    def call() -> None:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"scale.py: {' '.join(command)}: {done.stderr.decode()}")
-
-    return call
-
-
-def _table(title: str, times: dict[str, list[float]]) -> list[str]:
-    lines = [f"{title:38}{'median ms':>10}{'least ms':>10}{'of crun':>9}{'of runc':>9}"]
-    for name, values in times.items():
-        line = f"  {name:36}{median(values) * 1e3:10.2f}{min(values) * 1e3:10.2f}"
-        lines.append(line + "".join(_ratio(times, name, base) for base in ("crun", "runc")))
-    return [*lines, ""]
-
-
-def _ratio(times: dict[str, list[float]], name: str, base: str) -> str:
-    return f"{median(times[name]) / median(times[base]):9.2f}" if base in times else f"{'-':>9}"
+    return lambda: run_once(command)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def take(scratch: Path, *, rounds: int, alive: int, seconds: float) -> dict[str,
     times = {"create, start, wait, destroy": _starts(commands, scratch, library, rounds)}
     try:
         for each in commands.values():
-            _call(each["create"])
-            _call(each["start"])
+            run_once(each["create"])
+            run_once(each["start"])
         execs = {"libct library, warm": library.execute}
         times["exec of true"] = alternate(_tasks(commands, "exec", execs), rounds)
         for what in ("state", "list", "kill"):
@@ -79,7 +79,7 @@ def _starts(
 ) -> dict[str, list[float]]:
     more: dict[str, Task] = {"libct library, warm": library.run}
     module = module_run(scratch)
-    more["python3 -m libct"] = lambda: _call(module)
+    more["python3 -m libct"] = lambda: run_once(module)
     return alternate(_tasks(commands, "run", more), rounds)
 
 
@@ -89,12 +89,12 @@ def _tasks(
     """Tasks that call a command of each runtime; the keys of runtimes are ratios' bases."""
 
     def call(command: list[str]) -> Task:
-        return lambda: _call(command)
+        return lambda: run_once(command)
 
     return {**(more or {}), **{name: call(each[what]) for name, each in commands.items()}}
 
 
-def _call(command: list[str]) -> None:
+def run_once(command: list[str]) -> None:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -120,10 +120,10 @@ def sandbox_tasks() -> dict[str, Task]:
     cold = [sys.executable, "-I", "-S", str(CHECKOUT / "libct/__main__.py"), "sandbox", "true"]
     tasks: dict[str, Task] = {
         "libct.run(), warm": lambda: libct.run(["true"]),
-        "libct sandbox": lambda: _call(cold),
+        "libct sandbox": lambda: run_once(cold),
     }
     if shutil.which("bwrap"):
-        tasks["bwrap"] = lambda: _call(_BWRAP.split())
+        tasks["bwrap"] = lambda: run_once(_BWRAP.split())
     return tasks
 
 
@@ -139,7 +139,7 @@ def throughput(
 
 
 def _one_of_two(each: dict[str, list[str]]) -> Callable[[int], object]:
-    return lambda thread: _call(each[f"run-{thread}"])
+    return lambda thread: run_once(each[f"run-{thread}"])
 
 
 def _per_second(task: Callable[[int], object], seconds: float) -> float:
